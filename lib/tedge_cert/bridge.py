@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge as the local broker shows it: its health, and a token asked for through it."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from tedge_cert.deadline import Deadline
+from tedge_cert.errors import NoAnswerError
+from tedge_cert.instance import Instance
+from tedge_cert.mqtt import Connection, Message
+
+CONNECT_S = 10.0
+TOKEN_ATTEMPTS = 2
+TOKEN_WAIT_S = 10.0
+# A retained message follows the SUBACK at once; a broker that has none to send knows of no bridge.
+RETAINED_S = 1.0
+TOKEN_TEMPLATE = "71,"  # noqa: S105 (SmartREST, no secret)
+
+
+class Bridge:
+    """A connection to the local broker that watches the bridge; use it in a ``with`` block.
+
+    Times are monotonic seconds. Raises OSError when there is no broker.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._changed = threading.Condition()
+        self._up: bool | None = None
+        self._changes: list[tuple[float, bool]] = []
+        self._tokens: list[str] = []
+        self._prefix = instance.prefix
+        self._health_topic = instance.health_topic
+        self._connection = Connection(instance.broker, "", CONNECT_S, on_message=self._handle)
+        try:
+            self._connection.subscribe(self._health_topic)
+            self._connection.subscribe(f"{self._prefix}/s/dat")
+            self._wait(lambda: self._up is not None, RETAINED_S)
+        except OSError:
+            self._connection.close()
+            raise
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the bridge was connected when the broker last spoke of it."""
+        return bool(self._up)
+
+    def fell_at_s(self, since_s: float) -> float | None:
+        """When the bridge last lost its connection, if that was after ``since_s``."""
+        with self._changed:
+            falls = [at for at, up in self._changes if not up and at >= since_s]
+        return falls[-1] if falls else None
+
+    def wait_for_fall(self, since_s: float, timeout_s: float) -> bool:
+        """Whether the bridge loses its connection after ``since_s``, within ``timeout_s`` from now."""
+        return self._wait(lambda: self._changed_to(False, since_s), timeout_s)
+
+    def wait_for_return(self, since_s: float, timeout_s: float) -> bool:
+        """Whether the bridge comes back after ``since_s``, within ``timeout_s`` from now."""
+        return self._wait(lambda: self._changed_to(True, since_s), timeout_s)
+
+    def wait_until_up(self, timeout_s: float) -> bool:
+        """Whether the bridge is connected, within ``timeout_s`` from now."""
+        return self._wait(lambda: bool(self._up), timeout_s)
+
+    def token(self, attempts: int = TOKEN_ATTEMPTS) -> str:
+        """A token asked for through the bridge (SmartREST ``s/uat``); raises NoAnswerError.
+
+        The request is QoS 0 both ways, so it is repeated. An answer that arrived before is never taken.
+        """
+        with self._changed:
+            self._tokens.clear()
+        for _ in range(attempts):
+            self._connection.publish(f"{self._prefix}/s/uat", "", qos=0)
+            if self._wait(lambda: bool(self._tokens), TOKEN_WAIT_S):
+                return self._tokens[-1]
+        raise NoAnswerError(
+            f"no token came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking on {self._prefix}/s/uat"
+        )
+
+    def close(self) -> None:
+        """End the connection to the broker."""
+        self._connection.close()
+
+    def __enter__(self) -> "Bridge":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _changed_to(self, up: bool, since_s: float) -> bool:
+        return any(value is up and at >= since_s for at, value in self._changes)
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        deadline = Deadline(timeout_s)
+        with self._changed:
+            while not condition():
+                if deadline.passed():
+                    return False
+                self._changed.wait(deadline.left_s())
+            return True
+
+    def _handle(self, message: Message) -> None:
+        text = message.payload.decode("utf-8", "replace").strip()
+        with self._changed:
+            if message.topic == self._health_topic:
+                up = text == "1"
+                if self._up is not None and up is not self._up:
+                    self._changes.append((message.at_s, up))
+                self._up = up
+            elif text.startswith(TOKEN_TEMPLATE) and len(text) > len(TOKEN_TEMPLATE):
+                self._tokens.append(text[len(TOKEN_TEMPLATE) :].strip())
+            self._changed.notify_all()
+
+
+def open_bridge(instance: Instance) -> Bridge | None:
+    """The bridge of this instance, or None when there is none or no broker to ask."""
+    if not instance.bridge_file.exists():
+        return None
+    try:
+        return Bridge(instance)
+    except OSError:
+        return None
+
+
+def now_s() -> float:
+    """The clock that changes of health are told in."""
+    return time.monotonic()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""X.509 certificates: loading and showing."""
+
+import hashlib
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tedge_cert.errors import CertificateError
+from tedge_cert.validity import Validity, validity_of_der
+
+_NAMES = {
+    "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
+    "2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "T", "2.5.4.42": "GN",
+    "0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "Email",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A leaf certificate with the chain that came with it, in order."""
+
+    leaf: x509.Certificate
+    chain: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def der(self) -> bytes:
+        """The leaf in DER."""
+        return self.leaf.public_bytes(Encoding.DER)
+
+    @property
+    def pem(self) -> bytes:
+        """Leaf first, then its chain, as it is written to disk."""
+        return b"".join(each.public_bytes(Encoding.PEM) for each in (self.leaf, *self.chain))
+
+    @property
+    def validity(self) -> Validity:
+        """Its period, in seconds since the epoch."""
+        return validity_of_der(self.der)
+
+    @property
+    def common_names(self) -> list[str]:
+        """Every CN of the subject, in order."""
+        return [str(each.value) for each in self.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+
+    @property
+    def subject(self) -> x509.Name:
+        """The subject, without a word about lengths that real CAs exceed."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.leaf.subject
+
+    @property
+    def issuer(self) -> x509.Name:
+        """The issuer, likewise (Cumulocity's has a country of thirteen characters)."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.leaf.issuer
+
+    @property
+    def public_key(self) -> bytes:
+        """The SubjectPublicKeyInfo in DER, to compare keys of any kind by."""
+        return self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def describe(self, path: Path, minimum_s: int, now_s: float | None = None) -> str:
+        """The block of ``tedge cert show``, ending in a line break."""
+        now_s = time.time() if now_s is None else now_s
+        serial = self.leaf.serial_number
+        rows = (
+            ("Certificate:", str(path)),
+            ("Subject:", name_text(self.subject)),
+            ("Issuer:", name_text(self.issuer)),
+            ("Status:", self.validity.describe(now_s, minimum_s)),
+            ("Valid from:", rfc2822(self.validity.not_before_s)),
+            ("Valid until:", rfc2822(self.validity.not_after_s)),
+            ("Serial number:", f"{serial} (0x{serial:x})"),
+            ("Thumbprint:", hashlib.sha1(self.der, usedforsecurity=False).hexdigest().upper()),
+        )
+        return "".join(f"{label:<15}{value}\n" for label, value in rows)
+
+
+def name_text(name: x509.Name) -> str:
+    """A distinguished name in the order of its encoding: ``CN=…, O=…``."""
+    return ", ".join(
+        " + ".join(f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={each.value!s}" for each in rdn)
+        for rdn in name.rdns
+    )
+
+
+def rfc2822(seconds: int) -> str:
+    """A time in the form of RFC 2822, UTC."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(seconds))
+
+
+def load(path: Path) -> Certificate:
+    """The certificate at ``path``, leaf first; raises CertificateError."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CertificateError(
+            f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM there "
+            "(`tedge cert download c8y` gets the first one)"
+        ) from error
+    try:
+        certificates = from_pem(content)
+    except ValueError as error:
+        raise CertificateError(f"{path} holds no certificate in PEM: {error}") from error
+    return Certificate(certificates[0], tuple(certificates[1:]))
+
+
+def from_pem(content: bytes) -> list[x509.Certificate]:
+    """Every certificate of a PEM file, in its order; raises ValueError if there is none."""
+    blocks = [
+        b"-----BEGIN CERTIFICATE-----"
+        + rest.partition(b"-----END CERTIFICATE-----")[0]
+        + b"-----END CERTIFICATE-----\n"
+        for rest in content.split(b"-----BEGIN CERTIFICATE-----")[1:]
+    ]
+    if not blocks:
+        raise ValueError("the file is empty" if not content.strip() else 'no "BEGIN CERTIFICATE" block found')
+    return [x509.load_pem_x509_certificate(block) for block in blocks]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is particular to Cumulocity beyond the proof: how a device gets a token."""
+
+from tedge_cert import journal
+from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
+from tedge_cert.errors import NoAnswerError
+from tedge_cert.instance import Instance
+from tedge_cert.proof import open_own
+from tedge_cert.tls import client_context
+
+
+def request_token(instance: Instance) -> str:
+    """A token of the device: through the bridge, or over a connection of our own where there is none that works.
+
+    Raises NoAnswerError that tells of both ways.
+    """
+    bridge = open_bridge(instance)
+    if bridge is None:
+        reason = "there is no bridge or no broker"
+    else:
+        with bridge:
+            token, reason = _through(bridge)
+        if token:
+            journal.info("token received through the bridge")
+            return token
+    journal.info(f"{reason}: asking for a token over a connection of our own")
+    try:
+        token = request_token_directly(instance)
+    except OSError as error:
+        host, port = instance.mqtt
+        raise NoAnswerError(
+            f"no token: {reason}, and over a connection of our own to {host}:{port}: {error.strerror or error}; "
+            "check the network and `tedge connect c8y --test`"
+        ) from error
+    journal.info("token received over a connection of our own")
+    return token
+
+
+def request_token_directly(instance: Instance) -> str:
+    """A token over a connection with the active certificate; raises OSError."""
+    context = client_context(instance.trust, instance.certificate, instance.key)
+    with open_own(instance, context) as connection:
+        connection.subscribe("s/dat")
+        connection.publish("s/uat", "", qos=0)
+        while True:
+            text = connection.next_message(2 * TOKEN_WAIT_S).payload.decode("utf-8", "replace")
+            if text.startswith(TOKEN_TEMPLATE) and text[len(TOKEN_TEMPLATE) :].strip():
+                return text[len(TOKEN_TEMPLATE) :].strip()
+
+
+def _through(bridge: Bridge) -> tuple[str, str]:
+    if not bridge.is_up:
+        return "", "the bridge is down"
+    try:
+        return bridge.token(), ""
+    except (NoAnswerError, OSError) as error:
+        return "", str(error)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 1, the hourly path: is there anything to do? Nothing is imported here but what answers that."""
+
+import os
+import sys
+import time
+
+from tedge_cert import config, journal
+from tedge_cert.errors import BROKEN_CONDITION, FAILURE, USAGE, CertificateError, TedgeCertError
+from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, Validity, format_duration, read_validity
+
+RENEW, SKIP = 0, 1
+CLOUDS = ("c8y", "az", "aws")
+
+
+class Question:
+    """What the command line asks."""
+
+    __slots__ = ("cert_path", "cloud", "config_dir", "profile", "systemd")
+
+    def __init__(self) -> None:
+        self.cloud = ""
+        self.profile = os.environ.get("TEDGE_CLOUD_PROFILE", "")
+        self.config_dir = ""
+        self.cert_path = ""
+        self.systemd = False
+
+
+def parse(arguments: list[str]) -> Question | None:
+    """The question in ``arguments``; None for anything that is not plainly one (help, mistakes).
+
+    Written by hand, because importing argparse costs as much as all the rest of the hourly check.
+    """
+    question = Question()
+    rest = iter(arguments)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option in ("--profile", "--cert-path", "--config-dir"):
+            value = value if equals else next(rest, "")
+            if not value:
+                return None
+            setattr(question, option[2:].replace("-", "_"), value)
+        elif word == "--systemd":
+            question.systemd = True
+        elif word in CLOUDS and not question.cloud:
+            question.cloud = word
+        else:
+            return None
+    return question
+
+
+def ask(question: Question) -> int:
+    """The exit code for ``question``; errors are told in one line."""
+    if not question.systemd:
+        return _command_line(question)
+    try:
+        return _unit(question)
+    except (TedgeCertError, OSError, ValueError) as error:
+        journal.error(str(error))
+        return BROKEN_CONDITION
+
+
+def _unit(question: Question) -> int:
+    """The order of this function is the contract: each answer stands above those that it overrules."""
+    settings, path = _settings(question)
+    minimum_s = settings.seconds("certificate.validity.minimum_duration")
+    if os.path.lexists(path + ".previous"):
+        journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
+        return RENEW
+    validity = _read(path)
+    now_s = time.time()
+    state = validity.state(now_s, minimum_s)
+    if state == NOT_VALID_YET:
+        ahead = format_duration(int(validity.not_before_s - now_s), 2)
+        journal.error(
+            f"the clock is wrong: {path} begins in {ahead} only; set the clock (timedatectl status), "
+            "until then no certificate is judged"
+        )
+        return BROKEN_CONDITION
+    left = format_duration(abs(validity.left_s(now_s)), 2)
+    threshold = format_duration(minimum_s, 2)
+    if state == VALID:
+        journal.info(f"{path} is valid for {left}, renewing below {threshold}: nothing to do")
+        return SKIP
+    if os.path.lexists(path + ".new"):
+        journal.info(f"{path} is due, and a candidate is there: {path}.new")
+        return RENEW
+    if state == EXPIRED:
+        journal.error(
+            f"{path} expired {left} ago and cannot renew itself any more; get a new one-time password for the "
+            "device, then run `tedge cert download c8y`"
+        )
+        return BROKEN_CONDITION
+    journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
+    return RENEW
+
+
+def _command_line(question: Question) -> int:
+    """Exit codes of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
+    try:
+        settings, path = _settings(question)
+        minimum_s = settings.seconds("certificate.validity.minimum_duration")
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return FAILURE
+    unfinished = not question.cert_path and os.path.lexists(path + ".previous")
+    try:
+        validity = _read(path)
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return RENEW if unfinished else USAGE
+    now_s = time.time()
+    sys.stderr.write(f"Status:        {validity.describe(now_s, minimum_s)}\n")
+    if unfinished:
+        journal.info(f"the switch to {path} is unfinished; `tedge cert verify c8y` finishes it")
+        return RENEW
+    return SKIP if validity.state(now_s, minimum_s) in (VALID, NOT_VALID_YET) else RENEW
+
+
+def _settings(question: Question) -> tuple[config.Config, str]:
+    settings = config.load(question.config_dir, question.profile if question.cloud else "")
+    if question.cloud:
+        config.need_profile(settings)
+    key = "c8y.device.cert_path" if question.cloud == "c8y" else "device.cert_path"
+    return settings, question.cert_path or settings.need(key)
+
+
+def _read(path: str) -> Validity:
+    try:
+        return read_validity(path)
+    except FileNotFoundError as error:
+        raise CertificateError(
+            f"cannot check the certificate {path}: there is no such file; `tedge cert download c8y` gets the first one"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CertificateError(
+            f"cannot check the certificate {path}: {reason}; restore it, or register the device anew with "
+            "`tedge cert download c8y`"
+        ) from error

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After the promotion: the bridge comes back with the new certificate, or the old one goes back.
+
+Times are monotonic seconds. Every way ends in a certificate that the tenant accepts, or with both files on disk.
+"""
+
+import time
+from dataclasses import dataclass
+
+from tedge_cert import certificate, journal, keys, proof
+from tedge_cert.bridge import Bridge
+from tedge_cert.certificate import rfc2822
+from tedge_cert.errors import CandidateRejectedError, CertificateError, NoAnswerError
+from tedge_cert.instance import Instance
+from tedge_cert.switch import Switch
+from tedge_cert.validity import EXPIRED
+
+# Longer than the longest pause of the bridge (restart_timeout 1 30).
+BRIDGE_WAIT_S = 60.0
+# The shortest pause of the bridge: it reads the certificate when it begins to connect, so not before this.
+LEAST_PAUSE_S = 1.0
+# How long the bridge may take to come back after a connection of ours pushed it out, when it was on its way.
+SETTLE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A switch whose certificate was promoted and has still to be confirmed."""
+
+    instance: Instance
+    switch: Switch
+    bridge: Bridge | None
+
+    def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:
+        """Confirm what this run promoted; raises CandidateRejectedError or NoAnswerError."""
+        if self.bridge is None or not was_up:
+            self._by_own_connection("there is no bridge to wait for")
+            return
+        if self.bridge.fell_at_s(proof_began_s) is None:
+            self.bridge.wait_for_fall(proof_began_s, LEAST_PAUSE_S)
+        fell_s = self.bridge.fell_at_s(proof_began_s)
+        since_s = renamed_s
+        if fell_s is None or fell_s < renamed_s - LEAST_PAUSE_S:
+            journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
+            since_s = time.monotonic()
+            proof.evict_bridge(self.instance)
+        self._by_bridge(self.bridge, self.bridge.wait_for_return(since_s, BRIDGE_WAIT_S))
+
+    def resume(self) -> None:
+        """Finish or undo what an interrupted run left; raises CandidateRejectedError or NoAnswerError."""
+        journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
+        self._check_active()
+        if self.bridge is None:
+            self._by_own_connection("there is no bridge or no broker")
+        elif self.bridge.is_up:
+            began_s = time.monotonic()
+            verdict = proof.evict_bridge(self.instance)
+            if verdict.refused:
+                self._undo(verdict.reason)
+            elif verdict.answer is proof.Answer.NO_ANSWER:
+                self._leave(verdict.reason)
+            self._by_bridge(self.bridge, self.bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
+        else:
+            self._by_bridge(self.bridge, self.bridge.wait_until_up(BRIDGE_WAIT_S))
+
+    def _by_bridge(self, bridge: Bridge, returned: bool) -> None:
+        """The bridge confirms if it came back and carries a token; else a connection of our own decides."""
+        if returned:
+            try:
+                bridge.token()
+            except (NoAnswerError, OSError) as error:
+                journal.warning(f"the bridge is back, but {error}")
+                self._by_own_connection("the bridge carries no token")
+            else:
+                self._confirm("the bridge is connected with it")
+            return
+        verdict = self._ask()
+        if verdict.accepted and bridge.wait_until_up(SETTLE_S):
+            self._confirm("the bridge is connected with it")
+        elif verdict.accepted:
+            self._undo_and_see(bridge, f"{verdict.reason}, but the bridge stays away")
+        else:
+            self._undo(verdict.reason)
+
+    def _by_own_connection(self, why: str) -> None:
+        journal.info(f"{why}: a connection of our own decides")
+        verdict = self._ask()
+        if verdict.refused:
+            self._undo(verdict.reason)
+        self._confirm(verdict.reason)
+
+    def _ask(self) -> proof.Verdict:
+        """The tenant's word on the active certificate; with no answer both files stay."""
+        verdict = proof.prove(self.instance, self.switch.certificate, self.bridge)
+        if not (verdict.accepted or verdict.refused):
+            self._leave(verdict.reason)
+        return verdict
+
+    def _confirm(self, how: str) -> None:
+        self.switch.confirm()
+        active = certificate.load(self.switch.certificate)
+        journal.info(
+            f"confirmed: {how}; serial {active.leaf.serial_number:x}, "
+            f"valid until {rfc2822(active.validity.not_after_s)}"
+        )
+
+    def _leave(self, reason: str) -> None:
+        raise NoAnswerError(
+            f"{reason}; {self.switch.certificate} and {self.switch.previous} both stay, the next run decides"
+        )
+
+    def _undo(self, reason: str) -> None:
+        """The new certificate is refused: previous goes back, and the bridge is seen again."""
+        self._check_previous(reason)
+        began_s = time.monotonic()
+        self.switch.put_back()
+        if self.bridge is not None and not self._comes_back(self.bridge, began_s):
+            journal.warning("the bridge has not come back yet with the former certificate either")
+        raise CandidateRejectedError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
+
+    def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
+        """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
+        self._check_previous(reason)
+        new = self.switch.certificate.read_bytes()
+        began_s = time.monotonic()
+        self.switch.put_back(keep=new)
+        if self._comes_back(bridge, began_s):
+            raise CandidateRejectedError(
+                f"{reason}; it is back with the former certificate, which is active again: {self.switch.certificate}"
+            )
+        self.switch.promote(self.switch.prepare(new), new)
+        journal.warning(f"{reason} with the former certificate too: see `journalctl -u mosquitto`")
+        self._confirm("the tenant accepts it over a connection of our own")
+
+    def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
+        if bridge.is_up:
+            proof.evict_bridge(self.instance)
+        return bridge.wait_for_return(since_s, BRIDGE_WAIT_S)
+
+    def _check_active(self) -> None:
+        """What a resumed run stands on; a certificate that is broken goes, an expired one is shown to nobody."""
+        try:
+            active = certificate.load(self.switch.certificate)
+            keys.load_for(self.instance.key, active, self.switch.certificate)
+        except CertificateError as error:
+            self._undo(str(error))
+            raise
+        if active.validity.state(time.time(), 0) == EXPIRED:
+            raise CertificateError(
+                f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
+                "`tedge cert download c8y` and a new one-time password"
+            )
+
+    def _check_previous(self, reason: str) -> None:
+        """Whether previous can be put back at all; raises CertificateError, with both files left, if not."""
+        try:
+            former = certificate.load(self.switch.previous)
+            keys.load_for(self.instance.key, former, self.switch.previous)
+        except CertificateError as error:
+            raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {error}") from error
+        if former.validity.state(time.time(), 0) == EXPIRED:
+            raise CertificateError(
+                f"certificate unusable: {reason}; and the former one, {self.switch.previous}, has expired; register "
+                "the device anew with `tedge cert download c8y` and a new one-time password"
+            )

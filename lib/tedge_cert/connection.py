@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
+
+import time
+
+from tedge_cert import certificate, files, journal, mosquitto, proof, service_manager
+from tedge_cert.bridge import Bridge
+from tedge_cert.deadline import Deadline
+from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
+from tedge_cert.instance import Instance
+from tedge_cert.lock import locked
+from tedge_cert.progress import Step
+from tedge_cert.switch import Switch
+from tedge_cert.verification import finish, promote_candidate
+
+LISTENING_S = 20.0
+BRIDGE_S = 30.0
+
+
+def connect(instance: Instance, offline: bool) -> int:
+    """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
+
+    3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
+    """
+    journal.say(summary(instance, "Connecting to"))
+    if instance.bridge_file.exists():
+        raise TedgeCertError(
+            f"already connected ({instance.bridge_file} exists); `tedge disconnect c8y` ends the connection, "
+            "`tedge connect c8y --test` checks it"
+        )
+    certificate.load(instance.certificate)
+    _adapt_owners(instance)
+    with locked(instance.certificate, instance.run_directory):
+        switched = _switch_first(instance, offline)
+    if not offline:
+        with Step("Announcing the device to the tenant"):
+            verdict = proof.prove(instance, instance.certificate)
+            if not verdict.accepted:
+                raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
+    _configure(instance)
+    if not service_manager.is_running():
+        journal.warning(
+            "systemd is not running: the bridge is configured, start mosquitto yourself and call "
+            "`tedge cert needs-renewal`, `renew` and `verify` from cron"
+        )
+        return 0
+    _restart_broker(instance)
+    working = offline or _check_after_restart(instance)
+    with Step(f"Enabling {instance.timer}"):
+        service_manager.systemctl("enable", "--now", instance.timer)
+    if not working:
+        raise TedgeCertError(
+            "the bridge is configured, but the connection check failed; `tedge connect c8y --test` repeats it"
+        )
+    if not switched:
+        journal.warning(f"connected, but not with the new certificate {instance.candidate}")
+        return REJECTED
+    return 0
+
+
+def test(instance: Instance) -> None:
+    """See whether the bridge is connected and carries a token; changes no file. Raises TedgeCertError."""
+    journal.say(summary(instance, "Testing the connection to"))
+    if not instance.bridge_file.exists():
+        raise TedgeCertError(
+            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect c8y` makes it"
+        )
+    with Step("Checking that the device is connected"):
+        _check(instance, BRIDGE_S)
+    journal.say("The connection to c8y works.")
+
+
+def disconnect(instance: Instance) -> bool:
+    """Remove the bridge and disable the hourly check; whether there was a bridge."""
+    with Step("Removing the bridge"):
+        removed = mosquitto.bridge_placement(instance).remove()
+    if not removed:
+        return False
+    if instance.previous.exists():
+        journal.warning(f"the switch of the certificate is unfinished: {instance.previous} stays until `tedge connect`")
+    if not service_manager.is_running():
+        journal.warning("systemd is not running: restart mosquitto yourself")
+        return True
+    if service_manager.is_active("mosquitto.service"):
+        with Step("Restarting mosquitto"):
+            service_manager.systemctl("restart", "mosquitto.service")
+    with Step(f"Disabling {instance.timer}"):
+        service_manager.systemctl("disable", "--now", instance.timer)
+    return True
+
+
+def summary(instance: Instance, what: str) -> str:
+    """What is about to be connected, a line each."""
+    host, port = instance.mqtt
+    rows = {
+        "configuration": instance.config.place("c8y.url")[0],
+        "device id": instance.device_id,
+        "cloud profile": instance.config.profile or "<none>",
+        "cloud host": f"{host}:{port}",
+        "authentication": "certificate",
+        "certificate file": str(instance.certificate),
+        "bridge": "mosquitto",
+        "service manager": "systemd" if service_manager.is_running() else "none",
+    }
+    return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
+
+
+def _adapt_owners(instance: Instance) -> None:
+    """Mend owners and modes that other programs left, so that bridge and renewer can both read."""
+    for path, access in ((instance.key, files.PRIVATE_KEY), (instance.certificate, files.CERTIFICATE)):
+        files.adapt(path, access)
+
+
+def _switch_first(instance: Instance, offline: bool) -> bool:
+    """Finish what was begun, then go on with a candidate; whether there is none left that is not in use."""
+    switch = Switch.of(instance)
+    switch.settle()
+    try:
+        if switch.is_unfinished and not offline:
+            finish(instance, switch)
+    except NoAnswerError as error:
+        journal.warning(str(error))
+        return True
+    except TedgeCertError as error:
+        journal.warning(str(error))
+    if not switch.candidate.exists():
+        return True
+    if offline:
+        journal.info(f"offline: the new certificate {switch.candidate} is not proved and not used")
+        return False
+    try:
+        promote_candidate(instance, switch)
+    except TedgeCertError as error:
+        journal.warning(f"{error}; going on with {switch.certificate}")
+        return False
+    return True
+
+
+def _configure(instance: Instance) -> None:
+    with Step("Configuring the bridge in mosquitto"):
+        mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+        mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
+
+
+def _restart_broker(instance: Instance) -> None:
+    try:
+        with Step("Restarting mosquitto"):
+            service_manager.systemctl("restart", "mosquitto.service")
+        with Step("Waiting for mosquitto"):
+            _wait_for_broker(instance)
+        service_manager.systemctl("enable", "mosquitto.service")
+    except TedgeCertError:
+        journal.warning("taking the bridge away again, so that mosquitto can start without it")
+        mosquitto.bridge_placement(instance).remove()
+        service_manager.run(["systemctl", "restart", "--no-block", "mosquitto.service"])
+        raise
+
+
+def _wait_for_broker(instance: Instance) -> None:
+    deadline = Deadline(LISTENING_S)
+    while True:
+        try:
+            Bridge(instance).close()
+        except OSError as error:
+            if deadline.passed():
+                host, port = instance.broker
+                raise TedgeCertError(
+                    f"mosquitto does not listen on {host}:{port}: {error}; see `journalctl -u mosquitto`"
+                ) from error
+            # A refused connection says nothing about when the next one will not be.
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _check_after_restart(instance: Instance) -> bool:
+    try:
+        with Step("Checking that the device is connected"):
+            _check(instance, BRIDGE_S)
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return False
+    return True
+
+
+def _check(instance: Instance, timeout_s: float) -> None:
+    try:
+        with Bridge(instance) as bridge:
+            if not bridge.wait_until_up(timeout_s):
+                host, port = instance.mqtt
+                raise TedgeCertError(
+                    f"the bridge to {host}:{port} does not come up: {instance.health_topic} is not 1; "
+                    "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
+                )
+            bridge.token()
+    except OSError as error:
+        host, port = instance.broker
+        raise TedgeCertError(f"no broker at {host}:{port}: {error}; see `systemctl status mosquitto`") from error

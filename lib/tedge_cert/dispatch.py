@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge WORDS…`` runs the longest matching ``tedge-WORDS`` with the rest as its arguments."""
+
+import os
+import sys
+
+from tedge_cert.errors import USAGE
+
+VERSION = "0.1.0"
+
+
+def run(words: list[str], description: str | None) -> int:
+    """Replace this process by the command that ``words`` name, so that its exit code is ours; else list commands."""
+    directory = os.path.dirname(os.path.realpath(sys.argv[0]))  # noqa: PTH120 (pathlib would double the start-up)
+    options, words = _global_options(words)
+    for count in range(len(words), 0, -1):
+        path = f"{directory}/tedge-{'-'.join(words[:count])}"
+        if all(word.replace("-", "").isalnum() for word in words[:count]) and os.access(path, os.X_OK):
+            os.execv(path, [path, *options, *words[count:]])
+    if words[:1] in (["-V"], ["--version"]):
+        sys.stdout.write(f"tedge {VERSION} (tedge-cert-renewer)\n")
+        return 0
+    asked = bool({"-h", "--help"} & set(words))
+    plain = [word for word in words if not word.startswith("-")]
+    text = _overview(directory, plain, description or "")
+    if asked and text:
+        sys.stdout.write(text)
+        return 0
+    if plain and not asked:
+        sys.stderr.write(f"error: there is no command 'tedge {' '.join(plain)}'\n\n")
+    sys.stderr.write(text or _overview(directory, [], description or ""))
+    return USAGE
+
+
+def _global_options(words: list[str]) -> tuple[list[str], list[str]]:
+    """The options before the command, which every command takes, and the rest."""
+    at = 0
+    while at < len(words):
+        name = words[at].partition("=")[0]
+        if name == "--debug" or (name in ("--config-dir", "--log-level") and "=" in words[at]):
+            at += 1
+        elif name in ("--config-dir", "--log-level"):
+            at += 2
+        else:
+            break
+    return words[:at], words[at:]
+
+
+def _overview(directory: str, prefix: list[str], description: str) -> str:
+    """The commands that begin with ``prefix``, a line each; the text is the first line of each one's docstring."""
+    start = "-".join(["tedge", *prefix]) + "-"
+    names = sorted(each for each in os.listdir(directory) if each.startswith(start))  # noqa: PTH208
+    if not names:
+        return ""
+    rows = [(each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names]
+    commands = [(_words(name), summary) for name, summary in rows if summary]
+    width = max(len(name) for name, _ in commands)
+    lines = "".join(f"  tedge {name:<{width}}  {summary}\n" for name, summary in commands)
+    usage = " ".join(["tedge", *prefix])
+    return f"{description if not prefix else ''}\n\nusage: {usage} COMMAND …\n\n{lines}".lstrip()
+
+
+def _words(name: str) -> str:
+    """``cert-needs-renewal`` is typed as ``cert needs-renewal``."""
+    return "cert " + name.removeprefix("cert-") if name.startswith("cert-") else name
+
+
+def _summary(path: str) -> str:
+    """The first line of the docstring of an executable of ours."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith('"""'):
+                    return line.strip().strip('"').rstrip(".")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return ""

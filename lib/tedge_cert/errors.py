@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, as far as a caller cares, and the exit code of each."""
+
+FAILURE = 1
+USAGE = 2
+REJECTED = 3
+# systemd takes 1-254 of a condition for "skip"; only 255 says that something is broken (systemd.service(5)).
+BROKEN_CONDITION = 255
+
+
+class TedgeCertError(Exception):
+    """An expected failure: its text names the file, key or host, what was expected and what to do."""
+
+    exit_code = FAILURE
+
+
+class ConfigurationError(TedgeCertError):
+    """A setting is missing, malformed, or of the wrong type."""
+
+
+class UnknownKeyError(ConfigurationError):
+    """A key that no version of the configuration knows."""
+
+    exit_code = USAGE
+
+
+class CertificateError(TedgeCertError):
+    """A certificate or key cannot be read, or is not what it should be."""
+
+
+class ClockError(TedgeCertError):
+    """The clock of the device is wrong, so no certificate can be judged."""
+
+
+class CandidateRejectedError(TedgeCertError):
+    """A candidate failed the checks or was refused by the tenant; the active certificate stays."""
+
+    exit_code = REJECTED
+
+
+class NoAnswerError(TedgeCertError):
+    """The tenant, the broker or the bridge gave no answer: no verdict, try again later."""
+
+
+class RequestRefusedError(TedgeCertError):
+    """The tenant answered a request, but not with what was asked for."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BusyError(TedgeCertError):
+    """Another run holds the lock."""

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes that survive a power cut, with the owner and mode of each kind of file from the first instant.
+
+Every write is: temporary file in the same directory, final mode and owner, fsync, rename, fsync of the directory.
+"""
+
+import errno
+import grp
+import os
+import pwd
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert.errors import TedgeCertError
+
+
+@dataclass(frozen=True)
+class Access:
+    """Owner, group and mode of a kind of file."""
+
+    user: str
+    group: str
+    mode: int
+
+
+# Mosquitto's group reads key and certificate for the bridge; the renewer, as tedge, writes the certificate.
+PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
+CERTIFICATE = Access("tedge", "mosquitto", 0o644)
+HANDOVER = Access("tedge", "mosquitto", 0o644)
+CONFIGURATION = Access("tedge", "tedge", 0o644)
+BROKER_CONFIGURATION = Access("root", "root", 0o644)
+
+
+def write(path: Path, content: bytes, access: Access) -> None:
+    """Replace ``path`` by ``content`` in one step: readers see the old file or the new one, whole."""
+    temporary = write_temporary(path, content, access)
+    try:
+        rename(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def create(path: Path, content: bytes, access: Access) -> None:
+    """Make ``path`` with ``content``, whole; FileExistsError, and nothing changed, if it is there already."""
+    temporary = write_temporary(path, content, access)
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    sync_directory(path.parent)
+
+
+def write_temporary(path: Path, content: bytes, access: Access) -> Path:
+    """A synced temporary file beside ``path`` with ``content``; the caller renames it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            apply_access(descriptor, access)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        temporary.unlink()
+        raise _cannot_write(path, error) from error
+    return temporary
+
+
+def apply_access(descriptor: int, access: Access) -> None:
+    """Give an open file its owner and mode, as far as this process may.
+
+    Only root can change an owner, and only root's commands ever have one to change: the renewer runs as the very
+    user and group of these files, and a chown would end it (systemd's @privileged set contains @chown).
+    """
+    if os.geteuid() == 0:
+        before = os.fstat(descriptor)
+        user, group = account_ids(access)
+        if (before.st_uid, before.st_gid) != (user, group):
+            os.fchown(descriptor, user, group)
+    os.fchmod(descriptor, access.mode)
+
+
+def adapt(path: Path, access: Access) -> None:
+    """Give a file that is there the owner and mode of its kind, where root runs this and they differ."""
+    if os.geteuid() != 0 or not path.is_file():
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        apply_access(descriptor, access)
+    finally:
+        os.close(descriptor)
+
+
+def account_ids(access: Access) -> tuple[int, int]:
+    """User and group number of ``access``; the caller's own where the accounts do not exist (a bare checkout)."""
+    try:
+        return pwd.getpwnam(access.user).pw_uid, grp.getgrnam(access.group).gr_gid
+    except KeyError:
+        return os.geteuid(), os.getegid()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename within a directory, and make that last; the source stays where it is if that fails."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    sync_directory(target.parent)
+
+
+def remove(path: Path) -> bool:
+    """Remove ``path`` for good; whether it was there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    sync_directory(path.parent)
+    return True
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and removals in ``directory`` last (fsync(2): the file's own fsync does not)."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_regular(path: Path, limit_bytes: int = 1 << 20) -> bytes:
+    """The content of a regular file that somebody else may have put there.
+
+    No symbolic link is followed, no pipe or device is waited for, and no more than ``limit_bytes`` is read.
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
+    return content
+
+
+def remove_stale_temporaries(path: Path) -> int:
+    """Remove what killed runs left beside ``path``; how many. To be called under the lock of ``path``."""
+    stale = list(path.parent.glob(f".{path.name}.*.tmp"))
+    for temporary in stale:
+        temporary.unlink(missing_ok=True)
+    return len(stale)
+
+
+def _cannot_write(path: Path, error: OSError) -> TedgeCertError:
+    reason = error.strerror or str(error)
+    advice = {
+        errno.EACCES: "run this command as root, or check the owner of the directory",
+        errno.EPERM: "run this command as root, or check the owner of the directory",
+        errno.EROFS: "the file system is read-only here: mount it writable, or, in a unit, add ReadWritePaths=",
+        errno.ENOSPC: "free some space on that file system",
+        errno.ENOENT: "create the directory",
+    }.get(error.errno or 0, "check the file system")
+    return TedgeCertError(f"cannot write {path}: {reason}; nothing was changed there; {advice}")

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mosquitto's configuration: the listener, the bridge, and how the broker is led to both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert import files
+from tedge_cert.instance import Instance
+
+CONF_D = Path("/etc/mosquitto/conf.d")
+MAIN = Path("/etc/mosquitto/mosquitto.conf")
+SYSTEM_CONFIGURATION = "/etc/tedge"
+
+_LISTENER = """\
+per_listener_settings true
+connection_messages true
+log_type error
+log_type warning
+log_type notice
+log_type information
+log_type subscribe
+log_type unsubscribe
+message_size_limit 268435455
+listener {port} {address}
+allow_anonymous true
+require_certificate false
+"""
+
+# Pattern, direction and QoS of what the bridge carries; the token's pair only where a certificate authenticates.
+_TOPICS = (
+    "s/dt in 1", "s/ut/# out 1", "s/us/# out 1", "t/us/# out 1", "q/us/# out 1", "c/us/# out 1", "s/ds in 1",
+    "s/e in 0", "s/uc/# out 1", "t/uc/# out 1", "q/uc/# out 1", "c/uc/# out 1", "s/dc/# in 1",
+    "inventory/managedObjects/update/# out 1", "measurement/measurements/create out 1",
+    "measurement/measurements/createBulk out 1", "event/events/create out 1", "event/events/createBulk out 1",
+    "alarm/alarms/create out 1", "alarm/alarms/createBulk out 1", "devicecontrol/notifications in 1", "error in 1",
+    "s/uat out 0", "s/dat in 0",
+)  # fmt: skip
+_SMARTREST_1 = ("s/ul/# out 1", "t/ul/# out 1", "q/ul/# out 1", "c/ul/# out 1", "s/dl in 1")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A configuration file of ours, and the link by which the broker finds it (None where it includes ours)."""
+
+    file: Path
+    link: Path | None
+
+    def install(self, text: str) -> None:
+        """Write the file, then link to it: a link without its file keeps the broker from starting."""
+        self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        files.write(self.file, text.encode(), files.BROKER_CONFIGURATION)
+        if self.link is not None and not self.link.is_symlink():
+            self.link.symlink_to(self.file)
+            files.sync_directory(self.link.parent)
+
+    def remove(self) -> bool:
+        """Remove the link, then the file; whether there was a file."""
+        if self.link is not None and self.link.is_symlink():
+            files.remove(self.link)
+        return files.remove(self.file)
+
+
+def listener_placement(instance: Instance) -> Placement:
+    """Where the listener is configured; read before the bridges, because of per_listener_settings."""
+    return _placement(instance, instance.bridge_file.with_name("tedge-mosquitto.conf"), "00-tedge-mosquitto.conf")
+
+
+def bridge_placement(instance: Instance) -> Placement:
+    """Where the bridge of this instance is configured."""
+    return _placement(instance, instance.bridge_file, f"50-tedge-{instance.bridge_file.name}")
+
+
+def _placement(instance: Instance, file: Path, link: str) -> Placement:
+    # A configuration elsewhere belongs to a trial: whoever made it starts a broker of their own with it.
+    ours = instance.config.directory == SYSTEM_CONFIGURATION
+    return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not _includes_ours(file.parent) else None)
+
+
+def _includes_ours(directory: Path) -> bool:
+    """Whether the broker's own configuration names our directory, as thin-edge's packages make it do."""
+    try:
+        lines = MAIN.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(each.split() == ["include_dir", str(directory)] for each in lines)
+
+
+def listener_text(instance: Instance) -> str:
+    """``tedge-mosquitto.conf`` (mosquitto.conf(5))."""
+    need = instance.config.need
+    return _LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address"))
+
+
+def bridge_text(instance: Instance) -> str:
+    """``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges")."""
+    host, port = instance.mqtt
+    profile = f"@{instance.config.profile}" if instance.config.profile else ""
+    trust = f"{'bridge_capath' if instance.trust.is_dir() else 'bridge_cafile'} {instance.trust}"
+    lines = [
+        "### Bridge",
+        f"connection edge_to_c8y{profile}",
+        f"address {host}:{port}",
+        trust,
+        f"remote_clientid {instance.device_id}",
+        f"local_clientid Cumulocity{profile}",
+        f"bridge_certfile {instance.certificate}",
+        f"bridge_keyfile {instance.key}",
+        "try_private false",
+        "start_type automatic",
+        "cleansession true",
+        "local_cleansession false",
+        "notifications true",
+        "notifications_local_only true",
+        f"notification_topic {instance.health_topic}",
+        "bridge_attempt_unsubscribe false",
+        f"keepalive_interval {instance.config.seconds('c8y.bridge.keepalive_interval')}",
+        # The bridge reads the certificate anew when it reconnects, a second after it was pushed out; and it is
+        # back within half a minute of the network's return.
+        "restart_timeout 1 30",
+        "",
+        "### Topics",
+    ]
+    lines += [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
+    return "\n".join(lines) + "\n"
+
+
+def _topics(instance: Instance) -> list[str]:
+    topics = list(_TOPICS)
+    for template in instance.config.names("c8y.smartrest.templates"):
+        topics += [f"s/uc/{template} out 1", f"s/dc/{template} in 1"]
+    templates = instance.config.names("c8y.smartrest1.templates")
+    if templates:
+        topics += _SMARTREST_1
+    for template in templates:
+        topics += [f"s/ul/{template} out 1", f"s/dl/{template} in 1", f"s/ol/{template} in 1"]
+    return topics

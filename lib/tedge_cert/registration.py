@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registration: the first certificate of a device, for a one-time password."""
+
+import secrets
+import string
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from tedge_cert import checks, est, files, journal, keys
+from tedge_cert.certificate import Certificate
+from tedge_cert.deadline import Deadline
+from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.instance import Instance
+from tedge_cert.lock import locked
+from tedge_cert.values import parse_device_id, split_endpoint
+
+# Cumulocity takes one-time passwords of 8 to 32 characters.
+PASSWORD_CHARACTERS = 32
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Who registers where; the password is never printed unless it was made here."""
+
+    device_id: str
+    password: str
+    generated: bool
+    host: str
+
+    def address(self) -> str:
+        """Where an operator registers the device, with what is known filled in."""
+        password = quote(self.password, safe="") if self.generated else ""
+        return (
+            f"https://{self.host}/apps/devicemanagement/index.html#/deviceregistration"
+            f"?externalId={quote(self.device_id, safe='')}&one-time-password={password}"
+        )
+
+
+def new_password() -> str:
+    """A one-time password for the operator to give to the tenant."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(PASSWORD_CHARACTERS))
+
+
+def checked_host(text: str) -> str:
+    """``host`` or ``host:port`` as the tenant's address, without the port that everybody knows."""
+    try:
+        host, port = split_endpoint(text, 443)
+    except ValueError as error:
+        raise ConfigurationError(f"'{text}' is no host: {error}") from error
+    return host if port == 443 else f"{host}:{port}"
+
+
+def checked_device_id(text: str) -> str:
+    """A device id that the tenant takes; raises ConfigurationError."""
+    try:
+        return str(parse_device_id(text))
+    except ValueError as error:
+        raise ConfigurationError(f"'{text}' cannot be a device id: {error}") from error
+
+
+def download(
+    instance: Instance, registration: Registration, csr: Path | None, retry_every_s: int, max_timeout_s: int
+) -> Certificate:
+    """Ask for the first certificate until the tenant knows the device; raises TedgeCertError.
+
+    What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
+    """
+    with locked(instance.certificate, instance.run_directory):
+        key = keys.load_or_create(instance.key)
+        request = _request(instance, registration, key, csr)
+        new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
+        files.remove(instance.previous)
+        files.remove(instance.candidate)
+        files.write(instance.certificate, new.pem, files.CERTIFICATE)
+        return new
+
+
+def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
+    if csr is not None:
+        return keys.load_request(csr, key)
+    organization = instance.config.need("certificate.organization")
+    unit = instance.config.need("certificate.organization_unit")
+    request = keys.first_request(key, registration.device_id, organization, unit)
+    files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
+    return request
+
+
+def _ask_until(
+    instance: Instance,
+    registration: Registration,
+    request: bytes,
+    public_key: bytes,
+    retry_every_s: int,
+    max_timeout_s: int,
+) -> Certificate:
+    deadline = Deadline(max_timeout_s)
+    while True:
+        try:
+            return _ask(instance, registration, request, public_key)
+        except RequestRefusedError as error:
+            hint = "not registered yet, or another one-time password" if error.status in (401, 403, 404) else "refused"
+            journal.error(f"{registration.device_id}: {hint}: {error}")
+        except NoAnswerError as error:
+            journal.error(str(error))
+        if deadline.left_s() < retry_every_s:
+            raise TedgeCertError(
+                f"no certificate for {registration.device_id} from {registration.host} within {max_timeout_s} s: "
+                "register the device there with the same device id and one-time password, then try again"
+            )
+        journal.warning(f"asking again in {retry_every_s} s")
+        time.sleep(retry_every_s)
+
+
+def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> Certificate:
+    received = est.enrol(registration.host, registration.device_id, registration.password, request, instance.trust)
+    new = checks.pick(received, public_key)
+    checks.check(new, public_key, registration.device_id)
+    return new

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person says to register a device, on the command line, in the environment or at a prompt."""
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.instance import Instance, device_id, duration_option
+from tedge_cert.registration import Registration, checked_device_id, checked_host, new_password
+
+_FALSE = ("", "0", "f", "false", "n", "no", "off")
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``tedge cert download``."""
+    parser.add_argument("--device-id", default=os.environ.get("DEVICE_ID", ""), help="(default: $DEVICE_ID)")
+    # The password itself is no default here: help would print it.
+    parser.add_argument(
+        "-p",
+        "--one-time-password",
+        metavar="PASSWORD",
+        help="as registered with the tenant; better given by $DEVICE_ONE_TIME_PASSWORD or at the prompt, because "
+        "everybody on the device can read a command line",
+    )
+    parser.add_argument("--prompt", action="store_true", help="ask for the one-time password")
+    parser.add_argument(
+        "--no-registration-url",
+        action="store_true",
+        default=os.environ.get("DEVICE_NO_REGISTRATION_URL", "").lower() not in _FALSE,
+        help="do not show where to register the device",
+    )
+    parser.add_argument("--csr-path", type=Path, metavar="FILE", help="a signing request made by others")
+    parser.add_argument("--url", metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
+    parser.add_argument("--retry-every", type=_duration, default=30, metavar="DURATION", help="(default: 30s)")
+    parser.add_argument("--max-timeout", type=_duration, default=600, metavar="DURATION", help="(default: 10m)")
+
+
+def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
+    """Who registers where; what was not said is asked for, or made."""
+    host = checked_host(arguments.url or instance.http)
+    password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
+    if arguments.prompt and password:
+        raise ConfigurationError(
+            "--prompt contradicts a one-time password given by --one-time-password or DEVICE_ONE_TIME_PASSWORD: "
+            "leave one of them out"
+        )
+    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _ask("Enter device id: ")
+    identity = checked_device_id(identity)
+    if arguments.prompt:
+        password = getpass.getpass("Enter one-time password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    return Registration(identity, password or new_password(), not password, host)
+
+
+def announce(registration: Registration, without_address: bool) -> None:
+    """Tell the operator what to give to the tenant; a password is shown only if it was made here."""
+    lines = [f"Register the device on {registration.host.partition(':')[0]}:", ""]
+    lines.append(f"    device id:         {registration.device_id}")
+    if registration.generated:
+        lines.append(f"    one-time password: {registration.password}")
+    if not without_address:
+        lines += ["", "    This address registers it:", "", f"    {registration.address()}"]
+    journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
+
+
+def _ask(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("no device id: give one with --device-id or DEVICE_ID, or set device.id")
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def _duration(text: str) -> int:
+    return duration_option(text)

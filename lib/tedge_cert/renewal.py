@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 2: obtain a candidate; the active certificate is not touched."""
+
+import time
+from pathlib import Path
+
+from cryptography import x509
+
+from tedge_cert import certificate, checks, cloud, est, files, journal, keys
+from tedge_cert.certificate import Certificate
+from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
+from tedge_cert.instance import CLOUDS, Instance
+from tedge_cert.lock import locked
+from tedge_cert.switch import Switch
+from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, format_duration
+from tedge_cert.verification import read_candidate
+
+
+def renew(instance: Instance, csr: Path | None, by_unit: bool) -> Certificate | None:
+    """Obtain a new certificate as candidate; the active one is not touched.
+
+    None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits or
+    the certificate is not due any more. Raises TedgeCertError.
+    """
+    if instance.cloud in ("az", "aws"):
+        raise CertificateError(f"renewal of a certificate is not supported for {CLOUDS[instance.cloud]}, only for c8y")
+    with locked(instance.certificate, instance.run_directory):
+        switch = Switch.of(instance)
+        switch.settle()
+        if switch.is_unfinished:
+            journal.info(
+                f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
+                "`tedge cert verify c8y` finishes it"
+            )
+            return None
+        current = certificate.load(instance.certificate)
+        if by_unit and _is_served(instance, current):
+            return None
+        return _obtain(instance, current, csr)
+
+
+def _is_served(instance: Instance, current: Certificate) -> bool:
+    """Whether nothing has to be asked for, looked at again under the lock."""
+    now_s = time.time()
+    if current.validity.state(now_s, instance.minimum_s) == VALID:
+        left = format_duration(current.validity.left_s(now_s), 2)
+        journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
+        return True
+    if not (instance.candidate.is_symlink() or instance.candidate.exists()):
+        return False
+    try:
+        read_candidate(instance, current)
+    except UnfitCertificateError as error:
+        journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
+        return False
+    journal.info(f"nothing asked for: the candidate {instance.candidate} still fits and is used")
+    return True
+
+
+def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
+    _check_presentable(instance, current)
+    key = keys.load_for(instance.key, current, instance.certificate)
+    if csr is not None:
+        request = keys.load_request(csr, key)
+    else:
+        request = keys.renewal_request(key, current)
+        files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
+    certificates = _request(instance, request)
+    try:
+        new = checks.pick(certificates, keys.public_key(key))
+        checks.check(new, keys.public_key(key), instance.device_id, current)
+    except UnfitCertificateError as error:
+        raise RequestRefusedError(
+            f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
+        ) from error
+    files.write(instance.candidate, new.pem, files.CERTIFICATE)
+    return new
+
+
+def _check_presentable(instance: Instance, current: Certificate) -> None:
+    now_s = time.time()
+    state = current.validity.state(now_s, 0)
+    if state == EXPIRED:
+        raise CertificateError(
+            f"{instance.certificate} expired {format_duration(int(now_s - current.validity.not_after_s), 2)} ago, so "
+            "it cannot ask for a new one; register it anew: `tedge cert download c8y` with a new one-time password"
+        )
+    if state == NOT_VALID_YET:
+        raise ClockError(
+            f"{instance.certificate} is not valid yet: the clock is wrong, or the certificate; see `timedatectl status`"
+        )
+
+
+def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
+    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile)."""
+    for last in (False, True):
+        token = cloud.request_token(instance)
+        try:
+            return est.reenrol(instance.http, token, request, instance.trust)
+        except RequestRefusedError as error:
+            if error.status != 401 or last:
+                raise
+            journal.info(f"{error}; asking again with a new token")
+    raise AssertionError

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switch on disk: certificate, candidate and previous, in an order that a power cut cannot spoil.
+
+At every instant the certificate is whole and fits the key; while it is in doubt, previous lies beside it.
+All of it happens under the lock of the certificate's path.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert import files
+from tedge_cert.instance import Instance
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Two synced temporary files: what will be previous, and what will be the certificate."""
+
+    copy: Path
+    fresh: Path
+
+    def discard(self) -> None:
+        """Remove both, as far as they are still there."""
+        self.copy.unlink(missing_ok=True)
+        self.fresh.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The three paths, and the steps between them."""
+
+    certificate: Path
+    candidate: Path
+    previous: Path
+
+    @staticmethod
+    def of(instance: Instance) -> "Switch":
+        """The switch of an instance's certificate."""
+        return Switch(instance.certificate, instance.candidate, instance.previous)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a certificate was replaced and not yet confirmed."""
+        return self.previous.exists()
+
+    def settle(self) -> None:
+        """Remove what an interrupted run left that means nothing any more.
+
+        A previous equal to the certificate says that the rename never happened; a candidate equal to the
+        certificate is what was left of one promoted.
+        """
+        active = _content(self.certificate)
+        if active is None:
+            return
+        for leftover in (self.previous, self.candidate):
+            if _content(leftover) == active:
+                files.remove(leftover)
+
+    def prepare(self, pem: bytes) -> Prepared:
+        """Put ``pem`` and a copy of the certificate beside the certificate, under temporary names.
+
+        A copy, never a hard link: renaming one name of an inode to another does nothing at all (rename(2)).
+        """
+        copy = files.write_temporary(self.previous, self.certificate.read_bytes(), files.CERTIFICATE)
+        try:
+            return Prepared(copy, files.write_temporary(self.certificate, pem, files.CERTIFICATE))
+        except BaseException:
+            copy.unlink()
+            raise
+
+    def promote(self, prepared: Prepared, found: bytes) -> None:
+        """Make the fresh file the certificate, the old one previous; ``found`` is what the candidate held."""
+        files.rename(prepared.copy, self.previous)
+        files.rename(prepared.fresh, self.certificate)
+        # Someone may have put another candidate there meanwhile; that one is not ours to remove.
+        if _content(self.candidate) == found:
+            files.remove(self.candidate)
+
+    def confirm(self) -> None:
+        """The certificate has proved itself: previous goes."""
+        files.remove(self.previous)
+
+    def put_back(self, keep: bytes | None = None) -> None:
+        """Make previous the certificate again; ``keep`` goes to the candidate first, where it may be wanted again."""
+        if keep is not None:
+            files.write(self.candidate, keep, files.CERTIFICATE)
+        files.rename(self.previous, self.certificate)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return files.read_regular(path)
+    except OSError:
+        return None

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The types of configuration values: text in, a value as TOML stores it out, or a ValueError that says why not.
+
+The hourly check reads its settings through this module, so nothing slow is imported at the top.
+"""
+
+_UNITS_S = {
+    "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
+    "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
+    "h": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
+    "d": 86_400, "day": 86_400, "days": 86_400,
+    "w": 604_800, "wk": 604_800, "wks": 604_800, "week": 604_800, "weeks": 604_800,
+    "M": 2_630_016, "month": 2_630_016, "months": 2_630_016,
+    "y": 31_557_600, "yr": 31_557_600, "yrs": 31_557_600, "year": 31_557_600, "years": 31_557_600,
+}  # fmt: skip
+
+Value = str | int | bool | list[str]
+
+
+def duration_s(text: str) -> int:
+    """Seconds of ``90``, ``30d``, ``45days`` or ``1h 30m``; a number alone is seconds."""
+    text = text.strip()
+    if text.isdecimal():
+        return int(text)
+    total_s, rest = 0, text
+    while rest:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+        after = rest[len(digits) :].lstrip()
+        unit = after[: len(after) - len(after.lstrip("abcdefghijklmnopqrstuvwxyzM"))]
+        if not digits or unit not in _UNITS_S:
+            total_s = -1
+            break
+        total_s += int(digits) * _UNITS_S[unit]
+        rest = after[len(unit) :].lstrip()
+    if total_s < 0 or not text:
+        raise ValueError("expected a duration such as 30d, 12h, 1h 30m or 90 (seconds)")
+    return total_s
+
+
+def parse_text(text: str) -> Value:
+    """Any text."""
+    return text
+
+
+def parse_duration(text: str) -> Value:
+    """A duration, kept as it was written."""
+    duration_s(text)
+    return text
+
+
+def parse_path(text: str) -> Value:
+    """An absolute path."""
+    if not text.startswith("/"):
+        raise ValueError("expected an absolute path")
+    return text
+
+
+def parse_host(text: str) -> Value:
+    """A host name or address, without scheme, port or path."""
+    allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+    address = text.removeprefix("[").removesuffix("]")
+    if _is_ip(address) or (text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))):
+        return text
+    raise ValueError("expected a host name alone, such as example.cumulocity.com")
+
+
+def parse_endpoint(text: str) -> Value:
+    """A host, with a port or without."""
+    host, _ = split_endpoint(text, 0)
+    parse_host(host)
+    return text
+
+
+def split_endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of ``host``, ``host:port``, ``[v6]:port``; raises ValueError."""
+    if text.startswith("["):
+        host, _, rest = text.partition("]")
+        return host + "]", int(parse_port(rest[1:])) if rest.startswith(":") else default_port  # type: ignore[arg-type]
+    host, colon, port = text.partition(":")
+    return host, int(parse_port(port)) if colon else default_port  # type: ignore[arg-type]
+
+
+def parse_port(text: str) -> Value:
+    """A port number."""
+    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
+        raise ValueError(f"expected a port number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def parse_ip(text: str) -> Value:
+    """An IP address."""
+    if not _is_ip(text):
+        raise ValueError("expected an IP address")
+    return text
+
+
+def parse_flag(text: str) -> Value:
+    """``true`` or ``false``."""
+    if text not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text == "true"
+
+
+def parse_list(text: str) -> Value:
+    """Names with commas between them."""
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def parse_topic_prefix(text: str) -> Value:
+    """One level or more of an MQTT topic, without wildcards."""
+    if not text or "#" in text or "+" in text:
+        raise ValueError("expected a topic without the wildcards # and +")
+    return text
+
+
+def parse_device_id(text: str) -> Value:
+    """A device id that Cumulocity takes as common name and MQTT client id."""
+    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '=(),-.?%*_!@"
+    if not text:
+        raise ValueError("a device id cannot be empty")
+    if len(text) > 64:
+        raise ValueError(f"a device id has at most 64 characters, this one {len(text)}")
+    if text.strip(allowed) or any(each not in allowed for each in text):
+        raise ValueError("a device id has only the characters A-Z a-z 0-9 ' = ( ) , - . ? % * _ ! @")
+    return text
+
+
+def to_text(value: Value) -> str:
+    """A value as ``tedge config get`` prints it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+    return str(value)
+
+
+def _is_ip(text: str) -> bool:
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except OSError:
+            continue
+        return True
+    return False

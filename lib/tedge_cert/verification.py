@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 3: prove the candidate, promote it, see it confirmed, or keep what was there."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from tedge_cert import certificate, checks, files, journal, keys
+from tedge_cert.bridge import Bridge, open_bridge
+from tedge_cert.certificate import Certificate
+from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.confirmation import Confirmation
+from tedge_cert.errors import CandidateRejectedError, NoAnswerError, TedgeCertError
+from tedge_cert.instance import Instance
+from tedge_cert.lock import locked
+from tedge_cert.proof import prove
+from tedge_cert.switch import Switch
+from tedge_cert.validity import VALID, format_duration
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate that passed the checks: its file's bytes as found, and the certificate in them."""
+
+    found: bytes
+    certificate: Certificate
+
+
+def verify(instance: Instance) -> None:
+    """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
+
+    Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
+    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict.
+    """
+    with locked(instance.certificate, instance.run_directory):
+        switch = Switch.of(instance)
+        instance.rejection_file.unlink(missing_ok=True)
+        switch.settle()
+        if switch.is_unfinished:
+            finish(instance, switch)
+        elif switch.candidate.is_symlink() or switch.candidate.exists():
+            promote_candidate(instance, switch)
+        else:
+            _nothing_to_verify(instance)
+
+
+def finish(instance: Instance, switch: Switch) -> None:
+    """Finish or undo the switch that an interrupted run left; to be called under the lock."""
+    bridge = open_bridge(instance)
+    try:
+        Confirmation(instance, switch, bridge).resume()
+    except CandidateRejectedError:
+        _record_rejection(instance, _digest_of(switch))
+        raise
+    finally:
+        if bridge is not None:
+            bridge.close()
+
+
+def read_candidate(instance: Instance, current: Certificate) -> Candidate:
+    """The candidate on disk, known to pass the checks; raises UnfitCertificateError or ClockError."""
+    public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
+    found = checks.read_candidate(instance.candidate)
+    new = checks.parse_candidate(found, public_key)
+    checks.check(new, public_key, instance.device_id, current)
+    return Candidate(found, new)
+
+
+def promote_candidate(instance: Instance, switch: Switch) -> None:
+    """Check and prove the candidate, promote it, see it confirmed; to be called under the lock.
+
+    Raises CandidateRejectedError, with its digest recorded for the clean-up, or NoAnswerError.
+    """
+    current = certificate.load(switch.certificate)
+    try:
+        candidate = read_candidate(instance, current)
+        _promote(instance, switch, candidate)
+    except (UnfitCertificateError, CandidateRejectedError) as error:
+        _record_rejection(instance, _digest_of(switch))
+        raise CandidateRejectedError(f"new certificate {switch.candidate} rejected: {error}") from error
+
+
+def _promote(instance: Instance, switch: Switch, candidate: Candidate) -> None:
+    prepared = switch.prepare(candidate.certificate.pem)
+    bridge: Bridge | None = None
+    try:
+        bridge = open_bridge(instance)
+        was_up = bridge is not None and bridge.is_up
+        began_s = time.monotonic()
+        title = f"Validating new certificate: {switch.candidate}..."
+        verdict = prove(instance, prepared.fresh, bridge)
+        if verdict.refused:
+            journal.info(f"{title} ✗")
+            raise CandidateRejectedError(
+                f"{verdict.reason}; the current certificate stays in use: {switch.certificate}"
+            )
+        if not verdict.accepted:
+            journal.info(f"{title} ✗")
+            raise NoAnswerError(f"{verdict.reason}; {switch.candidate} is kept for the next run")
+        switch.promote(prepared, candidate.found)
+        renamed_s = time.monotonic()
+        journal.info(f"{title} ✓")
+        journal.info(f"The new certificate is now the active certificate {switch.certificate}")
+        Confirmation(instance, switch, bridge).after_promotion(was_up, began_s, renamed_s)
+    finally:
+        prepared.discard()
+        if bridge is not None:
+            bridge.close()
+
+
+def _nothing_to_verify(instance: Instance) -> None:
+    current = certificate.load(instance.certificate)
+    now_s = time.time()
+    left = format_duration(current.validity.left_s(now_s), 2)
+    if current.validity.state(now_s, instance.minimum_s) != VALID:
+        raise TedgeCertError(
+            f"{instance.certificate} is due for renewal ({left} left), and there is no candidate at "
+            f"{instance.candidate}: the renew step brought none (`tedge cert renew` asks the tenant for one)"
+        )
+    journal.info(f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}")
+
+
+def _digest_of(switch: Switch) -> str | None:
+    try:
+        return hashlib.sha256(files.read_regular(switch.candidate)).hexdigest()
+    except OSError:
+        return None
+
+
+def _record_rejection(instance: Instance, digest: str | None) -> None:
+    if digest is not None:
+        files.write(instance.rejection_file, digest.encode(), files.HANDOVER)
