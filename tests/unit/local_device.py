@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device in a directory: the executables of the checkout and a mosquitto as child processes, no systemd, no root."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tenant.client import Tenant
+
+ROOT = Path(__file__).resolve().parents[2]
+MOSQUITTO = shutil.which("mosquitto", path=f"/usr/sbin:{os.environ['PATH']}")
+
+
+def free_port() -> int:
+    """A port that nothing listens on at present."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    exit: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class LocalDevice:
+    """The device; `directory` holds its configuration, certificates, locks and broker."""
+
+    directory: Path
+    tenant: Tenant
+    device_id: str = "local-1"
+    port: int = field(default_factory=free_port)
+    _broker: "subprocess.Popen[bytes] | None" = None
+
+    def __post_init__(self) -> None:
+        for name in ("certs", "mosquitto-conf", "run/tedge-cert-renewer"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        certs = self.directory / "certs"
+        (self.directory / "tedge.toml").write_text(
+            f'[device]\nkey_path = "{certs}/key.pem"\ncert_path = "{certs}/cert.pem"\ncsr_path = "{certs}/device.csr"\n'
+            f'[c8y]\nurl = "localhost"\nhttp = "localhost:{self.tenant.http_port}"\n'
+            f'mqtt = "127.0.0.1:{self.tenant.mqtt_port}"\nroot_cert_path = "{self.tenant.server_ca}"\n'
+            f"[mqtt.bind]\nport = {self.port}\n"
+            f'[run]\npath = "{self.directory}/run"\n'
+        )
+
+    @property
+    def certificate(self) -> Path:
+        """The active certificate."""
+        return self.directory / "certs" / "cert.pem"
+
+    @property
+    def candidate(self) -> Path:
+        """The candidate."""
+        return self.directory / "certs" / "cert.pem.new"
+
+    @property
+    def previous(self) -> Path:
+        """The certificate just replaced."""
+        return self.directory / "certs" / "cert.pem.previous"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the commands: theirs, and what finds the library of the checkout."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_"))}
+        return {**kept, "TEDGE_CONFIG_DIR": str(self.directory), "PYTHONPATH": str(ROOT / "lib")}
+
+    def command(self, words: str) -> list[str]:
+        """The argument vector for ``tedge …``, run by the interpreter of the tests (except -S, which finds no venv)."""
+        first, *rest = words.split()
+        script = ROOT / "bin" / first
+        return [sys.executable, str(script), *rest]
+
+    def run(self, words: str, timeout_s: float = 200, **environment: str) -> Result:
+        """Run an executable of ``bin/`` with its arguments."""
+        result = subprocess.run(
+            self.command(words),
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Result(result.returncode, result.stdout, result.stderr)
+
+    def register(self, password: str = "one-time-password") -> Result:
+        """Register with the tenant and download the first certificate."""
+        self.tenant.register(self.device_id, password)
+        return self.run(f"tedge-cert-download c8y --device-id {self.device_id}", DEVICE_ONE_TIME_PASSWORD=password)
+
+    def start_broker(self) -> None:
+        """Start mosquitto with the configuration that ``tedge connect`` wrote, and wait until it listens."""
+        assert MOSQUITTO, "mosquitto is not installed"
+        main = self.directory / "mosquitto.conf"
+        user = "user root\n" if os.geteuid() == 0 else ""
+        main.write_text(f"{user}include_dir {self.directory}/mosquitto-conf\n")
+        with (self.directory / "mosquitto.log").open("ab") as log:
+            self._broker = subprocess.Popen([MOSQUITTO, "-c", str(main)], stdout=log, stderr=log)
+        deadline_s = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                if time.monotonic() > deadline_s:
+                    raise
+                # There is nothing to wait on before the broker listens.
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop_broker(self) -> None:
+        """Stop mosquitto."""
+        if self._broker is not None:
+            self._broker.terminate()
+            self._broker.wait(10)
+            self._broker = None
+
+    def connect(self) -> Result:
+        """Configure the bridge, start the broker, and wait until the tenant sees it."""
+        result = self.run("tedge-connect c8y")
+        self.start_broker()
+        self.tenant.wait_connected(self.device_id)
+        return result
