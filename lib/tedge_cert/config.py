@@ -175,4 +175,6 @@ def _parse(path: str) -> Tree | None:
     try:
         return tomllib.loads(content.decode("utf-8"))
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}; mend the file by hand") from error
+        end = content.rstrip().count(b"\n") + 1, len(content.rstrip().rpartition(b"\n")[2]) + 1
+        reason = str(error).replace("at end of document", f"at line {end[0]}, column {end[1]}, where the file ends")
+        raise ConfigurationError(f"{path} is not valid TOML: {reason}; mend the file by hand") from error

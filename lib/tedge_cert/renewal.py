@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 
 from tedge_cert import certificate, checks, cloud, est, files, journal, keys
-from tedge_cert.certificate import Certificate
+from tedge_cert.certificate import Certificate, rfc2822
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
@@ -37,7 +37,11 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool) -> Certificate | 
         current = certificate.load(instance.certificate)
         if by_unit and _is_served(instance, current):
             return None
-        return _obtain(instance, current, csr)
+        new = _obtain(instance, current, csr)
+    if by_unit:
+        until = rfc2822(new.validity.not_after_s)
+        journal.info(f"new certificate {instance.candidate}: serial {new.leaf.serial_number:x}, valid until {until}")
+    return new
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:

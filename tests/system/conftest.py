@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a release, its layers, fresh devices of it, the tenant they talk to."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from system import machine, slots, trees
+from system import package as packages
+from system.device import Device
+from system.devices import Devices
+from system.onboarding import TENANT, connect, introduce
+from tenant.client import Tenant
+
+_DEVICES = pytest.StashKey[Devices]()
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs root and boots something."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip where nothing can be booted; CI must be able to."""
+    reason = machine.missing()
+    if reason is not None and item.path.is_relative_to(_HERE):
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what the devices of a failed test say of themselves."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    if report.failed and report.when != "teardown" and _DEVICES in item.stash:
+        report.sections += item.stash[_DEVICES].reports()
+
+
+def _releases() -> list[str]:
+    chosen = os.environ.get("TEDGE_TEST_RELEASES")
+    return chosen.replace(",", " ").split() if chosen else list(trees.RELEASES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tidy_machine() -> None:
+    """Remove what killed runs left, and what no run has used for long."""
+    slots.sweep()
+    trees.prune()
+
+
+@pytest.fixture(scope="session", params=_releases(), ids=lambda name: trees.RELEASES[name])
+def release(request: pytest.FixtureRequest) -> str:
+    """Return the Debian release that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """Return the product's Debian package, built from the checkout as it is."""
+    return packages.build()
+
+
+@pytest.fixture
+def devices(release: str, request: pytest.FixtureRequest) -> Iterator[Devices]:
+    """Give fresh devices of the release; they end with the test."""
+    made = Devices(release, lambda: request.getfixturevalue("package"))
+    request.node.stash[_DEVICES] = made
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def bare(devices: Devices) -> Device:
+    """Return a booted Debian without our package."""
+    return devices.boot("base")
+
+
+@pytest.fixture
+def _off(devices: Devices) -> Device:
+    """Return a device that is off and has our package: a tenant can listen at its cable."""
+    return devices.make("installed")
+
+
+@pytest.fixture
+def tenant(_off: Device, tmp_path: Path) -> Iterator[Tenant]:
+    """Return a tenant that the test's devices know as tenant.test."""
+    address = _off.network.host
+    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as running:
+        yield running
+
+
+@pytest.fixture
+def device(_off: Device, tenant: Tenant) -> Device:
+    """Return a booted device with our package that knows and trusts the tenant; nothing is configured."""
+    introduce(_off, tenant, _off.network.host)
+    _off.boot()
+    return _off
+
+
+@pytest.fixture
+def another_device(devices: Devices, _off: Device, tenant: Tenant) -> Callable[[], Device]:
+    """Return what makes a further device that knows and trusts the tenant."""
+
+    def make() -> Device:
+        further = devices.make("installed")
+        introduce(further, tenant, _off.network.host)
+        further.boot()
+        return further
+
+    return make
+
+
+@pytest.fixture
+def connected(device: Device, tenant: Tenant) -> Device:
+    """Return a device that is registered under its host name and connected."""
+    connect(device, tenant)
+    return device

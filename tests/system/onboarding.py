@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with a new device until it is connected."""
+
+from system.device import Device
+from tenant.client import Tenant
+
+TENANT = "tenant.test"
+PASSWORD = "first-boot-password"
+
+
+def introduce(device: Device, tenant: Tenant, address: str) -> None:
+    """Let the device know the tenant's name and address, and trust its server certificate."""
+    device.know({TENANT: address})
+    device.write("/usr/local/share/ca-certificates/tenant.crt", tenant.server_ca.read_text())
+    device.run("update-ca-certificates")
+
+
+def configure(device: Device, tenant: Tenant) -> None:
+    """Tell the product where the tenant is."""
+    device.run(f"tedge config set c8y.url {TENANT}")
+    device.run(f"tedge config set c8y.http {TENANT}:{tenant.http_port}")
+    device.run(f"tedge config set c8y.mqtt {TENANT}:{tenant.mqtt_port}")
+
+
+def register(device: Device, tenant: Tenant, device_id: str | None = None) -> None:
+    """Get the first certificate, for the host name unless another id is given."""
+    wanted = device_id or device.name
+    tenant.register(wanted, PASSWORD)
+    device.run(f"tedge cert download c8y --device-id {wanted} --one-time-password {PASSWORD}")
+
+
+def connect(device: Device, tenant: Tenant, device_id: str | None = None) -> None:
+    """Configure, register and connect; return when the tenant sees the device."""
+    configure(device, tenant)
+    register(device, tenant, device_id)
+    device.run("tedge connect c8y", timeout_s=120)
+    tenant.wait_connected(device_id or device.name)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and small steps that the tests of the renewer share."""
+
+from system.device import Device
+from system.journal import UnitRun
+from tenant.client import Tenant
+
+SERVICE = "tedge-cert-renewer@c8y.service"
+TIMER = "tedge-cert-renewer@c8y.timer"
+DIRECTORY = "/etc/tedge/device-certs"
+CERTIFICATE = f"{DIRECTORY}/tedge-certificate.pem"
+CANDIDATE = f"{CERTIFICATE}.new"
+PREVIOUS = f"{CERTIFICATE}.previous"
+KEY = f"{DIRECTORY}/tedge-private-key.pem"
+
+
+def make_due(device: Device) -> None:
+    """Raise the threshold above what is left of any certificate of a year."""
+    device.run("tedge config set certificate.validity.minimum_duration 366d")
+
+
+def serial(tenant: Tenant, device: Device) -> str:
+    """The serial number of the certificate that the device is connected with."""
+    return str(tenant.device(device.name)["serial"])
+
+
+def start(device: Device, timeout_s: float = 400) -> UnitRun:
+    """Start the service and see how it ends."""
+    return device.start_unit(SERVICE, timeout_s)
+
+
+def main_status(device: Device) -> str:
+    """The exit status of the step `ExecStart`."""
+    return device.unit(SERVICE, "ExecMainStatus")["ExecMainStatus"]
+
+
+def enrolments(tenant: Tenant) -> int:
+    """How many certificates have been asked for with a token."""
+    return sum(each["path"].endswith("simplereenroll") for each in tenant.state()["requests"])
+
+
+def write_candidate(device: Device, pem: str) -> None:
+    """Put a candidate there as an administrator would."""
+    device.write(CANDIDATE, pem)
+
+
+def said(run: UnitRun, text: str) -> bool:
+    """Whether a line of the run holds the text."""
+    return any(text in line for line in run.lines)

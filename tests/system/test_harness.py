@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The harness itself: what product tests rely on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from system import slots
+from system.device import Device
+from system.devices import Devices
+from system.network import ip
+from system.shell import CommandError
+
+
+def _lives(process: Path, name: str) -> bool:
+    """Whether the process is of that device and no zombie, which only PID 1 of this machine can take away."""
+    try:
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" and f"/{name}" in (process / "cgroup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _leftovers(name: str) -> list[str]:
+    found = [str(process) for process in Path("/proc").glob("[0-9]*") if _lives(process, name)]
+    found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"/{name}" in line]
+    found += [line for line in ip("-brief", "link").splitlines() if line.startswith(name)]
+    roots = ("/run/netns", "/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
+    paths = [Path(root, name) for root in (*roots, "/run/systemd/nspawn/propagate")]
+    return found + [str(path) for path in paths if path.exists()]
+
+
+def test_boots_to_running(bare: Device, release: str) -> None:
+    assert bare.state == "running"
+    assert f"VERSION_CODENAME={release}" in bare.read("/etc/os-release")
+
+
+def test_run_tells_everything(bare: Device) -> None:
+    done = bare.run("echo out; echo err >&2; exit 7", check=False)
+    assert (done.exit_code, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    with pytest.raises(CommandError, match="exit 1"):
+        bare.run(["false"])
+    assert bare.run("cat", stdin="grüße").stdout == "grüße"
+
+
+def test_run_has_a_clean_environment(bare: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_THE_TEST", "1")
+    shown = bare.run("env", env={"EXTRA": "a b"}).stdout.splitlines()
+    assert "EXTRA=a b" in shown
+    assert "LANG=C.UTF-8" in shown
+    assert not [line for line in shown if "FROM_THE_TEST" in line]
+
+
+def test_run_as_a_user(bare: Device) -> None:
+    shown = bare.run('id -un; id -gn; echo "$HOME"; touch /etc/x || echo refused', user="mosquitto").stdout
+    assert shown.splitlines() == ["mosquitto", "mosquitto", "/var/lib/mosquitto", "refused"]
+
+
+def test_timeout_leaves_nothing_running(bare: Device) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        bare.run("sleep 4242", timeout_s=0.3)
+    bare.wait_for("! pgrep -f '^sleep 4242'", 5)
+
+
+def test_files(bare: Device) -> None:
+    bare.write("/etc/new/file", "text\n", mode=0o640, owner="mosquitto:root")
+    facts = bare.stat("/etc/new/file")
+    assert (facts.kind, facts.mode, facts.owner, facts.group, facts.size) == (
+        "regular file",
+        0o640,
+        "mosquitto",
+        "root",
+        5,
+    )
+    assert bare.read("/etc/new/file") == "text\n"
+    assert bare.listing("/etc/new") == ["/etc/new/file"]
+    assert not bare.exists("/etc/new/other")
+
+
+def test_background_lines_are_awaited(bare: Device) -> None:
+    watcher = bare.subscribe("a/#")
+    bare.run("mosquitto_pub -t a/b -m hello")
+    assert watcher.expect("> a/b ") == "> a/b hello"
+    with pytest.raises(TimeoutError, match="nothing within"):
+        watcher.expect("never", 0.2)
+    watcher.stop()
+    bare.wait_for("! pgrep mosquitto_sub", 5)
+
+
+def test_network_is_cut_and_restored(bare: Device) -> None:
+    server = subprocess.Popen(["python3", "-m", "http.server", "--bind", bare.network.host, "8000"])
+    try:
+        bare.know({"peer.test": bare.network.host})
+        fetch = "exec 3<>/dev/tcp/peer.test/8000 && printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q 200 <&3"
+        argv = ["timeout", "2", "bash", "-c", fetch]
+        bare.wait_for(argv, 10)
+        bare.cut()
+        assert bare.run(argv, check=False).exit_code != 0
+        bare.restore()
+        bare.wait_for(argv, 10)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_reaches_nothing_else(bare: Device) -> None:
+    assert bare.run("ip route").stdout.split()[0].startswith("10.213.")
+    assert bare.run("ip route get 192.0.2.1", check=False).exit_code != 0
+
+
+def test_power_cut_keeps_files_and_journal(bare: Device) -> None:
+    bare.write("/var/lib/kept", "x")
+    bare.run("logger before-the-cut; journalctl --sync")
+    identity = bare.read("/etc/machine-id")
+    bare.power_cut()
+    assert bare.read("/var/lib/kept") == "x"
+    bare.boot()
+    assert bare.state == "running"
+    assert bare.read("/etc/machine-id") == identity
+    assert "before-the-cut" in [entry.message for entry in bare.journal()]
+
+
+def test_reboot_and_shutdown_are_orderly(bare: Device) -> None:
+    assert bare.reboot()
+    assert bare.state == "running"
+    assert len(bare.run("journalctl --list-boots --quiet").stdout.splitlines()) >= 2
+    assert bare.shutdown()
+    assert not bare.container.running
+
+
+def test_devices_are_separate(devices: Devices) -> None:
+    one, two = devices.boot("base"), devices.boot("base")
+    one.write("/etc/only-one", "")
+    assert not two.exists("/etc/only-one")
+    assert one.network.host != two.network.host
+    assert one.read("/etc/machine-id") != two.read("/etc/machine-id")
+
+
+def test_nothing_is_left_of_a_device(devices: Devices) -> None:
+    with devices.make("base") as device:
+        held = os.dup(device.slot.lock)  # keeps the place from being taken by another worker before we look
+        assert _leftovers(device.name)
+    assert _leftovers(device.name) == []
+    assert not device.slot.directory.exists()
+    os.close(held)
+
+
+def test_sweep_clears_what_a_killed_run_left(release: str) -> None:
+    script = (
+        "from system.devices import Devices\n"
+        f"device = Devices({release!r}, lambda: None).boot('base')\n"
+        "print(device.name, flush=True)\n"
+        "input()"
+    )
+    argv = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, text=True, env=environment) as killed:
+        name = killed.stdout.readline().strip() if killed.stdout else ""
+        killed.kill()
+    assert name
+    assert _leftovers(name)
+    slot = slots.Slot.take(int(name.removeprefix(slots.PREFIX)))
+    if slot is not None:  # else another worker has taken, and so cleared, the place
+        assert _leftovers(name) == []
+        slot.release()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switch when the tenant or the network does not play along: each row of what may become of a certificate."""
+
+from system.device import Device
+from system.renewer import (
+    CANDIDATE,
+    CERTIFICATE,
+    PREVIOUS,
+    SERVICE,
+    main_status,
+    make_due,
+    said,
+    serial,
+    start,
+)
+from tenant.client import Tenant
+
+
+def test_candidate_refused_at_mqtt_is_removed_and_nothing_changes(connected: Device, tenant: Tenant) -> None:
+    old, before = serial(tenant, connected), connected.read(CERTIFICATE)
+    tenant.fault(where="mqtt", do="connack", code=5, except_serials=[old])
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert main_status(connected) == "3"
+    assert said(run, "CONNACK 5"), run.lines
+    assert said(run, "the current certificate stays in use")
+    assert said(run, "removed the rejected candidate")
+    assert connected.read(CERTIFICATE) == before
+    assert not connected.exists(CANDIDATE)
+    assert tenant.wait_connected(connected.name)["serial"] == old
+    assert tenant.device(connected.name)["evictions"] == 0
+
+
+def test_certificate_refused_after_the_proof_is_rolled_back(connected: Device, tenant: Tenant) -> None:
+    old, before = serial(tenant, connected), connected.read(CERTIFICATE)
+    tenant.fault(where="mqtt", do="connack", code=5, except_serials=[old], accept_first=1)
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert main_status(connected) == "3"
+    assert said(run, "the former certificate is active again"), run.lines
+    assert connected.read(CERTIFICATE) == before
+    assert not connected.exists(PREVIOUS)
+    assert not connected.exists(CANDIDATE)
+    assert tenant.wait_connected(connected.name, timeout_s=60)["serial"] == old
+
+
+def test_network_gone_after_the_promotion_is_finished_by_the_next_run(connected: Device, tenant: Tenant) -> None:
+    old, before = serial(tenant, connected), connected.read(CERTIFICATE)
+    make_due(connected)
+    after = connected.cursor()
+    connected.systemctl("start", "--no-block", SERVICE)
+    connected.await_entry(lambda entry: "is now the active certificate" in entry.message, after=after)
+    connected.cut()
+    connected.await_entry(lambda entry: "Failed to start" in entry.message, after=after, timeout_s=300)
+    assert main_status(connected) == "1"
+    assert connected.read(PREVIOUS) == before
+    connected.restore()
+    connected.run("tedge config set certificate.validity.minimum_duration 30d")
+    run = start(connected)
+    assert run.outcome == "success", run.lines
+    assert said(run, "unfinished")
+    assert not connected.exists(PREVIOUS)
+    assert tenant.wait_connected(connected.name)["serial"] != old
+
+
+def test_power_cut_after_the_promotion_is_finished_after_the_boot(connected: Device, tenant: Tenant) -> None:
+    old = serial(tenant, connected)
+    make_due(connected)
+    after = connected.cursor()
+    connected.systemctl("start", "--no-block", SERVICE)
+    connected.await_entry(lambda entry: "is now the active certificate" in entry.message, after=after)
+    connected.power_cut()
+    connected.boot()
+    new = tenant.wait_connected(connected.name, not_serial=old)["serial"]
+    if connected.exists(PREVIOUS):
+        run = start(connected)
+        assert run.outcome == "success", run.lines
+    assert not connected.exists(PREVIOUS)
+    assert tenant.wait_connected(connected.name, serial=new)
+
+
+def test_slow_acknowledgement_does_not_make_bridge_and_probe_chase_each_other(
+    connected: Device, tenant: Tenant
+) -> None:
+    old = serial(tenant, connected)
+    tenant.fault(where="mqtt", do="slow-puback", delay_s=5, topic="s/us", except_serials=[old])
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "success", run.lines
+    assert said(run, "may have reconnected with the old certificate")
+    assert tenant.wait_connected(connected.name, not_serial=old)
+    assert tenant.device(connected.name)["evictions"] <= 3

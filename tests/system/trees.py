@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian trees to boot, kept from session to session in layers.
+
+base          minbase with systemd and mosquitto, as an image builder makes it
+archive       + the lists and packages that apt needs to install our package without a network
+dependencies  + those packages installed
+installed     + our package installed
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from system.machine import cache_directory, command, locked, step
+from system.overlay import Overlay
+
+RELEASES = {"bookworm": "debian12", "trixie": "debian13"}
+PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
+UNUSED_S = 7 * 24 * 3600
+_APT = [
+    *("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", "-qy"),
+    *("-o", "Dpkg::Use-Pty=0"),
+    *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),  # 40 MB in each layer else
+]
+# In a chroot maintainer scripts would start the broker on this machine.
+_PREPARE = r"""
+mkdir /run/harness
+printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+"""
+_TIDY = "rm -r /run/harness /usr/sbin/policy-rc.d"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def built_once(final: Path, what: str) -> Iterator[Path | None]:
+    """Give a directory to build in that becomes `final` at the end, or None when that is there already."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with locked(final.name):
+        if final.exists():
+            os.utime(final)
+            yield None
+            return
+        building = Path(mkdtemp(prefix=".new-", dir=final.parent))
+        try:
+            with step(what):
+                yield building
+            building.rename(final)
+            os.utime(final)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)  # gone already after the rename
+
+
+def _trees() -> Path:
+    return cache_directory() / "trees"
+
+
+def base(release: str) -> tuple[Path, ...]:
+    """Return the layers of a bare Debian of that release."""
+    final = _trees() / f"{release}-base-{_digest(PACKAGES)}"
+    with built_once(final, f"{RELEASES[release]}: base tree") as building:
+        if building is not None:
+            tree = building / "tree"
+            options = ["--quiet", "--variant=minbase", f"--include={PACKAGES}"]
+            command(["mmdebstrap", *options, release, str(tree)], timeout_s=600)
+            # Each device gets an identity of its own when it boots.
+            for name in ("machine-id", "hostname"):
+                (tree / "etc" / name).write_text("")
+    return (final / "tree",)
+
+
+def _layer(final: Path, lowers: tuple[Path, ...], argv: list[list[str]], what: str, *files: Path) -> tuple[Path, ...]:
+    """Add what the commands change, run in the tree with `files` in /run/harness, as one more layer."""
+    with built_once(final, what) as building:
+        if building is not None:
+            tree = Overlay(lowers, building)
+            tree.prepare()
+            command(tree.chroot(["sh", "-ec", _PREPARE]))
+            for file in files:
+                shutil.copy(file, tree.upper / "run/harness")
+            for one in argv:
+                command(tree.chroot(one), timeout_s=600)
+            command(tree.chroot(["sh", "-ec", _TIDY]))
+    return (final / "upper", *lowers)
+
+
+def depends(package: Path) -> str:
+    """Return what the package depends on, as its control file says it."""
+    fields = [command(["dpkg-deb", "--field", str(package), field]).strip() for field in ("Pre-Depends", "Depends")]
+    return ", ".join(filter(None, fields))
+
+
+def archive(release: str, package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian that can `apt-get install` the package without a network."""
+    wanted, lowers = depends(package), base(release)
+    commands = [[*_APT, "update"], [*_APT, "--download-only", "satisfy", wanted]]
+    final = _trees() / f"{release}-archive-{_digest(PACKAGES, wanted)}"
+    return _layer(final, lowers, commands, f"{RELEASES[release]}: fetch dependencies")
+
+
+def dependencies(release: str, package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian with everything that the package depends on."""
+    wanted, lowers = depends(package), archive(release, package)
+    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, wanted)}"
+    commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
+    return _layer(final, lowers, commands, f"{RELEASES[release]}: install dependencies")
+
+
+def installed(release: str, package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian with the package installed before its first boot."""
+    lowers = dependencies(release, package)
+    content = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
+    final = _trees() / f"{release}-installed-{_digest(PACKAGES, depends(package))}-{content}"
+    commands = [[*_APT, "--no-install-recommends", "install", f"/run/harness/{package.name}"]]
+    return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", package)
+
+
+def prune() -> None:
+    """Remove layers and packages that no session has used for a week."""
+    with locked("prune"):
+        for kind in ("trees", "packages"):
+            for found in (cache_directory() / kind).glob("*"):
+                if time.time() - found.stat().st_mtime > UNUSED_S:
+                    shutil.rmtree(found)
