@@ -78,7 +78,8 @@ def _unit(question: Question) -> int:
         )
         return BROKEN_CONDITION
     left = format_duration(abs(validity.left_s(now_s)), 2)
-    threshold = format_duration(minimum_s, 2)
+    configured = settings.need("certificate.validity.minimum_duration")
+    threshold = format_duration(minimum_s) if configured.isdecimal() else configured
     if state == VALID:
         journal.info(f"{path} is valid for {left}, renewing below {threshold}: nothing to do")
         return SKIP

@@ -8,9 +8,10 @@ import os
 
 from tedge_cert.config_keys import KEYS
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
-from tedge_cert.values import Value, duration_s, split_endpoint, to_text
+from tedge_cert.values import Value, bracketed, duration_s, split_endpoint, to_text
 
 Tree = dict[str, object]
+SYSTEM_DIRECTORY = "/etc/tedge"
 
 
 class Config:
@@ -24,6 +25,11 @@ class Config:
         self.profile = profile
         # By path of the file; that of the mapper, where there is one, holds the c8y table alone.
         self._trees = trees
+
+    @property
+    def is_of_system(self) -> bool:
+        """Whether this is what the services of the system read, and not a configuration of a trial elsewhere."""
+        return self.directory.rstrip("/") == SYSTEM_DIRECTORY
 
     @property
     def file(self) -> str:
@@ -72,7 +78,7 @@ class Config:
         value, _ = self.stored(name)
         if value is None and key.derived:
             base = self.get(key.derived[0])
-            return f"{base}{key.derived[1]}" if base is not None and key.derived[1] else base
+            return f"{bracketed(str(base))}{key.derived[1]}" if base is not None and key.derived[1] else base
         if value is not None and key.derived and key.derived[1]:
             # An endpoint without a port gets that of its protocol.
             host, port = split_endpoint(str(value), int(key.derived[1][1:]))
@@ -115,9 +121,10 @@ class Config:
             raise ConfigurationError(f"{path}: {self.full_name(name)} has a value of the wrong type")
         checked = self._checked(name, text, path)
         # A number where text belongs is as wrong as the other way round; durations may be either.
-        if type(checked) is not type(value) and not (isinstance(value, int) and str(value) == checked):
+        if type(checked) is not type(value) and not KEYS[name].is_duration:
+            kinds = {bool: "true or false", int: "a number", str: "text in quotes", list: "a list"}
             raise ConfigurationError(
-                f"{path}: {self.full_name(name)} is a {type(value).__name__}, expected {type(checked).__name__}"
+                f"{path}: {self.full_name(name)} is {kinds[type(value)]}, expected {kinds[type(checked)]}"
             )
         return checked
 
@@ -133,7 +140,10 @@ def load(directory: str = "", profile: str = "") -> Config:
 
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
-    directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or "/etc/tedge"
+    directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+    plain = profile.replace("-", "").replace("_", "")
+    if profile and not (plain.isascii() and plain.isalnum()):
+        raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
     config = Config(directory, profile.lower(), {})
     trees = {path: tree for path in (config.file, config.mapper_file()) if (tree := _parse(path)) is not None}
     return Config(directory, profile.lower(), trees)

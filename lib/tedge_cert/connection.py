@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-import time
-
 from tedge_cert import certificate, files, journal, mosquitto, proof, service_manager
-from tedge_cert.bridge import Bridge
-from tedge_cert.deadline import Deadline
+from tedge_cert.connection_check import check_after_restart, manages_services, summary, wait_for_broker
 from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
 from tedge_cert.verification import finish, promote_candidate
-
-LISTENING_S = 20.0
-BRIDGE_S = 30.0
 
 
 def connect(instance: Instance, offline: bool) -> int:
@@ -38,14 +32,14 @@ def connect(instance: Instance, offline: bool) -> int:
             if not verdict.accepted:
                 raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
     _configure(instance)
-    if not service_manager.is_running():
+    if not manages_services(instance):
         journal.warning(
-            "systemd is not running: the bridge is configured, start mosquitto yourself and call "
+            "no service manager: the bridge is configured, start mosquitto yourself and call "
             "`tedge cert needs-renewal`, `renew` and `verify` from cron"
         )
         return 0
     _restart_broker(instance)
-    working = offline or _check_after_restart(instance)
+    working = offline or check_after_restart(instance)
     with Step(f"Enabling {instance.timer}"):
         service_manager.systemctl("enable", "--now", instance.timer)
     if not working:
@@ -58,18 +52,6 @@ def connect(instance: Instance, offline: bool) -> int:
     return 0
 
 
-def test(instance: Instance) -> None:
-    """See whether the bridge is connected and carries a token; changes no file. Raises TedgeCertError."""
-    journal.say(summary(instance, "Testing the connection to"))
-    if not instance.bridge_file.exists():
-        raise TedgeCertError(
-            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect c8y` makes it"
-        )
-    with Step("Checking that the device is connected"):
-        _check(instance, BRIDGE_S)
-    journal.say("The connection to c8y works.")
-
-
 def disconnect(instance: Instance) -> bool:
     """Remove the bridge and disable the hourly check; whether there was a bridge."""
     with Step("Removing the bridge"):
@@ -78,8 +60,8 @@ def disconnect(instance: Instance) -> bool:
         return False
     if instance.previous.exists():
         journal.warning(f"the switch of the certificate is unfinished: {instance.previous} stays until `tedge connect`")
-    if not service_manager.is_running():
-        journal.warning("systemd is not running: restart mosquitto yourself")
+    if not manages_services(instance):
+        journal.warning("no service manager: restart mosquitto yourself")
         return True
     if service_manager.is_active("mosquitto.service"):
         with Step("Restarting mosquitto"):
@@ -87,22 +69,6 @@ def disconnect(instance: Instance) -> bool:
     with Step(f"Disabling {instance.timer}"):
         service_manager.systemctl("disable", "--now", instance.timer)
     return True
-
-
-def summary(instance: Instance, what: str) -> str:
-    """What is about to be connected, a line each."""
-    host, port = instance.mqtt
-    rows = {
-        "configuration": instance.config.place("c8y.url")[0],
-        "device id": instance.device_id,
-        "cloud profile": instance.config.profile or "<none>",
-        "cloud host": f"{host}:{port}",
-        "authentication": "certificate",
-        "certificate file": str(instance.certificate),
-        "bridge": "mosquitto",
-        "service manager": "systemd" if service_manager.is_running() else "none",
-    }
-    return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
 
 
 def _adapt_owners(instance: Instance) -> None:
@@ -147,52 +113,10 @@ def _restart_broker(instance: Instance) -> None:
         with Step("Restarting mosquitto"):
             service_manager.systemctl("restart", "mosquitto.service")
         with Step("Waiting for mosquitto"):
-            _wait_for_broker(instance)
+            wait_for_broker(instance)
         service_manager.systemctl("enable", "mosquitto.service")
     except TedgeCertError:
         journal.warning("taking the bridge away again, so that mosquitto can start without it")
         mosquitto.bridge_placement(instance).remove()
         service_manager.run(["systemctl", "restart", "--no-block", "mosquitto.service"])
         raise
-
-
-def _wait_for_broker(instance: Instance) -> None:
-    deadline = Deadline(LISTENING_S)
-    while True:
-        try:
-            Bridge(instance).close()
-        except OSError as error:
-            if deadline.passed():
-                host, port = instance.broker
-                raise TedgeCertError(
-                    f"mosquitto does not listen on {host}:{port}: {error}; see `journalctl -u mosquitto`"
-                ) from error
-            # A refused connection says nothing about when the next one will not be.
-            time.sleep(0.2)
-        else:
-            return
-
-
-def _check_after_restart(instance: Instance) -> bool:
-    try:
-        with Step("Checking that the device is connected"):
-            _check(instance, BRIDGE_S)
-    except TedgeCertError as error:
-        journal.error(str(error))
-        return False
-    return True
-
-
-def _check(instance: Instance, timeout_s: float) -> None:
-    try:
-        with Bridge(instance) as bridge:
-            if not bridge.wait_until_up(timeout_s):
-                host, port = instance.mqtt
-                raise TedgeCertError(
-                    f"the bridge to {host}:{port} does not come up: {instance.health_topic} is not 1; "
-                    "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
-                )
-            bridge.token()
-    except OSError as error:
-        host, port = instance.broker
-        raise TedgeCertError(f"no broker at {host}:{port}: {error}; see `systemctl status mosquitto`") from error

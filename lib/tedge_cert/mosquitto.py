@@ -9,7 +9,6 @@ from tedge_cert.instance import Instance
 
 CONF_D = Path("/etc/mosquitto/conf.d")
 MAIN = Path("/etc/mosquitto/mosquitto.conf")
-SYSTEM_CONFIGURATION = "/etc/tedge"
 
 _LISTENER = """\
 per_listener_settings true
@@ -72,7 +71,7 @@ def bridge_placement(instance: Instance) -> Placement:
 
 def _placement(instance: Instance, file: Path, link: str) -> Placement:
     # A configuration elsewhere belongs to a trial: whoever made it starts a broker of their own with it.
-    ours = instance.config.directory == SYSTEM_CONFIGURATION
+    ours = instance.config.is_of_system
     return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not _includes_ours(file.parent) else None)
 
 
