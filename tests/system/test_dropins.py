@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator changes with `systemctl edit`."""
+
+from system.device import Device
+from system.renewer import CANDIDATE, CERTIFICATE, KEY, SERVICE, TIMER, enrolments, make_due, said, serial, start
+from tenant.client import Tenant
+
+
+def edit(device: Device, unit: str, text: str) -> None:
+    """What `systemctl edit` of the unit would leave."""
+    device.write(f"/etc/systemd/system/{unit}.d/override.conf", text)
+    device.systemctl("daemon-reload")
+
+
+def test_another_schedule(connected: Device) -> None:
+    edit(connected, TIMER, "[Timer]\nOnCalendar=\nOnCalendar=*-*-* 03:00\nRandomizedDelaySec=0\n")
+    connected.systemctl("restart", TIMER)
+    assert "03:00:00" in connected.run(f"systemctl list-timers --no-pager {TIMER}").stdout
+
+
+def test_a_command_after_each_renewal(connected: Device) -> None:
+    edit(connected, SERVICE, "[Service]\nExecStartPost=/usr/bin/touch /run/tedge-cert-renewer/renewed\n")
+    assert start(connected).outcome == "skipped"
+    assert not connected.exists("/run/tedge-cert-renewer/renewed")
+    make_due(connected)
+    assert start(connected).outcome == "success"
+    assert connected.exists("/run/tedge-cert-renewer/renewed")
+
+
+def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) -> None:
+    old = serial(tenant, connected)
+    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN={connected.name}/O=Thin Edge/OU=Device'").stdout
+    connected.write("/usr/local/share/issued.pem", tenant.issue(csr, lifetime_s=400 * 86_400))
+    step = f"/bin/cp /usr/local/share/issued.pem {CANDIDATE}"
+    edit(connected, SERVICE, f"[Service]\nExecStartPre=\nExecStartPre={step}\n")
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "success", run.lines
+    assert tenant.wait_connected(connected.name, not_serial=old)
+    assert enrolments(tenant) == 0
+
+
+def test_a_renew_step_that_brings_a_certificate_of_another_device(connected: Device, tenant: Tenant) -> None:
+    before = connected.read(CERTIFICATE)
+    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN=somebody-else'").stdout
+    connected.write("/usr/local/share/issued.pem", tenant.issue(csr))
+    step = f"/bin/cp /usr/local/share/issued.pem {CANDIDATE}"
+    edit(connected, SERVICE, f"[Service]\nExecStartPre=\nExecStartPre={step}\n")
+    make_due(connected)
+    connections = len(tenant.device(connected.name)["connections"])
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert said(run, "issued to somebody-else, expected the device id"), run.lines
+    assert connected.read(CERTIFICATE) == before
+    assert not connected.exists(CANDIDATE)
+    assert len(tenant.device(connected.name)["connections"]) == connections
+
+
+def test_a_renew_step_that_brings_nothing(connected: Device) -> None:
+    edit(connected, SERVICE, "[Service]\nExecStartPre=\nExecStartPre=/bin/true\n")
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert said(run, "the renew step brought none"), run.lines
+
+
+def test_a_certificate_outside_the_directory(connected: Device, tenant: Tenant) -> None:
+    connected.run("install -d -o tedge -g mosquitto /data/certificates")
+    connected.run(f"cp -p {CERTIFICATE} /data/certificates/device.pem; tedge disconnect c8y")
+    connected.run("tedge config set device.cert_path /data/certificates/device.pem; tedge connect c8y", timeout_s=90)
+    edit(connected, SERVICE, "[Service]\nReadWritePaths=-/data/certificates\n")
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "success", run.lines
+
+
+def test_the_sandbox_keeps_a_step_from_writing_elsewhere(connected: Device) -> None:
+    edit(connected, SERVICE, "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/touch /etc/tedge/tedge.toml /usr/x\n")
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert run.result == "exit-code"
+    assert said(run, "Read-only file system"), run.lines
