@@ -16,6 +16,8 @@ TOKEN_ATTEMPTS = 2
 TOKEN_WAIT_S = 10.0
 # A retained message follows the SUBACK at once; a broker that has none to send knows of no bridge.
 RETAINED_S = 1.0
+# The shortest pause of the bridge before it connects anew; only then it reads the certificate.
+LEAST_PAUSE_S = 1.0
 TOKEN_TEMPLATE = "71,"  # noqa: S105 (SmartREST, no secret)
 
 

@@ -21,10 +21,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     get = commands.add_parser("get", help="print the value of a key", allow_abbrev=False)
     put = commands.add_parser("set", help="set a key", allow_abbrev=False)
     unset = commands.add_parser("unset", help="forget the value of a key", allow_abbrev=False)
-    for command in (get, put, unset):
+    add = commands.add_parser("add", help="add a value to a list", allow_abbrev=False)
+    remove = commands.add_parser("remove", help="remove a value from a list", allow_abbrev=False)
+    for command in (get, put, unset, add, remove):
         command.add_argument("key", help="the key, for example c8y.url")
         add_profile(command)
-    put.add_argument("value", help="the value")
+    for command in (put, add, remove):
+        command.add_argument("value", help="the value")
     show = commands.add_parser("list", help="print keys with their values", allow_abbrev=False)
     show.add_argument("filter", nargs="?", default="", help="only keys that contain this")
     show.add_argument("--all", action="store_true", help="those without value too")
@@ -42,10 +45,11 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UnknownKeyError(configuration.unknown_key(arguments.key))
     if arguments.command == "get":
         return _get(config, arguments.key)
-    if arguments.command == "set":
-        config_file.set_value(config, arguments.key, arguments.value)
-    else:
+    if arguments.command == "unset":
         config_file.unset_value(config, arguments.key)
+    else:
+        change = {"set": config_file.set_value, "add": config_file.add_value, "remove": config_file.remove_value}
+        change[arguments.command](config, arguments.key, arguments.value)
     return 0
 
 

@@ -1,61 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing ``tedge.toml``: comments, order and keys that are not ours stay as they are."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable, Table
 
 from tedge_cert import files
-from tedge_cert.config import Config, unknown_key
+from tedge_cert.config import Config, Tree, unknown_key
 from tedge_cert.config_keys import KEYS
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
+from tedge_cert.values import Value
 
 
 def set_value(config: Config, name: str, text: str) -> None:
     """Store ``text`` as the value of ``name``; raises ConfigurationError, with nothing written, if it is unfit."""
-    key = KEYS.get(name)
-    if key is None:
-        raise UnknownKeyError(unknown_key(name))
-    try:
-        value = key.parse(text)
-    except ValueError as error:
-        raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
-    path, parts = config.place(name)
-    document = _load(Path(path))
-    node: Any = document
-    for part in parts[:-1]:
-        if part not in node:
-            # A super table has no header of its own, so that [c8y.profiles.p] does not write three.
-            node[part] = tomlkit.table(is_super_table=part in ("profiles",))
-        node = node[part]
-        if not isinstance(node, dict):
-            raise ConfigurationError(f"{path}: expected a table above {config.full_name(name)}; mend the file by hand")
-    node[parts[-1]] = value
-    _store(Path(path), document)
+    _change(config, name, _parsed(config, name, text))
 
 
 def unset_value(config: Config, name: str) -> None:
     """Remove ``name``; nothing happens if it is not set."""
+    _known(name)
+    if _stored(config, name) is not None:
+        _change(config, name, None)
+
+
+def add_value(config: Config, name: str, text: str) -> None:
+    """Add ``text`` to a list, where it is not in it yet; another key is set to it."""
+    value, stored = _parsed(config, name, text), _stored(config, name)
+    if isinstance(value, list) and isinstance(stored, list):
+        value = stored + [each for each in value if each not in stored]
+    _change(config, name, value)
+
+
+def remove_value(config: Config, name: str, text: str) -> None:
+    """Remove ``text`` from a list; another key is unset if this is its value."""
+    value, stored = _parsed(config, name, text), _stored(config, name)
+    if isinstance(value, list) and isinstance(stored, list):
+        if set(value) & set(stored):
+            _change(config, name, [each for each in stored if each not in value])
+    elif value == stored:
+        _change(config, name, None)
+
+
+def _known(name: str) -> None:
     if name not in KEYS:
         raise UnknownKeyError(unknown_key(name))
-    path, parts = config.place(name)
-    document = _load(Path(path))
-    node: Any = document
-    for part in parts[:-1]:
-        node = node.get(part)
-        if not isinstance(node, dict):
-            return
-    if node.pop(parts[-1], None) is not None:
-        _store(Path(path), document)
 
 
-def _load(path: Path) -> tomlkit.TOMLDocument:
+def _parsed(config: Config, name: str, text: str) -> Value:
+    _known(name)
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
+        return KEYS[name].parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
+
+
+def _stored(config: Config, name: str) -> object:
+    """What the file holds, whatever the environment says."""
+    path, parts = config.place(name)
+    node: Any = tomllib.loads(_read(Path(path)))
+    for part in parts:
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _change(config: Config, name: str, value: Value | None) -> None:
+    """Give ``name`` a value, or none; whatever is written was read back first and differs in nothing else."""
+    path, parts = config.place(name)
+    before = _read(Path(path))
+    wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
+    for edit in (_edit_tables, _edit_dotted) if value is not None else (_edit_tables,):
+        try:
+            document = tomlkit.parse(before)
+            edit(document, parts, value)
+            text = tomlkit.dumps(document)
+            if _without_empty(tomllib.loads(text)) != wanted:
+                continue
+        except (TOMLKitError, tomllib.TOMLDecodeError):
+            # Inline tables, dotted keys and tables out of order are more than tomlkit can write at times.
+            continue
+        files.write(Path(path), text.encode(), files.CONFIGURATION)
+        return
+    raise ConfigurationError(
+        f"{path}: cannot change {config.full_name(name)} and keep all else as it is; change it by hand, "
+        "or write each [table] of the file once, with its sub-tables right below it"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        # As bytes, because text mode would lose the carriage returns of a file that has them.
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        return tomlkit.document()
+        return ""
 
 
-def _store(path: Path, document: tomlkit.TOMLDocument) -> None:
-    files.write(path, tomlkit.dumps(document).encode(), files.CONFIGURATION)
+def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) -> Tree:
+    """What the file is to say afterwards."""
+    tree = tomllib.loads(text)
+    node: Any = tree
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise ConfigurationError(f"{complaint}; mend the file by hand")
+    if value is None:
+        del node[parts[-1]]
+    else:
+        node[parts[-1]] = value
+    return _without_empty(tree)
+
+
+def _without_empty(tree: Tree) -> Tree:
+    """A table that holds nothing says nothing, and dotted keys go with their last one."""
+    found = {key: _without_empty(each) if isinstance(each, dict) else each for key, each in tree.items()}
+    return {key: each for key, each in found.items() if each != {}}
+
+
+def _edit_tables(document: tomlkit.TOMLDocument, parts: list[str], value: Value | None) -> None:
+    """The usual way: a ``[table]`` for what is above the key."""
+    node: Any = document
+    # A super table has no header of its own, so that [c8y.profiles.p] does not write three.
+    above = 2 if parts[1:2] == ["profiles"] else 0
+    for depth, part in enumerate(parts[:-1]):
+        if part not in node:
+            node[part] = tomlkit.table(is_super_table=depth < above)
+        node = node[part]
+    if value is None:
+        node.pop(parts[-1])
+    else:
+        node[parts[-1]] = value
+
+
+def _edit_dotted(document: tomlkit.TOMLDocument, parts: list[str], value: Any) -> None:
+    """Where there is no room for a table: a dotted key in the innermost table that is there."""
+    node: Any = document
+    depth = 0
+    while isinstance(node.get(parts[depth]), dict):
+        node, depth = node[parts[depth]], depth + 1
+    if isinstance(node, InlineTable):
+        for part in parts[depth:-1]:
+            node[part] = tomlkit.inline_table()
+            node = node[part]
+        node[parts[-1]] = value
+    elif isinstance(node, tomlkit.TOMLDocument | Table):
+        node.append(tomlkit.key(parts[depth:]), tomlkit.item(value))

@@ -17,11 +17,11 @@ CERTIFICATES = "/etc/tedge/device-certs"
 class Key:
     """What is known of one key.
 
-    ``parse`` checks a text and gives the value as TOML stores it, ``default`` is that of an unset key, and
+    ``parse`` checks a text and gives the value as TOML stores it; ``default`` is that of an unset key, and
     ``derived`` names the key (with what is added to its value) that an unset one follows.
     """
 
-    __slots__ = ("default", "derived", "doc", "example", "parse")
+    __slots__ = ("_parse", "default", "derived", "doc", "example")
 
     def __init__(
         self,
@@ -31,11 +31,22 @@ class Key:
         example: str,
         derived: tuple[str, str] | None = None,
     ) -> None:
-        self.parse = parse
+        self._parse = parse
         self.default = default
         self.doc = doc
         self.example = example
         self.derived = derived
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether a bare number is a value too: seconds."""
+        return self._parse is values.parse_duration
+
+    def parse(self, text: str) -> values.Value:
+        """Check ``text``; raises ValueError. A line break would end up in files that root writes for the broker."""
+        if not text.isprintable():
+            raise ValueError("expected text without line breaks and other control characters")
+        return self._parse(text)
 
 
 KEYS: dict[str, Key] = {

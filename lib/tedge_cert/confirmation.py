@@ -6,9 +6,10 @@ Times are monotonic seconds. Every way ends in a certificate that the tenant acc
 
 import time
 from dataclasses import dataclass
+from typing import NoReturn
 
-from tedge_cert import certificate, journal, keys, proof
-from tedge_cert.bridge import Bridge
+from tedge_cert import certificate, journal, keys, proof, rejection
+from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
 from tedge_cert.certificate import rfc2822
 from tedge_cert.errors import CandidateRejectedError, CertificateError, NoAnswerError
 from tedge_cert.instance import Instance
@@ -17,8 +18,6 @@ from tedge_cert.validity import EXPIRED
 
 # Longer than the longest pause of the bridge (restart_timeout 1 30).
 BRIDGE_WAIT_S = 60.0
-# The shortest pause of the bridge: it reads the certificate when it begins to connect, so not before this.
-LEAST_PAUSE_S = 1.0
 # How long the bridge may take to come back after a connection of ours pushed it out, when it was on its way.
 SETTLE_S = 5.0
 
@@ -54,11 +53,10 @@ class Confirmation:
             self._by_own_connection("there is no bridge or no broker")
         elif self.bridge.is_up:
             began_s = time.monotonic()
-            verdict = proof.evict_bridge(self.instance)
+            # The proof pushes the bridge out as well.
+            verdict = self._ask()
             if verdict.refused:
                 self._undo(verdict.reason)
-            elif verdict.answer is proof.Answer.NO_ANSWER:
-                self._leave(verdict.reason)
             self._by_bridge(self.bridge, self.bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
         else:
             self._by_bridge(self.bridge, self.bridge.wait_until_up(BRIDGE_WAIT_S))
@@ -104,12 +102,12 @@ class Confirmation:
             f"valid until {rfc2822(active.validity.not_after_s)}"
         )
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str) -> NoReturn:
         raise NoAnswerError(
             f"{reason}; {self.switch.certificate} and {self.switch.previous} both stay, the next run decides"
         )
 
-    def _undo(self, reason: str) -> None:
+    def _undo(self, reason: str) -> NoReturn:
         """The new certificate is refused: previous goes back, and the bridge is seen again."""
         self._check_previous(reason)
         began_s = time.monotonic()
@@ -125,6 +123,7 @@ class Confirmation:
         began_s = time.monotonic()
         self.switch.put_back(keep=new)
         if self._comes_back(bridge, began_s):
+            rejection.record(self.instance, new)
             raise CandidateRejectedError(
                 f"{reason}; it is back with the former certificate, which is active again: {self.switch.certificate}"
             )
@@ -144,7 +143,6 @@ class Confirmation:
             keys.load_for(self.instance.key, active, self.switch.certificate)
         except CertificateError as error:
             self._undo(str(error))
-            raise
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise CertificateError(
                 f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "

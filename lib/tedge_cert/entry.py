@@ -59,6 +59,8 @@ def run(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main() or 0
+        # Here and not at the end of the process, where nobody would catch what goes wrong.
+        sys.stdout.flush()
     except TedgeCertError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

@@ -5,11 +5,13 @@ Every write is: temporary file in the same directory, final mode and owner, fsyn
 """
 
 import errno
+import glob
 import grp
 import os
 import pwd
 import secrets
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ class Access:
 PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
 CERTIFICATE = Access("tedge", "mosquitto", 0o644)
 HANDOVER = Access("tedge", "mosquitto", 0o644)
+RUN_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 CONFIGURATION = Access("tedge", "tedge", 0o644)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
 
@@ -47,6 +50,10 @@ def create(path: Path, content: bytes, access: Access) -> None:
     temporary = write_temporary(path, content, access)
     try:
         os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     finally:
         temporary.unlink()
     sync_directory(path.parent)
@@ -85,6 +92,18 @@ def apply_access(descriptor: int, access: Access) -> None:
     os.fchmod(descriptor, access.mode)
 
 
+def make_directory(path: Path, access: Access) -> None:
+    """Make a directory where there is none; one that is there keeps its owner and mode."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=access.mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        apply_access(descriptor, access)
+    finally:
+        os.close(descriptor)
+
+
 def adapt(path: Path, access: Access) -> None:
     """Give a file that is there the owner and mode of its kind, where root runs this and they differ."""
     if os.geteuid() != 0 or not path.is_file():
@@ -104,13 +123,18 @@ def account_ids(access: Access) -> tuple[int, int]:
         return os.geteuid(), os.getegid()
 
 
-def rename(source: Path, target: Path) -> None:
-    """Rename within a directory, and make that last; the source stays where it is if that fails."""
+def rename(source: Path, target: Path) -> float:
+    """Rename within a directory, and make that last; the source stays where it is if that fails.
+
+    Returns when others began to see it, in monotonic seconds: making it last may take a slow disk much longer.
+    """
     try:
         source.rename(target)
     except OSError as error:
         raise _cannot_write(target, error) from error
+    renamed_s = time.monotonic()
     sync_directory(target.parent)
+    return renamed_s
 
 
 def remove(path: Path) -> bool:
@@ -130,6 +154,11 @@ def sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise TedgeCertError(
+            f"cannot sync {directory}: {error.strerror}; the last change in it may not outlive a power cut; "
+            "check the file system"
+        ) from error
     finally:
         os.close(descriptor)
 
@@ -152,7 +181,7 @@ def read_regular(path: Path, limit_bytes: int = 1 << 20) -> bytes:
 
 def remove_stale_temporaries(path: Path) -> int:
     """Remove what killed runs left beside ``path``; how many. To be called under the lock of ``path``."""
-    stale = list(path.parent.glob(f".{path.name}.*.tmp"))
+    stale = list(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
     for temporary in stale:
         temporary.unlink(missing_ok=True)
     return len(stale)

@@ -33,15 +33,22 @@ def line(level: int, text: str) -> None:
         return
     text = " ".join(text.split("\n"))
     prefix = f"<{level}>" if is_journal() else _WORDS.get(level, "")
-    sys.stderr.write(f"{prefix}{text}\n")
-    sys.stderr.flush()
+    _emit(f"{prefix}{text}\n")
 
 
 def say(text: str) -> None:
     """Several lines for a person, as they are."""
     if _threshold >= INFO:
-        sys.stderr.write(text + "\n")
+        _emit(text + "\n")
+
+
+def _emit(text: str) -> None:
+    try:
+        sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:
+        # The reader has gone, be it a pager or the journal: no reason to leave a certificate to expire.
+        return
 
 
 def is_journal() -> bool:

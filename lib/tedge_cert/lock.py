@@ -34,7 +34,7 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
 
 def _open(lock_file: Path) -> int:
     try:
-        lock_file.parent.mkdir(mode=0o755, exist_ok=True)
+        files.make_directory(lock_file.parent, files.RUN_DIRECTORY)
         # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
         # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
         descriptor = os.open(lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -43,7 +43,8 @@ def _open(lock_file: Path) -> int:
             f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
             f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
         ) from error
-    files.apply_access(descriptor, files.HANDOVER) if os.geteuid() == 0 else None
+    if os.geteuid() == 0:
+        files.apply_access(descriptor, files.HANDOVER)
     return descriptor
 
 

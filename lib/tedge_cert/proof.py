@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.bridge import Bridge
+from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
 from tedge_cert.instance import Instance
 from tedge_cert.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.tls import ClientContext, client_context
@@ -42,6 +42,8 @@ class Verdict:
 
     answer: Answer
     reason: str
+    # Of a connection that was closed after CONNACK: when that came, in monotonic seconds.
+    connected_s: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -64,9 +66,8 @@ def prove(instance: Instance, certificate: Path, bridge: Bridge | None = None) -
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
-        started_s = time.monotonic()
         verdict = _attempt(instance, context)
-        if verdict.answer is Answer.CLOSED and bridge and bridge.wait_for_return(started_s, RETURN_GRACE_S):
+        if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
         if verdict.accepted:
             return verdict
@@ -89,11 +90,18 @@ def open_own(instance: Instance, context: ClientContext) -> Connection:
     return Connection(instance.mqtt, instance.device_id, CONNECT_S, context)
 
 
+def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
+    """Whether the bridge ended our connection by coming back; sooner than its pause, somebody else ended it."""
+    held_s = time.monotonic() - connected_s
+    return held_s >= LEAST_PAUSE_S and bridge.wait_for_return(connected_s, RETURN_GRACE_S)
+
+
 def _attempt(instance: Instance, context: ClientContext, publish: bool = True) -> Verdict:
     context.refusal = None
     host, port = instance.mqtt
     try:
         with open_own(instance, context) as connection:
+            connected_s = time.monotonic()
             try:
                 if publish:
                     device_type = instance.config.need("device.type")
@@ -101,7 +109,8 @@ def _attempt(instance: Instance, context: ClientContext, publish: bool = True) -
                 return Verdict(Answer.ACCEPTED, f"{host}:{port} accepted it")
             except ConnectionClosedError:
                 if context.refusal is None:
-                    return Verdict(Answer.CLOSED, f"{host}:{port} closed the connection after CONNACK")
+                    reason = f"{host}:{port} closed the connection after CONNACK"
+                    return Verdict(Answer.CLOSED, reason, connected_s)
                 raise
     except OSError as error:
         return _verdict_of(error, context, f"{host}:{port}", instance)

@@ -14,7 +14,7 @@ from tedge_cert.instance import CLOUDS, Instance
 from tedge_cert.lock import locked
 from tedge_cert.switch import Switch
 from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, format_duration
-from tedge_cert.verification import read_candidate
+from tedge_cert.verification import check_candidate
 
 
 def renew(instance: Instance, csr: Path | None, by_unit: bool) -> Certificate | None:
@@ -54,7 +54,7 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
     if not (instance.candidate.is_symlink() or instance.candidate.exists()):
         return False
     try:
-        read_candidate(instance, current)
+        check_candidate(instance, current, checks.read_candidate(instance.candidate))
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False

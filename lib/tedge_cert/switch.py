@@ -68,13 +68,17 @@ class Switch:
             copy.unlink()
             raise
 
-    def promote(self, prepared: Prepared, found: bytes) -> None:
-        """Make the fresh file the certificate, the old one previous; ``found`` is what the candidate held."""
+    def promote(self, prepared: Prepared, found: bytes) -> float:
+        """Make the fresh file the certificate, the old one previous; ``found`` is what the candidate held.
+
+        Returns when the certificate was renamed, in monotonic seconds.
+        """
         files.rename(prepared.copy, self.previous)
-        files.rename(prepared.fresh, self.certificate)
+        renamed_s = files.rename(prepared.fresh, self.certificate)
         # Someone may have put another candidate there meanwhile; that one is not ours to remove.
         if _content(self.candidate) == found:
             files.remove(self.candidate)
+        return renamed_s
 
     def confirm(self) -> None:
         """The certificate has proved itself: previous goes."""

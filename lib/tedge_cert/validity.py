@@ -125,13 +125,20 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 def _time_s(tag: int, text: str) -> int:
     """Seconds since the epoch of a UTCTime or GeneralizedTime (RFC 5280 §4.1.2.5.1, §4.1.2.5.2)."""
     digits = 2 if tag == UTC_TIME else 4
-    if tag not in (UTC_TIME, GENERALIZED_TIME) or len(text) != digits + 11 or text[-1] != "Z" or not text[:-1].isdecimal():
+    if (
+        tag not in (UTC_TIME, GENERALIZED_TIME)
+        or len(text) != digits + 11
+        or text[-1] != "Z"
+        or not text[:-1].isdecimal()
+    ):
         raise ValueError("time that is not RFC 5280")
     year = int(text[:digits])
     if tag == UTC_TIME:
         year += 1900 if year >= 50 else 2000
     month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(digits, digits + 10, 2))
-    last = 31 - (month in (4, 6, 9, 11)) if month != 2 else 28 + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+    last = (
+        31 - (month in (4, 6, 9, 11)) if month != 2 else 28 + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+    )
     if not (1 <= month <= 12 and 1 <= day <= last and hour < 24 and minute < 60 and second < 60):
         raise ValueError("time that does not exist")
     # Days of the civil calendar with years that begin in March, so that the leap day is the last one.

@@ -58,8 +58,9 @@ def parse_path(text: str) -> Value:
 def parse_host(text: str) -> Value:
     """A host name or address, without scheme, port or path."""
     allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
-    address = text.removeprefix("[").removesuffix("]")
-    if _is_ip(address) or (text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))):
+    if _is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text) or (
+        text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))
+    ):
         return text
     raise ValueError("expected a host name alone, such as example.cumulocity.com")
 
@@ -74,10 +75,17 @@ def parse_endpoint(text: str) -> Value:
 def split_endpoint(text: str, default_port: int) -> tuple[str, int]:
     """Host and port of ``host``, ``host:port``, ``[v6]:port``; raises ValueError."""
     if text.startswith("["):
-        host, _, rest = text.partition("]")
-        return host + "]", int(parse_port(rest[1:])) if rest.startswith(":") else default_port  # type: ignore[arg-type]
+        host, bracket, rest = text.partition("]")
+        if rest and not rest.startswith(":"):
+            raise ValueError(f"expected a port number after the address, got {rest!r}")
+        return host + bracket, int(parse_port(rest[1:])) if rest else default_port  # type: ignore[arg-type]
     host, colon, port = text.partition(":")
     return host, int(parse_port(port)) if colon else default_port  # type: ignore[arg-type]
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def parse_port(text: str) -> Value:

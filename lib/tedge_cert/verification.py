@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 3: prove the candidate, promote it, see it confirmed, or keep what was there."""
 
-import hashlib
 import time
-from dataclasses import dataclass
 
-from tedge_cert import certificate, checks, files, journal, keys
+from tedge_cert import certificate, checks, journal, keys, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -18,14 +16,6 @@ from tedge_cert.switch import Switch
 from tedge_cert.validity import VALID, format_duration
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A candidate that passed the checks: its file's bytes as found, and the certificate in them."""
-
-    found: bytes
-    certificate: Certificate
-
-
 def verify(instance: Instance) -> None:
     """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
 
@@ -34,7 +24,7 @@ def verify(instance: Instance) -> None:
     """
     with locked(instance.certificate, instance.run_directory):
         switch = Switch.of(instance)
-        instance.rejection_file.unlink(missing_ok=True)
+        rejection.forget(instance)
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)
@@ -49,21 +39,20 @@ def finish(instance: Instance, switch: Switch) -> None:
     bridge = open_bridge(instance)
     try:
         Confirmation(instance, switch, bridge).resume()
-    except CandidateRejectedError:
-        _record_rejection(instance, _digest_of(switch))
-        raise
     finally:
         if bridge is not None:
             bridge.close()
 
 
-def read_candidate(instance: Instance, current: Certificate) -> Candidate:
-    """The candidate on disk, known to pass the checks; raises UnfitCertificateError or ClockError."""
+def check_candidate(instance: Instance, current: Certificate, found: bytes) -> Certificate:
+    """The certificate in the bytes of a candidate, known to pass the checks.
+
+    Raises UnfitCertificateError or ClockError.
+    """
     public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
-    found = checks.read_candidate(instance.candidate)
     new = checks.parse_candidate(found, public_key)
     checks.check(new, public_key, instance.device_id, current)
-    return Candidate(found, new)
+    return new
 
 
 def promote_candidate(instance: Instance, switch: Switch) -> None:
@@ -72,16 +61,18 @@ def promote_candidate(instance: Instance, switch: Switch) -> None:
     Raises CandidateRejectedError, with its digest recorded for the clean-up, or NoAnswerError.
     """
     current = certificate.load(switch.certificate)
+    found = b""
     try:
-        candidate = read_candidate(instance, current)
-        _promote(instance, switch, candidate)
-    except (UnfitCertificateError, CandidateRejectedError) as error:
-        _record_rejection(instance, _digest_of(switch))
+        found = checks.read_candidate(switch.candidate)
+        new = check_candidate(instance, current, found)
+        _promote(instance, switch, found, new)
+    except UnfitCertificateError as error:
+        rejection.record(instance, found)
         raise CandidateRejectedError(f"new certificate {switch.candidate} rejected: {error}") from error
 
 
-def _promote(instance: Instance, switch: Switch, candidate: Candidate) -> None:
-    prepared = switch.prepare(candidate.certificate.pem)
+def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate) -> None:
+    prepared = switch.prepare(new.pem)
     bridge: Bridge | None = None
     try:
         bridge = open_bridge(instance)
@@ -91,14 +82,15 @@ def _promote(instance: Instance, switch: Switch, candidate: Candidate) -> None:
         verdict = prove(instance, prepared.fresh, bridge)
         if verdict.refused:
             journal.info(f"{title} ✗")
+            rejection.record(instance, found)
             raise CandidateRejectedError(
-                f"{verdict.reason}; the current certificate stays in use: {switch.certificate}"
+                f"new certificate {switch.candidate} rejected: {verdict.reason}; "
+                f"the current certificate stays in use: {switch.certificate}"
             )
         if not verdict.accepted:
             journal.info(f"{title} ✗")
             raise NoAnswerError(f"{verdict.reason}; {switch.candidate} is kept for the next run")
-        switch.promote(prepared, candidate.found)
-        renamed_s = time.monotonic()
+        renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
         Confirmation(instance, switch, bridge).after_promotion(was_up, began_s, renamed_s)
@@ -118,15 +110,3 @@ def _nothing_to_verify(instance: Instance) -> None:
             f"{instance.candidate}: the renew step brought none (`tedge cert renew` asks the tenant for one)"
         )
     journal.info(f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}")
-
-
-def _digest_of(switch: Switch) -> str | None:
-    try:
-        return hashlib.sha256(files.read_regular(switch.candidate)).hexdigest()
-    except OSError:
-        return None
-
-
-def _record_rejection(instance: Instance, digest: str | None) -> None:
-    if digest is not None:
-        files.write(instance.rejection_file, digest.encode(), files.HANDOVER)
