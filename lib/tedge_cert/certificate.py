@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """X.509 certificates: loading and showing."""
 
+import binascii
 import hashlib
 import time
 import warnings
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tedge_cert.errors import CertificateError
-from tedge_cert.validity import Validity, validity_of_der
+from tedge_cert.validity import BEGIN, END, Validity, validity_of_der
 
 _NAMES = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
@@ -63,8 +65,12 @@ class Certificate:
 
     @property
     def public_key(self) -> bytes:
-        """The SubjectPublicKeyInfo in DER, to compare keys of any kind by."""
-        return self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        """The SubjectPublicKeyInfo in DER, to compare keys by; empty for a kind of key that is unknown here."""
+        try:
+            key = self.leaf.public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            return b""
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def describe(self, path: Path, minimum_s: int, now_s: float | None = None) -> str:
         """The block of ``tedge cert show``, ending in a line break."""
@@ -101,9 +107,9 @@ def load(path: Path) -> Certificate:
     try:
         content = path.read_bytes()
     except OSError as error:
+        source = "`tedge cert renew`" if path.suffix == ".new" else "`tedge cert download c8y`"
         raise CertificateError(
-            f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM there "
-            "(`tedge cert download c8y` gets the first one)"
+            f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM ({source} gets one)"
         ) from error
     try:
         certificates = from_pem(content)
@@ -114,12 +120,21 @@ def load(path: Path) -> Certificate:
 
 def from_pem(content: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM file, in its order; raises ValueError if there is none."""
-    blocks = [
-        b"-----BEGIN CERTIFICATE-----"
-        + rest.partition(b"-----END CERTIFICATE-----")[0]
-        + b"-----END CERTIFICATE-----\n"
-        for rest in content.split(b"-----BEGIN CERTIFICATE-----")[1:]
-    ]
+    blocks = [rest.partition(END) for rest in content.split(BEGIN)[1:]]
     if not blocks:
         raise ValueError("the file is empty" if not content.strip() else 'no "BEGIN CERTIFICATE" block found')
-    return [x509.load_pem_x509_certificate(block) for block in blocks]
+    if not all(end for _, end, _ in blocks):
+        raise ValueError('a block has no "END CERTIFICATE" line: the file is cut off')
+    return [from_der(binascii.a2b_base64(block)) for block, _, _ in blocks]
+
+
+def from_der(der: bytes) -> x509.Certificate:
+    """The certificate in ``der``, its names and dates known to be readable; raises ValueError."""
+    try:
+        found = x509.load_der_x509_certificate(der)
+        # The library looks at these only when asked for them, and then raises whatever it stumbles over.
+        read = Certificate(found)
+        _ = read.subject, read.issuer, read.validity
+    except (KeyError, IndexError, TypeError, x509.InvalidVersion) as error:
+        raise ValueError(f"malformed ({type(error).__name__}: {error})") from error
+    return found

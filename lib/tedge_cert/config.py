@@ -89,10 +89,11 @@ class Config:
         """The value of ``name`` as text; raises ConfigurationError with the command that sets it."""
         value = self.get(name)
         if value is None:
-            wanted = KEYS[name].derived[0] if KEYS[name].derived else name  # type: ignore[index]
+            derived = KEYS[name].derived
+            wanted = derived[0] if derived else name
             option = f" --profile {self.profile}" if self.profile else ""
             raise ConfigurationError(
-                f"no value for '{self.full_name(name)}'; set one with `tedge config set {wanted} <value>{option}`"
+                f"no value for '{self.full_name(wanted)}'; set one with `tedge config set {wanted} <value>{option}`"
             )
         return to_text(value)
 

@@ -21,13 +21,15 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
         raise TimeoutError(f"{what} took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    # Zero would mean no timer at all.
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
+        # Zero would mean no timer at all.
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            signal.signal(signal.SIGALRM, before)
 
 
 class Deadline:

@@ -26,7 +26,7 @@ def run(words: list[str], description: str | None) -> int:
     if asked and text:
         sys.stdout.write(text)
         return 0
-    if plain and not asked:
+    if plain and not asked and not text:
         sys.stderr.write(f"error: there is no command 'tedge {' '.join(plain)}'\n\n")
     sys.stderr.write(text or _overview(directory, [], description or ""))
     return USAGE

@@ -11,6 +11,7 @@ import requests
 from asn1crypto import cms
 from cryptography import x509
 
+from tedge_cert.certificate import from_der
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 
@@ -20,6 +21,15 @@ DEADLINE_S = 60.0
 LIMIT_BYTES = 1 << 20
 # How much of a refusal is repeated to the reader.
 QUOTED_CHARACTERS = 300
+ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
+ADVICE = {
+    202: "the request waits for approval in the tenant",
+    400: "the tenant could not read the request: see its certificate authority",
+    401: "the tenant does not take the password or token: register the device, or see whether it was disabled",
+    403: "the tenant does not allow it: is its feature certificate-authority on, and the device allowed to use it?",
+    404: f"there is no such service: is the feature certificate-authority on? {ELSEWHERE}",
+    429: "the tenant is busy: ask again later",
+}
 
 
 def enrol(host: str, device_id: str, password: str, request: bytes, trust: Path) -> list[x509.Certificate]:
@@ -105,13 +115,14 @@ def _refused(url: str, answer: requests.Response, content: bytes) -> RequestRefu
     retry = retry_after_s(answer.headers.get("Retry-After"))
     parts = [f"{url} answered {answer.status_code} {answer.reason or ''}".rstrip()]
     if 300 <= answer.status_code < 400:
-        parts.append(f"to go to {answer.headers.get('Location', 'nowhere')}, which is not followed: check c8y.http")
+        parts.append(f"to go to {answer.headers.get('Location', 'nowhere')}, which is not followed")
     if retry is not None:
         parts.append(f"to be asked again in {retry} s")
     text = " ".join(content[:4096].decode("utf-8", "replace").split())[:QUOTED_CHARACTERS]
     if text:
         parts.append(text)
-    return RequestRefusedError(": ".join(parts), answer.status_code)
+    otherwise = "the tenant is out of order: ask again later" if answer.status_code >= 500 else ELSEWHERE
+    return RequestRefusedError(f"{': '.join(parts)}; {ADVICE.get(answer.status_code, otherwise)}", answer.status_code)
 
 
 def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
@@ -134,15 +145,17 @@ def certificates_of(content: bytes, source: str) -> list[x509.Certificate]:
     in DER or BER. Raises RequestRefusedError that says what came instead.
     """
     if len(content) > LIMIT_BYTES:
-        raise RequestRefusedError(f"{source} answered more than {LIMIT_BYTES} bytes, expected a certificate")
+        raise RequestRefusedError(
+            f"{source} answered more than {LIMIT_BYTES} bytes, expected a certificate; {ELSEWHERE}"
+        )
     if not content.strip():
-        raise RequestRefusedError(f"{source} answered with an empty body, expected a certificate")
+        raise RequestRefusedError(f"{source} answered with an empty body, expected a certificate; {ELSEWHERE}")
     try:
         found = [each for block in _der_blocks(content) for each in _certificates_of_der(block)]
     except (ValueError, TypeError) as error:
         start = " ".join(content[:60].decode("latin-1").split())
         raise RequestRefusedError(
-            f"{source} answered with something that is no certificate ({error}); it begins {start!r}"
+            f"{source} answered with something that is no certificate ({error}); it begins {start!r}; {ELSEWHERE}"
         ) from error
     if not found:
         raise RequestRefusedError(f"{source} answered with a PKCS#7 message that holds no certificate")
@@ -163,10 +176,10 @@ def _der_blocks(content: bytes) -> list[bytes]:
 def _certificates_of_der(der: bytes) -> list[x509.Certificate]:
     message = cms.ContentInfo.load(der) if _is_content_info(der) else None
     if message is None:
-        return [x509.load_der_x509_certificate(der)]
+        return [from_der(der)]
     if message["content_type"].native != "signed_data":
         raise ValueError("PKCS#7, but not of certificates")
-    return [x509.load_der_x509_certificate(each.chosen.dump()) for each in message["content"]["certificates"] or []]
+    return [from_der(each.chosen.dump()) for each in message["content"]["certificates"] or []]
 
 
 def _is_content_info(der: bytes) -> bool:

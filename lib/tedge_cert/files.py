@@ -31,6 +31,8 @@ class Access:
 PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
 CERTIFICATE = Access("tedge", "mosquitto", 0o644)
 HANDOVER = Access("tedge", "mosquitto", 0o644)
+# Whoever can open a lock can hold it up, so it is not for everybody.
+LOCK = Access("tedge", "mosquitto", 0o640)
 RUN_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 CONFIGURATION = Access("tedge", "tedge", 0o644)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
@@ -170,9 +172,10 @@ def read_regular(path: Path, limit_bytes: int = 1 << 20) -> bytes:
     Raises OSError.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
         content = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))

@@ -79,8 +79,14 @@ class Instance:
 
     @property
     def trust(self) -> Path:
-        """The trust anchors of the tenant: a file or a directory."""
-        return Path(self.config.need("c8y.root_cert_path"))
+        """The trust anchors of the tenant, a file or a directory; raises ConfigurationError if there is neither."""
+        path = Path(self.config.need("c8y.root_cert_path"))
+        if not path.exists():
+            raise ConfigurationError(
+                f"there are no trust anchors at {path}; set c8y.root_cert_path to a file or directory of root "
+                "certificates, such as /etc/ssl/certs"
+            )
+        return path
 
     @property
     def prefix(self) -> str:

@@ -43,8 +43,8 @@ def _open(lock_file: Path) -> int:
             f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
             f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
         ) from error
-    if os.geteuid() == 0:
-        files.apply_access(descriptor, files.HANDOVER)
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        files.apply_access(descriptor, files.LOCK)
     return descriptor
 
 
