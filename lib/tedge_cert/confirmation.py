@@ -38,12 +38,13 @@ class Confirmation:
         if self.bridge.fell_at_s(proof_began_s) is None:
             self.bridge.wait_for_fall(proof_began_s, LEAST_PAUSE_S)
         fell_s = self.bridge.fell_at_s(proof_began_s)
-        since_s = renamed_s
         if fell_s is None or fell_s < renamed_s - LEAST_PAUSE_S:
             journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
-            since_s = time.monotonic()
-            proof.evict_bridge(self.instance)
-        self._by_bridge(self.bridge, self.bridge.wait_for_return(since_s, BRIDGE_WAIT_S))
+            # If it is still on its way with that one, it has to arrive before it can be pushed out.
+            returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
+        else:
+            returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
+        self._by_bridge(self.bridge, returned)
 
     def resume(self) -> None:
         """Finish or undo what an interrupted run left; raises CandidateRejectedError or NoAnswerError."""
@@ -72,8 +73,10 @@ class Confirmation:
             else:
                 self._confirm("the bridge is connected with it")
             return
+        asked_s = time.monotonic()
         verdict = self._ask()
-        if verdict.accepted and bridge.wait_until_up(SETTLE_S):
+        # What was last heard of it may be old: only a return says that it is there.
+        if verdict.accepted and bridge.wait_for_return(asked_s, SETTLE_S):
             self._confirm("the bridge is connected with it")
         elif verdict.accepted:
             self._undo_and_see(bridge, f"{verdict.reason}, but the bridge stays away")
@@ -109,7 +112,9 @@ class Confirmation:
 
     def _undo(self, reason: str) -> NoReturn:
         """The new certificate is refused: previous goes back, and the bridge is seen again."""
-        self._check_previous(reason)
+        flaw = self._flaw_of_previous()
+        if flaw:
+            raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {flaw}")
         began_s = time.monotonic()
         self.switch.put_back()
         if self.bridge is not None and not self._comes_back(self.bridge, began_s):
@@ -118,7 +123,11 @@ class Confirmation:
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
-        self._check_previous(reason)
+        flaw = self._flaw_of_previous()
+        if flaw:
+            journal.warning(f"{reason}: see `journalctl -u mosquitto`; there is no way back: {flaw}")
+            self._confirm("the tenant accepts it over a connection of our own")
+            return
         new = self.switch.certificate.read_bytes()
         began_s = time.monotonic()
         self.switch.put_back(keep=new)
@@ -130,6 +139,11 @@ class Confirmation:
         self.switch.promote(self.switch.prepare(new), new)
         journal.warning(f"{reason} with the former certificate too: see `journalctl -u mosquitto`")
         self._confirm("the tenant accepts it over a connection of our own")
+
+    def _reconnects(self, bridge: Bridge) -> bool:
+        began_s = time.monotonic()
+        proof.evict_bridge(self.instance)
+        return bridge.wait_for_return(began_s, BRIDGE_WAIT_S)
 
     def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
         if bridge.is_up:
@@ -149,15 +163,16 @@ class Confirmation:
                 "`tedge cert download c8y` and a new one-time password"
             )
 
-    def _check_previous(self, reason: str) -> None:
-        """Whether previous can be put back at all; raises CertificateError, with both files left, if not."""
+    def _flaw_of_previous(self) -> str | None:
+        """Why previous can never be put back, if so."""
         try:
             former = certificate.load(self.switch.previous)
             keys.load_for(self.instance.key, former, self.switch.previous)
         except CertificateError as error:
-            raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {error}") from error
+            return str(error)
         if former.validity.state(time.time(), 0) == EXPIRED:
-            raise CertificateError(
-                f"certificate unusable: {reason}; and the former one, {self.switch.previous}, has expired; register "
-                "the device anew with `tedge cert download c8y` and a new one-time password"
+            return (
+                f"{self.switch.previous} has expired; register the device anew with `tedge cert download c8y` and a "
+                "new one-time password"
             )
+        return None

@@ -46,7 +46,9 @@ class Tenant:
         control_port: int = 0,
     ) -> Self:
         """Start a tenant that keeps its keys in `directory`, and wait until it listens."""
-        command = [sys.executable, "-m", "tenant", "--directory", str(directory), "--listen", listen]
+        # The tenant needs packages that an interpreter with the oldest supported ones does not have.
+        python = os.environ.get("TEDGE_TENANT_PYTHON") or sys.executable
+        command = [python, "-m", "tenant", "--directory", str(directory), "--listen", listen]
         ports = {"http": http_port, "mqtt": mqtt_port, "control": control_port}
         command += [f"--{name}-port={port}" for name, port in ports.items()]
         command += [f"--host={name}" for name in host]

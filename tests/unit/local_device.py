@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -71,6 +72,12 @@ class LocalDevice:
         return self.directory / "certs" / "cert.pem.previous"
 
     @property
+    def broker_pid(self) -> int:
+        """The process of the broker, which must be running."""
+        assert self._broker is not None
+        return self._broker.pid
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment of the commands: theirs, and what finds the library of the checkout."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_"))}
@@ -123,6 +130,8 @@ class LocalDevice:
     def stop_broker(self) -> None:
         """Stop mosquitto."""
         if self._broker is not None:
+            # One that a test has stopped would not hear that it shall end.
+            self._broker.send_signal(signal.SIGCONT)
             self._broker.terminate()
             self._broker.wait(10)
             self._broker = None
