@@ -123,9 +123,8 @@ class Confirmation:
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
-        flaw = self._flaw_of_previous()
-        if flaw:
-            journal.warning(f"{reason}: see `journalctl -u mosquitto`; there is no way back: {flaw}")
+        if self._flaw_of_previous():
+            journal.warning(f"{reason}: see `journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
             return
         new = self.switch.certificate.read_bytes()

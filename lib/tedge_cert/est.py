@@ -4,6 +4,7 @@
 import base64
 import binascii
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cryptography import x509
 
 from tedge_cert.certificate import from_der
 from tedge_cert.deadline import bounded
-from tedge_cert.errors import NoAnswerError, RequestRefusedError
+from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError
 
 CONNECT_S = 20.0
 READ_S = 30.0
@@ -55,6 +56,11 @@ def _post(
 
     Raises NoAnswerError when there was none, RequestRefusedError for any answer without certificates.
     """
+    if not trust.exists():
+        raise ConfigurationError(
+            f"there is no {trust}, expected the trust anchors of the tenant there: set c8y.root_cert_path to a file or "
+            "directory of certificates in PEM"
+        )
     session = requests.Session()
     session.trust_env = False
     session.verify = str(trust)
@@ -64,6 +70,8 @@ def _post(
         "Content-Type": "application/pkcs10",
         "Content-Transfer-Encoding": "base64",
         "Accept": "application/pkcs7-mime",
+        # A mebibyte that is compressed may hold a thousand of them.
+        "Accept-Encoding": "identity",
         **(headers or {}),
     }
     try:
@@ -77,7 +85,10 @@ def _post(
                 allow_redirects=False,
                 stream=True,
             )
-            content = answer.raw.read(LIMIT_BYTES + 1, decode_content=True)
+            content: bytes = answer.raw.read(LIMIT_BYTES + 1, decode_content=False)
+            if len(content) <= LIMIT_BYTES and answer.raw.length_remaining:
+                # urllib3 2 raises this itself, the one of Debian 12 does not.
+                raise ConnectionError(f"the answer was cut off after {len(content)} bytes")
     except requests.exceptions.SSLError as error:
         raise NoAnswerError(_untrusted(url, trust, error)) from error
     # urllib3's own errors come through where the body is read, under no common base but Exception's HTTPError.
@@ -129,13 +140,15 @@ def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
     """Seconds asked for by a ``Retry-After`` header, given in seconds or as a date (RFC 9110 §10.2.3)."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return int(value)
     try:
+        if value.strip().isdecimal():
+            return int(value)
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0, round(date.timestamp() - (time.time() if now_s is None else now_s)))
+    # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
+    begins_s = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+    return max(0, round(begins_s - (time.time() if now_s is None else now_s)))
 
 
 def certificates_of(content: bytes, source: str) -> list[x509.Certificate]:

@@ -9,6 +9,7 @@ from asn1crypto import csr as asn1_csr
 from asn1crypto import keys as asn1_keys
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -43,7 +44,7 @@ def load(path: Path) -> PrivateKey:
         key = load_pem_private_key(content, password=None)
     except TypeError as error:
         raise CertificateError(f"the private key {path} is encrypted; expected PKCS#8 PEM without password") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError(f"{path} holds no private key in PEM; expected PKCS#8") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise CertificateError(f"the private key {path} is of a kind that cannot sign here; expected EC or RSA")
@@ -130,11 +131,11 @@ def load_request(path: Path, key: PrivateKey) -> bytes:
     """The CSR in the PEM file ``path``, in DER; raises CertificateError if it was made with another key."""
     try:
         request = x509.load_pem_x509_csr(path.read_bytes())
+        requested: Any = request.public_key()
     except OSError as error:
         raise CertificateError(f"cannot read the CSR {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertificateError(f"{path} holds no certificate signing request in PEM") from error
-    requested: Any = request.public_key()
     if requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key(key):
         raise CertificateError(f"the CSR {path} was made with another key than the one of this device")
     return request.public_bytes(Encoding.DER)

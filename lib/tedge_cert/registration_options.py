@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.instance import Instance, device_id, duration_option
+from tedge_cert.instance import Instance, device_id
 from tedge_cert.registration import Registration, checked_device_id, checked_host, new_password
+from tedge_cert.values import duration_s
 
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
@@ -75,4 +76,7 @@ def _ask(prompt: str) -> str:
 
 
 def _duration(text: str) -> int:
-    return duration_option(text)
+    try:
+        return duration_s(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}': {error}") from error

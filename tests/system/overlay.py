@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_MOUNT = 'mount -t overlay overlay -o "$1" "$2"'
+# The newer mount(2) interface takes no option longer than 255 characters, which the layers together are.
+_MOUNT = 'LIBMOUNT_FORCE_MOUNT2=always mount -t overlay overlay -o "$1" "$2"'
 _CHROOT = f'{_MOUNT} && mount -t proc proc "$2/proc" && root=$2 && shift 2 && exec chroot "$root" "$@"'
 _RUN = f'{_MOUNT} && shift 2 && exec "$@"'
 
