@@ -113,7 +113,8 @@ class Container:
         """Return the command line that runs a command in the device, or in its tree while it is off."""
         if self._leader is None:
             return self.tree.chroot(argv)
-        return ["nsenter", f"--target={self._leader}", "--all", "--", *argv]
+        # The root by name too: where the harness itself runs in a chroot, that of the namespace is another one.
+        return ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd", "--", *argv]
 
     def await_end(self, timeout_s: float) -> int | None:
         """Wait for the container to end by itself; return its exit code, None when it had to be killed."""
