@@ -40,6 +40,20 @@ def test_units_are_sound_and_confined(device: Device) -> None:
     assert "/bin/sh" not in shown
 
 
+def test_nothing_in_the_unit_can_fail_before_its_first_program(device: Device) -> None:
+    # What fails there is "skipped" to systemd, and a device expires in silence.
+    facts = device.unit(
+        SERVICE, "PrivateUsers", "StateDirectory", "RuntimeDirectory", "LoadCredential", "ReadWritePaths"
+    )
+    assert facts["PrivateUsers"] == "no"
+    assert not facts["StateDirectory"] + facts["RuntimeDirectory"] + facts["LoadCredential"]
+    assert all(path.startswith("-") for path in facts["ReadWritePaths"].split())
+    device.run("rm -r /run/tedge-cert-renewer /etc/tedge/device-certs")
+    run = device.start_unit(SERVICE)
+    assert run.outcome == "failed"
+    assert any("there is no such file" in line for line in run.lines), run.lines
+
+
 def test_registration_gives_files_their_owners(device: Device, tenant: Tenant) -> None:
     configure(device, tenant)
     tenant.register("device-1", "otp-0123456789")
