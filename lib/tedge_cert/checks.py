@@ -91,7 +91,7 @@ def check(
     if validity.state(now_s + CLOCK_TOLERANCE_S, 0) == NOT_VALID_YET:
         raise ClockError(
             f"the clock is wrong: it says {rfc2822(int(now_s))}, but a certificate just issued begins "
-            f"{rfc2822(validity.not_before_s)}; set the clock (timedatectl status), the certificate is kept"
+            f"{rfc2822(validity.not_before_s)}; set the clock (timedatectl status)"
         )
     if current is not None and validity.not_after_s <= current.validity.not_after_s:
         raise UnfitCertificateError(

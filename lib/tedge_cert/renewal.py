@@ -74,8 +74,9 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     try:
         new = checks.pick(certificates, keys.public_key(key))
         checks.check(new, keys.public_key(key), instance.device_id, current)
-    except UnfitCertificateError as error:
-        raise RequestRefusedError(
+    except (UnfitCertificateError, ClockError) as error:
+        kind = ClockError if isinstance(error, ClockError) else RequestRefusedError
+        raise kind(
             f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
     files.write(instance.candidate, new.pem, files.CERTIFICATE)

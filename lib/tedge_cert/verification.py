@@ -8,7 +8,7 @@ from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.confirmation import Confirmation
-from tedge_cert.errors import CandidateRejectedError, NoAnswerError, TedgeCertError
+from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
 from tedge_cert.proof import prove
@@ -51,7 +51,10 @@ def check_candidate(instance: Instance, current: Certificate, found: bytes) -> C
     """
     public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
     new = checks.parse_candidate(found, public_key)
-    checks.check(new, public_key, instance.device_id, current)
+    try:
+        checks.check(new, public_key, instance.device_id, current)
+    except ClockError as error:
+        raise ClockError(f"{error}; {instance.candidate} is kept") from error
     return new
 
 

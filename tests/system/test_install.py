@@ -46,7 +46,7 @@ def test_nothing_in_the_unit_can_fail_before_its_first_program(device: Device) -
         SERVICE, "PrivateUsers", "StateDirectory", "RuntimeDirectory", "LoadCredential", "ReadWritePaths"
     )
     assert facts["PrivateUsers"] == "no"
-    assert not facts["StateDirectory"] + facts["RuntimeDirectory"] + facts["LoadCredential"]
+    assert not facts["StateDirectory"] + facts["RuntimeDirectory"]
     assert all(path.startswith("-") for path in facts["ReadWritePaths"].split())
     device.run("rm -r /run/tedge-cert-renewer /etc/tedge/device-certs")
     run = device.start_unit(SERVICE)
