@@ -52,10 +52,8 @@ def create(path: Path, content: bytes, access: Access) -> None:
     temporary = write_temporary(path, content, access)
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        raise
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise error if isinstance(error, FileExistsError) else _cannot_write(path, error) from error
     finally:
         temporary.unlink()
     sync_directory(path.parent)
@@ -157,10 +155,8 @@ def sync_directory(directory: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        raise TedgeCertError(
-            f"cannot sync {directory}: {error.strerror}; the last change in it may not outlive a power cut; "
-            "check the file system"
-        ) from error
+        lost = "the last change in it may not outlive a power cut; check the file system"
+        raise TedgeCertError(f"cannot sync {directory}: {error.strerror}; {lost}") from error
     finally:
         os.close(descriptor)
 
