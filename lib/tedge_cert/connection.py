@@ -31,14 +31,14 @@ def connect(instance: Instance, offline: bool) -> int:
             verdict = proof.prove(instance, instance.certificate)
             if not verdict.accepted:
                 raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
-    _configure(instance)
+    before = _configure(instance)
     if not manages_services(instance):
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
             "`tedge cert needs-renewal`, `renew` and `verify` from cron"
         )
         return 0
-    _restart_broker(instance)
+    _restart_broker(instance, before)
     working = offline or check_after_restart(instance)
     with Step(f"Enabling {instance.timer}"):
         service_manager.systemctl("enable", "--now", instance.timer)
@@ -102,13 +102,18 @@ def _switch_first(instance: Instance, offline: bool) -> bool:
     return True
 
 
-def _configure(instance: Instance) -> None:
+def _configure(instance: Instance) -> list[tuple[mosquitto.Placement, str | None]]:
+    """Write what mosquitto reads; each place with what it held before."""
     with Step("Configuring the bridge in mosquitto"):
-        mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
-        mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
+        listener, bridge = mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)
+        before = [(listener, listener.text()), (bridge, bridge.text())]
+        listener.install(mosquitto.listener_text(instance))
+        bridge.install(mosquitto.bridge_text(instance))
+    return before
 
 
-def _restart_broker(instance: Instance) -> None:
+def _restart_broker(instance: Instance, before: list[tuple[mosquitto.Placement, str | None]]) -> None:
+    """Restart mosquitto with the new configuration, or with the one before if it does not start."""
     try:
         with Step("Restarting mosquitto"):
             service_manager.systemctl("restart", "mosquitto.service")
@@ -116,7 +121,8 @@ def _restart_broker(instance: Instance) -> None:
             wait_for_broker(instance)
         service_manager.systemctl("enable", "mosquitto.service")
     except TedgeCertError:
-        journal.warning("taking the bridge away again, so that mosquitto can start without it")
-        mosquitto.bridge_placement(instance).remove()
-        service_manager.run(["systemctl", "restart", "--no-block", "mosquitto.service"])
+        journal.warning("putting mosquitto's configuration back as it was, so that it can start")
+        for placement, text in reversed(before):
+            placement.restore(text)
+        service_manager.run(["systemctl", "restart", "mosquitto.service"])
         raise

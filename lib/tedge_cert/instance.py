@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tedge_cert import config as configuration
 from tedge_cert.config import Config
-from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
-from tedge_cert.values import Value, duration_s, split_endpoint, to_text
+from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.values import Value, split_endpoint, to_text
 
 CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
 
@@ -153,14 +153,6 @@ def value_of(config: Config, name: str) -> Value | None:
     if name in ("device.id", "c8y.device.id"):
         return device_id(config, name)
     return config.get(name)
-
-
-def duration_option(text: str) -> int:
-    """A duration on the command line, in seconds; raises TedgeCertError."""
-    try:
-        return duration_s(text)
-    except ValueError as error:
-        raise TedgeCertError(f"'{text}': {error}") from error
 
 
 def _with_suffix(path: Path, suffix: str) -> Path:

@@ -52,6 +52,20 @@ class Placement:
             self.link.symlink_to(self.file)
             files.sync_directory(self.link.parent)
 
+    def text(self) -> str | None:
+        """What the file holds; None if there is none."""
+        try:
+            return self.file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def restore(self, before: str | None) -> None:
+        """Make it as it was when ``text`` answered ``before``."""
+        if before is None:
+            self.remove()
+        else:
+            self.install(before)
+
     def remove(self) -> bool:
         """Remove the link, then the file; whether there was a file."""
         if self.link is not None and self.link.is_symlink():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from system.device import Device
 from system.devices import Devices
-from system.onboarding import configure, connect
+from system.onboarding import configure, connect, register
 from system.renewer import CERTIFICATE, DIRECTORY, KEY, SERVICE, TIMER
 from tenant.client import Tenant
 
@@ -109,6 +109,19 @@ def test_connect_starts_bridge_and_timer_and_disconnect_ends_both(device: Device
     assert device.run("tedge connect c8y --test", check=False).exit_code == 1
     done = device.run("tedge disconnect c8y")
     assert done.stdout == "Bridge doesn't exist. Device is already disconnected from Cumulocity.\n"
+
+
+def test_broker_that_does_not_start_gets_its_configuration_back(device: Device, tenant: Tenant) -> None:
+    configure(device, tenant)
+    register(device, tenant)
+    device.run("tedge config set mqtt.bind.address 192.0.2.1")
+    done = device.run("tedge connect c8y", check=False, timeout_s=120)
+    assert done.exit_code == 1
+    assert "`systemctl --no-ask-password --no-pager restart mosquitto.service` failed" in done.stderr
+    assert device.run(LINKS).stdout.split() == ["README"]
+    assert device.listing("/etc/tedge/mosquitto-conf") == []
+    assert device.run("systemctl is-active mosquitto").stdout.strip() == "active"
+    assert device.run(f"systemctl is-active {TIMER}", check=False).stdout.strip() == "inactive"
 
 
 def test_timer_and_connection_come_back_after_a_boot(connected: Device, tenant: Tenant) -> None:
