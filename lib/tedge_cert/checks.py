@@ -9,7 +9,7 @@ from cryptography import x509
 from tedge_cert import files
 from tedge_cert.certificate import Certificate, from_pem, rfc2822
 from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.validity import NOT_VALID_YET, format_duration
+from tedge_cert.validity import EXPIRED, NOT_VALID_YET, format_duration
 
 # A certificate that begins a little ahead of the device's clock is no reason to doubt either of them.
 CLOCK_TOLERANCE_S = 300
@@ -98,3 +98,16 @@ def check(
             f"it ends {rfc2822(validity.not_after_s)}, not later than the certificate that it is to replace "
             f"({rfc2822(current.validity.not_after_s)})"
         )
+
+
+def check_presentable(current: Certificate, path: Path) -> None:
+    """Whether the active certificate can be shown to anybody; raises CertificateError or ClockError."""
+    now_s = time.time()
+    state = current.validity.state(now_s, 0)
+    if state == EXPIRED:
+        raise CertificateError(
+            f"{path} expired {format_duration(int(now_s - current.validity.not_after_s), 2)} ago, so nobody accepts it "
+            "any more; register the device anew: `tedge cert download c8y` with a new one-time password"
+        )
+    if state == NOT_VALID_YET:
+        raise ClockError(f"{path} is not valid yet: the clock is wrong, or the certificate; see `timedatectl status`")

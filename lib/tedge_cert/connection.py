@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-from tedge_cert import certificate, files, journal, mosquitto, proof, service_manager
+from tedge_cert import certificate, checks, files, journal, keys, mosquitto, proof, service_manager
 from tedge_cert.connection_check import check_after_restart, manages_services, summary, wait_for_broker
 from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -22,11 +22,12 @@ def connect(instance: Instance, offline: bool) -> int:
             f"already connected ({instance.bridge_file} exists); `tedge disconnect c8y` ends the connection, "
             "`tedge connect c8y --test` checks it"
         )
-    certificate.load(instance.certificate)
     _adapt_owners(instance)
     with locked(instance.certificate, instance.run_directory):
         switched = _switch_first(instance, offline)
+    active = _active(instance)
     if not offline:
+        checks.check_presentable(active, instance.certificate)
         with Step("Announcing the device to the tenant"):
             verdict = proof.prove(instance, instance.certificate)
             if not verdict.accepted:
@@ -75,6 +76,12 @@ def _adapt_owners(instance: Instance) -> None:
     """Mend owners and modes that other programs left, so that bridge and renewer can both read."""
     for path, access in ((instance.key, files.PRIVATE_KEY), (instance.certificate, files.CERTIFICATE)):
         files.adapt(path, access)
+
+
+def _active(instance: Instance) -> certificate.Certificate:
+    active = certificate.load(instance.certificate)
+    keys.load_for(instance.key, active, instance.certificate)
+    return active
 
 
 def _switch_first(instance: Instance, offline: bool) -> bool:

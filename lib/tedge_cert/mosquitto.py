@@ -127,8 +127,9 @@ def bridge_text(instance: Instance) -> str:
         f"notification_topic {instance.health_topic}",
         "bridge_attempt_unsubscribe false",
         f"keepalive_interval {instance.config.seconds('c8y.bridge.keepalive_interval')}",
-        # The bridge reads the certificate anew when it reconnects, a second after it was pushed out; and it is
-        # back within half a minute of the network's return.
+        # The bridge reads the certificate anew when it reconnects, between one and two seconds after it was pushed
+        # out (mosquitto 2.0 counts whole seconds; 2.1 counts from the start of the second, so 2 would be needed
+        # there); and it is back within half a minute of the network's return.
         "restart_timeout 1 30",
         "",
         "### Topics",

@@ -10,8 +10,16 @@ from urllib.parse import quote
 
 from tedge_cert import checks, est, files, journal, keys
 from tedge_cert.certificate import Certificate
+from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.deadline import Deadline
-from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.errors import (
+    CertificateError,
+    ClockError,
+    ConfigurationError,
+    NoAnswerError,
+    RequestRefusedError,
+    TedgeCertError,
+)
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
 from tedge_cert.values import parse_device_id, split_endpoint
@@ -115,6 +123,13 @@ def _ask_until(
 
 def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> Certificate:
     received = est.enrol(registration.host, registration.device_id, registration.password, request, instance.trust)
-    new = checks.pick(received, public_key)
-    checks.check(new, public_key, registration.device_id)
+    try:
+        new = checks.pick(received, public_key)
+        checks.check(new, public_key, registration.device_id)
+    except (UnfitCertificateError, ClockError) as error:
+        kind = ClockError if isinstance(error, ClockError) else CertificateError
+        raise kind(
+            f"the answer of {registration.host} is not used: {error}; nothing was written, and the one-time password "
+            "is spent: register the device anew"
+        ) from error
     return new

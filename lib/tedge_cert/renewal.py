@@ -13,7 +13,7 @@ from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
 from tedge_cert.lock import locked
 from tedge_cert.switch import Switch
-from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, format_duration
+from tedge_cert.validity import VALID, format_duration
 from tedge_cert.verification import check_candidate
 
 
@@ -63,7 +63,7 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
 
 
 def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
-    _check_presentable(instance, current)
+    checks.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
         request = keys.load_request(csr, key)
@@ -81,20 +81,6 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         ) from error
     files.write(instance.candidate, new.pem, files.CERTIFICATE)
     return new
-
-
-def _check_presentable(instance: Instance, current: Certificate) -> None:
-    now_s = time.time()
-    state = current.validity.state(now_s, 0)
-    if state == EXPIRED:
-        raise CertificateError(
-            f"{instance.certificate} expired {format_duration(int(now_s - current.validity.not_after_s), 2)} ago, so "
-            "it cannot ask for a new one; register it anew: `tedge cert download c8y` with a new one-time password"
-        )
-    if state == NOT_VALID_YET:
-        raise ClockError(
-            f"{instance.certificate} is not valid yet: the clock is wrong, or the certificate; see `timedatectl status`"
-        )
 
 
 def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:

@@ -3,7 +3,7 @@
 
 import time
 
-from tedge_cert import certificate, checks, journal, keys, rejection
+from tedge_cert import certificate, checks, files, journal, keys, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -25,6 +25,7 @@ def verify(instance: Instance) -> None:
     with locked(instance.certificate, instance.run_directory):
         switch = Switch.of(instance)
         rejection.forget(instance)
+        files.remove_stale_temporaries(instance.certificate)
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local client seen from outside: its messages, and the outages of the bridge as it saw them."""
+
+import json
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count, pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.local_client import STOP
+from system.background import Background
+from system.device import Device
+from system.machine import await_until
+from system.renewer import CERTIFICATE
+from tenant.client import Tenant
+
+RATE = 30.0
+"""messages per second"""
+_PROGRAM = "/run/bench-local-client.py"
+_BRIDGE = "/etc/tedge/mosquitto-conf/c8y-bridge.conf"
+_NUMBERS = count()
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the client told; `at` in monotonic, `clock` in wall-clock seconds, both of this machine."""
+
+    what: str
+    value: Any
+    at: float
+    clock: float
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The bridge away: when it fell and returned, and what became of the certificate in between."""
+
+    fall: Event
+    back: Event
+    opened: tuple[Event, ...]
+    """somebody reads the certificate"""
+    replaced: Event | None
+    """the renewer renames the new certificate"""
+
+    @property
+    def length_s(self) -> float:
+        """Return how long the bridge was away."""
+        return self.back.at - self.fall.at
+
+    def seen_at(self, connections: list[float]) -> float:
+        """Return when, by the wall clock, the tenant saw the bridge again; connections began at those times."""
+        return min(since for since in connections if since > self.fall.clock)
+
+    def read(self, connections: list[float]) -> Event | None:
+        """Return when the broker read the certificate that it returned with; None if that went unseen.
+
+        The renewer reads it too, but before the bridge is waited for, or once the tenant has seen it.
+        """
+        seen = self.seen_at(connections)
+        return next((each for each in reversed(self.opened) if each.clock < seen), None)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the messages."""
+
+    sent: int
+    unacknowledged: int
+    received: int
+    duplicates: int
+    disconnects: int
+
+    @property
+    def lost(self) -> int:
+        """Return how many never reached the tenant."""
+        return self.sent - self.received
+
+
+class Traffic:
+    """A local client that publishes; use it as a context manager."""
+
+    def __init__(self, device: Device, tenant: Tenant) -> None:
+        self._device, self._tenant = device, tenant
+        tenant.clear_messages()
+        self._prefix = f"200,bench,{next(_NUMBERS)},"
+        device.copy_in(Path(__file__).with_name("local_client.py"), _PROGRAM)
+        words = [health_topic(device), CERTIFICATE, self._prefix, str(RATE)]
+        self._client: Background = device.start(["/usr/bin/python3", "-u", _PROGRAM, *words])
+        self._client.expect('"what": "health"')
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.stop()
+
+    def events(self) -> list[Event]:
+        """Return what the client has told so far."""
+        return [Event(**json.loads(line)) for line in self._client.lines]
+
+    def outages(self) -> list[Outage]:
+        """Return the outages that are over."""
+        told = self.events()
+        health = [each for each in told if each.what == "health"]
+        return [_outage(fall, back, told) for fall, back in pairwise(health) if (fall.value, back.value) == ("0", "1")]
+
+    def await_outage(self, number: int) -> Outage:
+        """Wait for the end of the outage of that number, counted from 0."""
+        await_until(lambda: len(self.outages()) > number, f"the bridge's return, {number}", 60)
+        return self.outages()[number]
+
+    def stop(self) -> Account:
+        """Let the client stop, wait for its messages at the tenant, and count them."""
+        self._device.run(["mosquitto_pub", "-q", "1", "-t", STOP, "-n"])
+        totals = Event(**json.loads(self._client.expect('"what": "end"', 30))).value
+        self._client.wait()
+        with suppress(TimeoutError):  # some are lost then, and the account tells it
+            await_until(lambda: len(self._received()) >= totals["sent"], "all messages", 15, 0.2)
+        found = self._received()
+        return Account(
+            sent=totals["sent"],
+            unacknowledged=totals["sent"] - totals["acknowledged"],
+            received=len(found),
+            duplicates=found.total() - len(found),
+            disconnects=totals["disconnects"],
+        )
+
+    def _received(self) -> Counter[str]:
+        messages = self._tenant.messages(self._device.name, "s/us")
+        payloads = [str(each.get("payload")) for each in messages]
+        return Counter(each for each in payloads if each.startswith(self._prefix))
+
+
+def _outage(fall: Event, back: Event, told: list[Event]) -> Outage:
+    opened = tuple(each for each in told if each.what == "opened" and fall.at <= each.at <= back.at)
+    # The news of the fall may reach the renewer before it reaches the client.
+    replaced = (each for each in told if each.what == "replaced" and fall.at - 1 <= each.at <= back.at)
+    return Outage(fall, back, opened, next(replaced, None))
+
+
+def health_topic(device: Device) -> str:
+    """Return the topic on which the broker tells of its bridge."""
+    lines = [line.split() for line in device.read(_BRIDGE).splitlines()]
+    return next(words[1] for words in lines if words[:1] == ["notification_topic"])
