@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that gives one kind of answer to whatever is asked: what no HTTP library would send."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it listens, by whom its certificate is signed, and what it was asked."""
+
+    port: int
+    trust: Path
+    asked: list[bytes]
+
+
+@contextmanager
+def answering(directory: Path, answer: bytes, name: str = "localhost", encrypted: bool = True) -> Iterator[Server]:
+    """Send `answer` to everybody, over TLS with a certificate for `name` unless not `encrypted`, and hang up."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "root.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection = listener.accept()[0]
+            except OSError:  # closed: the test is over
+                return
+            # A client that breaks off is what some of the tests are about.
+            with contextlib.suppress(OSError), connection:
+                if not encrypted:
+                    asked.append(connection.recv(65_536))
+                    connection.sendall(answer)
+                    continue
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    if request := _read(secured):
+                        asked.append(request)
+                    secured.sendall(answer)
+                    secured.unwrap()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield Server(listener.getsockname()[1], directory / "root.pem", asked)
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def _read(connection: socket.socket) -> bytes:
+    """A request with its body."""
+    got = b""
+    while b"\r\n\r\n" not in got and (more := connection.recv(65_536)):
+        got += more
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = next(
+        (int(each.split(b":")[1]) for each in head.split(b"\r\n") if each.lower().startswith(b"content-length")), 0
+    )
+    while len(body) < length and (more := connection.recv(65_536)):
+        body += more
+    return head + b"\r\n\r\n" + body if got else b""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates of any date, name, key and issuer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+DAY_S = 86_400
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+NOW_S = int(NOW.timestamp())
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def key_pem(key: Key) -> bytes:
+    """A private key as it lies on the disk of a device."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A key like those of devices."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def name_of(common_name: str) -> x509.Name:
+    """A subject as thin-edge writes it."""
+    oid = x509.NameOID
+    parts = ((oid.COMMON_NAME, common_name), (oid.ORGANIZATION_NAME, "Thin Edge"))
+    return x509.Name([x509.NameAttribute(*part) for part in (*parts, (oid.ORGANIZATIONAL_UNIT_NAME, "Device"))])
+
+
+@dataclass(frozen=True)
+class Made:
+    """A certificate with its key."""
+
+    certificate: x509.Certificate
+    key: Key
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate in PEM."""
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def der(self) -> bytes:
+        """The certificate in DER."""
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The key in PEM."""
+        return key_pem(self.key)
+
+
+def make(
+    name: str | x509.Name = "device-1",
+    *,
+    begin: datetime = NOW - timedelta(days=1),
+    end: datetime = NOW + timedelta(days=365),
+    key: Key | None = None,
+    issuer: Made | None = None,
+    extension: x509.ExtensionType | None = None,
+    serial: int = 4660,
+) -> Made:
+    """A certificate as asked for; signed by itself without an issuer."""
+    key = new_key() if key is None else key
+    subject = name_of(name) if isinstance(name, str) else name
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(begin.replace(tzinfo=None))
+        .not_valid_after(end.replace(tzinfo=None))
+    )
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=False)
+    return Made(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def make_for(left_days: float, begin_days: float = -365, name: str = "device-1", key: Key | None = None) -> Made:
+    """A certificate that began and ends so many days from now, plus an hour, which no run of the tests takes."""
+    now = datetime.now(UTC) + timedelta(hours=1)
+    return make(name, begin=now + timedelta(days=begin_days), end=now + timedelta(days=left_days), key=key)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the executables of the checkout as child processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from unit.local_device import ROOT, Result
+
+BIN = ROOT / "bin"
+
+
+def environment_for(directory: Path | None, **more: str) -> dict[str, str]:
+    """What a command of the checkout finds its library and its configuration by."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_"))}
+    configured = {} if directory is None else {"TEDGE_CONFIG_DIR": str(directory)}
+    return {**kept, "PYTHONPATH": str(ROOT / "lib"), **configured, **more}
+
+
+def run(
+    words: list[str],
+    directory: Path | None = None,
+    *,
+    isolated: bool = False,
+    stdin: str | None = None,
+    text: str = "",
+    variables: dict[str, str] | None = None,
+) -> Result:
+    """Run an executable of `bin/` (or, with `text`, that program) by the interpreter of the tests.
+
+    `isolated` leaves out its site-packages, as the shebang of the quick ones does.
+    """
+    program = ["-c", text, *words] if text else [str(BIN / words[0]), *words[1:]]
+    result = subprocess.run(
+        [sys.executable, *(["-S"] if isolated else []), *program],
+        env=environment_for(directory, **(variables or {})),
+        input=stdin if stdin is not None else "",
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return Result(result.returncode, result.stdout, result.stderr)

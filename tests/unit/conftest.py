@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests share: a tenant, a device in a directory, and the paths of the checkout."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tenant.client import Tenant
+from unit.local_device import LocalDevice
+
+# The tests of the tenant itself use its own client, which is written for paho 2; the device is tested with both.
+collect_ignore_glob = [] if find_spec("paho.mqtt.enums") else ["test_tenant*.py"]
+
+hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=200, database=None)
+hypothesis.settings.load_profile("project")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Certificates made for a run are no part of a test's name, which has to be the same in every worker."""
+    return argname if isinstance(val, bytes) and len(val) > 40 else None
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's settings but those of the test."""
+    for name in list(os.environ):
+        ours = name.startswith(("TEDGE_", "DEVICE_")) and name != "TEDGE_TENANT_PYTHON"
+        if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def running_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+    """One process for all tests; use `tenant`, which begins anew for each."""
+    with Tenant.start(tmp_path_factory.mktemp("tenant")) as started:
+        yield started
+
+
+@pytest.fixture
+def tenant(running_tenant: Tenant) -> Iterator[Tenant]:
+    """A tenant with its first settings and without faults; devices of other tests are still known to it."""
+    before = running_tenant.settings()
+    yield running_tenant
+    epoch = running_tenant.settings()["token_epoch"]
+    running_tenant.settings(**{**before, "faults": [], "token_epoch": epoch})
+
+
+@pytest.fixture
+def local_device(tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalDevice]:
+    """A device of its own name, not yet registered; its broker ends with the test."""
+    name = re.sub(r"[^A-Za-z0-9-]", "-", str(request.node.name))[:60].strip("-")
+    device = LocalDevice(tmp_path / "device", tenant, name)
+    yield device
+    device.stop_broker()
+
+
+@pytest.fixture
+def _no_alarm() -> Iterator[None]:
+    """Fails if a test leaves an interval timer or a handler of SIGALRM behind."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before

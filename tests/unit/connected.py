@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices in every state that a renewal meets, made without the commands under test."""
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from pytest_mock import MockerFixture
+
+from tedge_cert import bridge, cloud, confirmation, mosquitto, proof
+from tedge_cert.errors import TedgeCertError
+from tedge_cert.instance import Instance, load_instance
+from unit.certificates import DAY_S, key_pem, name_of, new_key
+from unit.local_client import Local
+from unit.local_device import LocalDevice, free_port
+
+
+def instance_of(device: LocalDevice) -> Instance:
+    """What the commands work on."""
+    return load_instance("c8y", "", str(device.directory))
+
+
+def key_file(device: LocalDevice) -> Path:
+    """The private key."""
+    return device.directory / "certs" / "key.pem"
+
+
+def configure(device: LocalDevice, old: str, new: str) -> None:
+    """Change a line of the configuration."""
+    file = device.directory / "tedge.toml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def signing_request(device: LocalDevice, name: str | x509.Name = "", names: tuple[str, ...] = ()) -> str:
+    """A CSR made with the device's key, which is made too if there is none."""
+    file = key_file(device)
+    if not file.exists():
+        file.write_bytes(key_pem(new_key()))
+    key = load_pem_private_key(file.read_bytes(), None)
+    subject = name if isinstance(name, x509.Name) else name_of(name or device.device_id)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if names:
+        alternative = x509.SubjectAlternativeName([x509.DNSName(each) for each in names])
+        builder = builder.add_extension(alternative, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()  # type: ignore[arg-type]
+
+
+def issue(device: LocalDevice, path: Path | None = None, days: float = 90, **options: Any) -> str:
+    """A certificate of the tenant at `path` (the candidate's, without one); its serial."""
+    request = signing_request(device, options.pop("name", ""), options.pop("names", ()))
+    pem = device.tenant.issue(request, lifetime_s=round(days * DAY_S), **options)
+    (path or device.candidate).write_text(pem)
+    return serial_of(path or device.candidate) or ""
+
+
+def certify(device: LocalDevice, days: float = 10, **options: Any) -> str:
+    """The first certificate of a device; its serial."""
+    return issue(device, device.certificate, days, **options)
+
+
+def serial_of(path: Path) -> str | None:
+    """The serial of the first certificate in a file; None without a file."""
+    if not path.exists():
+        return None
+    return str(x509.load_pem_x509_certificate(path.read_bytes()).serial_number)
+
+
+def serials(device: LocalDevice) -> tuple[str | None, str | None, str | None]:
+    """Certificate, candidate and previous, after a look at what else lies there."""
+    known = {"key.pem", "device.csr", "cert.pem", "cert.pem.new", "cert.pem.previous"}
+    assert {each.name for each in device.certificate.parent.iterdir()} <= known
+    certificate, candidate, previous = (serial_of(p) for p in (device.certificate, device.candidate, device.previous))
+    return certificate, candidate, previous
+
+
+def rejected(device: LocalDevice) -> str | None:
+    """The digest that the verification left for the clean-up."""
+    record = instance_of(device).rejection_file
+    return record.read_text() if record.exists() else None
+
+
+def digest(path: Path) -> str:
+    """What such a record says of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def connect(device: LocalDevice) -> None:
+    """The bridge as `tedge connect` configures it, but never more than two seconds apart; and see it up."""
+    instance = instance_of(device)
+    text = mosquitto.bridge_text(instance)
+    assert "restart_timeout 1 30\n" in text
+    mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+    mosquitto.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
+    device.start_broker()
+    with Local(device) as local:
+        local.wait_health("1")
+
+
+def cut_bridge(device: LocalDevice) -> None:
+    """The tenant takes the bridge no more (and says nothing of its certificate), whatever else it takes."""
+    with Local(device) as local:
+        local.wait_health("1")
+        device.tenant.fault(where="mqtt", do="connack", code=3, serials=[serial_of(device.certificate)])
+        device.tenant.drop(device.device_id)
+        local.wait_health("0")
+
+
+def misdirect(device: LocalDevice) -> None:
+    """A broker whose bridge reaches nobody, though the tenant is there."""
+    device.stop_broker()
+    file = instance_of(device).bridge_file
+    mqtt = f"127.0.0.1:{device.tenant.mqtt_port}"
+    file.write_text(file.read_text().replace(f"address {mqtt}", f"address 127.0.0.1:{free_port()}"))
+    device.start_broker()
+
+
+def hurry(mocker: MockerFixture, **more: float) -> None:
+    """Shorter waits than on a device; the names are those of the constants."""
+    waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
+    for module in (confirmation, proof, bridge, cloud):
+        for name, seconds in waits.items():
+            if name in vars(module):
+                mocker.patch.object(module, name, seconds)
+
+
+def outcome(action: Callable[[], object]) -> tuple[int, str]:
+    """The exit code that a command would have, and its last line; only foreseen errors count."""
+    try:
+        action()
+    except TedgeCertError as error:
+        return error.exit_code, str(error)
+    return 0, ""
+
+
+def after(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], object], times: int = 1) -> None:
+    """Let something happen right after each of the first calls of a function, which is called as ever."""
+    real, left = getattr(owner, name), iter(range(times))
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        result = real(*arguments, **options)
+        if next(left, None) is not None:
+            event()
+        return result
+
+    mocker.patch.object(owner, name, called)
+
+
+def before(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], object], times: int = 1) -> None:
+    """Likewise, right before."""
+    real, left = getattr(owner, name), iter(range(times))
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        if next(left, None) is not None:
+            event()
+        return real(*arguments, **options)
+
+    mocker.patch.object(owner, name, called)
+
+
+def freeze(device: LocalDevice) -> None:
+    """The broker does nothing any more."""
+    os.kill(device.broker_pid, signal.SIGSTOP)
+
+
+def thaw(device: LocalDevice) -> None:
+    """The broker goes on."""
+    os.kill(device.broker_pid, signal.SIGCONT)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of a certificate that somebody else made."""
+
+import base64
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tedge_cert import checks
+from tedge_cert.certificate import Certificate
+from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
+from unit.certificates import DAY_S, NOW, NOW_S, Made, make, name_of, new_key
+
+ROOT_CA = make("root")
+CA = make("between", issuer=ROOT_CA)
+KEY = new_key()
+LEAF = make(issuer=CA, key=KEY)
+STRANGER = make("stranger")
+OURS = Certificate(LEAF.certificate).public_key
+
+
+def x509_of(*made: Made) -> list[x509.Certificate]:
+    return [each.certificate for each in made]
+
+
+@pytest.mark.parametrize(
+    ("received", "chain"),
+    [
+        ([LEAF], []),
+        ([LEAF, CA, ROOT_CA], [CA, ROOT_CA]),
+        ([ROOT_CA, CA, LEAF], [CA, ROOT_CA]),
+        ([CA, LEAF, ROOT_CA, STRANGER], [CA, ROOT_CA]),
+        ([ROOT_CA, LEAF], []),
+        ([LEAF, LEAF, CA, CA], [CA]),
+    ],
+)
+def test_the_leaf_is_known_by_its_key(received: list[Made], chain: list[Made]) -> None:
+    picked = checks.pick(x509_of(*received), OURS)
+    assert (picked.leaf, list(picked.chain)) == (LEAF.certificate, x509_of(*chain))
+
+
+def test_of_two_leaves_the_one_that_lasts_longer() -> None:
+    shorter = make(issuer=CA, key=KEY, end=NOW + timedelta(days=9))
+    for order in ([shorter, LEAF], [LEAF, shorter]):
+        assert checks.pick(x509_of(*order), OURS).leaf == LEAF.certificate
+
+
+def test_a_chain_in_a_circle_ends() -> None:
+    one = make("one", issuer=make("two"), key=KEY)
+    two = make("two", issuer=make("one"))
+    picked = checks.pick(x509_of(two, one), OURS)
+    assert [picked.leaf, *picked.chain] == x509_of(one, two)
+
+
+@pytest.mark.parametrize(("received", "count"), [([], 0), ([STRANGER], 1), ([CA, ROOT_CA], 2)])
+def test_nothing_for_our_key(received: list[Made], count: int) -> None:
+    with pytest.raises(UnfitCertificateError, match=f"none of the {count} certificate.s. received is for the key"):
+        checks.pick(x509_of(*received), OURS)
+
+
+def judge(made: Made, current: Made | None = None, device_id: str = "device-1", now_s: float = NOW_S) -> None:
+    before = Certificate(current.certificate) if current else None
+    checks.check(Certificate(made.certificate), OURS, device_id, before, now_s)
+
+
+def leaf(begin_s: int = -DAY_S, end_s: int = 365 * DAY_S, name: str | x509.Name = "device-1") -> Made:
+    return make(name, key=KEY, begin=NOW + timedelta(seconds=begin_s), end=NOW + timedelta(seconds=end_s))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "current"),
+    [
+        (leaf(), None),
+        (leaf(), leaf(end_s=365 * DAY_S - 1)),
+        (leaf(), leaf(end_s=-5)),
+        (leaf(begin_s=300), None),
+        (leaf(end_s=0), None),
+    ],
+)
+def test_what_serves_this_device(candidate: Made, current: Made | None) -> None:
+    judge(candidate, current)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "current", "said"),
+    [
+        (make(), None, "it is for another key than the one of this device"),
+        (leaf(name="device-2"), None, "it is issued to device-2, expected the device id device-1"),
+        (leaf(name="Device-1"), None, "it is issued to Device-1"),
+        (leaf(name=x509.Name([])), None, "it is issued to nobody"),
+        (leaf(name=x509.Name([*name_of("device-1"), *name_of("device-2")])), None, "issued to device-1, device-2"),
+        (leaf(end_s=-1), None, "it expired 1s ago"),
+        (leaf(end_s=-3 * DAY_S, begin_s=-9 * DAY_S), None, "it expired 3d ago"),
+        (leaf(), leaf(), "not later than the certificate that it is to replace"),
+        (leaf(), leaf(end_s=400 * DAY_S), "not later than the certificate that it is to replace"),
+    ],
+)
+def test_what_can_never_serve_it(candidate: Made, current: Made | None, said: str) -> None:
+    with pytest.raises(UnfitCertificateError, match=said):
+        judge(candidate, current)
+
+
+@pytest.mark.parametrize("ahead_s", [301, 3600, 365 * DAY_S])
+def test_a_beginning_far_ahead_speaks_against_the_clock(ahead_s: int) -> None:
+    with pytest.raises(
+        ClockError, match=r"the clock is wrong: it says Mon, 23 Nov 2026 12:00:00 \+0000, but .*timedatectl"
+    ):
+        judge(leaf(begin_s=ahead_s, end_s=ahead_s + DAY_S))
+
+
+def test_a_clock_that_is_wrong_rejects_nothing() -> None:
+    assert not issubclass(ClockError, CertificateError)
+    with pytest.raises(UnfitCertificateError, match="another key"):
+        judge(make(begin=NOW + timedelta(days=9)))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it holds no certificate in PEM: the file is empty"),
+        (b"garbage", "it holds no certificate in PEM"),
+        (LEAF.der, "it holds no certificate in PEM"),
+        (LEAF.pem[:200], "it holds no certificate in PEM"),
+        (LEAF.key_pem, "it holds no certificate in PEM"),
+        (STRANGER.pem, "none of the 1 certificate"),
+    ],
+)
+def test_candidates_that_are_none(content: bytes, said: str) -> None:
+    with pytest.raises(UnfitCertificateError, match=said):
+        checks.parse_candidate(content, OURS)
+
+
+def test_a_candidate_in_any_order() -> None:
+    assert checks.parse_candidate(CA.pem + LEAF.pem, OURS).pem == LEAF.pem + CA.pem
+
+
+@given(st.integers(0, len(LEAF.pem) - 1), st.binary(max_size=3), st.integers(0, len(LEAF.pem)))
+def test_a_spoilt_candidate_is_judged_whatever_it_holds(at: int, octets: bytes, length: int) -> None:
+    for content in (LEAF.pem[:at] + octets + LEAF.pem[at + 1 :], LEAF.pem[:length], octets):
+        try:
+            checks.check(checks.parse_candidate(content, OURS), OURS, "device-1", None, NOW_S)
+        except TedgeCertError as error:
+            assert str(error)  # noqa: PT017 (some of them are still good)
+
+
+@given(st.integers(0, len(LEAF.der) - 1), st.integers(0, 255))
+def test_a_spoilt_certificate_is_judged_whatever_it_holds(at: int, octet: int) -> None:
+    spoilt = LEAF.der[:at] + bytes([octet]) + LEAF.der[at + 1 :]
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(spoilt) + b"\n-----END CERTIFICATE-----\n"
+    try:
+        checks.check(checks.parse_candidate(pem + CA.pem, OURS), OURS, "device-1", None, NOW_S)
+    except TedgeCertError as error:
+        assert str(error)  # noqa: PT017 (some of them are still good)
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "pipe", "link", "huge"])
+def test_a_candidate_must_be_a_plain_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "cert.pem.new"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/etc/hostname")
+    elif kind == "huge":
+        path.write_bytes(b"x" * ((1 << 20) + 1))
+    with pytest.raises(UnfitCertificateError, match=f"{path} cannot be read as a plain file"):
+        checks.read_candidate(path)

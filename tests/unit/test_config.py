@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings as the programs read them: file, profile, environment, default."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tedge_cert import config
+from tedge_cert.errors import FAILURE, USAGE, ConfigurationError, UnknownKeyError
+from tedge_cert.values import Value
+
+
+def write(directory: Path, text: str, name: str = "tedge.toml") -> str:
+    file = directory / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return str(directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("", "device.type", "thin-edge.io"),
+        ("", "c8y.url", None),
+        ("", "c8y.http", None),
+        ("", "c8y.smartrest.templates", []),
+        ("", "c8y.device.csr_path", "/etc/tedge/device-certs/tedge.csr"),
+        ("", "mqtt.client.port", 1883),
+        ("[mqtt.bind]\nport = 1884", "mqtt.client.port", 1884),
+        ('[c8y]\nurl = "foo.example"', "c8y.mqtt", "foo.example:8883"),
+        ('[c8y]\nurl = "foo.example"\nmqtt = "m.example"', "c8y.mqtt", "m.example:8883"),
+        ('[c8y]\nurl = "foo.example"\nhttp = "h.example:1"', "c8y.http", "h.example:1"),
+        ('[c8y]\nurl = "2001:db8::1"', "c8y.http", "[2001:db8::1]:443"),
+        ('[c8y]\nhttp = "[::1]"', "c8y.http", "[::1]:443"),
+        ('[device]\nid = "d"\n[c8y.device]\nid = "e"', "c8y.device.id", "e"),
+        ('[device]\nid = "d"', "c8y.device.id", "d"),
+        ("[certificate.validity]\nminimum_duration = 90", "certificate.validity.minimum_duration", "90"),
+        ('[c8y.smartrest]\ntemplates = ["a", "b"]', "c8y.smartrest.templates", ["a", "b"]),
+        ('nosuch = 1\n[c8y]\nother.thing = "x"', "c8y.url", None),
+    ],
+)
+def test_values_of_files(tmp_path: Path, text: str, name: str, value: Value | None) -> None:
+    assert config.load(write(tmp_path, text)).get(name) == value
+
+
+def test_without_a_file_defaults_hold(tmp_path: Path) -> None:
+    assert config.load(str(tmp_path)).seconds("certificate.validity.minimum_duration") == 30 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("c8y = [", "", r"tedge.toml is not valid TOML: .*at .*; mend the file by hand"),
+        ("[c8y]\nurl = ", "", r"not valid TOML: .*\(at line 2, column 6, where the file ends\)"),
+        ("[c8y]\nurl = 5", "c8y.url", "c8y.url is a number, expected text in quotes"),
+        ("[device]\ntype = 5", "device.type", "device.type is a number, expected text"),
+        ("[device]\ntype = 1.5", "device.type", "has a value of the wrong type"),
+        ("[device.type]\nx = 1", "device.type", "has a value of the wrong type"),
+        ("device = 1", "device.type", "expected a table above device.type"),
+        ('[mqtt.bind]\nport = "1883"', "mqtt.bind.port", "is text in quotes, expected a number"),
+        ("[mqtt.bind]\nport = 70000", "mqtt.bind.port", "expected a port number"),
+        ("[mqtt.bind]\nport = true", "mqtt.bind.port", "expected a port number"),
+        ('[c8y.smartrest]\ntemplates = "a,b"', "c8y.smartrest.templates", "is text in quotes, expected a list"),
+        ("[c8y.smartrest]\ntemplates = [1]", "c8y.smartrest.templates", "wrong type"),
+        (
+            '[certificate.validity]\nminimum_duration = "30 apples"',
+            "certificate.validity.minimum_duration",
+            "such as 30d",
+        ),
+        ("[certificate.validity]\nminimum_duration = -1", "certificate.validity.minimum_duration", "such as 30d"),
+        ('[device]\nid = "a:b"', "device.id", "device.id = 'a:b': a device id has only"),
+        ('[c8y.bridge]\ntopic_prefix = "c8y\\nlistener 1"', "c8y.bridge.topic_prefix", "without line breaks"),
+    ],
+)
+def test_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, name: str, said: str) -> None:
+    directory = write(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        config.load(directory).get(name)
+    assert f"{directory}/tedge.toml" in str(raised.value)
+    assert raised.value.exit_code == FAILURE
+
+
+def test_says_what_is_wrong_with_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_bytes(b"[c8y]\nurl = '\xff'")
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        config.load(str(tmp_path))
+
+
+def test_says_that_a_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"cannot read .*/tedge.toml: Is a directory"):
+        config.load(str(tmp_path))
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_configuration_or_a_configuration_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    directory = write(tmp_path_factory.getbasetemp() / "any", text.encode("utf-8", "replace").decode())
+    try:
+        config.load(directory).get("c8y.mqtt")
+    except ConfigurationError as error:
+        assert directory in str(error)  # noqa: PT017 (only some of the texts are wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("c8y.ur", "'c8y.url'"), ("devise.id", "'device.id'"), ("certificate.validity.minimum", "minimum_duration'")],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path: Path, name: str, near: str) -> None:
+    with pytest.raises(
+        UnknownKeyError, match=f"unknown configuration key '{name}'; did you mean '.*{near[1:]}"
+    ) as raised:
+        config.load(str(tmp_path)).get(name)
+    assert raised.value.exit_code == USAGE
+
+
+def test_a_key_like_no_other_gets_no_advice(tmp_path: Path) -> None:
+    with pytest.raises(UnknownKeyError, match=r"unknown configuration key 'zzz' \("):
+        config.load(str(tmp_path)).get("zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "said"),
+    [
+        ("c8y.url", "", "no value for 'c8y.url'; set one with `tedge config set c8y.url <value>`"),
+        ("c8y.http", "", "no value for 'c8y.url'; set one with `tedge config set c8y.url <value>`"),
+        ("c8y.url", "p", "no value for 'c8y.profiles.p.url'; .*`tedge config set c8y.url <value> --profile p`"),
+    ],
+)
+def test_a_needed_value_that_is_missing_names_the_command(tmp_path: Path, name: str, profile: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        config.load(str(tmp_path), profile).need(name)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes of `tedge.toml` that keep whatever an administrator wrote there."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tedge_cert import config, config_file
+from tedge_cert.errors import ConfigurationError, TedgeCertError, UnknownKeyError
+
+# Shapes of a file: each with comments, keys that are not ours, and one key of ours (c8y.http).
+SHAPES = {
+    "tables": '# head\n[c8y] # cloud\nhttp = "a:1" # why\nnosuch = 5\n\n# the device\n[device]\ntype = "x"\n# end\n',
+    "no line break at the end": '# head\n[c8y]\nhttp = "a:1" # why',
+    "CR LF": '# head\r\n[c8y]\r\nhttp = "a:1" # why\r\n\r\n[nosuch]\r\nkey = [1, 2]\r\n',
+    "dotted keys": '# head\nc8y.http = "a:1" # why\ndevice.type = "x"\nnosuch.key = 5\n',
+    "an inline table": '# head\nc8y = { http = "a:1", nosuch = 5 } # why\n[device]\ntype = "x"\n',
+    "out of order": '[c8y]\nhttp = "a:1" # why\n\n[device]\ntype = "x"\n\n[c8y.profiles.second]\nhttp = "b:1" # b\n',
+    "apart": '[c8y.bridge]\ntopic_prefix = "a" # why\n[device]\ntype = "x"\n[c8y.smartrest] # b\ntemplates = []\n',
+    "spaces": '[ c8y ]\n   http   =   "a:1"   # why\n\n\n\n# end\n',
+    "comments alone": "# head\n# and no line break",
+    "nothing": "",
+}
+CHANGES = {
+    "c8y.url": "new.example",
+    "c8y.device.id": "d-1",
+    "device.id": "d 2",
+    "mqtt.bind.port": "1884",
+    "c8y.smartrest.templates": "a,b",
+    "certificate.validity.minimum_duration": "9d",
+}
+
+
+def load(directory: Path, text: str | None = None, profile: str = "") -> config.Config:
+    if text is not None:
+        (directory / "tedge.toml").write_bytes(text.encode())
+    return config.load(str(directory), profile)
+
+
+def content(directory: Path) -> str:
+    return (directory / "tedge.toml").read_bytes().decode()
+
+
+def remarks(text: str) -> list[str]:
+    return sorted(line[line.index("#") :].strip() for line in text.splitlines() if "#" in line)
+
+
+@pytest.mark.parametrize("profile", ["", "second"])
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sets_one_key_and_changes_nothing_else(tmp_path: Path, shape: str, name: str, profile: str) -> None:
+    settings = load(tmp_path, SHAPES[shape], profile)
+    config_file.set_value(settings, name, CHANGES[name])
+    after = tomllib.loads(content(tmp_path))
+    wanted = tomllib.loads(SHAPES[shape])
+    *above, last = settings.place(name)[1]
+    node = wanted
+    for part in above:
+        node = node.setdefault(part, {})
+    node[last] = load(tmp_path, profile=profile).get(name)
+    assert after == wanted
+    assert remarks(content(tmp_path)) == remarks(SHAPES[shape])
+    assert ("\r\n" in content(tmp_path)) == (shape == "CR LF")
+
+    config_file.unset_value(load(tmp_path, profile=profile), name)
+    assert load(tmp_path, profile=profile).stored(name)[0] is None
+    assert remarks(content(tmp_path)) == remarks(SHAPES[shape])
+
+
+def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
+    config_file.set_value(load(tmp_path), "device.type", "gateway")
+    config_file.set_value(load(tmp_path, profile="p"), "c8y.url", "p.example")
+    assert content(tmp_path) == '[device]\ntype = "gateway"\n\n[c8y.profiles.p]\nurl = "p.example"\n'
+    config_file.set_value(load(tmp_path), "c8y.url", "a.example")
+    assert (load(tmp_path).get("c8y.url"), load(tmp_path, profile="p").get("c8y.url")) == ("a.example", "p.example")
+    assert (tmp_path / "tedge.toml").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "said"),
+    [
+        (
+            '[c8y]\nurl = "a"\n',
+            "c8y.url",
+            "https://a/",
+            "cannot set c8y.url to 'https://a/': expected a host name alone",
+        ),
+        ("", "device.id", "a:b", "cannot set device.id to 'a:b': a device id has only"),
+        ("", "device.type", "a\nb", "without line breaks"),
+        ('c8y = "x"\n', "c8y.url", "a", "expected a table above c8y.url; mend the file by hand"),
+        ('[[c8y]]\nurl = "x"\n', "c8y.url", "a", "expected a table above c8y.url"),
+        (
+            '[c8y.profiles.p]\n[device]\n[c8y]\nhttp = "a:1"\n',
+            "c8y.url",
+            "a",
+            "cannot change c8y.url and keep all else",
+        ),
+    ],
+)
+def test_what_cannot_be_set_changes_nothing(tmp_path: Path, text: str, name: str, value: str, said: str) -> None:
+    settings = load(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=said):
+        config_file.set_value(settings, name, value)
+    assert content(tmp_path) == text
+    assert [each.name for each in tmp_path.iterdir()] == ["tedge.toml"]
+
+
+@pytest.mark.parametrize("change", [config_file.set_value, config_file.add_value, config_file.remove_value])
+def test_unknown_keys(tmp_path: Path, change: Any) -> None:
+    with pytest.raises(UnknownKeyError, match=r"'c8y.urk'; did you mean 'c8y.url'"):
+        change(load(tmp_path), "c8y.urk", "x")
+    with pytest.raises(UnknownKeyError):
+        config_file.unset_value(load(tmp_path), "c8y.urk")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "value"),
+    [
+        (["add one"], ["one"]),
+        (["add one", "add two", "add one", "remove one"], ["two"]),
+        (["set a,b,c", "add b,d", "remove a,c"], ["b", "d"]),
+        (["remove zzz"], None),
+        (["set a", "remove zzz"], ["a"]),
+        (["set a", "remove a"], []),
+    ],
+)
+def test_lists_grow_and_shrink(tmp_path: Path, steps: list[str], value: list[str] | None) -> None:
+    changes = {"add": config_file.add_value, "remove": config_file.remove_value, "set": config_file.set_value}
+    for step in steps:
+        verb, text = step.split()
+        changes[verb](load(tmp_path), "c8y.smartrest.templates", text)
+    assert load(tmp_path).stored("c8y.smartrest.templates")[0] == value
+
+
+def test_other_keys_are_set_by_add_and_unset_by_remove(tmp_path: Path) -> None:
+    config_file.add_value(load(tmp_path), "device.type", "one")
+    config_file.remove_value(load(tmp_path), "device.type", "two")
+    assert load(tmp_path).get("device.type") == "one"
+    config_file.remove_value(load(tmp_path), "device.type", "one")
+    assert load(tmp_path).stored("device.type")[0] is None
+
+
+def test_the_environment_is_not_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEDGE_C8Y_SMARTREST_TEMPLATES", "from-environment")
+    config_file.add_value(load(tmp_path), "c8y.smartrest.templates", "one")
+    assert tomllib.loads(content(tmp_path)) == {"c8y": {"smartrest": {"templates": ["one"]}}}
+
+
+def test_keys_of_the_cloud_go_where_the_mapper_keeps_them(tmp_path: Path) -> None:
+    mapper = tmp_path / "mappers" / "c8y" / "mapper.toml"
+    mapper.parent.mkdir(parents=True)
+    mapper.write_text("# the mapper's\n")
+    config_file.set_value(load(tmp_path), "c8y.url", "a.example")
+    config_file.set_value(load(tmp_path), "device.type", "x")
+    assert mapper.read_text() == '# the mapper\'s\nurl = "a.example"\n'
+    assert content(tmp_path) == '[device]\ntype = "x"\n'
+
+
+def test_unset_of_what_is_not_set_writes_nothing(tmp_path: Path) -> None:
+    config_file.unset_value(load(tmp_path), "c8y.url")
+    assert list(tmp_path.iterdir()) == []
+
+
+KEY = st.text("ab\u00e4 .#'", min_size=1, max_size=3)
+LEAF = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.lists(st.integers(), max_size=2))
+TREE = st.recursive(
+    st.dictionaries(KEY, LEAF, max_size=3), lambda inner: st.dictionaries(KEY, inner | LEAF, max_size=3)
+)
+
+
+@given(TREE, st.text(max_size=20))
+def test_whatever_else_a_file_holds_stays(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any], value: str
+) -> None:
+    import tomlkit
+
+    directory = tmp_path_factory.getbasetemp() / "whatever"
+    directory.mkdir(exist_ok=True)
+    settings = load(directory, tomlkit.dumps({"other": tree}))
+    before = tomllib.loads(content(directory))
+    try:
+        config_file.set_value(settings, "certificate.organization", value)
+    except TedgeCertError:
+        assert tomllib.loads(content(directory)) == before
+        return
+    assert tomllib.loads(content(directory)) == {**before, "certificate": {"organization": value}}

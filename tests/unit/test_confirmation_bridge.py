@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After the promotion: when the bridge may speak for the new certificate, and when it may not."""
+
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import verification
+from tedge_cert.bridge import Bridge
+from tedge_cert.switch import Switch
+from unit.connected import (
+    before,
+    certify,
+    connect,
+    cut_bridge,
+    hurry,
+    instance_of,
+    issue,
+    outcome,
+    serials,
+)
+from unit.local_client import Local
+from unit.local_device import LocalDevice
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def bridged(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
+    """A connected device with ten days left."""
+    hurry(mocker)
+    certify(local_device)
+    connect(local_device)
+    return local_device
+
+
+def verify(device: LocalDevice) -> tuple[int, str]:
+    return outcome(lambda: verification.verify(instance_of(device)))
+
+
+def refuse(device: LocalDevice, serial: str, **fault: Any) -> None:
+    device.tenant.fault(where="mqtt", serials=[serial], **(fault or {"do": "connack", "code": 5}))
+
+
+def test_a_bridge_without_a_token(
+    bridged: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hurry(mocker, TOKEN_WAIT_S=0.5)
+    new = issue(bridged)
+    bridged.tenant.fault(where="token", do="silence")
+    assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
+    said = capsys.readouterr().err
+    assert "warning: the bridge is back, but no token came through the bridge within 1 s" in said
+    assert "a connection of our own decides" in said
+    bridged.tenant.wait_connected(bridged.device_id, serial=new)
+
+
+@pytest.mark.parametrize("how", ["no bridge", "no broker", "bridge down"])
+@pytest.mark.parametrize("verdict", ["accepted", "refused", "no answer"])
+def test_a_bridge_that_was_down_is_not_waited_for(
+    local_device: LocalDevice, mocker: MockerFixture, how: str, verdict: str
+) -> None:
+    hurry(mocker, BRIDGE_WAIT_S=0.5)
+    old = certify(local_device)
+    if how != "no bridge":
+        connect(local_device)
+    if how == "no broker":
+        local_device.stop_broker()
+    if how == "bridge down":
+        cut_bridge(local_device)
+    new = issue(local_device)
+    if verdict != "accepted":
+        fault = {"do": "reset"} if verdict == "no answer" else {}
+        before(mocker, Switch, "promote", lambda: refuse(local_device, new, **fault))
+    waited = mocker.spy(Bridge, "wait_for_return") if verdict == "accepted" else None
+    code, _ = verify(local_device)
+    expected = {
+        "accepted": (0, (new, None, None)),
+        "refused": (3, (old, None, None)),
+        "no answer": (1, (new, None, old)),
+    }
+    assert (code, serials(local_device)) == expected[verdict]
+    assert waited is None or not waited.called
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        # The bridge is back, with the old certificate, before the PUBACK comes.
+        [{"do": "slow-puback", "delay_s": 20}],
+        # It is on its way with the old certificate when the PUBACK comes, and arrives later.
+        [{"do": "slow-puback", "delay_s": 2.6}, {"do": "slow-connack", "delay_s": 3}],
+    ],
+)
+def test_a_bridge_that_read_the_old_certificate(
+    bridged: LocalDevice, mocker: MockerFixture, faults: list[dict[str, Any]]
+) -> None:
+    hurry(mocker, PUBACK_S=20.0)
+    old = serials(bridged)[0]
+    new = issue(bridged)
+    for fault in faults:
+        bridged.tenant.fault(where="mqtt", serials=[new if fault["do"] == "slow-puback" else old], **fault)
+    with Local(bridged) as local:
+        assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
+        assert bridged.tenant.device(bridged.device_id)["serial"] == new
+        assert local.losses == 0

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 2: every form of a good answer becomes the same candidate, and no bad one becomes any."""
+
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import est
+from tedge_cert.renewal import renew
+from unit.connected import certify, configure, connect, instance_of, outcome, serials
+from unit.local_client import Local
+from unit.local_device import LocalDevice
+
+DAY_S = 86_400
+END = "-----END CERTIFICATE-----\n"
+
+
+def ask(device: LocalDevice) -> tuple[int, str]:
+    return outcome(lambda: renew(instance_of(device), None, False))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"est_format": "ber"},
+        {"est_format": "ber", "est_chain": True, "est_order": "leaf-last", "est_newline": "\r\n"},
+        {"est_format": "der", "est_columns": 0},
+        {"est_format": "der", "est_columns": 76, "est_chain": True, "intermediate": True},
+        {"est_format": "raw-der", "est_content_type": "text/plain"},
+        {"est_format": "raw-der", "est_chain": True, "intermediate": True, "est_order": "leaf-last"},
+        {"est_format": "pem", "est_status": 201},
+        {"est_format": "pem", "est_chain": True, "intermediate": True, "est_order": "leaf-last"},
+        {"est_format": "pem-pkcs7", "est_chain": True, "est_content_type": "application/octet-stream"},
+    ],
+)
+def test_every_good_form(local_device: LocalDevice, settings: dict[str, Any]) -> None:
+    old = certify(local_device)
+    local_device.tenant.settings(**settings)
+    assert ask(local_device) == (0, "")
+    issued = local_device.tenant.device(local_device.device_id)["issued"][-1]
+    chain = ""
+    if settings.get("est_chain"):
+        chain = local_device.tenant.issue_key("somebody")["chain"]
+        assert chain.count(END) == (2 if settings.get("intermediate") else 1)
+    assert local_device.candidate.read_text() == issued["pem"] + chain
+    assert serials(local_device) == (old, issued["serial"], None)
+
+
+REFUSED = {
+    202: "the request waits",
+    204: "",
+    307: "elsewhere.example",
+    400: "",
+    401: "",
+    403: "",
+    404: "",
+    429: "in 120 s",
+    500: "",
+    503: "in 120 s",
+}
+
+
+def status(code: int) -> dict[str, Any]:
+    headers = {
+        429: {"Retry-After": "120"},
+        503: {"Retry-After": "120"},
+        307: {"Location": "https://elsewhere.example/"},
+    }
+    return {"do": "status", "status": code, "headers": headers.get(code, {}), "body": "" if code == 204 else "why"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"do": "wrong-key"}, "for the key of this device"),
+        ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
+        ({"do": "expired"}, "it expired"),
+        ({"do": "not-yet-valid", "seconds": 600}, "the clock is wrong"),
+        ({"do": "lifetime", "seconds": 9 * DAY_S}, "not later than the certificate that it is to replace"),
+        ({"do": "garbage"}, ""),
+        ({"do": "empty"}, "empty"),
+        ({"do": "html"}, ""),
+        ({"do": "truncated"}, ""),
+        ({"do": "oversized"}, "more than 1048576 bytes"),
+        ({"do": "close"}, "no answer"),
+        ({"do": "silence"}, "no answer"),
+        ({"do": "drip", "interval_s": 0.2}, "no answer"),
+        *((status(code), said) for code, said in REFUSED.items()),
+    ],
+)
+def test_no_bad_answer(local_device: LocalDevice, mocker: MockerFixture, fault: dict[str, Any], said: str) -> None:
+    mocker.patch.object(est, "READ_S", 1.0)
+    mocker.patch.object(est, "DEADLINE_S", 2.0)
+    certify(local_device)
+    before = local_device.certificate.read_bytes()
+    local_device.tenant.fault(where="est", device=local_device.device_id, **fault)
+    code, text = ask(local_device)
+    assert code == 1
+    assert said in text
+    assert "\n" not in text
+    assert f"127.0.0.1:{local_device.tenant.http_port}" in text
+    assert fault["do"] != "status" or f" answered {fault['status']} " in text
+    assert (serials(local_device)[1:], local_device.certificate.read_bytes()) == ((None, None), before)
+
+
+def test_a_bad_answer_leaves_bridge_and_candidate_alone(local_device: LocalDevice) -> None:
+    certify(local_device)
+    connect(local_device)
+    local_device.candidate.write_text("an administrator's")
+    local_device.tenant.fault(where="est", do="garbage")
+    with Local(local_device) as local:
+        local.wait_health("1")
+        assert ask(local_device)[0] == 1
+        assert (local.health, local.losses) == (["1"], 0)
+    assert local_device.tenant.device(local_device.device_id)["evictions"] == 0
+    assert local_device.candidate.read_text() == "an administrator's"
+
+
+def test_an_untrusted_server(local_device: LocalDevice) -> None:
+    """The token comes from a server that is trusted, but the one of the request has a certificate of another name."""
+    certify(local_device)
+    configure(local_device, 'http = "127.0.0.1:', 'http = "127.1:')
+    code, text = ask(local_device)
+    assert (code, local_device.candidate.exists()) == (1, False)
+    assert f"127.1:{local_device.tenant.http_port}" in text
+    assert "c8y.root_cert_path" in text

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS towards the tenant: what a context needs, and which alerts are about our certificate."""
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.mqtt import Connection
+from tedge_cert.tls import ClientContext, client_context, refusal_in
+from unit.certificates import make
+from unit.connected import certify, instance_of, key_file
+from unit.local_device import LocalDevice
+
+
+def context_of(device: LocalDevice, trust: Path | None = None) -> ClientContext:
+    return client_context(trust or device.tenant.server_ca, device.certificate, key_file(device))
+
+
+def connect(device: LocalDevice, trust: Path | None = None, host: str = "127.0.0.1") -> None:
+    endpoint = (host, device.tenant.mqtt_port)
+    Connection(endpoint, device.device_id, 10, context_of(device, trust)).close()
+
+
+def test_a_directory_of_anchors(local_device: LocalDevice, tmp_path: Path) -> None:
+    certify(local_device)
+    anchors = tmp_path / "anchors"
+    anchors.mkdir()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(local_device, anchors)
+    command = ["openssl", "x509", "-hash", "-noout", "-in", str(local_device.tenant.server_ca)]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    (anchors / f"{name}.0").write_bytes(local_device.tenant.server_ca.read_bytes())
+    connect(local_device, anchors)
+
+
+def test_the_server_must_prove_its_name(local_device: LocalDevice) -> None:
+    certify(local_device)
+    connect(local_device, host="localhost")
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"127\.1"):
+        connect(local_device, host="127.1")
+    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+        connect(local_device, local_device.tenant.device_ca)
+
+
+def test_no_version_before_1_2(local_device: LocalDevice) -> None:
+    certify(local_device)
+    context = context_of(local_device)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+
+
+@pytest.mark.parametrize("content", [None, "", "garbage"])
+def test_unusable_anchors(local_device: LocalDevice, tmp_path: Path, content: str | None) -> None:
+    certify(local_device)
+    trust = tmp_path / "anchors.pem"
+    if content is not None:
+        trust.write_text(content)
+    with pytest.raises(ConfigurationError, match=rf"{trust}.*c8y\.root_cert_path"):
+        context_of(local_device, trust)
+
+
+@pytest.mark.parametrize("spoilt", ["certificate", "key", "pair"])
+def test_unusable_certificates(local_device: LocalDevice, spoilt: str) -> None:
+    certify(local_device)
+    if spoilt == "certificate":
+        local_device.certificate.write_text("garbage")
+    if spoilt == "key":
+        key_file(local_device).unlink()
+    if spoilt == "pair":
+        key_file(local_device).write_bytes(make().key_pem)
+    with pytest.raises(CertificateError, match=rf"{local_device.certificate} with the key {key_file(local_device)}"):
+        context_of(local_device)
+
+
+@pytest.mark.parametrize(
+    ("do", "words"), [("tls-unknown-ca", "unknown ca"), ("tls-revoked", "certificate revoked"), ("reset", None)]
+)
+def test_the_context_remembers_a_refusal(local_device: LocalDevice, do: str, words: str | None) -> None:
+    serial = certify(local_device)
+    local_device.tenant.fault(where="mqtt", do=do, serials=[serial])
+    context, mqtt = context_of(local_device), instance_of(local_device).mqtt
+    with pytest.raises(OSError, match=r"closed|reset"):
+        Connection(mqtt, local_device.device_id, 10, context)
+    assert context.refusal == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("TLSV1_ALERT_UNKNOWN_CA", "unknown ca"),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", "bad certificate"),
+        ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "unsupported certificate"),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", "certificate revoked"),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "certificate expired"),
+        ("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "certificate unknown"),
+        ("TLSV1_ALERT_ACCESS_DENIED", "access denied"),
+        ("TLSV1_ALERT_INTERNAL_ERROR", None),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", None),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", None),
+        ("CERTIFICATE_VERIFY_FAILED", None),
+        ("UNEXPECTED_EOF_WHILE_READING", None),
+        (None, None),
+    ],
+)
+def test_which_alerts_are_about_our_certificate(reason: str | None, words: str | None) -> None:
+    error = ssl.SSLError(1, "as raised by OpenSSL")
+    error.reason = reason  # type: ignore[assignment]
+    assert refusal_in(error) == words

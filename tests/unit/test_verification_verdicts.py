@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 3: what counts as the tenant's refusal of a candidate, and what is no verdict."""
+
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import verification
+from tedge_cert.cleanup import clean_up
+from unit import connected
+from unit.connected import certify, connect, digest, instance_of, issue, outcome, rejected, serials
+from unit.local_device import LocalDevice
+
+MIB = 1 << 20
+
+
+def verify(device: LocalDevice) -> tuple[int, str]:
+    return outcome(lambda: verification.verify(instance_of(device)))
+
+
+def contacts(device: LocalDevice) -> int:
+    """How often the tenant was spoken to by MQTT, with and without success."""
+    return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "evictions"),
+    [
+        ({"do": "connack", "code": 5}, 0),
+        ({"do": "connack", "code": 4}, 0),
+        ({"do": "connack", "code": 2}, 0),
+        ({"do": "tls-unknown-ca"}, 0),
+        ({"do": "tls-revoked"}, 0),
+        ({"do": "close-after-connack"}, 1),
+    ],
+)
+def test_refused(local_device: LocalDevice, mocker: MockerFixture, fault: dict[str, Any], evictions: int) -> None:
+    connected.hurry(mocker)
+    old = certify(local_device)
+    connect(local_device)
+    new = issue(local_device)
+    local_device.tenant.fault(where="mqtt", serials=[new], **fault)
+    attempts = contacts(local_device)
+    code, said = verify(local_device)
+    assert (code, serials(local_device)) == (3, (old, new, None))
+    assert f"new certificate {local_device.candidate} rejected: " in said
+    assert f"the current certificate stays in use: {local_device.certificate}" in said
+    assert rejected(local_device) == digest(local_device.candidate)
+    seen = local_device.tenant.wait_connected(local_device.device_id, serial=old)
+    assert seen["evictions"] >= evictions
+    assert contacts(local_device) >= attempts + 5
+    clean_up(instance_of(local_device))
+    assert (serials(local_device), rejected(local_device)) == ((old, None, None), None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "broker", "said"),
+    [
+        ({"do": "connack", "code": 3}, True, "answered CONNACK 3"),
+        ({"do": "connack", "code": 1}, False, "no answer from 127.0.0.1:"),
+        ({"do": "reset"}, True, "no answer from 127.0.0.1:"),
+        ({"do": "close"}, False, "no answer from 127.0.0.1:"),
+        ({"do": "silent-after-connect"}, True, "no CONNACK in time"),
+        ({"do": "silent-at-accept"}, False, "no answer from 127.0.0.1:"),
+        ({"do": "reset-at-accept"}, True, "no answer from 127.0.0.1:"),
+    ],
+)
+def test_no_verdict(
+    local_device: LocalDevice, mocker: MockerFixture, fault: dict[str, Any], broker: bool, said: str
+) -> None:
+    connected.hurry(mocker, CONNECT_S=1.0)
+    old = certify(local_device)
+    if broker:
+        connect(local_device)
+    new = issue(local_device)
+    if not fault["do"].endswith("at-accept"):
+        fault = {**fault, "serials": [new]}
+    local_device.tenant.fault(where="mqtt", **fault)
+    code, text = verify(local_device)
+    assert (code, serials(local_device), rejected(local_device)) == (1, (old, new, None), None)
+    assert said in text
+    assert f"{local_device.candidate} is kept for the next run" in text
+    clean_up(instance_of(local_device))
+    assert serials(local_device) == (old, new, None)
+    local_device.tenant.clear_faults()
+    assert (verify(local_device)[0], serials(local_device)) == (0, (new, None, None))
+
+
+def test_no_puback_is_no_verdict(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    connected.hurry(mocker, PUBACK_S=0.5)
+    old = certify(local_device)
+    new = issue(local_device)
+    local_device.tenant.fault(where="mqtt", do="no-puback", serials=[new])
+    code, text = verify(local_device)
+    assert (code, serials(local_device)) == (1, (old, new, None))
+    assert "no PUBACK in time" in text
+
+
+def test_a_server_that_is_not_trusted(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    connected.hurry(mocker)
+    old = certify(local_device)
+    new = issue(local_device)
+    connected.configure(local_device, str(local_device.tenant.server_ca), str(local_device.tenant.device_ca))
+    code, text = verify(local_device)
+    assert (code, serials(local_device)) == (1, (old, new, None))
+    assert f"set c8y.root_cert_path ({local_device.tenant.device_ca})" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [({"do": "slow-puback", "delay_s": 0}, 0), ({"do": "tls-unknown-ca"}, 3), ({"do": "reset"}, 1)],
+)
+def test_the_executable(local_device: LocalDevice, fault: dict[str, Any], code: int) -> None:
+    old = certify(local_device)
+    new = issue(local_device)
+    local_device.tenant.fault(where="mqtt", serials=[new], **fault)
+    result = local_device.run("tedge-cert-verify c8y")
+    assert (result.exit, result.stdout) == (code, "")
+    assert serials(local_device) == ((new, None, None) if code == 0 else (old, new, None))
+    assert result.stderr.splitlines()[-1].startswith("confirmed: " if code == 0 else "error: ")
+    assert f"Validating new certificate: {local_device.candidate}... {'✗' if code else '✓'}" in result.stderr
+    assert local_device.run("tedge-cert-cleanup c8y").exit == 0
+    assert local_device.candidate.exists() == (code == 1)
