@@ -41,7 +41,8 @@ class Switch:
     @property
     def is_unfinished(self) -> bool:
         """Whether a certificate was replaced and not yet confirmed."""
-        return self.previous.exists()
+        # A link that points nowhere counts as well, as it does in the hourly check.
+        return self.previous.is_symlink() or self.previous.exists()
 
     def settle(self) -> None:
         """Remove what an interrupted run left that means nothing any more.
