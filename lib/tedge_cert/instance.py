@@ -74,8 +74,9 @@ class Instance:
 
     @property
     def mqtt(self) -> tuple[str, int]:
-        """Host and port of the tenant's MQTT endpoint."""
-        return split_endpoint(self.config.need("c8y.mqtt"), 8883)
+        """Host and port of the tenant's MQTT endpoint; an IPv6 address as sockets and mosquitto take it, bare."""
+        host, port = split_endpoint(self.config.need("c8y.mqtt"), 8883)
+        return host.strip("[]"), port
 
     @property
     def trust(self) -> Path:

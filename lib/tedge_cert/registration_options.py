@@ -11,7 +11,7 @@ from tedge_cert import journal
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.instance import Instance, device_id
 from tedge_cert.registration import Registration, checked_device_id, checked_host, new_password
-from tedge_cert.values import duration_s
+from tedge_cert.values import duration_s, split_endpoint
 
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
@@ -58,7 +58,7 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
 
 def announce(registration: Registration, without_address: bool) -> None:
     """Tell the operator what to give to the tenant; a password is shown only if it was made here."""
-    lines = [f"Register the device on {registration.host.partition(':')[0]}:", ""]
+    lines = [f"Register the device on {split_endpoint(registration.host, 443)[0]}:", ""]
     lines.append(f"    device id:         {registration.device_id}")
     if registration.generated:
         lines.append(f"    one-time password: {registration.password}")
