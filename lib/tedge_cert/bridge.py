@@ -35,7 +35,10 @@ class Bridge:
         self._tokens: list[str] = []
         self._prefix = instance.prefix
         self._health_topic = instance.health_topic
-        self._connection = Connection(instance.broker, "", CONNECT_S, on_message=self._handle)
+        self._lost = False
+        self._connection = Connection(
+            instance.broker, "", CONNECT_S, on_message=self._handle, on_close=self._handle_close
+        )
         try:
             self._connection.subscribe(self._health_topic)
             self._connection.subscribe(f"{self._prefix}/s/dat")
@@ -48,6 +51,11 @@ class Bridge:
     def is_up(self) -> bool:
         """Whether the bridge was connected when the broker last spoke of it."""
         return bool(self._up)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the broker closed our connection, so that nothing more is heard of the bridge."""
+        return self._lost
 
     def fell_at_s(self, since_s: float) -> float | None:
         """When the bridge last lost its connection, if that was after ``since_s``."""
@@ -101,10 +109,15 @@ class Bridge:
         deadline = Deadline(timeout_s)
         with self._changed:
             while not condition():
-                if deadline.passed():
+                if deadline.passed() or self._lost:
                     return False
                 self._changed.wait(deadline.left_s())
             return True
+
+    def _handle_close(self) -> None:
+        with self._changed:
+            self._lost = True
+            self._changed.notify_all()
 
     def _handle(self, message: Message) -> None:
         text = message.payload.decode("utf-8", "replace").strip()

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tedge_cert import files
 from tedge_cert.errors import CertificateError
 from tedge_cert.validity import BEGIN, END, Validity, validity_of_der
 
@@ -105,7 +106,7 @@ def rfc2822(seconds: int) -> str:
 def load(path: Path) -> Certificate:
     """The certificate at ``path``, leaf first; raises CertificateError."""
     try:
-        content = path.read_bytes()
+        content = files.read_regular(path, follow=True)
     except OSError as error:
         source = "`tedge cert renew`" if path.suffix == ".new" else "`tedge cert download c8y`"
         raise CertificateError(

@@ -5,13 +5,16 @@ from tedge_cert import files, journal, rejection
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
 
+# systemd ends a step of ExecStopPost= after TimeoutStopSec= (90 s), so whoever holds the lock is not waited for long.
+WAIT_S = 10.0
+
 
 def clean_up(instance: Instance) -> None:
     """Remove the candidate that the verification rejected, if it still is the same.
 
     A candidate without a verdict is kept for the next run, and an administrator's own is theirs.
     """
-    with locked(instance.certificate, instance.run_directory):
+    with locked(instance.certificate, instance.run_directory, WAIT_S):
         for path in (instance.certificate, instance.key, instance.csr):
             stale = files.remove_stale_temporaries(path)
             if stale:

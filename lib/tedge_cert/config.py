@@ -173,8 +173,9 @@ def unknown_key(name: str) -> str:
 def _parse(path: str) -> Tree | None:
     """The TOML file at ``path``; None if there is none, an empty one costs no parser."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (pathlib is not imported in the hourly path)
-            content = file.read()
+        # Not blocking, because a pipe put there by mistake would hold up every check from then on.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            content = file.read() or b""
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tedge_cert import certificate, journal, keys, proof, rejection
-from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
+from tedge_cert.bridge import LEAST_PAUSE_S, Bridge, open_bridge
 from tedge_cert.certificate import rfc2822
+from tedge_cert.deadline import Deadline
 from tedge_cert.errors import CandidateRejectedError, CertificateError, NoAnswerError
 from tedge_cert.instance import Instance
 from tedge_cert.switch import Switch
@@ -20,6 +21,8 @@ from tedge_cert.validity import EXPIRED
 BRIDGE_WAIT_S = 60.0
 # How long the bridge may take to come back after a connection of ours pushed it out, when it was on its way.
 SETTLE_S = 5.0
+# How long a broker that is being restarted may take to listen again.
+BROKER_WAIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,10 @@ class Confirmation:
             else:
                 self._confirm("the bridge is connected with it")
             return
+        if bridge.is_lost:
+            journal.info("the local broker closed the connection: the bridge is looked for anew")
+            self._look_anew()
+            return
         asked_s = time.monotonic()
         verdict = self._ask()
         # What was last heard of it may be old: only a return says that it is there.
@@ -82,6 +89,19 @@ class Confirmation:
             self._undo_and_see(bridge, f"{verdict.reason}, but the bridge stays away")
         else:
             self._undo(verdict.reason)
+
+    def _look_anew(self) -> None:
+        """The broker was restarted, or the bridge taken away: as after an interruption, that moment was not seen."""
+        deadline = Deadline(BROKER_WAIT_S)
+        while (fresh := open_bridge(self.instance)) is None and self.instance.bridge_file.exists():
+            if deadline.passed():
+                break
+            time.sleep(1)
+        try:
+            Confirmation(self.instance, self.switch, fresh).resume()
+        finally:
+            if fresh is not None:
+                fresh.close()
 
     def _by_own_connection(self, why: str) -> None:
         journal.info(f"{why}: a connection of our own decides")

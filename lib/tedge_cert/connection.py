@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
+from pathlib import Path
+
 from tedge_cert import certificate, checks, files, journal, keys, mosquitto, proof, service_manager
+from tedge_cert.config_keys import CERTIFICATES
 from tedge_cert.connection_check import check_after_restart, manages_services, summary, wait_for_broker
 from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -17,32 +20,27 @@ def connect(instance: Instance, offline: bool) -> int:
     3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
     journal.say(summary(instance, "Connecting to"))
-    if instance.bridge_file.exists():
-        raise TedgeCertError(
-            f"already connected ({instance.bridge_file} exists); `tedge disconnect c8y` ends the connection, "
-            "`tedge connect c8y --test` checks it"
-        )
+    _refuse_second(instance)
     _adapt_owners(instance)
     with locked(instance.certificate, instance.run_directory):
+        # Somebody else may have connected the device while this waited.
+        _refuse_second(instance)
         switched = _switch_first(instance, offline)
-    active = _active(instance)
-    if not offline:
-        checks.check_presentable(active, instance.certificate)
-        with Step("Announcing the device to the tenant"):
-            verdict = proof.prove(instance, instance.certificate)
-            if not verdict.accepted:
-                raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
-    before = _configure(instance)
+        active = _active(instance)
+        if not offline:
+            _announce(instance, active)
+        before = _configure(instance)
     if not manages_services(instance):
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
             "`tedge cert needs-renewal`, `renew` and `verify` from cron"
         )
         return 0
-    _restart_broker(instance, before)
-    working = offline or check_after_restart(instance)
+    # Before the broker, so that whoever interrupts this leaves no connected device whose certificate nobody renews.
     with Step(f"Enabling {instance.timer}"):
         service_manager.systemctl("enable", "--now", instance.timer)
+    _restart_broker(instance, before)
+    working = offline or check_after_restart(instance)
     if not working:
         raise TedgeCertError(
             "the bridge is configured, but the connection check failed; `tedge connect c8y --test` repeats it"
@@ -54,12 +52,16 @@ def connect(instance: Instance, offline: bool) -> int:
 
 
 def disconnect(instance: Instance) -> bool:
-    """Remove the bridge and disable the hourly check; whether there was a bridge."""
+    """Remove the bridge and disable the hourly check; whether there was a bridge.
+
+    A renewal under way is waited for: it would otherwise look for a bridge that is no more.
+    """
     with Step("Removing the bridge"):
-        removed = mosquitto.bridge_placement(instance).remove()
-    if not removed:
-        return False
-    if instance.previous.exists():
+        if not instance.bridge_file.exists():
+            return False
+        with locked(instance.certificate, instance.run_directory):
+            mosquitto.bridge_placement(instance).remove()
+    if Switch.of(instance).is_unfinished:
         journal.warning(f"the switch of the certificate is unfinished: {instance.previous} stays until `tedge connect`")
     if not manages_services(instance):
         journal.warning("no service manager: restart mosquitto yourself")
@@ -72,9 +74,32 @@ def disconnect(instance: Instance) -> bool:
     return True
 
 
+def _announce(instance: Instance, active: certificate.Certificate) -> None:
+    checks.check_presentable(active, instance.certificate)
+    with Step("Announcing the device to the tenant"):
+        verdict = proof.prove(instance, instance.certificate)
+        if not verdict.accepted:
+            raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
+
+
+def _refuse_second(instance: Instance) -> None:
+    if instance.bridge_file.exists():
+        raise TedgeCertError(
+            f"already connected ({instance.bridge_file} exists); `tedge disconnect c8y` ends the connection, "
+            "`tedge connect c8y --test` checks it"
+        )
+
+
 def _adapt_owners(instance: Instance) -> None:
     """Mend owners and modes that other programs left, so that bridge and renewer can both read."""
-    for path, access in ((instance.key, files.PRIVATE_KEY), (instance.certificate, files.CERTIFICATE)):
+    if instance.certificate.parent == Path(CERTIFICATES):
+        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
+    kinds = (
+        (instance.key, files.PRIVATE_KEY),
+        (instance.certificate, files.CERTIFICATE),
+        (instance.csr, files.CERTIFICATE),
+    )
+    for path, access in kinds:
         files.adapt(path, access)
 
 
@@ -96,7 +121,7 @@ def _switch_first(instance: Instance, offline: bool) -> bool:
         return True
     except TedgeCertError as error:
         journal.warning(str(error))
-    if not switch.candidate.exists():
+    if not switch.has_candidate:
         return True
     if offline:
         journal.info(f"offline: the new certificate {switch.candidate} is not proved and not used")
@@ -131,5 +156,6 @@ def _restart_broker(instance: Instance, before: list[tuple[mosquitto.Placement, 
         journal.warning("putting mosquitto's configuration back as it was, so that it can start")
         for placement, text in reversed(before):
             placement.restore(text)
+        service_manager.run(["systemctl", "disable", "--now", instance.timer])
         service_manager.run(["systemctl", "restart", "mosquitto.service"])
         raise

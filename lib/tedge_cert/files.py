@@ -33,7 +33,7 @@ CERTIFICATE = Access("tedge", "mosquitto", 0o644)
 HANDOVER = Access("tedge", "mosquitto", 0o644)
 # Whoever can open a lock can hold it up, so it is not for everybody.
 LOCK = Access("tedge", "mosquitto", 0o640)
-RUN_DIRECTORY = Access("tedge", "mosquitto", 0o755)
+SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 CONFIGURATION = Access("tedge", "tedge", 0o644)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
 
@@ -92,25 +92,19 @@ def apply_access(descriptor: int, access: Access) -> None:
     os.fchmod(descriptor, access.mode)
 
 
-def make_directory(path: Path, access: Access) -> None:
-    """Make a directory where there is none; one that is there keeps its owner and mode."""
-    if path.is_dir():
-        return
-    path.mkdir(mode=access.mode)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        apply_access(descriptor, access)
-    finally:
-        os.close(descriptor)
-
-
 def adapt(path: Path, access: Access) -> None:
-    """Give a file that is there the owner and mode of its kind, where root runs this and they differ."""
-    if os.geteuid() != 0 or not path.is_file():
+    """Give a file or directory that is there the owner and mode of its kind, where root runs this and they differ."""
+    if os.geteuid() != 0:
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        apply_access(descriptor, access)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return  # Missing, or a link: whoever reads it says so.
+    try:
+        # A link, symbolic or hard, that user tedge planted would hand any file of root's over to it.
+        facts = os.fstat(descriptor)
+        if stat.S_ISDIR(facts.st_mode) or (stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1):
+            apply_access(descriptor, access)
     finally:
         os.close(descriptor)
 
@@ -161,16 +155,19 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def read_regular(path: Path, limit_bytes: int = 1 << 20) -> bytes:
+def read_regular(path: Path, limit_bytes: int = 1 << 20, follow: bool = False) -> bytes:
     """The content of a regular file that somebody else may have put there.
 
-    No symbolic link is followed, no pipe or device is waited for, and no more than ``limit_bytes`` is read.
-    Raises OSError.
+    No pipe or device is waited for, no more than ``limit_bytes`` is read, and no symbolic link is followed unless
+    told to. Raises OSError.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if path.is_symlink() and not follow:
+        raise OSError(errno.ELOOP, "is a symbolic link", os.fspath(path))
+    no_follow = 0 if follow else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | no_follow | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:

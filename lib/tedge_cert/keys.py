@@ -27,7 +27,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 def load(path: Path) -> PrivateKey:
     """The private key at ``path``; raises CertificateError that says what is wrong with it."""
     try:
-        content = path.read_bytes()
+        content = files.read_regular(path, follow=True)
     except FileNotFoundError as error:
         raise CertificateError(
             f"the private key {path} is missing; a new key would not fit the certificate, so none is made: "
@@ -132,7 +132,7 @@ def _sign(key: PrivateKey, content: bytes) -> tuple[str, bytes]:
 def load_request(path: Path, key: PrivateKey) -> bytes:
     """The CSR in the PEM file ``path``, in DER; raises CertificateError if it was made with another key."""
     try:
-        request = x509.load_pem_x509_csr(path.read_bytes())
+        request = x509.load_pem_x509_csr(files.read_regular(path, follow=True))
         requested: Any = request.public_key()
     except OSError as error:
         raise CertificateError(f"cannot read the CSR {path}: {error.strerror}") from error

@@ -26,7 +26,7 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
     descriptor = _open(lock_file)
     try:
         _acquire(descriptor, lock_file, certificate, wait_s)
-        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
+        _say_who(lock_file)
         yield
     finally:
         os.close(descriptor)
@@ -34,10 +34,10 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
 
 def _open(lock_file: Path) -> int:
     try:
-        files.make_directory(lock_file.parent, files.RUN_DIRECTORY)
+        _make_directory(lock_file.parent, files.SHARED_DIRECTORY)
         # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
         # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files.LOCK.mode)
     except OSError as error:
         raise TedgeCertError(
             f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
@@ -46,6 +46,18 @@ def _open(lock_file: Path) -> int:
     if os.fstat(descriptor).st_uid == os.geteuid():
         files.apply_access(descriptor, files.LOCK)
     return descriptor
+
+
+def _make_directory(path: Path, access: files.Access) -> None:
+    """Make a directory where there is none; one that is there keeps its owner and mode."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=access.mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        files.apply_access(descriptor, access)
+    finally:
+        os.close(descriptor)
 
 
 def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float) -> None:
@@ -62,6 +74,14 @@ def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float)
         raise BusyError(
             f"{_holder(lock_file)} still works on {certificate} after {wait_s:g} s; try again when it has ended"
         ) from error
+
+
+def _say_who(lock_file: Path) -> None:
+    try:
+        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
+    except TedgeCertError as error:
+        # A courtesy to whoever waits, no reason to leave a certificate as it is.
+        journal.debug(str(error))
 
 
 def _holder_file(lock_file: Path) -> Path:

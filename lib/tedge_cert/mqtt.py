@@ -49,6 +49,7 @@ class Connection:
         timeout_s: float,
         tls: ClientContext | None = None,
         on_message: Callable[[Message], None] | None = None,
+        on_close: Callable[[], None] | None = None,
     ) -> None:
         """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``."""
         self._changed = threading.Condition()
@@ -57,6 +58,7 @@ class Connection:
         self._acknowledged: set[int] = set()
         self._messages: list[Message] = []
         self._on_message = on_message
+        self._on_close = on_close
         self._client = _new_client(client_id)
         self._client.on_connect = self._handle_connect
         self._client.on_disconnect = self._handle_disconnect
@@ -126,6 +128,8 @@ class Connection:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if self._on_close is not None:
+            self._on_close()
 
     def _handle_acknowledged(self, _client: object, _data: object, number: int, *_rest: object) -> None:
         with self._changed:

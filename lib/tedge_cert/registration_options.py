@@ -67,6 +67,16 @@ def announce(registration: Registration, without_address: bool) -> None:
     journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
 
 
+def next_step(instance: Instance) -> str:
+    """What is to be done with the first certificate, or with that of a device that is registered again."""
+    if instance.bridge_file.exists():
+        return (
+            "the bridge takes it when it connects anew, within half a minute; a device with another id than before "
+            "needs `tedge disconnect c8y` and `tedge connect c8y`"
+        )
+    return "`tedge connect c8y` connects it"
+
+
 def _ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise ConfigurationError("no device id: give one with --device-id or DEVICE_ID, or set device.id")

@@ -12,7 +12,7 @@ from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
 from tedge_cert.lock import locked
-from tedge_cert.switch import Switch
+from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import VALID, format_duration
 from tedge_cert.verification import check_candidate
 
@@ -51,7 +51,7 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
         left = format_duration(current.validity.left_s(now_s), 2)
         journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
         return True
-    if not (instance.candidate.is_symlink() or instance.candidate.exists()):
+    if not Switch.of(instance).has_candidate:
         return False
     try:
         check_candidate(instance, current, checks.read_candidate(instance.candidate))
@@ -63,6 +63,8 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
 
 
 def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
+    # Before the tenant issues a certificate that could not be written.
+    refuse_directory(instance.candidate)
     checks.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
@@ -86,7 +88,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
 def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
     """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile)."""
     for last in (False, True):
-        token = cloud.request_token(instance)
+        token = cloud.request_token(instance, trust_broker=not last)
         try:
             return est.reenrol(instance.http, token, request, instance.trust)
         except RequestRefusedError as error:

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import files
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise TedgeCertError if ``path`` is a directory: no file can be renamed to it."""
+    if path.is_dir() and not path.is_symlink():
+        raise TedgeCertError(f"{path} is a directory, where a certificate belongs; remove it")
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,32 @@ class Switch:
         # A link that points nowhere counts as well, as it does in the hourly check.
         return self.previous.is_symlink() or self.previous.exists()
 
+    @property
+    def has_candidate(self) -> bool:
+        """Whether something lies where a candidate would, a link that points nowhere included."""
+        return self.candidate.is_symlink() or self.candidate.exists()
+
     def settle(self) -> None:
         """Remove what an interrupted run left that means nothing any more.
 
         A previous equal to the certificate says that the rename never happened; a candidate equal to the
         certificate is what was left of one promoted.
         """
+        self._check_kinds()
         active = _content(self.certificate)
         if active is None:
             return
         for leftover in (self.previous, self.candidate):
             if _content(leftover) == active:
                 files.remove(leftover)
+
+    def _check_kinds(self) -> None:
+        if self.certificate.is_symlink():
+            raise TedgeCertError(
+                f"{self.certificate} is a symbolic link, which a renewal would replace by a file; set device.cert_path "
+                f"to the file itself: {self.certificate.resolve()}"
+            )
+        refuse_directory(self.previous)
 
     def prepare(self, pem: bytes) -> Prepared:
         """Put ``pem`` and a copy of the certificate beside the certificate, under temporary names.

@@ -29,7 +29,7 @@ def verify(instance: Instance) -> None:
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)
-        elif switch.candidate.is_symlink() or switch.candidate.exists():
+        elif switch.has_candidate:
             promote_candidate(instance, switch)
         else:
             _nothing_to_verify(instance)

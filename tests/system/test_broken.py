@@ -64,6 +64,14 @@ def test_clock_before_the_certificate_is_a_fault_of_its_own(connected: Device, t
     assert connected.read(CERTIFICATE) == before
 
 
+def test_tenant_that_is_not_set_is_named_with_the_command(connected: Device) -> None:
+    connected.run("tedge config set certificate.validity.minimum_duration 366d; tedge config unset c8y.url")
+    connected.run("tedge config unset c8y.http; tedge config unset c8y.mqtt")
+    run = start(connected)
+    assert run.outcome == "failed"
+    assert said(run, "tedge config set c8y.url"), run.lines
+
+
 def test_missing_key_is_an_error_and_none_is_made(connected: Device) -> None:
     connected.run(f"rm {KEY}; tedge config set certificate.validity.minimum_duration 366d")
     run = start(connected)

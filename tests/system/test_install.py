@@ -124,6 +124,16 @@ def test_broker_that_does_not_start_gets_its_configuration_back(device: Device, 
     assert device.run(f"systemctl is-active {TIMER}", check=False).stdout.strip() == "inactive"
 
 
+def test_interrupted_connect_leaves_no_device_that_nobody_renews(device: Device, tenant: Tenant) -> None:
+    configure(device, tenant)
+    register(device, tenant)
+    connecting = device.start("script -qec 'tedge connect c8y' /dev/null")
+    connecting.expect("Restarting mosquitto")
+    device.run("pkill -KILL -f tedge-connect", check=False)
+    connecting.stop()
+    assert device.run(f"systemctl is-enabled {TIMER}").stdout.strip() == "enabled"
+
+
 def test_timer_and_connection_come_back_after_a_boot(connected: Device, tenant: Tenant) -> None:
     connected.reboot()
     tenant.wait_connected(connected.name, connections=2)
@@ -131,6 +141,7 @@ def test_timer_and_connection_come_back_after_a_boot(connected: Device, tenant: 
 
 
 def test_removal_keeps_the_certificates_and_the_broker(connected: Device, tenant: Tenant) -> None:
+    connected.write("/etc/mosquitto/conf.d/90-tedge-mine.conf", "# an administrator's\n")
     connected.run("apt-get remove -y tedge-cert-renewer", timeout_s=120)
     assert connected.exists(KEY)
     assert connected.run("systemctl list-units --no-legend --state=active 'tedge-cert-renewer@*'").stdout == ""
@@ -140,6 +151,7 @@ def test_removal_keeps_the_certificates_and_the_broker(connected: Device, tenant
     assert connected.exists(KEY)
     assert connected.exists(CERTIFICATE)
     assert connected.run("id -un tedge").stdout == "tedge\n"
+    assert connected.run(LINKS).stdout.split() == ["90-tedge-mine.conf", "README"]
     assert not connected.exists("/etc/tedge/tedge.toml")
     assert not connected.exists(f"/etc/systemd/system/timers.target.wants/{TIMER}")
     connected.systemctl("restart", "mosquitto.service")

@@ -81,6 +81,18 @@ def test_power_cut_after_the_promotion_is_finished_after_the_boot(connected: Dev
     assert tenant.wait_connected(connected.name, serial=new)
 
 
+def test_broker_restarted_after_the_promotion_is_looked_for_anew(connected: Device, tenant: Tenant) -> None:
+    old = serial(tenant, connected)
+    make_due(connected)
+    after = connected.cursor()
+    connected.systemctl("start", "--no-block", SERVICE)
+    connected.await_entry(lambda entry: "is now the active certificate" in entry.message, after=after)
+    connected.systemctl("restart", "mosquitto.service")
+    connected.await_entry(lambda entry: "confirmed" in entry.message, after=after, timeout_s=50)
+    assert tenant.wait_connected(connected.name, not_serial=old)
+    assert not connected.exists(PREVIOUS)
+
+
 def test_slow_acknowledgement_does_not_make_bridge_and_probe_chase_each_other(
     connected: Device, tenant: Tenant
 ) -> None:

@@ -73,7 +73,7 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, s
 
 
 def test_a_directory_is_no_certificate(tmp_path: Path) -> None:
-    with pytest.raises(CertificateError, match=f"cannot read the certificate {tmp_path}: Is a directory"):
+    with pytest.raises(CertificateError, match=f"cannot read the certificate {tmp_path}: is not a regular file"):
         load(tmp_path)
 
 

@@ -66,7 +66,9 @@ def test_says_what_is_wrong_with_a_key(tmp_path: Path, content: bytes | None, sa
 
 
 def test_a_directory_is_no_key(tmp_path: Path) -> None:
-    with pytest.raises(CertificateError, match="Is a directory; expected owner tedge, group mosquitto, mode 0640"):
+    with pytest.raises(
+        CertificateError, match="is not a regular file; expected owner tedge, group mosquitto, mode 0640"
+    ):
         keys.load(tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_refuses_times_that_do_not_exist(wrong: bytes) -> None:
 
 @pytest.mark.parametrize("make_path", [lambda p: p, lambda p: p / "missing"])
 def test_tells_a_file_that_cannot_be_read_from_a_bad_one(tmp_path: Path, make_path: Any) -> None:
-    with pytest.raises(OSError, match=str(tmp_path)):
+    with pytest.raises(OSError, match=r"Is a directory|No such file"):
         read_validity(str(make_path(tmp_path)))
 
 
