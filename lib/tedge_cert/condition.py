@@ -121,8 +121,8 @@ def _command_line(question: Question) -> int:
 def _settings(question: Question) -> tuple[config.Config, str]:
     settings = config.load(question.config_dir, question.profile if question.cloud else "")
     if question.cloud:
-        config.need_profile(settings)
-    key = "c8y.device.cert_path" if question.cloud == "c8y" else "device.cert_path"
+        config.need_profile(settings, question.cloud)
+    key = f"{question.cloud}.device.cert_path" if question.cloud else "device.cert_path"
     return settings, question.cert_path or settings.need(key)
 
 
