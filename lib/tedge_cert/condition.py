@@ -111,7 +111,9 @@ def _command_line(question: Question) -> int:
         journal.error(str(error))
         return RENEW if unfinished else USAGE
     now_s = time.time()
-    sys.stderr.write(f"Status:        {validity.describe(now_s, minimum_s)}\n")
+    from tedge_cert import colour
+
+    sys.stderr.write(f"Status:        {colour.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
         journal.info(f"the switch to {path} is unfinished; `tedge cert verify c8y` finishes it")
         return RENEW

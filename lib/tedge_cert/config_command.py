@@ -10,7 +10,7 @@ from tedge_cert import config_file, journal
 from tedge_cert.config import Config, cloud_of
 from tedge_cert.config_keys.table import KEYS, OLD_NAMES, unknown_key
 from tedge_cert.config_listing import documentation, listing
-from tedge_cert.entry import add_profile
+from tedge_cert.entry import add_common, add_profile
 from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
 from tedge_cert.instance import value_of
 from tedge_cert.values import to_text
@@ -33,6 +33,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--all", action="store_true", help="those without value too")
     show.add_argument("--doc", action="store_true", help="what each key is for, and an example")
     for command in (get, put, unset, add, remove, show):
+        add_common(command, again=True)
         add_profile(command)
         # Told apart from the environment: an option has to fit the key, the environment means the keys that it fits.
         command.set_defaults(profile=None)
