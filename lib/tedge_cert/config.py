@@ -134,9 +134,9 @@ class Config:
 
     def profiles(self, cloud: str = "c8y") -> list[str]:
         """The profiles that files or the environment have keys for."""
-        from tedge_cert import profiles
+        from tedge_cert import config_profiles
 
-        return profiles.names(self.tree(self.file) or {}, self.directory, cloud)
+        return config_profiles.names(self.tree(self.file) or {}, self.directory, cloud)
 
 
 def cloud_of(name: str) -> str:
@@ -172,9 +172,9 @@ def load(directory: str = "", profile: str = "") -> Config:
 def need_profile(config: Config, cloud: str = "") -> Config:
     """``config``, known to have its profile; raises ConfigurationError."""
     if config.profile:
-        from tedge_cert import profiles
+        from tedge_cert import config_profiles
 
-        profiles.check(config.tree(config.file) or {}, config.directory, cloud or "c8y", config.profile)
+        config_profiles.check(config.tree(config.file) or {}, config.directory, cloud or "c8y", config.profile)
     return config
 
 

@@ -34,7 +34,7 @@ def test_what_a_key_follows_exists_and_is_no_circle(name: str) -> None:
     assert KEYS[name].default is None
 
 
-def test_every_list_of_the_hourly_check_is_in_the_table() -> None:
+def test_what_the_hourly_check_reads_is_in_the_table() -> None:
     assert {name: KEYS[name] for name in HOURLY} == HOURLY
 
 
