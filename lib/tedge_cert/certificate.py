@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tedge_cert import files
+from tedge_cert import colour, files
 from tedge_cert.errors import CertificateError
 from tedge_cert.validity import BEGIN, END, Validity, validity_of_der
 
@@ -81,7 +81,7 @@ class Certificate:
             ("Certificate:", str(path)),
             ("Subject:", name_text(self.subject)),
             ("Issuer:", name_text(self.issuer)),
-            ("Status:", self.validity.describe(now_s, minimum_s)),
+            ("Status:", colour.of_status(self.validity.describe(now_s, minimum_s))),
             ("Valid from:", rfc2822(self.validity.not_before_s)),
             ("Valid until:", rfc2822(self.validity.not_after_s)),
             ("Serial number:", f"{serial} (0x{serial:x})"),

@@ -111,7 +111,9 @@ def _command_line(question: Question) -> int:
         journal.error(str(error))
         return RENEW if unfinished else USAGE
     now_s = time.time()
-    sys.stderr.write(f"Status:        {validity.describe(now_s, minimum_s)}\n")
+    from tedge_cert import colour
+
+    sys.stderr.write(f"Status:        {colour.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
         journal.info(f"the switch to {path} is unfinished; `tedge cert verify c8y` finishes it")
         return RENEW
@@ -121,8 +123,8 @@ def _command_line(question: Question) -> int:
 def _settings(question: Question) -> tuple[config.Config, str]:
     settings = config.load(question.config_dir, question.profile if question.cloud else "")
     if question.cloud:
-        config.need_profile(settings)
-    key = "c8y.device.cert_path" if question.cloud == "c8y" else "device.cert_path"
+        config.need_profile(settings, question.cloud)
+    key = f"{question.cloud}.device.cert_path" if question.cloud else "device.cert_path"
     return settings, question.cert_path or settings.need(key)
 
 

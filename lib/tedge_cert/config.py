@@ -6,7 +6,7 @@ The hourly check reads its settings through this module, so nothing slow is impo
 
 import os
 
-from tedge_cert.config_keys import KEYS
+from tedge_cert.config_keys import CLOUDS, Key, find
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
 from tedge_cert.values import Value, bracketed, duration_s, split_endpoint, to_text
 
@@ -20,11 +20,11 @@ class Config:
     In order: environment, ``mapper.toml`` of thin-edge 2.x for the keys of a cloud, ``tedge.toml``, default.
     """
 
-    def __init__(self, directory: str, profile: str, trees: dict[str, Tree]) -> None:
+    def __init__(self, directory: str, profile: str) -> None:
         self.directory = directory
         self.profile = profile
-        # By path of the file; that of the mapper, where there is one, holds the c8y table alone.
-        self._trees = trees
+        # By path of the file, each read once; that of a mapper holds the table of its cloud alone.
+        self._trees: dict[str, Tree | None] = {}
 
     @property
     def is_of_system(self) -> bool:
@@ -38,59 +38,78 @@ class Config:
 
     def stored(self, name: str) -> tuple[Value | None, str]:
         """The value of ``name`` as set by environment or file, and where it came from; None if it is unset."""
+        key = _key(name)
         variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
         text = os.environ.get(variable)
         if text is not None:
-            return self._checked(name, text, f"the environment variable {variable}"), variable
-        path, keys = self.place(name)
-        node: object = self._trees.get(path, {})
-        for part in keys:
+            try:
+                return key.parse(text), variable
+            except ValueError as error:
+                raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
+        path, parts = self.place(name)
+        node = self._at(path, parts, name)
+        if node is None and key.old and path == self.file:
+            node = self._at(path, self.full_name(key.old).split("."), name)
+        if node is None:
+            return None, path
+        try:
+            return key.typed(node), path
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {self.full_name(name)} {error}") from error
+
+    def _at(self, path: str, parts: list[str], name: str) -> object:
+        node: object = self.tree(path) or {}
+        for part in parts:
             if not isinstance(node, dict):
                 raise ConfigurationError(f"{path}: expected a table above {self.full_name(name)}")
             node = node.get(part)
             if node is None:
-                return None, path
-        return self._typed(name, node, path), path
+                return None
+        return node
+
+    def tree(self, path: str) -> Tree | None:
+        """What the file at ``path`` holds; None if there is none."""
+        if path not in self._trees:
+            self._trees[path] = _parse(path)
+        return self._trees[path]
 
     def place(self, name: str) -> tuple[str, list[str]]:
         """The file that holds ``name``, and the path of tables within it."""
-        full = self.full_name(name)
-        mapper = self.mapper_file()
-        if full.startswith("c8y.") and mapper in self._trees:
+        cloud = cloud_of(name)
+        if cloud and self.tree(mapper := self.mapper_file(cloud)) is not None:
             return mapper, name.split(".")[1:]
-        return self.file, full.split(".")
+        return self.file, self.full_name(name).split(".")
 
-    def mapper_file(self) -> str:
+    def mapper_file(self, cloud: str = "c8y") -> str:
         """Where thin-edge 2.x keeps the keys of this cloud profile, if it does."""
-        return f"{self.directory}/mappers/c8y{'.' + self.profile if self.profile else ''}/mapper.toml"
+        return f"{self.directory}/mappers/{cloud}{'.' + self.profile if self.profile else ''}/mapper.toml"
 
     def full_name(self, name: str) -> str:
         """The key of this profile: ``c8y.url`` is ``c8y.profiles.p.url`` for the profile ``p``."""
-        if self.profile and name.startswith("c8y."):
-            return f"c8y.profiles.{self.profile}.{name[4:]}"
+        if self.profile and (cloud := cloud_of(name)):
+            return f"{cloud}.profiles.{self.profile}.{name[len(cloud) + 1 :]}"
         return name
 
     def get(self, name: str) -> Value | None:
         """The value of a known key, derived or default where it is unset; None if there is none."""
-        key = KEYS.get(name)
-        if key is None:
-            raise UnknownKeyError(unknown_key(name))
+        key = _key(name)
         value, _ = self.stored(name)
-        if value is None and key.derived:
-            base = self.get(key.derived[0])
-            return f"{bracketed(str(base))}{key.derived[1]}" if base is not None and key.derived[1] else base
-        if value is not None and key.derived and key.derived[1]:
+        if value is None:
+            found = (self.get(each) for each in key.follows)
+            value = next((each for each in found if each is not None), None)
+            if value is not None and key.port:
+                return f"{bracketed(str(value)).lower()}:{key.port}"
+        elif key.port:
             # An endpoint without a port gets that of its protocol.
-            host, port = split_endpoint(str(value), int(key.derived[1][1:]))
-            return f"{host}:{port}"
-        return key.default if value is None else value
+            host, port = split_endpoint(str(value), key.port)
+            return f"{host.lower()}:{port}"
+        return key.default_in(self.directory) if value is None else value
 
     def need(self, name: str) -> str:
         """The value of ``name`` as text; raises ConfigurationError with the command that sets it."""
         value = self.get(name)
         if value is None:
-            derived = KEYS[name].derived
-            wanted = derived[0] if derived else name
+            wanted = next(iter(_key(name).follows), name)
             option = f" --profile {self.profile}" if self.profile else ""
             raise ConfigurationError(
                 f"no value for '{self.full_name(wanted)}'; set one with `tedge config set {wanted} <value>{option}`"
@@ -104,36 +123,35 @@ class Config:
     def names(self, name: str) -> list[str]:
         """A list of names."""
         value = self.get(name)
-        return value if isinstance(value, list) else []
+        return [each.strip() for each in value if each.strip()] if isinstance(value, list) else []
 
-    def profiles(self) -> list[str]:
-        """The profiles that ``tedge.toml`` has tables for."""
-        node: object = self._trees.get(self.file, {})
-        for part in ("c8y", "profiles"):
-            node = node.get(part, {}) if isinstance(node, dict) else {}
-        return sorted(node) if isinstance(node, dict) else []
+    def check(self) -> None:
+        """Raise ConfigurationError if any key of this profile has a value that is none."""
+        from tedge_cert.config_keys.table import KEYS
 
-    def _typed(self, name: str, value: object, path: str) -> Value:
-        if isinstance(value, list) and all(isinstance(each, str) for each in value):
-            text = ",".join(value)
-        elif isinstance(value, bool | str | int):
-            text = to_text(value)
-        else:
-            raise ConfigurationError(f"{path}: {self.full_name(name)} has a value of the wrong type")
-        checked = self._checked(name, text, path)
-        # A number where text belongs is as wrong as the other way round; durations may be either.
-        if type(checked) is not type(value) and not KEYS[name].is_duration:
-            kinds = {bool: "true or false", int: "a number", str: "text in quotes", list: "a list"}
-            raise ConfigurationError(
-                f"{path}: {self.full_name(name)} is {kinds[type(value)]}, expected {kinds[type(checked)]}"
-            )
-        return checked
+        for name in KEYS:
+            self.stored(name)
 
-    def _checked(self, name: str, text: str, source: str) -> Value:
-        try:
-            return KEYS[name].parse(text)
-        except ValueError as error:
-            raise ConfigurationError(f"{source}: {self.full_name(name)} = {text!r}: {error}") from error
+    def profiles(self, cloud: str = "c8y") -> list[str]:
+        """The profiles that files or the environment have keys for."""
+        from tedge_cert import config_profiles
+
+        return config_profiles.names(self.tree(self.file) or {}, self.directory, cloud)
+
+
+def cloud_of(name: str) -> str:
+    """The cloud that a key belongs to, of which there may be profiles; else nothing."""
+    cloud = name.partition(".")[0]
+    return cloud if cloud in CLOUDS else ""
+
+
+def _key(name: str) -> Key:
+    key = find(name)
+    if key is None:
+        from tedge_cert.config_keys.table import unknown_key
+
+        raise UnknownKeyError(unknown_key(name))
+    return key
 
 
 def load(directory: str = "", profile: str = "") -> Config:
@@ -145,29 +163,19 @@ def load(directory: str = "", profile: str = "") -> Config:
     plain = profile.replace("-", "").replace("_", "")
     if profile and not (plain.isascii() and plain.isalnum()):
         raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
-    config = Config(directory, profile.lower(), {})
-    trees = {path: tree for path in (config.file, config.mapper_file()) if (tree := _parse(path)) is not None}
-    return Config(directory, profile.lower(), trees)
-
-
-def need_profile(config: Config) -> Config:
-    """``config``, known to have its profile; raises ConfigurationError."""
-    if config.profile and config.profile not in config.profiles() and not os.path.exists(config.mapper_file()):  # noqa: PTH110
-        known = ", ".join(config.profiles()) or "none"
-        raise ConfigurationError(
-            f"no profile '{config.profile}' in {config.file} (known: {known}); "
-            f"set one up with `tedge config set c8y.url <host> --profile {config.profile}`"
-        )
+    config = Config(directory, profile.lower())
+    config.tree(config.file)
+    config.tree(config.mapper_file())
     return config
 
 
-def unknown_key(name: str) -> str:
-    """A message for a key that does not exist, with the one that was probably meant."""
-    from difflib import get_close_matches
+def need_profile(config: Config, cloud: str = "") -> Config:
+    """``config``, known to have its profile; raises ConfigurationError."""
+    if config.profile:
+        from tedge_cert import config_profiles
 
-    near = get_close_matches(name, KEYS, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown configuration key '{name}'{hint} (`tedge config list --all` shows all keys)"
+        config_profiles.check(config.tree(config.file) or {}, config.directory, cloud or "c8y", config.profile)
+    return config
 
 
 def _parse(path: str) -> Tree | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing ``tedge.toml``: comments, order and keys that are not ours stay as they are."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
 from tedge_cert import files
-from tedge_cert.config import Config, Tree, unknown_key
-from tedge_cert.config_keys import KEYS
+from tedge_cert.config import Config, Tree
+from tedge_cert.config_keys import Key, find
+from tedge_cert.config_keys.table import unknown_key
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
 from tedge_cert.values import Value
 
@@ -29,32 +31,54 @@ def unset_value(config: Config, name: str) -> None:
 
 
 def add_value(config: Config, name: str, text: str) -> None:
-    """Add ``text`` to a list, where it is not in it yet; another key is set to it."""
-    value, stored = _parsed(config, name, text), _stored(config, name)
-    if isinstance(value, list) and isinstance(stored, list):
-        value = stored + [each for each in value if each not in stored]
+    """Add ``text`` to what a list holds or is by default, in order and each once; another key is set to it."""
+    value = _parsed(config, name, text)
+    if isinstance(value, list):
+        value = sorted({*_list(config, name), *value})
     _change(config, name, value)
 
 
 def remove_value(config: Config, name: str, text: str) -> None:
     """Remove ``text`` from a list; another key is unset if this is its value."""
     value, stored = _parsed(config, name, text), _stored(config, name)
-    if isinstance(value, list) and isinstance(stored, list):
-        if set(value) & set(stored):
-            _change(config, name, [each for each in stored if each not in value])
+    if isinstance(value, list):
+        present = _list(config, name)
+        if set(value) & set(present):
+            _change(config, name, [each for each in present if each not in value])
     elif value == stored:
         _change(config, name, None)
 
 
-def _known(name: str) -> None:
-    if name not in KEYS:
+def _list(config: Config, name: str) -> list[str]:
+    """What a list holds, without what the environment says."""
+    key, stored = _known(name), _stored(config, name)
+    value = key.default if stored is None else _typed(config, name, stored)
+    return value if isinstance(value, list) else []
+
+
+def _known(name: str) -> Key:
+    key = find(name)
+    if key is None:
         raise UnknownKeyError(unknown_key(name))
+    return key
+
+
+def _typed(config: Config, name: str, stored: object) -> Value:
+    try:
+        return _known(name).typed(stored)
+    except ValueError as error:
+        raise ConfigurationError(f"{config.place(name)[0]}: {config.full_name(name)} {error}") from error
 
 
 def _parsed(config: Config, name: str, text: str) -> Value:
-    _known(name)
+    key = _known(name)
     try:
-        return KEYS[name].parse(text)
+        if key.is_list:
+            key.parse(text)
+            # As it stands between the commas; whoever reads the file leaves out blanks and empty names.
+            return text.split(",")
+        # What a person types is relative to where they are, what lies in a file must not be.
+        return key.parse(os.path.abspath(text) if key.is_path and text.isprintable() else text)  # noqa: PTH100
     except ValueError as error:
         raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
 

@@ -33,17 +33,25 @@ def run(words: list[str], description: str | None) -> int:
 
 
 def _global_options(words: list[str]) -> tuple[list[str], list[str]]:
-    """The options before the command, which every command takes, and the rest."""
+    """The options that every command takes, from before and between the words of the command, and the rest."""
+    options: list[str] = []
+    plain: list[str] = []
     at = 0
     while at < len(words):
         name = words[at].partition("=")[0]
         if name == "--debug" or (name in ("--config-dir", "--log-level") and "=" in words[at]):
-            at += 1
+            count = 1
         elif name in ("--config-dir", "--log-level"):
-            at += 2
-        else:
+            count = 2
+        elif words[at].startswith("-"):
             break
-    return words[:at], words[at:]
+        else:
+            plain.append(words[at])
+            at += 1
+            continue
+        options += words[at : at + count]
+        at += count
+    return options, plain + words[at:]
 
 
 def _overview(directory: str, prefix: list[str], description: str) -> str:

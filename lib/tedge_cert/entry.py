@@ -15,10 +15,25 @@ from tedge_cert.instance import Instance, load_instance
 def parser(command: str, description: str | None) -> argparse.ArgumentParser:
     """A parser for ``tedge <command>`` with the options that every command has."""
     made = argparse.ArgumentParser(prog=f"tedge {command}", description=description, allow_abbrev=False)
-    made.add_argument("--config-dir", default="", metavar="DIR", help="configuration (default: /etc/tedge)")
-    made.add_argument("--debug", action="store_true", help="say more, and show tracebacks")
-    made.add_argument("--log-level", choices=sorted(journal.LEVELS), help="leave out lines below this level")
+    add_common(made)
     return made
+
+
+def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
+    """Add the options that stand anywhere on the command line; ``again`` for a sub-command, which has no defaults."""
+    unset = argparse.SUPPRESS if again else None
+    made.add_argument("--config-dir", default=unset or "", metavar="DIR", help="configuration (default: /etc/tedge)")
+    made.add_argument("--debug", action="store_true", default=unset or False, help="say more, and show tracebacks")
+    made.add_argument(
+        "--log-level", type=_level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"
+    )
+
+
+def _level(name: str) -> int:
+    try:
+        return journal.level_of(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_cloud(
@@ -47,8 +62,10 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
 def parse(made: argparse.ArgumentParser, words: list[str] | None = None) -> argparse.Namespace:
     """The arguments of this process, and the log level that they ask for."""
     arguments = made.parse_args(words)
-    level = journal.DEBUG if arguments.debug else journal.LEVELS.get(arguments.log_level or "")
-    journal.set_threshold(journal.threshold_of_environment() if level is None else level)
+    level: int | None = arguments.log_level
+    if level is None:
+        level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
+    journal.set_threshold(level)
     return arguments
 
 

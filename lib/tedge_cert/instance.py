@@ -127,13 +127,13 @@ class Instance:
         return self.config.seconds("certificate.validity.minimum_duration")
 
     def _key(self, name: str) -> str:
-        return f"c8y.{name}" if self.cloud == "c8y" else name
+        return f"{self.cloud}.{name}" if self.cloud else name
 
 
 def load_instance(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Instance:
     """The instance that a command line names; raises ConfigurationError if its profile must be ``known`` and is not."""
     loaded = configuration.load(directory, profile if cloud else "")
-    return Instance(configuration.need_profile(loaded) if known else loaded, cloud)
+    return Instance(configuration.need_profile(loaded, cloud) if known else loaded, cloud)
 
 
 def device_id(config: Config, key: str = "device.id") -> str | None:
@@ -151,7 +151,7 @@ def device_id(config: Config, key: str = "device.id") -> str | None:
 
 def value_of(config: Config, name: str) -> Value | None:
     """The value of any key, those included that follow from the certificate."""
-    if name in ("device.id", "c8y.device.id"):
+    if name == "device.id" or name.endswith(".device.id"):
         return device_id(config, name)
     return config.get(name)
 

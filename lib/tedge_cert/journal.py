@@ -21,6 +21,16 @@ def set_threshold(level: int) -> None:
     _threshold = level
 
 
+def level_of(name: str) -> int:
+    """The level that an option names, by its word or its number (1 error to 5 trace); raises ValueError."""
+    words = list(LEVELS)
+    if name.isdecimal() and 1 <= int(name) <= len(words):
+        name = words[int(name) - 1]
+    if name.lower() not in LEVELS:
+        raise ValueError(f"expected one of {', '.join(words)}, or 1 to {len(words)}, got {name!r}")
+    return LEVELS[name.lower()]
+
+
 def threshold_of_environment(default: int = INFO) -> int:
     """The level that ``SYSTEMD_LOG_LEVEL`` asks for, so that a drop-in can turn on debug lines (systemd(1))."""
     name = os.environ.get("SYSTEMD_LOG_LEVEL", "")

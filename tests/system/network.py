@@ -6,6 +6,10 @@ There is no forwarding and no default route: a device reaches what listens at it
 
 import ipaddress
 import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,3 +79,14 @@ class Network:
             ip("link", "delete", self.name)
         if self.namespace.exists():
             ip("netns", "delete", self.name)
+
+
+@contextmanager
+def in_namespace(network: Network, argv: Sequence[str]) -> Iterator[None]:
+    """Run a program of this machine, with these tests as its library, in the network of a device."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    with subprocess.Popen(["ip", "netns", "exec", network.name, *argv], env=environment) as process:
+        try:
+            yield
+        finally:
+            process.terminate()

@@ -54,6 +54,19 @@ def test_takes_clouds_and_profiles(tmp_path: Path, words: list[str]) -> None:
     assert ask(tmp_path, *words).exit == 1
 
 
+@pytest.mark.parametrize(("cloud", "profile"), [("c8y", ""), ("c8y", "p"), ("aws", "")])
+def test_the_mappers_file_names_the_certificate(tmp_path: Path, cloud: str, profile: str) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(make_for(3).pem)
+    device(tmp_path, make_for(365), f'[{cloud}.device]\ncert_path = "/nonexistent"')
+    mapper = tmp_path / f"mappers/{cloud}{'.' + profile if profile else ''}/mapper.toml"
+    mapper.parent.mkdir(parents=True)
+    mapper.write_text(f'device.cert_path = "{other}"\n')
+    words = [cloud, "--profile", profile] if profile else [cloud]
+    assert ask(tmp_path, *words).exit == 0
+    assert ask(tmp_path).exit == 1
+
+
 def test_a_profile_may_have_its_own_certificate(tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_bytes(make_for(3).pem)

@@ -26,7 +26,6 @@ def write(directory: Path, text: str, name: str = "tedge.toml") -> str:
         ("", "c8y.url", None),
         ("", "c8y.http", None),
         ("", "c8y.smartrest.templates", []),
-        ("", "c8y.device.csr_path", "/etc/tedge/device-certs/tedge.csr"),
         ("", "mqtt.client.port", 1883),
         ("[mqtt.bind]\nport = 1884", "mqtt.client.port", 1884),
         ('[c8y]\nurl = "foo.example"', "c8y.mqtt", "foo.example:8883"),
@@ -38,11 +37,26 @@ def write(directory: Path, text: str, name: str = "tedge.toml") -> str:
         ('[device]\nid = "d"', "c8y.device.id", "d"),
         ("[certificate.validity]\nminimum_duration = 90", "certificate.validity.minimum_duration", "90"),
         ('[c8y.smartrest]\ntemplates = ["a", "b"]', "c8y.smartrest.templates", ["a", "b"]),
+        ('[c8y.smartrest]\ntemplates = "a, b,"', "c8y.smartrest.templates", ["a", "b"]),
+        ('[c8y]\nurl = "Foo.Example"', "c8y.http", "foo.example:443"),
+        ('[c8y]\nurl = "Foo.Example"', "c8y.url", "Foo.Example"),
+        ("[mqtt]\nport = 1884", "mqtt.client.port", 1884),
+        ("[mqtt]\nport = 1884\nbind.port = 1885", "mqtt.client.port", 1885),
+        ("", "http.bind.address", "127.0.0.1"),
+        ('[mqtt.bind]\naddress = "10.0.0.1"', "http.bind.address", "10.0.0.1"),
+        ('[mqtt]\nbind.address = "10.0.0.1"\nexternal.bind.address = "10.0.0.2"', "http.bind.address", "10.0.0.2"),
+        ('[device]\nkey_path = "/k"', "aws.device.key_path", "/k"),
         ('nosuch = 1\n[c8y]\nother.thing = "x"', "c8y.url", None),
     ],
 )
 def test_values_of_files(tmp_path: Path, text: str, name: str, value: Value | None) -> None:
     assert config.load(write(tmp_path, text)).get(name) == value
+
+
+def test_the_files_of_a_device_lie_beside_its_configuration(tmp_path: Path) -> None:
+    settings = config.load(str(tmp_path))
+    assert settings.need("az.device.csr_path") == f"{tmp_path}/device-certs/tedge.csr"
+    assert settings.need("c8y.credentials_path") == f"{tmp_path}/credentials.toml"
 
 
 def test_without_a_file_defaults_hold(tmp_path: Path) -> None:
@@ -62,7 +76,7 @@ def test_without_a_file_defaults_hold(tmp_path: Path) -> None:
         ('[mqtt.bind]\nport = "1883"', "mqtt.bind.port", "is text in quotes, expected a number"),
         ("[mqtt.bind]\nport = 70000", "mqtt.bind.port", "expected a port number"),
         ("[mqtt.bind]\nport = true", "mqtt.bind.port", "expected a port number"),
-        ('[c8y.smartrest]\ntemplates = "a,b"', "c8y.smartrest.templates", "is text in quotes, expected a list"),
+        ("[c8y.smartrest]\ntemplates = 5", "c8y.smartrest.templates", "is a number, expected a list"),
         ("[c8y.smartrest]\ntemplates = [1]", "c8y.smartrest.templates", "wrong type"),
         (
             '[certificate.validity]\nminimum_duration = "30 apples"',

@@ -20,7 +20,8 @@ def config(directory: Path, *words: str, **environment: str) -> Result:
         ("get device.type", "thin-edge.io\n"),
         ("get c8y.smartrest.templates", "[]\n"),
         ("get mqtt.bind.port", "1883\n"),
-        ("get c8y.device.csr_path", "/etc/tedge/device-certs/tedge.csr\n"),
+        ("get c8y.proxy.client.port", "8001\n"),
+        ("get mqtt.bridge.reconnect_policy.maximum_interval", "10m\n"),
         ("set device.id x", ""),
         ("unset c8y.url", ""),
         ("remove c8y.smartrest.templates zzz", ""),
@@ -49,7 +50,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         ),
         ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
         ("set mqtt.bind.address nowhere", 1, "expected an IP address"),
-        ("get c8y.url --profile second", 1, "no profile 'second' in"),
+        ("get c8y.url --profile second", 1, "no profile 'second' of c8y in"),
         ("set c8y.url a.example --profile ../x", 1, "'../x' cannot be a profile"),
         ("bogus", 2, "invalid choice: 'bogus'"),
         ("", 2, "the following arguments are required: COMMAND"),
@@ -144,9 +145,12 @@ def test_a_broken_file_is_named_and_kept(tmp_path: Path, words: str) -> None:
     assert (tmp_path / "tedge.toml").read_text() == "c8y = ["
 
 
-def test_one_bad_value_does_not_hide_the_others(tmp_path: Path) -> None:
-    (tmp_path / "tedge.toml").write_text("[c8y]\nurl = 5\n[device]\ntype = 'x'\n")
-    result = config(tmp_path, "list", "--all", "device.type")
-    assert "device.type=x\n" in result.stdout
-    assert "c8y.url is a number" in config(tmp_path, "list").stderr
-    assert config(tmp_path, "get", "c8y.url").exit == 1
+def test_one_bad_value_is_told_before_anything_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text("[aws]\nurl = 5\n[device]\ntype = 'x'\n")
+    for words in ("get device.type", "list", "list device.type", "get c8y.url", "get aws.url"):
+        result = config(tmp_path, *words.split())
+        assert (result.exit, result.stdout) == (1, "")
+        assert f"{tmp_path}/tedge.toml: aws.url is a number, expected text in quotes" in result.stderr
+    # Which is how it is mended.
+    assert config(tmp_path, "set", "aws.url", "x.example").exit == 0
+    assert config(tmp_path, "get", "device.type").stdout == "x\n"

@@ -3,7 +3,8 @@
 
 import pytest
 
-from tedge_cert.config_keys import KEYS
+from tedge_cert.config_keys import HERE, HOURLY
+from tedge_cert.config_keys.table import KEYS, OLD_NAMES, listed
 from tedge_cert.values import to_text
 
 
@@ -11,7 +12,9 @@ from tedge_cert.values import to_text
 def test_every_example_and_default_is_a_value(name: str) -> None:
     key = KEYS[name]
     key.parse(key.example)
-    if key.default is not None:
+    if isinstance(key.default, str) and key.default.startswith(HERE):
+        key.parse(str(key.default_in("/etc/tedge")))
+    elif key.default is not None:
         text = ",".join(key.default) if isinstance(key.default, list) else to_text(key.default)
         assert key.parse(text) == key.default
 
@@ -21,13 +24,35 @@ def test_every_key_is_documented(name: str) -> None:
     assert KEYS[name].doc.strip().endswith((".", "requested", "scheduled"))
 
 
-@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if key.derived])
+def followed(name: str) -> set[str]:
+    return {name}.union(*(followed(each) for each in KEYS[name].follows))
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if key.follows])
 def test_what_a_key_follows_exists_and_is_no_circle(name: str) -> None:
-    seen = [name]
-    while (derived := KEYS[seen[-1]].derived) is not None:
-        assert derived[0] not in seen
-        seen.append(derived[0])
+    assert name not in set().union(*(followed(each) for each in KEYS[name].follows))
     assert KEYS[name].default is None
+
+
+def test_what_the_hourly_check_reads_is_in_the_table() -> None:
+    assert {name: KEYS[name] for name in HOURLY} == HOURLY
+
+
+def test_an_old_name_is_no_present_one() -> None:
+    assert not set(OLD_NAMES) & set(KEYS)
+    assert set(OLD_NAMES.values()) <= set(KEYS)
+
+
+def test_plain_keys_are_listed_before_groups() -> None:
+    assert listed(["a.g.x", "a.b", "z.y", "a.g.h.i", "a.c", "a.g.j"]) == [
+        "a.b",
+        "a.c",
+        "a.g.x",
+        "a.g.j",
+        "a.g.h.i",
+        "z.y",
+    ]
+    assert sorted(listed(KEYS)) == sorted(KEYS)
 
 
 @pytest.mark.parametrize("name", KEYS)

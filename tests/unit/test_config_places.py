@@ -36,7 +36,7 @@ def test_a_profile_that_nobody_set_up(tmp_path: Path) -> None:
     directory = write(tmp_path, TWO_CLOUDS)
     config.need_profile(config.load(directory, "second"))
     with pytest.raises(
-        ConfigurationError, match=r"no profile 'third' in .*tedge.toml \(known: a-b, second\).*--profile third"
+        ConfigurationError, match=r"no profile 'third' of c8y in .*tedge.toml \(known: a-b, second\).*--profile third"
     ):
         config.need_profile(config.load(directory, "third"))
 

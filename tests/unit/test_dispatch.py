@@ -43,6 +43,8 @@ def tedge(directory: Path, *words: str) -> Result:
         ("config get cert renew", 13, "tedge-config get cert renew"),
         ("--debug config list", 13, "tedge-config --debug list"),
         ("--config-dir /x --log-level=info cert renew", 11, "tedge-cert-renew --config-dir /x --log-level=info"),
+        ("cert --debug renew --log-level warn c8y --new", 11, "tedge-cert-renew --debug --log-level warn c8y --new"),
+        ("cert renew --new --debug", 11, "tedge-cert-renew --new --debug"),
         ("--config-dir=/x config", 13, "tedge-config --config-dir=/x"),
         ("config -- cert", 13, "tedge-config -- cert"),
     ],

@@ -25,6 +25,7 @@ SLOW = [
     "requests",
     "tomllib",
     "subprocess",
+    "tedge_cert.config_keys.table",
 ]
 
 
