@@ -31,7 +31,8 @@ def connect(instance: Instance, offline: bool) -> int:
         with Step("Announcing the device to the tenant"):
             verdict = proof.prove(instance, instance.certificate)
             if not verdict.accepted:
-                raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
+                first = ", `tedge cert upload c8y` first" if verdict.refused and active.is_self_signed else ""
+                raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
     before = _configure(instance)
     if not manages_services(instance):
         journal.warning(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.instance import Instance, device_id
-from tedge_cert.registration import Registration, checked_device_id, checked_host, new_password
+from tedge_cert.instance import Instance, checked_device_id, device_id
+from tedge_cert.registration import Registration, checked_host, new_password
 from tedge_cert.values import duration_s
 
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
