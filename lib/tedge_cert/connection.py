@@ -27,12 +27,7 @@ def connect(instance: Instance, offline: bool) -> int:
         switched = _switch_first(instance, offline)
     active = _active(instance)
     if not offline:
-        checks.check_presentable(active, instance.certificate)
-        with Step("Announcing the device to the tenant"):
-            verdict = proof.prove(instance, instance.certificate)
-            if not verdict.accepted:
-                first = ", `tedge cert upload c8y` first" if verdict.refused and active.is_self_signed else ""
-                raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
+        _announce(instance, active)
     before = _configure(instance)
     if not manages_services(instance):
         journal.warning(
@@ -108,6 +103,15 @@ def _switch_first(instance: Instance, offline: bool) -> bool:
         journal.warning(f"{error}; going on with {switch.certificate}")
         return False
     return True
+
+
+def _announce(instance: Instance, active: certificate.Certificate) -> None:
+    checks.check_presentable(active, instance.certificate)
+    with Step("Announcing the device to the tenant"):
+        verdict = proof.prove(instance, instance.certificate)
+        if not verdict.accepted:
+            first = ", `tedge cert upload c8y` first" if verdict.refused and active.is_self_signed else ""
+            raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
 
 
 def _configure(instance: Instance) -> list[tuple[mosquitto.Placement, str | None]]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate that the device signs itself, renewed by hand."""
 
+import re
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -49,7 +51,7 @@ def test_a_shorter_duration_is_said_and_lengthened(local_device: LocalDevice) ->
     configure(local_device, "365d", "10d")
     result = local_device.run(RENEW)
     assert result.exit == 0
-    assert "with certificate.validity.requested_duration 10d the new certificate would end 354d 23h" in result.stderr
+    assert re.search(r"requested_duration 10d the new certificate would end 35[45]d.* before", result.stderr)
     assert certificate.load(local_device.candidate).validity.not_after_s == end_s + 1
 
 
