@@ -65,6 +65,11 @@ class Certificate:
             return self.leaf.issuer
 
     @property
+    def is_self_signed(self) -> bool:
+        """Whether the device made it itself: nobody else vouches for it, so the tenant has to be told of it."""
+        return self.issuer == self.subject
+
+    @property
     def public_key(self) -> bytes:
         """The SubjectPublicKeyInfo in DER, to compare keys by; empty for a kind of key that is unknown here."""
         try:

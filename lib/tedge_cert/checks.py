@@ -109,5 +109,10 @@ def check_presentable(current: Certificate, path: Path) -> None:
             f"{path} expired {format_duration(int(now_s - current.validity.not_after_s), 2)} ago, so nobody accepts it "
             "any more; register the device anew: `tedge cert download c8y` with a new one-time password"
         )
-    if state == NOT_VALID_YET:
+    check_clock(current, path)
+
+
+def check_clock(current: Certificate, path: Path) -> None:
+    """Whether the active certificate has begun, as far as the clock is right; raises ClockError."""
+    if current.validity.state(time.time(), 0) == NOT_VALID_YET:
         raise ClockError(f"{path} is not valid yet: the clock is wrong, or the certificate; see `timedatectl status`")

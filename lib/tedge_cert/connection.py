@@ -4,7 +4,6 @@
 from pathlib import Path
 
 from tedge_cert import certificate, checks, files, journal, keys, mosquitto, proof, service_manager
-from tedge_cert.config_keys import CERTIFICATES
 from tedge_cert.connection_check import check_after_restart, manages_services, summary, wait_for_broker
 from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -74,14 +73,6 @@ def disconnect(instance: Instance) -> bool:
     return True
 
 
-def _announce(instance: Instance, active: certificate.Certificate) -> None:
-    checks.check_presentable(active, instance.certificate)
-    with Step("Announcing the device to the tenant"):
-        verdict = proof.prove(instance, instance.certificate)
-        if not verdict.accepted:
-            raise TedgeCertError(f"cannot connect: {verdict.reason}; no bridge was configured")
-
-
 def _refuse_second(instance: Instance) -> None:
     if instance.bridge_file.exists():
         raise TedgeCertError(
@@ -92,7 +83,7 @@ def _refuse_second(instance: Instance) -> None:
 
 def _adapt_owners(instance: Instance) -> None:
     """Mend owners and modes that other programs left, so that bridge and renewer can both read."""
-    if instance.certificate.parent == Path(CERTIFICATES):
+    if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
         files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
     kinds = (
         (instance.key, files.PRIVATE_KEY),
@@ -132,6 +123,15 @@ def _switch_first(instance: Instance, offline: bool) -> bool:
         journal.warning(f"{error}; going on with {switch.certificate}")
         return False
     return True
+
+
+def _announce(instance: Instance, active: certificate.Certificate) -> None:
+    checks.check_presentable(active, instance.certificate)
+    with Step("Announcing the device to the tenant"):
+        verdict = proof.prove(instance, instance.certificate)
+        if not verdict.accepted:
+            first = ", `tedge cert upload c8y` first" if verdict.refused and active.is_self_signed else ""
+            raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
 
 
 def _configure(instance: Instance) -> list[tuple[mosquitto.Placement, str | None]]:

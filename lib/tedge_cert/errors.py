@@ -38,6 +38,10 @@ class CandidateRejectedError(TedgeCertError):
     exit_code = REJECTED
 
 
+class NotTrustedYetError(TedgeCertError):
+    """The tenant refuses a self-signed candidate because nobody has uploaded it yet: kept, to be tried again."""
+
+
 class NoAnswerError(TedgeCertError):
     """The tenant, the broker or the bridge gave no answer: no verdict, try again later."""
 

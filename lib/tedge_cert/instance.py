@@ -7,7 +7,7 @@ from pathlib import Path
 from tedge_cert import config as configuration
 from tedge_cert.config import Config
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.values import Value, split_endpoint, to_text
+from tedge_cert.values import Value, parse_device_id, split_endpoint, to_text
 
 CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
 
@@ -147,6 +147,14 @@ def device_id(config: Config, key: str = "device.id") -> str | None:
         value = config.get(key)
         return None if value is None else to_text(value)
     return names[0] if names else None
+
+
+def checked_device_id(text: str) -> str:
+    """A device id that the tenant takes; raises ConfigurationError."""
+    try:
+        return str(parse_device_id(text))
+    except ValueError as error:
+        raise ConfigurationError(f"'{text}' cannot be a device id: {error}") from error
 
 
 def value_of(config: Config, name: str) -> Value | None:

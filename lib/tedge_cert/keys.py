@@ -48,14 +48,23 @@ def load(path: Path) -> PrivateKey:
     return key
 
 
+def new() -> PrivateKey:
+    """A key as the devices of the tenant use it."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def create(path: Path, key: PrivateKey) -> None:
+    """Put ``key`` at ``path``, whole and with its final mode; FileExistsError if there is a file already."""
+    files.create(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), files.PRIVATE_KEY)
+
+
 def load_or_create(path: Path) -> PrivateKey:
     """The key at ``path``, or a new one (P-256, PKCS#8) put there whole, with its final mode; never overwritten."""
     if path.exists():
         return load(path)
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = new()
     try:
-        files.create(path, pem, files.PRIVATE_KEY)
+        create(path, key)
     except FileExistsError:
         return load(path)
     return key
@@ -77,15 +86,20 @@ def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> Pr
     return key
 
 
+def first_subject(device_id: str, organization: str, organization_unit: str) -> x509.Name:
+    """The subject of a device that has no certificate yet; a part that is set to nothing is left out."""
+    oid = x509.NameOID
+    parts = (
+        (oid.COMMON_NAME, device_id),
+        (oid.ORGANIZATION_NAME, organization),
+        (oid.ORGANIZATIONAL_UNIT_NAME, organization_unit),
+    )
+    return x509.Name([x509.NameAttribute(name, value) for name, value in parts if value])
+
+
 def first_request(key: PrivateKey, device_id: str, organization: str, organization_unit: str) -> bytes:
     """A CSR in DER for a device that has no certificate yet (RFC 2986)."""
-    name = x509.Name(
-        [
-            x509.NameAttribute(x509.NameOID.COMMON_NAME, device_id),
-            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, organization_unit),
-        ]
-    )
+    name = first_subject(device_id, organization, organization_unit)
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(Encoding.DER)
 

@@ -9,9 +9,7 @@ from cryptography import x509
 
 from tedge_cert.certificate import from_der
 from tedge_cert.errors import RequestRefusedError
-
-LIMIT_BYTES = 1 << 20
-ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
+from tedge_cert.https import ELSEWHERE, LIMIT_BYTES
 
 
 def certificates_of(content: bytes, source: str) -> list[x509.Certificate]:

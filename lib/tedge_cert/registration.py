@@ -22,7 +22,7 @@ from tedge_cert.errors import (
 )
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
-from tedge_cert.values import parse_device_id, split_endpoint
+from tedge_cert.values import split_endpoint
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
 PASSWORD_CHARACTERS = 32
@@ -58,14 +58,6 @@ def checked_host(text: str) -> str:
     except ValueError as error:
         raise ConfigurationError(f"'{text}' is no host: {error}") from error
     return host if port == 443 else f"{host}:{port}"
-
-
-def checked_device_id(text: str) -> str:
-    """A device id that the tenant takes; raises ConfigurationError."""
-    try:
-        return str(parse_device_id(text))
-    except ValueError as error:
-        raise ConfigurationError(f"'{text}' cannot be a device id: {error}") from error
 
 
 def download(

@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import journal, qr
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.instance import Instance, device_id
-from tedge_cert.registration import Registration, checked_device_id, checked_host, new_password
+from tedge_cert.instance import Instance, checked_device_id, device_id
+from tedge_cert.registration import Registration, checked_host, new_password
 from tedge_cert.values import duration_s, split_endpoint
 
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
@@ -64,6 +64,9 @@ def announce(registration: Registration, without_address: bool) -> None:
         lines.append(f"    one-time password: {registration.password}")
     if not without_address:
         lines += ["", "    This address registers it:", "", f"    {registration.address()}"]
+        code = qr.terminal_text(registration.address())
+        if code:
+            lines += ["", code.rstrip("\n")]
     journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys
-from tedge_cert.certificate import Certificate, rfc2822
+from tedge_cert import certificate, checks, cloud, est, files, journal, keys, self_signed
+from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
@@ -16,15 +16,19 @@ from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import VALID, format_duration
 from tedge_cert.verification import check_candidate
 
+SELF_SIGNED = "self-signed"
 
-def renew(instance: Instance, csr: Path | None, by_unit: bool) -> Certificate | None:
-    """Obtain a new certificate as candidate; the active one is not touched.
+
+def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
+    """Obtain a new certificate as candidate, from the tenant or signed by the device itself; the active one stays.
 
     None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits or
     the certificate is not due any more. Raises TedgeCertError.
     """
-    if instance.cloud in ("az", "aws"):
+    if ca == "c8y" and instance.cloud in ("az", "aws"):
         raise CertificateError(f"renewal of a certificate is not supported for {CLOUDS[instance.cloud]}, only for c8y")
+    if ca == SELF_SIGNED and csr is not None:
+        journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
     with locked(instance.certificate, instance.run_directory):
         switch = Switch.of(instance)
         switch.settle()
@@ -37,11 +41,19 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool) -> Certificate | 
         current = certificate.load(instance.certificate)
         if by_unit and _is_served(instance, current):
             return None
-        new = _obtain(instance, current, csr)
+        new = _sign(instance, current) if ca == SELF_SIGNED else _obtain(instance, current, csr)
     if by_unit:
         until = rfc2822(new.validity.not_after_s)
         journal.info(f"new certificate {instance.candidate}: serial {new.leaf.serial_number:x}, valid until {until}")
     return new
+
+
+def next_steps(new: Certificate) -> str:
+    """What a person does to take the candidate into use, a line each."""
+    reconnect = "    => the device has to be reconnected to the cloud\n"
+    if not new.is_self_signed:
+        return reconnect
+    return f"    => `tedge cert upload c8y` makes the tenant trust the new certificate\n{reconnect}"
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:
@@ -81,6 +93,24 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         raise kind(
             f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
+    files.write(instance.candidate, new.pem, files.CERTIFICATE)
+    return new
+
+
+def _sign(instance: Instance, current: Certificate) -> Certificate:
+    """A candidate of the same key and subject, signed by the device itself; an expired certificate is no obstacle."""
+    if not current.is_self_signed:
+        raise CertificateError(
+            f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
+            "has to come from too: renew it with `--ca c8y` (in the unit: Environment=RENEW_WITH_CA=c8y)"
+        )
+    checks.check_clock(current, instance.certificate)
+    key = keys.load_for(instance.key, current, instance.certificate)
+    new = self_signed.successor(key, current, instance.config)
+    try:
+        checks.check(new, keys.public_key(key), instance.device_id, current)
+    except UnfitCertificateError as error:
+        raise CertificateError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, files.CERTIFICATE)
     return new
 

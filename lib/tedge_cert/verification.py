@@ -8,10 +8,10 @@ from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.confirmation import Confirmation
-from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, TedgeCertError
+from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
-from tedge_cert.proof import prove
+from tedge_cert.proof import Verdict, prove
 from tedge_cert.switch import Switch
 from tedge_cert.validity import VALID, format_duration
 
@@ -20,7 +20,8 @@ def verify(instance: Instance) -> None:
     """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
 
     Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
-    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict.
+    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
+    NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
     """
     with locked(instance.certificate, instance.run_directory):
         switch = Switch.of(instance)
@@ -62,7 +63,7 @@ def check_candidate(instance: Instance, current: Certificate, found: bytes) -> C
 def promote_candidate(instance: Instance, switch: Switch) -> None:
     """Check and prove the candidate, promote it, see it confirmed; to be called under the lock.
 
-    Raises CandidateRejectedError, with its digest recorded for the clean-up, or NoAnswerError.
+    Raises CandidateRejectedError, with its digest recorded for the clean-up, NoAnswerError or NotTrustedYetError.
     """
     current = certificate.load(switch.certificate)
     found = b""
@@ -84,16 +85,9 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         began_s = time.monotonic()
         title = f"Validating new certificate: {switch.candidate}..."
         verdict = prove(instance, prepared.fresh, bridge)
-        if verdict.refused:
-            journal.info(f"{title} ✗")
-            rejection.record(instance, found)
-            raise CandidateRejectedError(
-                f"new certificate {switch.candidate} rejected: {verdict.reason}; "
-                f"the current certificate stays in use: {switch.certificate}"
-            )
         if not verdict.accepted:
             journal.info(f"{title} ✗")
-            raise NoAnswerError(f"{verdict.reason}; {switch.candidate} is kept for the next run")
+            raise _not_accepted(instance, verdict, found, new)
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
@@ -102,6 +96,20 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         prepared.discard()
         if bridge is not None:
             bridge.close()
+
+
+def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:
+    """What it means that the tenant did not take the candidate; a rejection is recorded for the clean-up."""
+    if not verdict.refused:
+        return NoAnswerError(f"{verdict.reason}; {instance.candidate} is kept for the next run")
+    stays = f"the current certificate stays in use: {instance.certificate}"
+    if new.is_self_signed:
+        return NotTrustedYetError(
+            f"{verdict.reason}: {instance.candidate} is self-signed and not yet uploaded; `tedge cert upload c8y` "
+            f"makes the tenant trust it, then the next run takes it into use; {stays}"
+        )
+    rejection.record(instance, found)
+    return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")
 
 
 def _nothing_to_verify(instance: Instance) -> None:

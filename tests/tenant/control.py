@@ -101,6 +101,7 @@ class Control:
                 "devices": {device.id: device.show() for device in state.devices.values()},
                 "requests": state.requests,
                 "registrations": [r["shown"] for r in state.registrations.values()],
+                "trusted": list(state.trusted.values()),
                 "objects": list(state.objects.values()),
                 "revoked": sorted(state.revoked),
                 "failed_handshakes": list(state.failed_handshakes),

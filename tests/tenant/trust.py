@@ -74,6 +74,8 @@ class Trust:
         # A resumed session would pass by the check of the certificate.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
+        # Of two uploaded certificates with one subject, OpenSSL else tries a client's against the first one only.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         if anchors:
             context.load_verify_locations(cadata="\n".join(anchors))
         return context
@@ -90,9 +92,7 @@ class Trust:
         if any(refusal == "tls-unknown-ca" for _, refusal in known):
             # Each certificate is its own anchor; the authority is none, so the others have an unknown one.
             # A revocation list needs the authority: beside this, "revoked" becomes "unknown CA" too.
-            context = self._new_context([issued.pem for issued, refusal in known if not refusal])
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            return context
+            return self._new_context([issued.pem for issued, refusal in known if not refusal])
         revoked = [int(issued.serial) for issued, refusal in known if refusal]
         if not revoked:
             return self._plain_context()

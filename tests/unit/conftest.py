@@ -30,7 +30,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's settings but those of the test."""
     for name in list(os.environ):
-        ours = name.startswith(("TEDGE_", "DEVICE_")) and name != "TEDGE_TENANT_PYTHON"
+        ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y")) and name != "TEDGE_TENANT_PYTHON"
         if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM"):
             monkeypatch.delenv(name)
 

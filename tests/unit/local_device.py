@@ -80,7 +80,7 @@ class LocalDevice:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the commands: theirs, and what finds the library of the checkout."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_", "C8Y"))}
         return {**kept, "TEDGE_CONFIG_DIR": str(self.directory), "PYTHONPATH": str(ROOT / "lib")}
 
     def command(self, words: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from pytest_mock import MockerFixture
 
-from tedge_cert import checks, est, keys
+from tedge_cert import checks, est, https, keys
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.cloud import request_token_directly
@@ -155,7 +155,7 @@ def test_answers_that_break_off(tenant: Tenant, do: str) -> None:
 
 
 def test_a_silent_server_is_left(tenant: Tenant, mocker: MockerFixture) -> None:
-    mocker.patch.object(est, "READ_S", 0.2)
+    mocker.patch.object(https, "READ_S", 0.2)
     begun_s = time.monotonic()
     with pytest.raises(NoAnswerError, match="timed out"):
         enrol(tenant, do="silence")
@@ -163,7 +163,7 @@ def test_a_silent_server_is_left(tenant: Tenant, mocker: MockerFixture) -> None:
 
 
 def test_a_server_that_drips_meets_the_deadline(tenant: Tenant, mocker: MockerFixture) -> None:
-    mocker.patch.object(est, "DEADLINE_S", 0.5)
+    mocker.patch.object(https, "DEADLINE_S", 0.5)
     begun_s = time.monotonic()
     with pytest.raises(NoAnswerError, match=r"the whole request took longer than 0.5 s"):
         enrol(tenant, do="drip", interval_s=0.05)

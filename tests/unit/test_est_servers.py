@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import est
+from tedge_cert import est, https
 from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError
 from unit.answering import answering
 from unit.certificates import make
@@ -132,8 +132,8 @@ def test_a_server_that_nobody_knows(tmp_path: Path) -> None:
 
 
 def test_a_server_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(est, "CONNECT_S", 0.2)
-    monkeypatch.setattr(est, "READ_S", 0.2)
+    monkeypatch.setattr(https, "CONNECT_S", 0.2)
+    monkeypatch.setattr(https, "READ_S", 0.2)
     (tmp_path / "root.pem").write_bytes(make("a CA").pem)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NoAnswerError, match="timed out"):
         enrol(f"localhost:{silent.getsockname()[1]}", tmp_path / "root.pem")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tedge_cert.certificate import Certificate
 from tedge_cert.errors import RequestRefusedError
-from tedge_cert.pkcs7 import LIMIT_BYTES, certificates_of
+from tedge_cert.https import LIMIT_BYTES
+from tedge_cert.pkcs7 import certificates_of
 from tenant.pkcs7 import certs_only
 from unit.certificates import make
 

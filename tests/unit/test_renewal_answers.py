@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import est
+from tedge_cert import https
 from tedge_cert.renewal import renew
 from unit.connected import certify, configure, connect, instance_of, outcome, serials
 from unit.local_client import Local
@@ -90,8 +90,8 @@ def status(code: int) -> dict[str, Any]:
     ],
 )
 def test_no_bad_answer(local_device: LocalDevice, mocker: MockerFixture, fault: dict[str, Any], said: str) -> None:
-    mocker.patch.object(est, "READ_S", 1.0)
-    mocker.patch.object(est, "DEADLINE_S", 2.0)
+    mocker.patch.object(https, "READ_S", 1.0)
+    mocker.patch.object(https, "DEADLINE_S", 2.0)
     certify(local_device)
     before = local_device.certificate.read_bytes()
     local_device.tenant.fault(where="est", device=local_device.device_id, **fault)

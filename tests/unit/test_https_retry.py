@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert.est import retry_after_s
+from tedge_cert.https import retry_after_s
 from unit.certificates import NOW, NOW_S
 
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTPS request to the tenant, with every wait bounded, and what it means when it is not answered as hoped."""
+
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import requests
+
+from tedge_cert.deadline import bounded
+from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError
+
+CONNECT_S = 20.0
+READ_S = 30.0
+DEADLINE_S = 60.0
+LIMIT_BYTES = 1 << 20
+# How much of a refusal is repeated to the reader.
+QUOTED_CHARACTERS = 300
+ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: of the body one byte more than ``LIMIT_BYTES`` at most."""
+
+    url: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of HTTP Basic, in UTF-8 as servers expect it since RFC 7617 §2.1."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+def ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    """Send one request, whatever is answered to it; no redirect is followed, no environment asked.
+
+    Raises NoAnswerError when there was no whole answer, ConfigurationError without trust anchors.
+    """
+    if not trust.exists():
+        raise ConfigurationError(
+            f"there is no {trust}, expected the trust anchors of the tenant there: set c8y.root_cert_path to a file or "
+            "directory of certificates in PEM"
+        )
+    # A mebibyte that is compressed may hold a thousand of them.
+    fields = {"Accept-Encoding": "identity", **headers}
+    try:
+        with bounded(DEADLINE_S, "the whole request"):
+            return _exchange(method, url, trust, fields, body)
+    except requests.exceptions.SSLError as error:
+        raise NoAnswerError(_untrusted(url, trust, error)) from error
+    # urllib3's own errors come through where the body is read, under no common base but Exception's HTTPError.
+    except (OSError, requests.RequestException, _urllib3_error()) as error:
+        raise NoAnswerError(f"no answer from {url}: {_reason(error)}; check the network and c8y.http") from error
+
+
+class _Session(requests.Session):
+    """A session that knows no redirects: even where none is followed, the library reads the whole body of one."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None, wherever the answer points to."""
+        del resp
+        return None
+
+
+def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes) -> Answer:
+    with _Session() as session:
+        session.trust_env = False
+        session.verify = str(trust)
+        answer = session.request(
+            method,
+            url,
+            data=body or None,
+            headers=fields,
+            timeout=(CONNECT_S, READ_S),
+            allow_redirects=False,
+            stream=True,
+        )
+        content: bytes = answer.raw.read(LIMIT_BYTES + 1, decode_content=False)
+        if len(content) <= LIMIT_BYTES and answer.raw.length_remaining:
+            # urllib3 2 raises this itself, the one of Debian 12 does not.
+            raise ConnectionError(f"the answer was cut off after {len(content)} bytes")
+        return Answer(url, answer.status_code, answer.reason or "", answer.headers, content)
+
+
+def _urllib3_error() -> type[Exception]:
+    from urllib3.exceptions import HTTPError
+
+    return HTTPError
+
+
+def _untrusted(url: str, trust: Path, error: Exception) -> str:
+    return (
+        f"cannot speak TLS with {url}: {_reason(error)}; expected a server that the trust anchors in {trust} vouch "
+        "for: set c8y.root_cert_path to the file or directory with the tenant's root certificate"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, which is what a person can act on."""
+    while True:
+        context = None if error.__suppress_context__ else error.__context__
+        inner = error.__cause__ or context or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return str(error) or type(error).__name__
+
+
+def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
+    """An answer that is not what was asked for, as an error to be raised; ``advice`` is by status code."""
+    retry = retry_after_s(answer.headers.get("Retry-After"))
+    parts = [f"{answer.url} answered {answer.status} {answer.reason}".rstrip()]
+    if 300 <= answer.status < 400:
+        parts.append(f"to go to {answer.headers.get('Location', 'nowhere')}, which is not followed")
+    if retry is not None:
+        parts.append(f"to be asked again in {retry} s")
+    # Nothing that would steer the terminal of whoever reads it.
+    text = "".join(each if each.isprintable() else " " for each in answer.content[:4096].decode("utf-8", "replace"))
+    text = " ".join(text.split())[:QUOTED_CHARACTERS]
+    if text:
+        parts.append(text)
+    otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
+    return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status)
+
+
+def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
+    """Seconds asked for by a ``Retry-After`` header, given in seconds or as a date (RFC 9110 §10.2.3)."""
+    if value is None:
+        return None
+    try:
+        if value.strip().isdecimal():
+            return int(value)
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
+    begins_s = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+    return max(0, round(begins_s - (time.time() if now_s is None else now_s)))

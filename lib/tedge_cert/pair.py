@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Key and certificate as the device makes and removes them, without a word to anybody."""
+
+from pathlib import Path
+
+from tedge_cert import certificate, files, keys, rejection, self_signed
+from tedge_cert.certificate import Certificate
+from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.instance import Instance, checked_device_id, device_id
+from tedge_cert.lock import locked
+
+
+def create(instance: Instance, identity: str) -> Certificate:
+    """Make a key and a certificate signed with it; neither is ever overwritten. Raises TedgeCertError.
+
+    What is left of a former life of the device (previous, candidate) goes first.
+    """
+    name = _identity(instance, identity)
+    with locked(instance.certificate, instance.run_directory):
+        for path in (instance.certificate, instance.key):
+            if path.is_symlink() or path.exists():
+                raise _exists(path)
+        key = keys.new()
+        made = self_signed.first(key, keys.first_subject(name, *_organization(instance)), instance.config)
+        _forget_switch(instance)
+        try:
+            keys.create(instance.key, key)
+            _create_or_undo(instance, made)
+        except FileExistsError as error:
+            # Somebody who does not know of the lock was quicker.
+            raise _exists(Path(error.filename2)) from error
+        return made
+
+
+def create_request(instance: Instance, identity: str, output: Path | None) -> Path:
+    """Write a CSR for the key, which is made if there is none; where it was written to. Raises TedgeCertError."""
+    name = _identity(instance, identity)
+    with locked(instance.certificate, instance.run_directory):
+        key = keys.load_or_create(instance.key)
+        request = _renewal_request(instance, key, name) or keys.first_request(key, name, *_organization(instance))
+        path = (output or instance.csr).absolute()
+        files.write(path, keys.pem_of_request(request), files.CERTIFICATE)
+        return path
+
+
+def remove(instance: Instance) -> bool:
+    """Remove certificate and key with all that belongs to them; whether there was one of the two."""
+    with locked(instance.certificate, instance.run_directory):
+        _forget_switch(instance)
+        removed = [files.remove(path) for path in (instance.certificate, instance.key)]
+        return any(removed)
+
+
+def _create_or_undo(instance: Instance, made: Certificate) -> None:
+    try:
+        files.create(instance.certificate, made.pem, files.CERTIFICATE)
+    except BaseException:
+        # A key without its certificate would be in the way of the next attempt.
+        files.remove(instance.key)
+        raise
+
+
+def _forget_switch(instance: Instance) -> None:
+    # Previous first: while it exists, whoever comes next takes the switch for unfinished and wants to put it back.
+    files.remove(instance.previous)
+    files.remove(instance.candidate)
+    rejection.forget(instance)
+
+
+def _identity(instance: Instance, given: str) -> str:
+    if given:
+        return checked_device_id(given)
+    name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
+    if name is None:
+        raise ConfigurationError("no device id: give one with --device-id, or `tedge config set device.id <id>`")
+    return name
+
+
+def _organization(instance: Instance) -> tuple[str, str]:
+    return instance.config.need("certificate.organization"), instance.config.need("certificate.organization_unit")
+
+
+def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> bytes | None:
+    """A CSR that repeats the names of the current certificate, if that is of this key and device."""
+    try:
+        current = certificate.load(instance.certificate)
+    except CertificateError:
+        return None
+    same = current.public_key == keys.public_key(key) and current.common_names == [name]
+    return keys.renewal_request(key, current) if same else None
+
+
+def _exists(path: Path) -> CertificateError:
+    return CertificateError(
+        f"{path} exists already and is not overwritten; `tedge cert remove` removes certificate and key, with which "
+        "the device can connect no more"
+    )
