@@ -19,6 +19,12 @@ def others(instance: Instance) -> list[Instance]:
     return [each for each in found if each.config.profile != instance.config.profile and _has_tenant(each.config)]
 
 
+def sharing(instance: Instance) -> list[Instance]:
+    """This instance, and the connected ones that have the same certificate: a switch of one is that of all."""
+    found = [each for each in others(instance) if each.certificate == instance.certificate]
+    return [instance, *(each for each in found if each.bridge_file.exists())]
+
+
 def check_conflicts(instance: Instance) -> None:
     """Whether this instance can be connected beside the others; raises ConfigurationError that names both."""
     for other in others(instance):
