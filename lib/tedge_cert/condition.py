@@ -115,7 +115,7 @@ def _command_line(question: Question) -> int:
 
     sys.stderr.write(f"Status:        {colour.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
-        journal.info(f"the switch to {path} is unfinished; `tedge cert verify c8y` finishes it")
+        journal.info(f"the switch to {path} is unfinished; `tedge reconnect c8y` finishes it")
         return RENEW
     return SKIP if validity.state(now_s, minimum_s) in (VALID, NOT_VALID_YET) else RENEW
 

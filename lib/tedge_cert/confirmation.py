@@ -32,6 +32,8 @@ class Confirmation:
     instance: Instance
     switch: Switch
     bridge: Bridge | None
+    # False while other instances that share the certificate have still to confirm it.
+    is_last: bool = True
 
     def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:
         """Confirm what this run promoted; raises CandidateRejectedError or NoAnswerError."""
@@ -118,7 +120,8 @@ class Confirmation:
         return verdict
 
     def _confirm(self, how: str) -> None:
-        self.switch.confirm()
+        if self.is_last:
+            self.switch.confirm()
         active = certificate.load(self.switch.certificate)
         journal.info(
             f"confirmed: {how}; serial {active.leaf.serial_number:x}, "

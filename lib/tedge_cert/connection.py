@@ -3,32 +3,32 @@
 
 from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, keys, mosquitto, proof, service_manager
-from tedge_cert.connection_check import check_after_restart, manages_services, summary, wait_for_broker
-from tedge_cert.errors import REJECTED, NoAnswerError, TedgeCertError
+from tedge_cert import certificate, checks, files, journal, keys, mosquitto, pending, profiles, proof, service_manager
+from tedge_cert.connection_check import check, manages_services, summary, wait_for_broker, warn_of_proxy
+from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
-from tedge_cert.verification import finish, promote_candidate
+
+Before = list[tuple[mosquitto.Placement, str | None]]
 
 
-def connect(instance: Instance, offline: bool) -> int:
+def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
     """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
 
     3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    journal.say(summary(instance, "Connecting to"))
+    prepare(instance, what)
     _refuse_second(instance)
-    _adapt_owners(instance)
     with locked(instance.certificate, instance.run_directory):
         # Somebody else may have connected the device while this waited.
         _refuse_second(instance)
-        switched = _switch_first(instance, offline)
-        active = _active(instance)
+        switched = pending.switch_first(instance, offline)
+        active = load_active(instance)
         if not offline:
             _announce(instance, active)
-        before = _configure(instance)
+        before = configure(instance)
     if not manages_services(instance):
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
@@ -38,20 +38,21 @@ def connect(instance: Instance, offline: bool) -> int:
     # Before the broker, so that whoever interrupts this leaves no connected device whose certificate nobody renews.
     with Step(f"Enabling {instance.timer}"):
         service_manager.systemctl("enable", "--now", instance.timer)
-    _restart_broker(instance, before)
-    working = offline or check_after_restart(instance)
-    if not working:
+    try:
+        restart_broker(instance, before)
+    except TedgeCertError:
+        service_manager.run(["systemctl", "disable", "--now", instance.timer])
+        raise
+    if not (offline or _is_working(instance)):
         raise TedgeCertError(
-            "the bridge is configured, but the connection check failed; `tedge connect c8y --test` repeats it"
+            f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
+            "repeats it"
         )
-    if not switched:
-        journal.warning(f"connected, but not with the new certificate {instance.candidate}")
-        return REJECTED
-    return 0
+    return exit_code(instance, switched)
 
 
 def disconnect(instance: Instance) -> bool:
-    """Remove the bridge and disable the hourly check; whether there was a bridge.
+    """Remove the bridge and disable the hourly check; whether there was a bridge. Raises TedgeCertError.
 
     A renewal under way is waited for: it would otherwise look for a bridge that is no more.
     """
@@ -61,28 +62,34 @@ def disconnect(instance: Instance) -> bool:
         with locked(instance.certificate, instance.run_directory):
             mosquitto.bridge_placement(instance).remove()
     if Switch.of(instance).is_unfinished:
-        journal.warning(f"the switch of the certificate is unfinished: {instance.previous} stays until `tedge connect`")
+        journal.warning(
+            f"the switch of the certificate is unfinished: {instance.previous} stays until "
+            f"`tedge connect {instance.words}`"
+        )
     if not manages_services(instance):
-        journal.warning("no service manager: restart mosquitto yourself")
+        journal.warning("no service manager: restart mosquitto yourself, till then its bridge stays connected")
         return True
-    if service_manager.is_active("mosquitto.service"):
-        with Step("Restarting mosquitto"):
-            service_manager.systemctl("restart", "mosquitto.service")
-    with Step(f"Disabling {instance.timer}"):
-        service_manager.systemctl("disable", "--now", instance.timer)
+    try:
+        if service_manager.is_active("mosquitto.service"):
+            with Step("Restarting mosquitto"):
+                service_manager.systemctl("restart", "mosquitto.service")
+        with Step(f"Disabling {instance.timer}"):
+            service_manager.systemctl("disable", "--now", instance.timer)
+    except TedgeCertError as error:
+        raise TedgeCertError(
+            f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
+        ) from error
     return True
 
 
-def _refuse_second(instance: Instance) -> None:
-    if instance.bridge_file.exists():
-        raise TedgeCertError(
-            f"already connected ({instance.bridge_file} exists); `tedge disconnect c8y` ends the connection, "
-            "`tedge connect c8y --test` checks it"
-        )
+def prepare(instance: Instance, what: str) -> None:
+    """Say what is about to be connected, and see that it can be beside the other profiles.
 
-
-def _adapt_owners(instance: Instance) -> None:
-    """Mend owners and modes that other programs left, so that bridge and renewer can both read."""
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read.
+    """
+    journal.say(summary(instance, what))
+    profiles.check_conflicts(instance)
+    warn_of_proxy(instance)
     if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
         files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
     kinds = (
@@ -94,35 +101,13 @@ def _adapt_owners(instance: Instance) -> None:
         files.adapt(path, access)
 
 
-def _active(instance: Instance) -> certificate.Certificate:
-    active = certificate.load(instance.certificate)
-    keys.load_for(instance.key, active, instance.certificate)
-    return active
-
-
-def _switch_first(instance: Instance, offline: bool) -> bool:
-    """Finish what was begun, then go on with a candidate; whether there is none left that is not in use."""
-    switch = Switch.of(instance)
-    switch.settle()
-    try:
-        if switch.is_unfinished and not offline:
-            finish(instance, switch)
-    except NoAnswerError as error:
-        journal.warning(str(error))
-        return True
-    except TedgeCertError as error:
-        journal.warning(str(error))
-    if not switch.has_candidate:
-        return True
-    if offline:
-        journal.info(f"offline: the new certificate {switch.candidate} is not proved and not used")
-        return False
-    try:
-        promote_candidate(instance, switch)
-    except TedgeCertError as error:
-        journal.warning(f"{error}; going on with {switch.certificate}")
-        return False
-    return True
+def _refuse_second(instance: Instance) -> None:
+    if instance.bridge_file.exists():
+        raise TedgeCertError(
+            f"already connected ({instance.bridge_file} exists); `tedge reconnect {instance.words}` takes a new "
+            f"certificate or changed settings, `tedge connect {instance.words} --test` checks the connection, "
+            f"`tedge disconnect {instance.words}` ends it"
+        )
 
 
 def _announce(instance: Instance, active: certificate.Certificate) -> None:
@@ -134,7 +119,25 @@ def _announce(instance: Instance, active: certificate.Certificate) -> None:
             raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
 
 
-def _configure(instance: Instance) -> list[tuple[mosquitto.Placement, str | None]]:
+def load_active(instance: Instance) -> certificate.Certificate:
+    """The active certificate, known to fit the key; raises CertificateError."""
+    active = certificate.load(instance.certificate)
+    keys.load_for(instance.key, active, instance.certificate)
+    return active
+
+
+def exit_code(instance: Instance, switched: pending.Outcome) -> int:
+    """The code of a device that is connected, but may not be so with its new certificate."""
+    if not switched.left_out:
+        return 0
+    journal.warning(
+        f"connected, but not with the new certificate: {instance.certificate} is the one in use, see the lines above "
+        "for the reason"
+    )
+    return REJECTED
+
+
+def configure(instance: Instance) -> Before:
     """Write what mosquitto reads; each place with what it held before."""
     with Step("Configuring the bridge in mosquitto"):
         listener, bridge = mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)
@@ -144,7 +147,7 @@ def _configure(instance: Instance) -> list[tuple[mosquitto.Placement, str | None
     return before
 
 
-def _restart_broker(instance: Instance, before: list[tuple[mosquitto.Placement, str | None]]) -> None:
+def restart_broker(instance: Instance, before: Before) -> None:
     """Restart mosquitto with the new configuration, or with the one before if it does not start."""
     try:
         with Step("Restarting mosquitto"):
@@ -153,9 +156,22 @@ def _restart_broker(instance: Instance, before: list[tuple[mosquitto.Placement, 
             wait_for_broker(instance)
         service_manager.systemctl("enable", "mosquitto.service")
     except TedgeCertError:
-        journal.warning("putting mosquitto's configuration back as it was, so that it can start")
-        for placement, text in reversed(before):
-            placement.restore(text)
-        service_manager.run(["systemctl", "disable", "--now", instance.timer])
-        service_manager.run(["systemctl", "restart", "mosquitto.service"])
+        put_back(before)
         raise
+
+
+def put_back(before: Before) -> None:
+    """Give mosquitto the configuration that it had."""
+    journal.warning("putting mosquitto's configuration back as it was")
+    for placement, text in reversed(before):
+        placement.restore(text)
+    service_manager.run(["systemctl", "restart", "mosquitto.service"])
+
+
+def _is_working(instance: Instance) -> bool:
+    try:
+        check(instance)
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return False
+    return True

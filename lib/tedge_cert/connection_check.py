@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeing whether the device is connected: the broker listens, the bridge is up, and it carries a token."""
 
+import base64
+import binascii
+import json
 import time
 
-from tedge_cert import journal, service_manager
+from tedge_cert import journal, mosquitto, service_manager
 from tedge_cert.bridge import Bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.progress import Step
+from tedge_cert.values import split_endpoint, to_text
 
 LISTENING_S = 20.0
 BRIDGE_S = 30.0
@@ -19,10 +23,9 @@ def test(instance: Instance) -> None:
     journal.say(summary(instance, "Testing the connection to"))
     if not instance.bridge_file.exists():
         raise TedgeCertError(
-            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect c8y` makes it"
+            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect {instance.words}` makes it"
         )
-    with Step("Checking that the device is connected"):
-        _check(instance, BRIDGE_S)
+    check(instance)
     journal.say("The connection to c8y works.")
 
 
@@ -38,8 +41,20 @@ def summary(instance: Instance, what: str) -> str:
         "certificate file": str(instance.certificate),
         "bridge": "mosquitto",
         "service manager": "systemd" if manages_services(instance) else "none",
+        "mosquitto version": mosquitto.version() or "not installed",
     }
     return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
+
+
+def warn_of_proxy(instance: Instance) -> None:
+    """Say that the bridge goes its own way, where a proxy is set."""
+    address = instance.config.get("proxy.address")
+    if address is not None:
+        host, port = instance.mqtt
+        journal.warning(
+            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
+            f"connects to {host}:{port} directly"
+        )
 
 
 def manages_services(instance: Instance) -> bool:
@@ -48,6 +63,7 @@ def manages_services(instance: Instance) -> bool:
 
 
 def wait_for_broker(instance: Instance) -> None:
+    """Wait until mosquitto listens; raises TedgeCertError."""
     deadline = Deadline(LISTENING_S)
     while True:
         try:
@@ -64,26 +80,53 @@ def wait_for_broker(instance: Instance) -> None:
             return
 
 
-def check_after_restart(instance: Instance) -> bool:
+def check(instance: Instance) -> None:
+    """See the bridge up and a token come through it, and warn if another tenant gave it. Raises TedgeCertError."""
+    with Step("Checking that the device is connected"):
+        token = _token(instance)
+    issuer = issuer_of(token)
+    expected = _hosts(instance)
+    if issuer and issuer not in expected.values():
+        configured = ", ".join(f"{key} is {host}" for key, host in expected.items())
+        journal.warning(
+            f"the device is connected to the tenant {issuer}, but {configured}; if that is another tenant, remove the "
+            f"certificate of the device there, then `tedge reconnect {instance.words}`"
+        )
+
+
+def issuer_of(token: str) -> str:
+    """The host that a token says it comes from (RFC 7519 §4.1.1); empty if it does not say."""
+    payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:
-        with Step("Checking that the device is connected"):
-            _check(instance, BRIDGE_S)
-    except TedgeCertError as error:
-        journal.error(str(error))
-        return False
-    return True
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        issuer = claims.get("iss") if isinstance(claims, dict) else None
+        host = str(issuer or "").rpartition("://")[2].partition("/")[0]
+        return split_endpoint(host, 0)[0].lower()
+    except (binascii.Error, ValueError):
+        # A token need not be one that we can read.
+        return ""
 
 
-def _check(instance: Instance, timeout_s: float) -> None:
+def _hosts(instance: Instance) -> dict[str, str]:
+    """The host of each setting that names the tenant."""
+    found = {"c8y.http": split_endpoint(instance.http, 443)[0], "c8y.mqtt": instance.mqtt[0]}
+    # Both endpoints may be set without it.
+    url = instance.config.get("c8y.url")
+    if url is not None:
+        found["c8y.url"] = to_text(url)
+    return {key: host.lower() for key, host in found.items()}
+
+
+def _token(instance: Instance) -> str:
     try:
         with Bridge(instance) as bridge:
-            if not bridge.wait_until_up(timeout_s):
+            if not bridge.wait_until_up(BRIDGE_S):
                 host, port = instance.mqtt
                 raise TedgeCertError(
                     f"the bridge to {host}:{port} does not come up: {instance.health_topic} is not 1; "
                     "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
                 )
-            bridge.token()
+            return bridge.token()
     except OSError as error:
         host, port = instance.broker
         raise TedgeCertError(f"no broker at {host}:{port}: {error}; see `systemctl status mosquitto`") from error

@@ -26,6 +26,12 @@ class Instance:
         return f"{cloud}@{self.config.profile}" if self.config.profile else cloud
 
     @property
+    def words(self) -> str:
+        """How a command line names this instance."""
+        profile = self.config.profile
+        return f"{self.cloud or 'c8y'} --profile {profile}" if profile else self.cloud or "c8y"
+
+    @property
     def timer(self) -> str:
         """The timer unit that checks this instance every hour."""
         profile = self.config.profile

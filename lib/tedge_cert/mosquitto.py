@@ -4,7 +4,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import files
+from tedge_cert import files, service_manager
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
 
 CONF_D = Path("/etc/mosquitto/conf.d")
@@ -59,6 +60,10 @@ class Placement:
         except FileNotFoundError:
             return None
 
+    def is_installed(self, text: str) -> bool:
+        """Whether the broker finds ``text`` here."""
+        return self.text() == text and (self.link is None or self.link.is_symlink())
+
     def restore(self, before: str | None) -> None:
         """Make it as it was when ``text`` answered ``before``."""
         if before is None:
@@ -71,6 +76,23 @@ class Placement:
         if self.link is not None and self.link.is_symlink():
             files.remove(self.link)
         return files.remove(self.file)
+
+
+def version() -> str:
+    """The version of the broker that is installed; empty if there is none."""
+    try:
+        # Asked for help, every version says first what it is, whatever its exit code.
+        said = service_manager.run(["mosquitto", "-h"]).stdout
+    except TedgeCertError:
+        return ""
+    words = said.partition("\n")[0].split()
+    return words[2] if words[:2] == ["mosquitto", "version"] and len(words) > 2 else ""
+
+
+def is_current(instance: Instance) -> bool:
+    """Whether the files say what the settings ask for; else the broker has to be restarted with others."""
+    listener, bridge = listener_placement(instance), bridge_placement(instance)
+    return listener.is_installed(listener_text(instance)) and bridge.is_installed(bridge_text(instance))
 
 
 def listener_placement(instance: Instance) -> Placement:

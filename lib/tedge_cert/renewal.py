@@ -35,7 +35,7 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
         if switch.is_unfinished:
             journal.info(
                 f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
-                "`tedge cert verify c8y` finishes it"
+                f"`tedge reconnect {instance.words}` finishes it"
             )
             return None
         current = certificate.load(instance.certificate)

@@ -2,6 +2,7 @@
 """systemd as far as connecting needs it: is it there, restart the broker, enable a timer."""
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from tedge_cert.errors import TedgeCertError
 
 # A broker that has many sessions to save takes its time to stop.
 TIMEOUT_S = 90.0
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def is_running() -> bool:
-    """Whether systemd is the service manager (sd_booted(3))."""
-    return Path("/run/systemd/system").is_dir()
+    """Whether systemd is the service manager (sd_booted(3)), and can be spoken to."""
+    return Path("/run/systemd/system").is_dir() and shutil.which("systemctl", path=PATH) is not None
 
 
 def systemctl(*words: str) -> str:
@@ -41,7 +43,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
             text=True,
             timeout=TIMEOUT_S,
             check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            env={"PATH": PATH, "LANG": "C.UTF-8"},
         )
     except FileNotFoundError as error:
         raise TedgeCertError(f"`{command[0]}` is not installed") from error

@@ -2,8 +2,11 @@
 """Step 3: prove the candidate, promote it, see it confirmed, or keep what was there."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, keys, rejection
+from tedge_cert import certificate, checks, files, journal, keys, profiles, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -11,9 +14,19 @@ from tedge_cert.confirmation import Confirmation
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
-from tedge_cert.proof import Verdict, prove
+from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.switch import Switch
 from tedge_cert.validity import VALID, format_duration
+
+
+@dataclass
+class _Party:
+    """An instance whose certificate is switched, and what was seen of its bridge before."""
+
+    instance: Instance
+    bridge: Bridge | None
+    was_up: bool = False
+    began_s: float = 0.0
 
 
 def verify(instance: Instance) -> None:
@@ -38,12 +51,11 @@ def verify(instance: Instance) -> None:
 
 def finish(instance: Instance, switch: Switch) -> None:
     """Finish or undo the switch that an interrupted run left; to be called under the lock."""
-    bridge = open_bridge(instance)
+    parties = _parties_of(instance)
     try:
-        Confirmation(instance, switch, bridge).resume()
+        _confirm(parties, switch, lambda _, confirmation: confirmation.resume())
     finally:
-        if bridge is not None:
-            bridge.close()
+        _dismiss(parties)
 
 
 def check_candidate(instance: Instance, current: Certificate, found: bytes) -> Certificate:
@@ -78,24 +90,54 @@ def promote_candidate(instance: Instance, switch: Switch) -> None:
 
 def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate) -> None:
     prepared = switch.prepare(new.pem)
-    bridge: Bridge | None = None
+    parties: list[_Party] = []
     try:
-        bridge = open_bridge(instance)
-        was_up = bridge is not None and bridge.is_up
-        began_s = time.monotonic()
+        parties = _parties_of(instance)
         title = f"Validating new certificate: {switch.candidate}..."
-        verdict = prove(instance, prepared.fresh, bridge)
-        if not verdict.accepted:
-            journal.info(f"{title} ✗")
-            raise _not_accepted(instance, verdict, found, new)
+        for party in parties:
+            verdict = _ask(party, prepared.fresh)
+            if not verdict.accepted:
+                journal.info(f"{title} ✗")
+                raise _not_accepted(instance, verdict, found, new)
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
-        Confirmation(instance, switch, bridge).after_promotion(was_up, began_s, renamed_s)
+        _confirm(
+            parties,
+            switch,
+            lambda party, confirmation: confirmation.after_promotion(party.was_up, party.began_s, renamed_s),
+        )
     finally:
         prepared.discard()
-        if bridge is not None:
-            bridge.close()
+        _dismiss(parties)
+
+
+def _ask(party: _Party, fresh: Path) -> Verdict:
+    party.was_up = party.bridge is not None and party.bridge.is_up
+    party.began_s = time.monotonic()
+    return prove(party.instance, fresh, party.bridge)
+
+
+def _parties_of(instance: Instance) -> list[_Party]:
+    return [_Party(each, open_bridge(each)) for each in profiles.sharing(instance)]
+
+
+def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
+    """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
+    for number, party in enumerate(parties, 1):
+        try:
+            confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+        except CandidateRejectedError:
+            for other in parties:
+                if other is not party and other.bridge is not None and other.bridge.is_up:
+                    evict_bridge(other.instance)
+            raise
+
+
+def _dismiss(parties: list[_Party]) -> None:
+    for party in parties:
+        if party.bridge is not None:
+            party.bridge.close()
 
 
 def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments that name a connection: the cloud, a profile, and clouds that are not ours."""
+
+import argparse
+
+from tedge_cert import entry
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.instance import CLOUDS, Instance, load_instance
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the cloud and ``--profile``."""
+    parser.add_argument("cloud", metavar="CLOUD", help="c8y, or c8y.<profile>")
+    entry.add_profile(parser)
+
+
+def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
+    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError.
+
+    A cloud is no choice of the parser, because a name that nobody knows is an error (1) and no misuse (2): it may
+    be that of a mapper of thin-edge.
+    """
+    cloud, _, profile = arguments.cloud.partition(".")
+    if cloud != "c8y":
+        name = CLOUDS.get(cloud, f"'{arguments.cloud}'")
+        raise ConfigurationError(f"a connection to {name} is not supported, only to c8y (`tedge connect c8y`)")
+    return load_instance(cloud, profile or arguments.profile, arguments.config_dir, known)

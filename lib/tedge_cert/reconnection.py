@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reconnecting: a new certificate, changed settings, or the bridge once more; it stays where it is for all of it."""
+
+import time
+
+from tedge_cert import checks, connection, journal, mosquitto, pending, proof, service_manager
+from tedge_cert.bridge import Bridge, open_bridge
+from tedge_cert.confirmation import BRIDGE_WAIT_S
+from tedge_cert.connection_check import check, manages_services, wait_for_broker
+from tedge_cert.errors import NoAnswerError, TedgeCertError
+from tedge_cert.instance import Instance
+from tedge_cert.lock import locked
+from tedge_cert.progress import Step
+
+
+def reconnect(instance: Instance, offline: bool) -> int:
+    """Go on with what waits, and see the device connected; the exit code.
+
+    3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
+    """
+    if not instance.bridge_file.exists():
+        return connection.connect(instance, offline, "Reconnecting to")
+    connection.prepare(instance, "Reconnecting to")
+    # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
+    with locked(instance.certificate, instance.run_directory):
+        changed = not mosquitto.is_current(instance)
+        started = not changed and _start_broker(instance)
+        switched = pending.switch_first(instance, offline)
+        active = connection.load_active(instance)
+        if changed:
+            _take_settings(instance, offline)
+        elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
+            checks.check_presentable(active, instance.certificate)
+            _connect_once_more(instance)
+        if offline:
+            journal.info("offline: whether the device is connected was not looked at")
+        elif not changed:
+            check(instance)
+    if switched.unfinished:
+        raise NoAnswerError(
+            f"connected, but {switched.unfinished}; `tedge reconnect {instance.words}` tries to finish it again"
+        )
+    return connection.exit_code(instance, switched)
+
+
+def _start_broker(instance: Instance) -> bool:
+    """Start a broker that is stopped, where we can; whether that was needed."""
+    bridge = open_bridge(instance)
+    if bridge is not None:
+        bridge.close()
+        return False
+    if not manages_services(instance):
+        return False
+    with Step("Starting mosquitto"):
+        service_manager.systemctl("start", "mosquitto.service")
+        wait_for_broker(instance)
+    return True
+
+
+def _take_settings(instance: Instance, offline: bool) -> None:
+    """Give mosquitto the changed settings; the former ones come back if the bridge does not come up with these."""
+    journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
+    before = connection.configure(instance)
+    if not manages_services(instance):
+        journal.warning("no service manager: restart mosquitto yourself, then it takes the changed settings")
+        return
+    connection.restart_broker(instance, before)
+    if offline:
+        return
+    try:
+        check(instance)
+    except TedgeCertError as error:
+        connection.put_back(before)
+        raise TedgeCertError(
+            f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
+            f"`tedge config list c8y`, or take them unseen by `tedge reconnect {instance.words} --offline`"
+        ) from error
+
+
+def _connect_once_more(instance: Instance) -> None:
+    """Make the bridge connect anew, by a connection of our own that pushes it out."""
+    bridge = open_bridge(instance)
+    if bridge is None:
+        host, port = instance.broker
+        raise TedgeCertError(f"no broker at {host}:{port}; start mosquitto, its bridge is configured")
+    with bridge, Step("Making the bridge connect anew"):
+        _push_out(instance, bridge)
+
+
+def _push_out(instance: Instance, bridge: Bridge) -> None:
+    was_up, began_s = bridge.is_up, time.monotonic()
+    verdict = proof.evict_bridge(instance)
+    if not verdict.accepted:
+        raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
+    returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)
+    if not returned:
+        raise NoAnswerError(
+            f"{verdict.reason}, but the bridge has not come back within {BRIDGE_WAIT_S:g} s; it goes on trying, see "
+            "`journalctl -u mosquitto`"
+        )

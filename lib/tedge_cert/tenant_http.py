@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTPS request to the tenant with a token, and its whole answer or none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
+from urllib.parse import quote
+
+import requests
+
+from tedge_cert.deadline import bounded
+from tedge_cert.errors import NoAnswerError, TedgeCertError
+
+CONNECT_S = 20.0
+READ_S = 60.0
+# What is more goes to a temporary file.
+IN_MEMORY_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+# What a path may consist of and go out as it is: RFC 3986 §3.3 and §3.4, and whatever is encoded already.
+UNTOUCHED = "%/:?@!$&'()*+,;=-._~"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked; ``path`` begins with a slash, and a query may follow; ``body`` may be a file."""
+
+    method: str
+    path: str
+    body: bytes | Path | None = None
+    content_type: str | None = None
+    accept: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; ``body`` stands at its beginning, and is closed by whoever has read it."""
+
+    status: int
+    reason: str
+    location: str
+    body: IO[bytes]
+
+
+class _Session(requests.Session):
+    """A session that knows no redirects, for the token must reach nobody else."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None, wherever the answer points to."""
+        del resp
+        return None
+
+
+def send(host: str, request: Request, token: str, trust: Path, timeout_s: float) -> Answer:
+    """Send ``request`` to ``host``; raises NoAnswerError when no whole answer came within ``timeout_s``."""
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        # Whoever refuses such a header would print it.
+        raise NoAnswerError(f"the token for {host} is malformed; ask again")
+    url = url_of(host, request.path)
+    try:
+        with bounded(timeout_s, "the whole request"):
+            return _exchange(url, request, token, trust)
+    except requests.exceptions.SSLError as error:
+        raise NoAnswerError(
+            f"cannot speak TLS with {host}: {_reason(error)}; expected a server that the trust anchors in {trust} "
+            "vouch for: set c8y.root_cert_path to the file or directory with the tenant's root certificate"
+        ) from error
+    except (OSError, requests.RequestException, _urllib3_error()) as error:
+        raise NoAnswerError(f"no answer from {url}: {_reason(error)}; check the network and c8y.http") from error
+
+
+def url_of(host: str, path: str) -> str:
+    """The address of ``path``; what is percent-encoded stays so, what has to be becomes so."""
+    return f"https://{host}{quote(path, safe=UNTOUCHED)}"
+
+
+def _exchange(url: str, request: Request, token: str, trust: Path) -> Answer:
+    """No redirect is followed, and no environment is asked."""
+    fields = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", "Accept": request.accept or "*/*"}
+    if request.content_type is not None:
+        fields["Content-Type"] = request.content_type
+    with _Session() as session, _opened(request.body) as content:
+        session.trust_env = False
+        prepared = session.prepare_request(requests.Request(request.method, url, fields, data=content))
+        # The library would decode what need not be encoded.
+        prepared.url = url
+        answer = session.send(
+            prepared, verify=str(trust), timeout=(CONNECT_S, READ_S), allow_redirects=False, stream=True
+        )
+        return Answer(answer.status_code, answer.reason or "", answer.headers.get("Location", ""), _body_of(answer))
+
+
+@contextmanager
+def _opened(body: bytes | Path | None) -> Iterator[bytes | IO[bytes] | None]:
+    """A body as the library takes it; a file is sent in parts."""
+    if not isinstance(body, Path):
+        yield body
+        return
+    try:
+        file = body.open("rb")
+    except OSError as error:
+        raise TedgeCertError(f"cannot read {body}: {error.strerror}; expected a file to send") from error
+    with file:
+        yield file
+
+
+def _body_of(answer: requests.Response) -> IO[bytes]:
+    body: IO[bytes] = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 (it is handed on)
+    size = 0
+    while chunk := answer.raw.read(CHUNK_BYTES, decode_content=False):
+        body.write(chunk)
+        size += len(chunk)
+    if answer.raw.length_remaining:
+        # urllib3 2 raises this itself, the one of Debian 12 does not.
+        raise ConnectionError(f"the answer was cut off after {size} bytes")
+    body.seek(0)
+    return body
+
+
+def _urllib3_error() -> type[Exception]:
+    from urllib3.exceptions import HTTPError
+
+    return HTTPError
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, which is what a person can act on."""
+    while True:
+        context = None if error.__suppress_context__ else error.__context__
+        inner = error.__cause__ or context or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return str(error) or type(error).__name__

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of a reconnection share."""
+
+from pathlib import Path
+from typing import Any
+
+from pytest_mock import MockerFixture
+
+from tedge_cert import mosquitto, reconnection
+from unit.connected import hurry, instance_of, outcome
+from unit.local_client import Local
+from unit.local_device import LocalDevice
+
+
+def quicken(mocker: MockerFixture) -> None:
+    """Shorter waits, and a bridge that is never more than two seconds apart, as if we wrote it so."""
+    written = mosquitto.bridge_text
+
+    def quicker(instance: Any) -> str:
+        return written(instance).replace("restart_timeout 1 30", "restart_timeout 1 2")
+
+    mocker.patch.object(mosquitto, "bridge_text", quicker)
+    hurry(mocker)
+    mocker.patch.object(reconnection, "BRIDGE_WAIT_S", 8.0)
+
+
+def connect(device: LocalDevice) -> None:
+    """The bridge, as it would be written; and see it up."""
+    instance = instance_of(device)
+    mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+    mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
+    device.start_broker()
+    with Local(device) as local:
+        local.wait_health("1")
+
+
+def bridge_file(device: LocalDevice) -> Path:
+    """Mosquitto's configuration of the bridge."""
+    return instance_of(device).bridge_file
+
+
+def go(device: LocalDevice, offline: bool = False) -> tuple[int, str]:
+    """Reconnect: the exit code that the command would have, and what it would say last."""
+    codes: list[int] = []
+    code, text = outcome(lambda: codes.append(reconnection.reconnect(instance_of(device), offline)))
+    return (codes[0] if codes else code), text
+
+
+def connections(device: LocalDevice) -> list[str]:
+    """The serials of the certificates that the tenant has let in, in order."""
+    return [each["serial"] for each in device.tenant.device(device.device_id)["connections"]]
