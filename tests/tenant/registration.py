@@ -11,7 +11,7 @@ from tenant.paging import answer, page, url_of
 from tenant.settings import DEVICE_ADMIN
 from tenant.state import State
 from tenant.tokens import TENANT_ID
-from tenant.web import Callers, read_json, refusal
+from tenant.web import Callers, read_form, read_json, refusal
 
 WAITING, PENDING, ACCEPTED = "WAITING_FOR_CONNECTION", "PENDING_ACCEPTANCE", "ACCEPTED"
 _SHORTEST, _LONGEST = 8, 32
@@ -154,7 +154,7 @@ class Registration:
 async def _file(request: web.Request) -> str:
     """The file of a form; raises 422 for anything that is none."""
     try:
-        sent = (await request.post()).get("file")
+        sent = (await read_form(request)).get("file")
         content = sent.file.read() if isinstance(sent, web.FileField) else sent
         text = content.decode("utf-8-sig") if isinstance(content, bytes | bytearray) else content
     except ValueError as error:

@@ -13,7 +13,7 @@ from tenant.settings import Settings
 from tenant.state import State
 from tenant.tokens import TENANT_ID
 from tenant.trusted import TrustedCertificates
-from tenant.web import Callers, refusal
+from tenant.web import Callers, read_form, refusal
 
 
 class Rest:
@@ -61,7 +61,7 @@ class Rest:
 
     async def login(self, request: web.Request) -> web.Response:
         """A token for user and password: in the answer, or as the cookie that a browser wants."""
-        form = await request.post()
+        form = await read_form(request)
         operator = self._callers.login(str(form.get("username", "")), str(form.get("password", "")))
         if str(form.get("grant_type", "")).upper() != "PASSWORD":
             raise refusal(422, "security/invalidGrant", "grant_type: expected PASSWORD")

@@ -5,11 +5,12 @@ import binascii
 import json
 import time
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tenant.faults import Fault
 from tenant.settings import ROLES, Settings
@@ -139,6 +140,14 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise refusal(400, "general/invalidData", "expected a JSON object")
     return content
+
+
+async def read_form(request: web.Request) -> Mapping[str, str | bytearray | bytes | web.FileField]:
+    """The fields of a form; raises 400."""
+    try:
+        return dict(await request.post())
+    except (ValueError, AssertionError, HttpProcessingError) as error:
+        raise refusal(400, "general/invalidData", f"not a form: {error}") from error
 
 
 def log_requests(state: State, callers: Callers) -> Any:
