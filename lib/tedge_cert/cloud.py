@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
-from tedge_cert import journal
+from tedge_cert import access_token, journal
 from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
@@ -9,11 +9,17 @@ from tedge_cert.proof import open_own
 from tedge_cert.tls import client_context
 
 
-def request_token(instance: Instance) -> str:
-    """A token of the device: through the bridge, or over a connection of our own where there is none that works.
+def request_token(instance: Instance, by_mqtt: bool = False) -> str:
+    """A token of the device: for its certificate alone where the tenant offers that, else (or ``by_mqtt``) by MQTT.
 
-    Raises NoAnswerError that tells of both ways.
+    That is through the bridge, or over a connection of our own where there is none that works. Raises NoAnswerError
+    that tells of both of these.
     """
+    token = None if by_mqtt else access_token.request(instance)
+    return token or _token_by_mqtt(instance)
+
+
+def _token_by_mqtt(instance: Instance) -> str:
     bridge = open_bridge(instance)
     if bridge is None:
         reason = "there is no bridge or no broker"

@@ -46,6 +46,13 @@ class Confirmation:
             returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
         self._by_bridge(self.bridge, returned)
 
+    def after_token(self) -> None:
+        """Confirm what was proved by a token and promoted: the bridge is pushed out once, by the final proof."""
+        if self.bridge is None or not self.bridge.is_up:
+            self._by_own_connection("there is no bridge to wait for")
+        else:
+            self._push_out(self.bridge)
+
     def resume(self) -> None:
         """Finish or undo what an interrupted run left; raises CandidateRejectedError or NoAnswerError."""
         journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
@@ -53,14 +60,17 @@ class Confirmation:
         if self.bridge is None:
             self._by_own_connection("there is no bridge or no broker")
         elif self.bridge.is_up:
-            began_s = time.monotonic()
-            # The proof pushes the bridge out as well.
-            verdict = self._ask()
-            if verdict.refused:
-                self._undo(verdict.reason)
-            self._by_bridge(self.bridge, self.bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
+            self._push_out(self.bridge)
         else:
             self._by_bridge(self.bridge, self.bridge.wait_until_up(BRIDGE_WAIT_S))
+
+    def _push_out(self, bridge: Bridge) -> None:
+        """Prove the active certificate by MQTT, which makes the bridge reconnect with it."""
+        began_s = time.monotonic()
+        verdict = self._ask()
+        if verdict.refused:
+            self._undo(verdict.reason)
+        self._by_bridge(bridge, bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
 
     def _by_bridge(self, bridge: Bridge, returned: bool) -> None:
         """The bridge confirms if it came back and carries a token; else a connection of our own decides."""

@@ -3,7 +3,7 @@
 
 import time
 
-from tedge_cert import certificate, checks, files, journal, keys, rejection
+from tedge_cert import access_token, certificate, checks, files, journal, keys, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -80,10 +80,11 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
     bridge: Bridge | None = None
     try:
         bridge = open_bridge(instance)
+        title = f"Validating new certificate: {switch.candidate}..."
+        by_token = access_token.prove(instance, prepared.fresh)
         was_up = bridge is not None and bridge.is_up
         began_s = time.monotonic()
-        title = f"Validating new certificate: {switch.candidate}..."
-        verdict = prove(instance, prepared.fresh, bridge)
+        verdict = by_token or prove(instance, prepared.fresh, bridge)
         if verdict.refused:
             journal.info(f"{title} ✗")
             rejection.record(instance, found)
@@ -96,8 +97,13 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
             raise NoAnswerError(f"{verdict.reason}; {switch.candidate} is kept for the next run")
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
+        journal.info(f"proof: {verdict.reason}")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
-        Confirmation(instance, switch, bridge).after_promotion(was_up, began_s, renamed_s)
+        confirmation = Confirmation(instance, switch, bridge)
+        if by_token:
+            confirmation.after_token()
+        else:
+            confirmation.after_promotion(was_up, began_s, renamed_s)
     finally:
         prepared.discard()
         if bridge is not None:

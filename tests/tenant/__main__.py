@@ -94,6 +94,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         arguments,
     )
     ready = {
+        "address": arguments.listen,
         "http": https.addresses[0][1],
         "mqtt": mqtt.sockets[0].getsockname()[1],
         "token": front.sockets[0].getsockname()[1],

@@ -26,6 +26,7 @@ class Tenant:
 
     def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
         self.process = process
+        self.address: str = ready["address"]
         self.http_port: int = ready["http"]
         self.mqtt_port: int = ready["mqtt"]
         self.token_port: int = ready["token"]
