@@ -112,6 +112,8 @@ class Front:
                 stream.write(data)
         finally:
             body.cancel()
+            # It may be waiting for the client, and what comes next waits for him too.
+            await asyncio.wait([body])
             forth.close()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tenant's tokens for a client certificate, against requests."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,20 @@ def test_faults_meet_single_certificates(
         with pytest.raises(requests.exceptions.ConnectionError):
             ask(other)
     assert other.alert() == "no alert"
+
+
+def test_an_uploaded_certificate_that_is_disabled(tenant: Tenant, device: Device) -> None:
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9"
+    files: list[str | Path] = ["-keyout", device.key, "-out", device.cert, "-subj", f"/CN={device.name}"]
+    subprocess.run(["openssl", *command.split(), *files], check=True, capture_output=True)
+    base = f"https://localhost:{tenant.http_port}/tenant/tenants/t1/trusted-certificates"
+    known: dict[str, Any] = {"auth": ("admin", "secret"), "verify": str(tenant.server_ca)}
+    made = requests.post(base, json={"certInPemFormat": device.cert.read_text()}, timeout=20, **known).json()
+    for status in ("ENABLED", "DISABLED"):
+        assert requests.put(f"{base}/{made['fingerprint']}", json={"status": status}, timeout=20, **known).ok
+        if status == "ENABLED":
+            assert ask(device).status_code == 200
+        else:
+            with pytest.raises(requests.exceptions.SSLError, match="UNKNOWN_CA"):
+                ask(device)
+    assert requests.delete(f"{base}/{made['fingerprint']}", timeout=20, **known).status_code == 204
