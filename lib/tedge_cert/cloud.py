@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
-from tedge_cert import journal
+from tedge_cert import access_token, journal
 from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
@@ -9,16 +9,21 @@ from tedge_cert.proof import open_own
 from tedge_cert.tls import client_context
 
 
-def request_token(instance: Instance, trust_broker: bool = True) -> str:
-    """A token of the device: through the bridge, or over a connection of our own where there is none that works.
+def request_token(instance: Instance, again: bool = False) -> str:
+    """A token of the device: for its certificate alone where the tenant offers that, else by MQTT.
 
-    Raises NoAnswerError that tells of both ways.
+    That is through the bridge, or over a connection of our own where there is none that works. Raises NoAnswerError
+    that tells of both of these.
     """
-    # Any local client can publish to the topic of the answer; the tenant's own connection is nobody's but ours.
-    bridge = open_bridge(instance) if trust_broker else None
-    if not trust_broker:
-        reason = "the token that came through the bridge was refused"
-    elif bridge is None:
+    if again:
+        # Any local client can publish to the topic of the answer; a connection of our own is nobody's but ours.
+        return _token_of_our_own(instance, "the first token was refused")
+    return access_token.request(instance) or _token_by_mqtt(instance)
+
+
+def _token_by_mqtt(instance: Instance) -> str:
+    bridge = open_bridge(instance)
+    if bridge is None:
         reason = "there is no bridge or no broker"
     else:
         with bridge:
@@ -26,6 +31,10 @@ def request_token(instance: Instance, trust_broker: bool = True) -> str:
         if token:
             journal.info("token received through the bridge")
             return token
+    return _token_of_our_own(instance, reason)
+
+
+def _token_of_our_own(instance: Instance, reason: str) -> str:
     journal.info(f"{reason}: asking for a token over a connection of our own")
     try:
         token = request_token_directly(instance)

@@ -51,6 +51,13 @@ class Confirmation:
             returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
         self._by_bridge(self.bridge, returned)
 
+    def after_token(self) -> None:
+        """Confirm what was proved by a token and promoted: the bridge is pushed out once, by the final proof."""
+        if self.bridge is None or not self.bridge.is_up:
+            self._by_own_connection("there is no bridge to wait for")
+        else:
+            self._push_out(self.bridge)
+
     def resume(self) -> None:
         """Finish or undo what an interrupted run left; raises CandidateRejectedError or NoAnswerError."""
         journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
@@ -58,14 +65,17 @@ class Confirmation:
         if self.bridge is None:
             self._by_own_connection("there is no bridge or no broker")
         elif self.bridge.is_up:
-            began_s = time.monotonic()
-            # The proof pushes the bridge out as well.
-            verdict = self._ask()
-            if verdict.refused:
-                self._undo(verdict.reason)
-            self._by_bridge(self.bridge, self.bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
+            self._push_out(self.bridge)
         else:
             self._by_bridge(self.bridge, self.bridge.wait_until_up(BRIDGE_WAIT_S))
+
+    def _push_out(self, bridge: Bridge) -> None:
+        """Prove the active certificate by MQTT, which makes the bridge reconnect with it."""
+        began_s = time.monotonic()
+        verdict = self._ask()
+        if verdict.refused:
+            self._undo(verdict.reason)
+        self._by_bridge(bridge, bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
 
     def _by_bridge(self, bridge: Bridge, returned: bool) -> None:
         """The bridge confirms if it came back and carries a token; else a connection of our own decides."""
@@ -135,7 +145,7 @@ class Confirmation:
 
     def _undo(self, reason: str) -> NoReturn:
         """The new certificate is refused: previous goes back, and the bridge is seen again."""
-        flaw = self._flaw_of_previous()
+        flaw = self.switch.flaw_of_previous(self.instance.key)
         if flaw:
             raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {flaw}")
         began_s = time.monotonic()
@@ -146,7 +156,7 @@ class Confirmation:
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
-        if self._flaw_of_previous():
+        if self.switch.flaw_of_previous(self.instance.key):
             journal.warning(f"{reason}: see `journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
             return
@@ -184,17 +194,3 @@ class Confirmation:
                 f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
                 "`tedge cert download c8y` and a new one-time password"
             )
-
-    def _flaw_of_previous(self) -> str | None:
-        """Why previous can never be put back, if so."""
-        try:
-            former = certificate.load(self.switch.previous)
-            keys.load_for(self.instance.key, former, self.switch.previous)
-        except CertificateError as error:
-            return str(error)
-        if former.validity.state(time.time(), 0) == EXPIRED:
-            return (
-                f"{self.switch.previous} has expired; register the device anew with `tedge cert download c8y` and a "
-                "new one-time password"
-            )
-        return None

@@ -79,6 +79,11 @@ class Instance:
         return self.config.need("c8y.http")
 
     @property
+    def access_token_endpoint(self) -> tuple[str, int]:
+        """Host and port where the tenant gives tokens for client certificates, if it does."""
+        return split_endpoint(self.http, 443)[0], 8443
+
+    @property
     def mqtt(self) -> tuple[str, int]:
         """Host and port of the tenant's MQTT endpoint; an IPv6 address as sockets and mosquitto take it, bare."""
         host, port = split_endpoint(self.config.need("c8y.mqtt"), 8883)
@@ -126,6 +131,11 @@ class Instance:
     def rejection_file(self) -> Path:
         """The SHA-256 of the candidate that the last verification rejected."""
         return self.run_directory / f"{self.name}.rejected"
+
+    @property
+    def access_token_file(self) -> Path:
+        """Whether the tenant gives tokens for client certificates, as found out since the boot."""
+        return self.run_directory / f"{self.name}.access-token"
 
     @property
     def minimum_s(self) -> int:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
-
-import paho.mqtt.client as paho
+from typing import TYPE_CHECKING, Any
 
 from tedge_cert.deadline import Deadline, bounded
 from tedge_cert.tls import ClientContext
+
+# Where a step gets its token without MQTT, it need not pay for the library: a tenth of its CPU time.
+if TYPE_CHECKING:
+    import paho.mqtt.client as paho
 
 KEEPALIVE_S = 20
 # paho 2 tells the return code of CONNACK in MQTT 5's numbers.
@@ -26,6 +28,8 @@ class ConnackError(OSError):
     """The other side answered CONNECT with a return code that is not zero (MQTT 3.1.1 §3.2.2.3)."""
 
     def __init__(self, code: int) -> None:
+        import paho.mqtt.client as paho
+
         super().__init__(f"CONNACK {code} ({paho.connack_string(code).lower().rstrip('.')})")
         self.code = code
 
@@ -136,7 +140,7 @@ class Connection:
             self._acknowledged.add(number)
             self._changed.notify_all()
 
-    def _handle_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+    def _handle_message(self, _client: object, _data: object, message: "paho.MQTTMessage") -> None:
         received = Message(message.topic, bytes(message.payload), time.monotonic())
         if self._on_message is not None:
             self._on_message(received)
@@ -146,7 +150,9 @@ class Connection:
             self._changed.notify_all()
 
 
-def _new_client(client_id: str) -> paho.Client:
+def _new_client(client_id: str) -> "paho.Client":
+    import paho.mqtt.client as paho
+
     options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "reconnect_on_failure": False}
     if hasattr(paho, "CallbackAPIVersion"):
         return paho.Client(paho.CallbackAPIVersion.VERSION2, **options)

@@ -116,9 +116,12 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
 
 
 def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
-    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile)."""
+    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile).
+
+    The second comes by MQTT, in case that the service does not take the other kind.
+    """
     for last in (False, True):
-        token = cloud.request_token(instance, trust_broker=not last)
+        token = cloud.request_token(instance, again=last)
         try:
             return est.reenrol(instance.http, token, request, instance.trust)
         except RequestRefusedError as error:

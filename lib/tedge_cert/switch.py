@@ -5,12 +5,14 @@ At every instant the certificate is whole and fits the key; while it is in doubt
 All of it happens under the lock of the certificate's path.
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import files
-from tedge_cert.errors import TedgeCertError
+from tedge_cert import certificate, files, keys
+from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.instance import Instance
+from tedge_cert.validity import EXPIRED
 
 
 def refuse_directory(path: Path) -> None:
@@ -69,6 +71,20 @@ class Switch:
         for leftover in (self.previous, self.candidate):
             if _content(leftover) == active:
                 files.remove(leftover)
+
+    def flaw_of_previous(self, key: Path) -> str | None:
+        """Why previous can never be put back, if so."""
+        try:
+            former = certificate.load(self.previous)
+            keys.load_for(key, former, self.previous)
+        except CertificateError as error:
+            return str(error)
+        if former.validity.state(time.time(), 0) == EXPIRED:
+            return (
+                f"{self.previous} has expired; register the device anew with `tedge cert download c8y` and a "
+                "new one-time password"
+            )
+        return None
 
     def _check_kinds(self) -> None:
         if self.certificate.is_symlink():

@@ -3,6 +3,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 from tedge_cert.errors import CertificateError, ConfigurationError
 
@@ -22,7 +23,7 @@ class AlertSocket(ssl.SSLSocket):
     """A TLS socket that remembers the alert which ended it.
 
     In TLS 1.3 a server judges our certificate after our side of the handshake is done, so the alert arrives with
-    the first read, deep inside the MQTT library, which only tells that the connection is lost.
+    the first read, deep inside a library; that of MQTT only tells that the connection is lost.
     """
 
     def do_handshake(self, block: bool = False) -> None:
@@ -43,6 +44,16 @@ class AlertSocket(ssl.SSLSocket):
             self._remember(error)
             # The MQTT library of Debian 12 expects ConnectionError alone here.
             raise ConnectionResetError(str(error)) from error
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """As in the base class, which the HTTP library reads by; an alert is remembered."""
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._remember(error)
+            raise
 
     def _remember(self, error: ssl.SSLError) -> None:
         context = self.context

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, keys, profiles, rejection
+from tedge_cert import access_token, certificate, checks, files, journal, keys, profiles, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -27,6 +27,7 @@ class _Party:
     bridge: Bridge | None
     was_up: bool = False
     began_s: float = 0.0
+    by_token: bool = False
 
 
 def verify(instance: Instance) -> None:
@@ -101,12 +102,9 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
                 raise _not_accepted(instance, verdict, found, new)
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
+        journal.info(f"proof: {verdict.reason}")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
-        _confirm(
-            parties,
-            switch,
-            lambda party, confirmation: confirmation.after_promotion(party.was_up, party.began_s, renamed_s),
-        )
+        _confirm(parties, switch, lambda party, confirmation: _after(party, confirmation, renamed_s))
     finally:
         prepared.discard()
         _dismiss(parties)
@@ -115,7 +113,16 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
 def _ask(party: _Party, fresh: Path) -> Verdict:
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
-    return prove(party.instance, fresh, party.bridge)
+    by_token = access_token.prove(party.instance, fresh)
+    party.by_token = by_token is not None
+    return by_token or prove(party.instance, fresh, party.bridge)
+
+
+def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:
+    if party.by_token:
+        confirmation.after_token()
+    else:
+        confirmation.after_promotion(party.was_up, party.began_s, renamed_s)
 
 
 def _parties_of(instance: Instance) -> list[_Party]:

@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import json
 import resource
+import secrets
 import signal
 import ssl
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from tenant.accesstoken import AccessToken, Front
 from tenant.authority import keep_authority, write_server_certificate
 from tenant.control import Control
 from tenant.est import Est, Issuer
@@ -33,7 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, required=True, help="where keys and certificates are kept")
     parser.add_argument("--host", action="append", help="a name or address in the server certificate; may be repeated")
     parser.add_argument("--listen", default="127.0.0.1", help="address for HTTPS and MQTT (default: %(default)s)")
-    for name in ("http", "mqtt", "control"):
+    for name in ("http", "mqtt", "token", "control"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0 (default) takes any free one")
     return parser.parse_args()
 
@@ -53,6 +55,18 @@ async def _serve_web(
     return runner
 
 
+async def _serve_tokens(
+    application: web.Application, state: State, trust: Trust, arguments: argparse.Namespace
+) -> tuple[asyncio.Server, web.AppRunner]:
+    """The port for client certificates; what is behind it has a socket without a file."""
+    behind = f"\0tenant-{secrets.token_hex(8)}"
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.UnixSite(runner, behind, backlog=_BACKLOG, shutdown_timeout=0.1).start()
+    front = Front(state, trust, behind)
+    return await asyncio.start_server(front.serve, arguments.listen, arguments.token_port, backlog=_BACKLOG), runner
+
+
 async def _run(arguments: argparse.Namespace) -> None:
     hosts = arguments.host or ["localhost", "127.0.0.1"]
     directory = arguments.directory.resolve()
@@ -66,16 +80,24 @@ async def _run(arguments: argparse.Namespace) -> None:
     callers = Callers(settings, tokens)
     application = web.Application(middlewares=[log_requests(state, callers), make_faults(faults)])
     application.add_routes(Est(settings, state, issuer, callers).routes())
-    application.add_routes(Rest(state, callers, hosts[0]).routes())
+    application.add_routes(Rest(settings, state, callers, hosts[0], root).routes())
     https = await _serve_web(application, arguments.listen, arguments.http_port, server_context(*server))
     control = await _serve_web(
         Control(settings, faults, state, issuer).application(), "127.0.0.1", arguments.control_port, None
     )
     mqtt_server = MqttServer(state, settings, faults, Trust(server, devices, settings, state, faults), tokens)
     mqtt = await asyncio.start_server(mqtt_server.serve, arguments.listen, arguments.mqtt_port, backlog=_BACKLOG)
+    front, access = await _serve_tokens(
+        AccessToken(settings, state, faults, tokens).application(),
+        state,
+        Trust(server, devices, settings, state, faults, "access"),
+        arguments,
+    )
     ready = {
+        "address": arguments.listen,
         "http": https.addresses[0][1],
         "mqtt": mqtt.sockets[0].getsockname()[1],
+        "token": front.sockets[0].getsockname()[1],
         "control": control.addresses[0][1],
         "server_ca": str(directory / "server-ca.pem"),
         "device_ca": str(directory / "device-ca.pem"),
@@ -86,6 +108,8 @@ async def _run(arguments: argparse.Namespace) -> None:
     print(json.dumps(ready), flush=True)
     await stop.wait()
     mqtt.close()
+    front.close()
+    await access.cleanup()
     await https.cleanup()
     await control.cleanup()
 

@@ -140,6 +140,15 @@ def make_authority(common_name: str, above: Authority | None = None) -> Authorit
     return Authority(key, der, tuple(above.chain) if above else ())
 
 
+def prolong(authority: Authority, days: int) -> bytes:
+    """The certificate of a root anew, with its key and name, valid for so many days from now (fewer than none too)."""
+    subject, end = x509.Certificate.load(authority.der).subject, _now(days * 86_400)
+    public_key = spki(authority.key)
+    extensions = extensions_of(ca=True, purpose="", public_key=public_key, issuer_key=public_key)
+    begin = min(_now(-3600), end - timedelta(days=1))
+    return sign(authority.key, subject, subject, public_key, (begin, end), extensions)
+
+
 def keep_authority(directory: Path, stem: str, common_name: str, above: Authority | None = None) -> Authority:
     """The authority whose files are in the directory, made there if they are not."""
     certificate, key = directory / f"{stem}.pem", directory / f"{stem}.key"

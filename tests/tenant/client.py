@@ -26,8 +26,10 @@ class Tenant:
 
     def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
         self.process = process
+        self.address: str = ready["address"]
         self.http_port: int = ready["http"]
         self.mqtt_port: int = ready["mqtt"]
+        self.token_port: int = ready["token"]
         self.control_port: int = ready["control"]
         self.server_ca = Path(ready["server_ca"])
         self.device_ca = Path(ready["device_ca"])
@@ -43,13 +45,14 @@ class Tenant:
         *,
         http_port: int = 0,
         mqtt_port: int = 0,
+        token_port: int = 0,
         control_port: int = 0,
     ) -> Self:
         """Start a tenant that keeps its keys in `directory`, and wait until it listens."""
         # The tenant needs packages that an interpreter with the oldest supported ones does not have.
         python = os.environ.get("TEDGE_TENANT_PYTHON") or sys.executable
         command = [python, "-m", "tenant", "--directory", str(directory), "--listen", listen]
-        ports = {"http": http_port, "mqtt": mqtt_port, "control": control_port}
+        ports = {"http": http_port, "mqtt": mqtt_port, "token": token_port, "control": control_port}
         command += [f"--{name}-port={port}" for name, port in ports.items()]
         command += [f"--host={name}" for name in host]
         environment = {**os.environ, "PYTHONPATH": str(_TESTS)}

@@ -11,7 +11,7 @@ from tenant.authority import key_pem, new_key, pem
 from tenant.est import Issuer
 from tenant.faults import FaultList
 from tenant.leaf import load_request, new_request
-from tenant.rest import register
+from tenant.registration import register
 from tenant.settings import Settings, merge, show
 from tenant.state import Device, State
 from tenant.waiting import is_as_wanted, select

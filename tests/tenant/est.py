@@ -15,11 +15,14 @@ from tenant.authority import Authority, name, new_key
 from tenant.faults import Fault
 from tenant.leaf import issue, load_request
 from tenant.pkcs7 import est_body
+from tenant.registration import may_enrol
 from tenant.settings import Settings
 from tenant.state import Issued, State
 from tenant.web import BEND, LOG, Callers, basic, refusal
 
 _STRICT = re.compile(rb"(?:[A-Za-z0-9+/=]{1,64}\r?\n)+")
+_LEAST_DAYS = 365
+_NO_AUTHORITY = "Tenant CA certificate is either missing, expired, or has a validity of less than one year"
 
 
 class Issuer:
@@ -89,9 +92,9 @@ class Est:
 
     async def enroll(self, request: web.Request) -> web.Response:
         """First certificate, for a one-time password."""
+        self._check_authority()
         device, password = basic(request)
-        registration = self._state.registrations.get(device)
-        if registration is None or not password or registration["password"] != password:
+        if not may_enrol(self._state, device, password):
             raise refusal(401, "security/Unauthorized", "Invalid credentials! : Bad credentials")
         parsed, common_name = await self._read(request)
         if common_name != device:
@@ -101,6 +104,7 @@ class Est:
 
     async def reenroll(self, request: web.Request) -> web.Response:
         """The next certificate, for a token."""
+        self._check_authority()
         device = self._callers.device(request)
         parsed, common_name = await self._read(request)
         if common_name != device:
@@ -111,6 +115,13 @@ class Est:
         if mine and mine[-1].subject != subject:
             raise refusal(403, "security/Forbidden", "the subject differs from that of the current certificate")
         return self._answer(request, parsed, device)
+
+    def _check_authority(self) -> None:
+        """Raises 403 or 422 unless the tenant has an authority that devices may use."""
+        if self._settings.certificate_authority_feature != "on":
+            raise refusal(403, "security/Forbidden", "Feature certificate-authority is not enabled for the tenant")
+        if not self._settings.authority_exists or self._settings.authority_left_days < _LEAST_DAYS:
+            raise refusal(422, "est/unprocessable", _NO_AUTHORITY)
 
     async def _read(self, request: web.Request) -> tuple[Any, str]:
         """The CSR of a request; raises 400."""

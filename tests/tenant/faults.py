@@ -55,11 +55,17 @@ _TOKEN: dict[str, tuple[str, ...]] = {
     "late": ("delay_s",),
     "expired": (),
 }
-_KNOWN = {"est": _EST, "http": _HTTP, "mqtt": _MQTT, "token": _TOKEN}
+# On the port of client certificates, whose handshake is told apart from that of MQTT.
+_ACCESS: dict[str, tuple[str, ...]] = {
+    **{do: (*_CANDIDATES, *parameters) for do, parameters in _HTTP.items()},
+    **dict.fromkeys(TLS_REFUSALS, _CANDIDATES),
+}
+_KNOWN = {"est": _EST, "http": _HTTP, "mqtt": _MQTT, "token": _TOKEN, "access": _ACCESS}
 _COMMON = {
     "est": ("device", "times", "path"),
     "http": ("device", "times", "path"),
     "token": ("device", "times"),
+    "access": ("device", "times"),
 }
 _REQUIRED = {"status": "status", "not-yet-valid": "seconds", "lifetime": "seconds"}
 
@@ -170,4 +176,5 @@ class FaultList:
 
 EST_FAULTS = tuple(_EST)
 HTTP_FAULTS = tuple(_HTTP)
+ACCESS_FAULTS = HTTP_FAULTS
 TOKEN_FAULTS = tuple(_TOKEN)

@@ -24,17 +24,22 @@ def make_faults(faults: FaultList) -> Any:
         found = faults.take(*(("est", EST_FAULTS) if est else ("http", HTTP_FAULTS)), peer)
         if found is None:
             return await handler(request)
-        request[LOG]["fault"] = found.do
-        if found.do in CERTIFICATE_FAULTS:
-            request[BEND] = found
-            return await handler(request)
-        if found.do in BODY_FAULTS:
-            return await _spoil_body(request, found, await handler(request))
-        if found.get("after", False):
-            await handler(request)
-        return await _answer_instead(request, found)
+        return await do_fault(request, found, handler)
 
     return fault
+
+
+async def do_fault(request: web.Request, found: Fault, handler: Handler) -> web.StreamResponse:
+    """Do to a request what the fault says, with what the handler answers where that is wanted."""
+    request[LOG]["fault"] = found.do
+    if found.do in CERTIFICATE_FAULTS:
+        request[BEND] = found
+        return await handler(request)
+    if found.do in BODY_FAULTS:
+        return await _spoil_body(request, found, await handler(request))
+    if found.get("after", False):
+        await handler(request)
+    return await _answer_instead(request, found)
 
 
 async def _answer_instead(request: web.Request, fault: Fault) -> web.StreamResponse:

@@ -194,5 +194,4 @@ class MqttSession:
         if any(found.get("owner") == self._device.id for found in objects.values()):
             self.send("s/e", b"41,100,Device already existing", 0)
             return
-        content = {"name": name, "type": kind, "owner": self._device.id, "c8y_IsDevice": {}}
-        self._office.state.add_object(content)
+        self._office.state.add_device(self._device.id, {"name": name, "type": kind})

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be set while the tenant runs."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tenant.faults import REFUSALS, FaultList
 
 DAY_S = 86_400
+TENANT_MANAGER = "ROLE_TENANT_MANAGEMENT_ADMIN"
+DEVICE_ADMIN = "ROLE_DEVICE_CONTROL_ADMIN"
+ROLES = (TENANT_MANAGER, "ROLE_TENANT_MANAGEMENT_READ", DEVICE_ADMIN, "ROLE_INVENTORY_ADMIN", "ROLE_ALARM_ADMIN")
 CHOICES = {
+    "certificate_authority_feature": ("default", "on", "off"),
     "est_format": ("ber", "der", "raw-der", "pem", "pem-pkcs7"),
     "est_order": ("leaf-first", "leaf-last"),
     "est_status": (200, 201),
@@ -36,10 +40,18 @@ class Settings:
     # Tokens.
     token_lifetime_s: int = 3600
     token_epoch: int = 0  # a token of another epoch is refused
+    device_access_token: bool = True  # False: there is no such service, on the port of client certificates either
+    # The certificate authority of the tenant: whether devices may use it at all, and what it is like.
+    certificate_authority_feature: str = "on"  # default: as the platform has it, which is off
+    authority_exists: bool = True
+    authority_left_days: int = 1095
     # Who may do what.
     revoked_answer: str = "connack"
     operator_user: str = "admin"
     operator_password: str = "secret"
+    operator_roles: list[str] = field(default_factory=lambda: list(ROLES))
+    management_user: str = "manager"  # of the management tenant
+    management_password: str = "secret"
 
 
 class UnknownSettingError(ValueError):
@@ -55,7 +67,7 @@ def _check(name: str, value: object, default: object) -> None:
 
 def merge(settings: Settings, faults: FaultList, changes: dict[str, Any]) -> None:
     """Apply `changes`, all of them or none."""
-    known = {field.name: field.default for field in fields(Settings)}
+    known = asdict(Settings())
     for name, value in changes.items():
         if name == "faults":
             FaultList().replace(value)

@@ -5,7 +5,9 @@ import asyncio
 import time
 from base64 import b64encode
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import Any, Protocol
 
 from cryptography import x509
@@ -111,11 +113,13 @@ class State:
     registrations: dict[str, dict[str, Any]] = field(default_factory=dict)  # with the one-time password
     requests: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)  # the inventory
+    identities: dict[tuple[str, str], str] = field(default_factory=dict)  # objects by type and external id
     trusted: dict[str, dict[str, Any]] = field(default_factory=dict)  # uploaded certificates by fingerprint
     revoked: set[str] = field(default_factory=set)
     failed_handshakes: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=1000))
     version: int = 0  # goes up whenever the judgement of a certificate may have changed
     _owners: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1000))
 
     def device(self, name: str) -> Device:
         """The device, made known by asking for it."""
@@ -162,6 +166,12 @@ class State:
 
     def add_object(self, content: dict[str, Any]) -> dict[str, Any]:
         """Put an object into the inventory."""
-        number = str(1000 + len(self.objects))
+        number = str(next(self._numbers))
         self.objects[number] = {**content, "id": number}
         return self.objects[number]
+
+    def add_device(self, device: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Put a device into the inventory, to be found by its serial."""
+        made = self.add_object({**content, "owner": device, "c8y_IsDevice": {}})
+        self.identities[("c8y_Serial", device)] = made["id"]
+        return made

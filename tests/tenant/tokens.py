@@ -11,6 +11,7 @@ from typing import Any
 from tenant.settings import Settings
 
 TENANT_ID = "t1"
+MANAGEMENT_ID = "management"
 
 
 class TokenError(Exception):
@@ -57,8 +58,8 @@ class Tokens:
         signed = ".".join(_encode(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
         return f"{signed}.{self._signature(signed)}"
 
-    def device(self, token: str) -> str:
-        """The device that a token is for; raises `TokenError` for a token that is not good now."""
+    def subject(self, token: str) -> str:
+        """Whom a token is for, `tenant/user` for a person; raises `TokenError` for one that is not good now."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             raise TokenError("the signature of the token is wrong")
@@ -68,3 +69,10 @@ class Tokens:
         if claims["epoch"] != self._settings.token_epoch:
             raise TokenError("the token was revoked")
         return str(claims["sub"])
+
+    def device(self, token: str) -> str:
+        """The device that a token is for; raises `TokenError` likewise, and for the token of a person."""
+        subject = self.subject(token)
+        if "/" in subject:
+            raise TokenError("the token is not a device's")
+        return subject

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which client certificates the MQTT server lets through its handshake.
+"""Which client certificates a server lets through its handshake: that of MQTT, and that of access tokens.
 
 Python's ssl sends an alert only of its own accord, so a refusal is made by what a context trusts:
 for "unknown CA" it knows single certificates instead of the authority; for "revoked" it has a list of them.
@@ -37,18 +37,20 @@ class Trust:
         settings: Settings,
         state: State,
         faults: FaultList,
+        where: str = "mqtt",
     ) -> None:
         self._server = server
         self._root, self._intermediate = devices
         self._settings = settings
         self._state = state
         self._faults = faults
+        self._where = where
         self._plain: tuple[tuple[object, ...], ssl.SSLContext] | None = None
         self._judging: tuple[int, ssl.SSLContext] | None = None
 
     def context(self) -> ssl.SSLContext:
         """The context as settings, faults and certificates are now; kept until they change."""
-        by_fault = self._faults.active("mqtt", TLS_REFUSALS)
+        by_fault = self._faults.active(self._where, TLS_REFUSALS)
         by_revocation = self._settings.revoked_answer in TLS_REFUSALS and self._state.revoked
         if not by_fault and not by_revocation:
             return self._plain_context()
@@ -57,16 +59,19 @@ class Trust:
         return self._judging[1]
 
     def _plain_context(self) -> ssl.SSLContext:
-        what = (self._settings.trust_intermediate, tuple(self._state.trusted))
+        what = (self._settings.trust_intermediate, tuple(self._uploaded()))
         if self._plain is None or self._plain[0] != what:
             self._plain = (what, self._new_context(self._anchors()))
         return self._plain[1]
 
     def _anchors(self) -> list[str]:
-        anchors = [pem(self._root.der), *(str(t["certInPemFormat"]) for t in self._state.trusted.values())]
+        anchors = [pem(self._root.der), *self._uploaded()]
         if self._settings.trust_intermediate:
             anchors.append(pem(self._intermediate.der))
         return anchors
+
+    def _uploaded(self) -> list[str]:
+        return [str(t["certInPemFormat"]) for t in self._state.trusted.values() if t["status"] == "ENABLED"]
 
     def _new_context(self, anchors: list[str]) -> ssl.SSLContext:
         context = server_context(*self._server)
@@ -85,7 +90,7 @@ class Trust:
         if serial in self._state.revoked and self._settings.revoked_answer in TLS_REFUSALS:
             return self._settings.revoked_answer
         peer = Peer(device=device, serial=serial, issued_at=issued_at)
-        return next((f.do for f in self._faults.active("mqtt", TLS_REFUSALS) if f.meets(peer)), "")
+        return next((f.do for f in self._faults.active(self._where, TLS_REFUSALS) if f.meets(peer)), "")
 
     def _judging_context(self) -> ssl.SSLContext:
         known = [(i, self._refusal(d.id, i.serial, i.at)) for d in self._state.devices.values() for i in d.issued]
@@ -109,6 +114,7 @@ class Trust:
         for serial in serials:
             entry = x509.RevokedCertificateBuilder(serial, now - timedelta(minutes=1)).build()
             builder = builder.add_revoked_certificate(entry)
-        path = self._server[0].parent / f"revoked-{'root' if authority is self._root else 'intermediate'}.pem"
+        level = "root" if authority is self._root else "intermediate"
+        path = self._server[0].parent / f"revoked-{self._where}-{level}.pem"
         path.write_bytes(builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM))
         return path

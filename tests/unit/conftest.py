@@ -2,8 +2,10 @@
 """What the tests share: a tenant, a device in a directory, and the paths of the checkout."""
 
 import os
+import random
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,11 +53,42 @@ def tenant(running_tenant: Tenant) -> Iterator[Tenant]:
     running_tenant.settings(**{**before, "faults": [], "token_epoch": epoch})
 
 
+def _free_address() -> str:
+    """An address of this machine whose port for client certificates nobody has: the product looks there alone."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"  # noqa: S311
+        with socket.socket() as probe:
+            if probe.connect_ex((address, 8443)):
+                return address
+
+
+@pytest.fixture(scope="session")
+def running_token_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+    """A tenant that gives tokens for client certificates; use `token_device`."""
+    address = _free_address()
+    with Tenant.start(tmp_path_factory.mktemp("token-tenant"), [address], address, token_port=8443) as started:
+        yield started
+
+
+@pytest.fixture
+def token_device(running_token_tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalDevice]:
+    """A device of that tenant, which begins anew for each test."""
+    before = running_token_tenant.settings()
+    device = LocalDevice(tmp_path / "device", running_token_tenant, _device_name(request))
+    yield device
+    device.stop_broker()
+    epoch = running_token_tenant.settings()["token_epoch"]
+    running_token_tenant.settings(**{**before, "faults": [], "token_epoch": epoch})
+
+
+def _device_name(request: pytest.FixtureRequest) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", str(request.node.name))[:60].strip("-")
+
+
 @pytest.fixture
 def local_device(tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalDevice]:
     """A device of its own name, not yet registered; its broker ends with the test."""
-    name = re.sub(r"[^A-Za-z0-9-]", "-", str(request.node.name))[:60].strip("-")
-    device = LocalDevice(tmp_path / "device", tenant, name)
+    device = LocalDevice(tmp_path / "device", tenant, _device_name(request))
     yield device
     device.stop_broker()
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pytest_mock import MockerFixture
 
-from tedge_cert import bridge, cloud, confirmation, mosquitto, proof
+from tedge_cert import access_token, bridge, cloud, confirmation, mosquitto, proof
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance, load_instance
 from unit.certificates import DAY_S, key_pem, name_of, new_key
@@ -125,7 +125,7 @@ def misdirect(device: LocalDevice) -> None:
 def hurry(mocker: MockerFixture, **more: float) -> None:
     """Shorter waits than on a device; the names are those of the constants."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
-    for module in (confirmation, proof, bridge, cloud):
+    for module in (confirmation, proof, bridge, cloud, access_token):
         for name, seconds in waits.items():
             if name in vars(module):
                 mocker.patch.object(module, name, seconds)

@@ -50,8 +50,8 @@ class LocalDevice:
         certs = self.directory / "certs"
         (self.directory / "tedge.toml").write_text(
             f'[device]\nkey_path = "{certs}/key.pem"\ncert_path = "{certs}/cert.pem"\ncsr_path = "{certs}/device.csr"\n'
-            f'[c8y]\nurl = "127.0.0.1"\nhttp = "127.0.0.1:{self.tenant.http_port}"\n'
-            f'mqtt = "127.0.0.1:{self.tenant.mqtt_port}"\nroot_cert_path = "{self.tenant.server_ca}"\n'
+            f'[c8y]\nurl = "{self.tenant.address}"\nhttp = "{self.tenant.address}:{self.tenant.http_port}"\n'
+            f'mqtt = "{self.tenant.address}:{self.tenant.mqtt_port}"\nroot_cert_path = "{self.tenant.server_ca}"\n'
             f"[mqtt.bind]\nport = {self.port}\n"
             f'[run]\npath = "{self.directory}/run"\n'
         )

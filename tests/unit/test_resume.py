@@ -179,16 +179,20 @@ def test_a_candidate_equal_to_the_certificate(local_device: LocalDevice, capsys:
     assert local_device.tenant.device(local_device.device_id)["connections"] == []
 
 
-@pytest.mark.parametrize("step", range(9))
+# The last one is the end. Two are those of what is remembered of the tenant's offer.
+STEPS = 10
+
+
+@pytest.mark.parametrize("step", range(STEPS + 1))
 def test_killed_at_every_step(local_device: LocalDevice, step: int) -> None:
     """At every instant the certificate is whole; while it is in doubt, previous lies beside it."""
     old = certify(local_device)
     new = issue(local_device)
     program = [sys.executable, "-c", KILLED, str(step)]
     killed = subprocess.run(program, env=local_device.environment, capture_output=True, timeout=60, check=False)
-    assert killed.returncode == (-signal.SIGKILL if step < 8 else 0)
+    assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0)
     active, previous = serial_of(local_device.certificate), serial_of(local_device.previous)
     assert (active, previous) in ((old, None), (old, old), (new, old), (new, None))
-    assert (active, previous) != (new, None) or step == 8
+    assert (active, previous) != (new, None) or step == STEPS
     clean_up(instance_of(local_device))
     assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token for a certificate over mutual TLS, without MQTT: so the bridge stays, and may be down.
+
+Not every tenant offers it. Whether this one does is asked once and remembered until the next boot. It is also the
+gentlest proof of a certificate, as it takes nobody's client id; but a refusal counts only where the active
+certificate was given a token: what refuses everybody says nothing about the candidate.
+"""
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert import certificate, checks, files, journal, proof
+from tedge_cert.deadline import bounded
+from tedge_cert.errors import TedgeCertError
+from tedge_cert.instance import Instance
+from tedge_cert.proof import Answer, Verdict
+from tedge_cert.tls import ClientContext, client_context
+
+PATH = "/devicecontrol/deviceAccessToken"
+# Where packets are dropped silently, renewal has to go on by another way within the time of its unit.
+CONNECT_S = 10.0
+DEADLINE_S = 20.0
+LIMIT_BYTES = 65_536
+OFFERED, NOT_OFFERED = "offered", "not offered"
+_FACT_BYTES = 1000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of one request; ``absent`` is the answer of a tenant that does not offer it."""
+
+    answer: Answer
+    reason: str
+    token: str = ""
+    absent: bool = False
+
+
+def request(instance: Instance) -> str | None:
+    """A token with the active certificate; None where the tenant does not offer that, or did not answer."""
+    if _remembered(instance) == NOT_OFFERED:
+        return None
+    reply = _ask(instance, instance.certificate)
+    if reply.token:
+        journal.info(f"token received from {_url(instance)}")
+        return reply.token
+    _tell(reply, "no token")
+    return None
+
+
+def prove(instance: Instance, candidate: Path) -> Verdict | None:
+    """What the tenant says of ``candidate``; None if that cannot be found out here.
+
+    As with the proof by MQTT, a refusal counts only if it is the last word of five.
+    """
+    if _remembered(instance) == NOT_OFFERED:
+        return None
+    reply = _ask(instance, candidate)
+    for number in range(2, proof.ATTEMPTS + 1):
+        if reply.answer is not Answer.REFUSED:
+            break
+        journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {reply.reason}")
+        if not _gives_tokens(instance):
+            journal.info("it gives the active certificate no token either, so that says nothing")
+            return None
+        time.sleep(proof.PAUSE_S)
+        reply = _ask(instance, candidate)
+    if reply.answer is Answer.NO_ANSWER:
+        _tell(reply, "no proof")
+        return None
+    return Verdict(reply.answer, reply.reason)
+
+
+def _gives_tokens(instance: Instance) -> bool:
+    """Whether the active certificate was given a token since the boot, or is now; an expired one is not shown."""
+    if _remembered(instance) == OFFERED:
+        return True
+    try:
+        checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    except TedgeCertError:
+        return False
+    return bool(_ask(instance, instance.certificate).token)
+
+
+def _tell(reply: Reply, what: str) -> None:
+    # That a tenant does not offer it is nothing to look at.
+    (journal.debug if reply.absent else journal.info)(f"{what}: {reply.reason}")
+
+
+def _url(instance: Instance) -> str:
+    host, port = instance.access_token_endpoint
+    return f"https://{host}:{port}{PATH}"
+
+
+def _ask(instance: Instance, path: Path) -> Reply:
+    """Ask with the certificate at ``path`` and the device's key."""
+    context = client_context(instance.trust, path, instance.key)
+    url = _url(instance)
+    try:
+        with bounded(DEADLINE_S, "the whole request"):
+            status, content = _exchange(instance.access_token_endpoint, context, _chain(path))
+    except ConnectionRefusedError as error:
+        reply = Reply(Answer.NO_ANSWER, f"no answer from {url}: {error.strerror}", absent=True)
+    except (OSError, http.client.HTTPException) as error:
+        if context.refusal is not None:
+            reply = Reply(Answer.REFUSED, f"{url} refused the certificate (TLS alert: {context.refusal})")
+        else:
+            reply = Reply(Answer.NO_ANSWER, f"no answer from {url}: {str(error) or type(error).__name__}")
+    else:
+        reply = _judge(url, status, content)
+    _remember(instance, reply)
+    return reply
+
+
+def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str) -> tuple[int, bytes]:
+    """Status and body; no redirect is followed, no environment asked. Raises OSError or HTTPException."""
+    connection = http.client.HTTPSConnection(*endpoint, timeout=CONNECT_S, context=context)
+    try:
+        fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
+        connection.request("POST", PATH, headers=fields)
+        answer = connection.getresponse()
+        return answer.status, answer.read(LIMIT_BYTES)
+    finally:
+        connection.close()
+
+
+def _chain(path: Path) -> str:
+    """A certificate that brings its chain, for a header: a tenant may end TLS before it asks who that was.
+
+    Blanks instead of line breaks, as the tenant's interface describes it; empty for a certificate alone.
+    """
+    text = path.read_text(encoding="ascii", errors="replace")
+    return " ".join(text.split("\n")).strip() if text.count("-----BEGIN CERTIFICATE-----") > 1 else ""
+
+
+def _judge(url: str, status: int, content: bytes) -> Reply:
+    if status in (200, 201):
+        token = _token_in(content)
+        if token:
+            return Reply(Answer.ACCEPTED, f"{url} gave a token for it", token)
+        return Reply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
+    if status == 401:
+        return Reply(Answer.REFUSED, f"{url} refused the certificate ({status})")
+    return Reply(Answer.NO_ANSWER, f"{url} answered {status}", absent=status == 404)
+
+
+def _token_in(content: bytes) -> str:
+    try:
+        token = json.loads(content)["accessToken"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    # It becomes the field of a header.
+    return token if isinstance(token, str) and token.isascii() and token.isprintable() else ""
+
+
+def _remembered(instance: Instance) -> str:
+    """What is known of this endpoint since the boot; empty if nothing is."""
+    try:
+        said = files.read_regular(instance.access_token_file, _FACT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    fact, _, url = said.partition(": ")
+    return fact if url == _url(instance) else ""
+
+
+def _remember(instance: Instance, reply: Reply) -> None:
+    """A token was given, or there are none; an endpoint that gave one before is thought to be away for a while."""
+    fact = OFFERED if reply.token else NOT_OFFERED
+    before = _remembered(instance)
+    if fact == before or not (reply.token or (reply.absent and before != OFFERED)):
+        return
+    try:
+        files.write(instance.access_token_file, f"{fact}: {_url(instance)}".encode(), files.HANDOVER)
+    except TedgeCertError as error:
+        journal.debug(f"not remembered: {error}")
