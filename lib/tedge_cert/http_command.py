@@ -96,7 +96,7 @@ def _send(instance: Instance, request: Request) -> Answer:
     # Whichever way the token comes, it is this certificate that earns it.
     checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
     for last in (False, True):
-        token = cloud.request_token(instance)
+        token = cloud.request_token(instance, again=last)
         answer = tenant_http.send(host, request, token, instance.trust, deadline.left_s())
         if 200 <= answer.status < 300:
             return answer

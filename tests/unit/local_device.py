@@ -48,10 +48,11 @@ class LocalDevice:
         for name in ("certs", "mosquitto-conf", "run/tedge-cert-renewer"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         certs = self.directory / "certs"
+        address = f"[{self.tenant.address}]" if ":" in self.tenant.address else self.tenant.address
         (self.directory / "tedge.toml").write_text(
             f'[device]\nkey_path = "{certs}/key.pem"\ncert_path = "{certs}/cert.pem"\ncsr_path = "{certs}/device.csr"\n'
-            f'[c8y]\nurl = "{self.tenant.address}"\nhttp = "{self.tenant.address}:{self.tenant.http_port}"\n'
-            f'mqtt = "{self.tenant.address}:{self.tenant.mqtt_port}"\nroot_cert_path = "{self.tenant.server_ca}"\n'
+            f'[c8y]\nurl = "{address}"\nhttp = "{address}:{self.tenant.http_port}"\n'
+            f'mqtt = "{address}:{self.tenant.mqtt_port}"\nroot_cert_path = "{self.tenant.server_ca}"\n'
             f"[mqtt.bind]\nport = {self.port}\n"
             f'[run]\npath = "{self.directory}/run"\n'
         )

@@ -121,7 +121,7 @@ def test_a_token_that_is_refused_is_replaced_once(
     certify(local_device)
     tokens: list[str] = []
 
-    def request_token(instance: Any) -> str:
+    def request_token(instance: Any, again: bool = False) -> str:
         tokens.append("nobodys" if len(tokens) < times else cloud.request_token_directly(instance))
         return tokens[-1]
 

@@ -22,10 +22,6 @@ def device(tmp_path: Path) -> Iterator[LocalDevice]:
         pytest.skip(f"no IPv6 here: {error}")
     with Tenant.start(tmp_path / "tenant", ["::1"], "::1") as tenant:
         made = LocalDevice(tmp_path / "device", tenant)
-        path = made.directory / "tedge.toml"
-        path.write_text(
-            path.read_text().replace('url = "127.0.0.1"', 'url = "[::1]"').replace('"127.0.0.1:', '"[::1]:')
-        )
         yield made
         made.stop_broker()
 
