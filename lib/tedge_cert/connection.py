@@ -36,8 +36,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         )
         return 0
     # Before the broker, so that whoever interrupts this leaves no connected device whose certificate nobody renews.
-    with Step(f"Enabling {instance.timer}"):
-        service_manager.systemctl("enable", "--now", instance.timer)
+    _enable_timer(instance, before)
     try:
         restart_broker(instance, before)
     except TedgeCertError:
@@ -99,6 +98,15 @@ def prepare(instance: Instance, what: str) -> None:
     )
     for path, access in kinds:
         files.adapt(path, access)
+
+
+def _enable_timer(instance: Instance, before: Before) -> None:
+    try:
+        with Step(f"Enabling {instance.timer}"):
+            service_manager.systemctl("enable", "--now", instance.timer)
+    except TedgeCertError:
+        put_back(before)
+        raise
 
 
 def _refuse_second(instance: Instance) -> None:
