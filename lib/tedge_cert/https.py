@@ -55,13 +55,13 @@ def ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: by
         with bounded(DEADLINE_S, "the whole request"):
             return _exchange(method, url, trust, fields, body)
     except requests.exceptions.SSLError as error:
-        raise NoAnswerError(_untrusted(url, trust, error)) from error
+        raise NoAnswerError(untrusted(url, trust, error)) from error
     # urllib3's own errors come through where the body is read, under no common base but Exception's HTTPError.
-    except (OSError, requests.RequestException, _urllib3_error()) as error:
-        raise NoAnswerError(f"no answer from {url}: {_reason(error)}; check the network and c8y.http") from error
+    except (OSError, requests.RequestException, urllib3_error()) as error:
+        raise NoAnswerError(f"no answer from {url}: {reason_of(error)}; check the network and c8y.http") from error
 
 
-class _Session(requests.Session):
+class Session(requests.Session):
     """A session that knows no redirects: even where none is followed, the library reads the whole body of one."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -71,7 +71,7 @@ class _Session(requests.Session):
 
 
 def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes) -> Answer:
-    with _Session() as session:
+    with Session() as session:
         session.trust_env = False
         session.verify = str(trust)
         answer = session.request(
@@ -90,20 +90,22 @@ def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: 
         return Answer(url, answer.status_code, answer.reason or "", answer.headers, content)
 
 
-def _urllib3_error() -> type[Exception]:
+def urllib3_error() -> type[Exception]:
+    """The base of what the transport raises of its own, which requests lets through where a body is read."""
     from urllib3.exceptions import HTTPError
 
     return HTTPError
 
 
-def _untrusted(url: str, trust: Path, error: Exception) -> str:
+def untrusted(url: str, trust: Path, error: Exception) -> str:
+    """What to say of a server that TLS was not possible with; ``url`` or host as it was asked."""
     return (
-        f"cannot speak TLS with {url}: {_reason(error)}; expected a server that the trust anchors in {trust} vouch "
+        f"cannot speak TLS with {url}: {reason_of(error)}; expected a server that the trust anchors in {trust} vouch "
         "for: set c8y.root_cert_path to the file or directory with the tenant's root certificate"
     )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The innermost cause, which is what a person can act on."""
     while True:
         context = None if error.__suppress_context__ else error.__context__

@@ -13,6 +13,7 @@ import requests
 
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, TedgeCertError
+from tedge_cert.https import Session, reason_of, untrusted, urllib3_error
 
 CONNECT_S = 20.0
 READ_S = 60.0
@@ -44,15 +45,6 @@ class Answer:
     body: IO[bytes]
 
 
-class _Session(requests.Session):
-    """A session that knows no redirects, for the token must reach nobody else."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None, wherever the answer points to."""
-        del resp
-        return None
-
-
 def send(host: str, request: Request, token: str, trust: Path, timeout_s: float) -> Answer:
     """Send ``request`` to ``host``; raises NoAnswerError when no whole answer came within ``timeout_s``."""
     if not (token.isascii() and token.isprintable() and " " not in token):
@@ -63,12 +55,9 @@ def send(host: str, request: Request, token: str, trust: Path, timeout_s: float)
         with bounded(timeout_s, "the whole request"):
             return _exchange(url, request, token, trust)
     except requests.exceptions.SSLError as error:
-        raise NoAnswerError(
-            f"cannot speak TLS with {host}: {_reason(error)}; expected a server that the trust anchors in {trust} "
-            "vouch for: set c8y.root_cert_path to the file or directory with the tenant's root certificate"
-        ) from error
-    except (OSError, requests.RequestException, _urllib3_error()) as error:
-        raise NoAnswerError(f"no answer from {url}: {_reason(error)}; check the network and c8y.http") from error
+        raise NoAnswerError(untrusted(host, trust, error)) from error
+    except (OSError, requests.RequestException, urllib3_error()) as error:
+        raise NoAnswerError(f"no answer from {url}: {reason_of(error)}; check the network and c8y.http") from error
 
 
 def url_of(host: str, path: str) -> str:
@@ -81,7 +70,7 @@ def _exchange(url: str, request: Request, token: str, trust: Path) -> Answer:
     fields = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", "Accept": request.accept or "*/*"}
     if request.content_type is not None:
         fields["Content-Type"] = request.content_type
-    with _Session() as session, _opened(request.body) as content:
+    with Session() as session, _opened(request.body) as content:
         session.trust_env = False
         prepared = session.prepare_request(requests.Request(request.method, url, fields, data=content))
         # The library would decode what need not be encoded.
@@ -117,20 +106,3 @@ def _body_of(answer: requests.Response) -> IO[bytes]:
         raise ConnectionError(f"the answer was cut off after {size} bytes")
     body.seek(0)
     return body
-
-
-def _urllib3_error() -> type[Exception]:
-    from urllib3.exceptions import HTTPError
-
-    return HTTPError
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, which is what a person can act on."""
-    while True:
-        context = None if error.__suppress_context__ else error.__context__
-        inner = error.__cause__ or context or getattr(error, "reason", None)
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    return str(error) or type(error).__name__
