@@ -135,20 +135,3 @@ def test_timer_and_connection_come_back_after_a_boot(connected: Device, tenant: 
     connected.reboot()
     tenant.wait_connected(connected.name, connections=2)
     assert connected.run(f"systemctl is-active {TIMER}").stdout.strip() == "active"
-
-
-def test_removal_keeps_the_certificates_and_the_broker(connected: Device, tenant: Tenant) -> None:
-    connected.write("/etc/mosquitto/conf.d/90-tedge-mine.conf", "# an administrator's\n")
-    connected.run("apt-get remove -y tedge-cert-renewer", timeout_s=120)
-    assert connected.exists(KEY)
-    assert connected.run("systemctl list-units --no-legend --state=active 'tedge-cert-renewer@*'").stdout == ""
-    assert tenant.device(connected.name)["connected"]
-    connected.systemctl("restart", "mosquitto.service")
-    connected.run("apt-get purge -y tedge-cert-renewer", timeout_s=120)
-    assert connected.exists(KEY)
-    assert connected.exists(CERTIFICATE)
-    assert connected.run("id -un tedge").stdout == "tedge\n"
-    assert connected.run(LINKS).stdout.split() == ["90-tedge-mine.conf", "README"]
-    assert not connected.exists("/etc/tedge/tedge.toml")
-    assert not connected.exists(f"/etc/systemd/system/timers.target.wants/{TIMER}")
-    connected.systemctl("restart", "mosquitto.service")
