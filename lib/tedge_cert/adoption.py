@@ -5,6 +5,9 @@
 here interrupts a connection.
 """
 
+import grp
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +19,25 @@ from tedge_cert.instance import Instance, load_instance
 
 # A device that was connected with the bridge of thin-edge's mapper has the bridge's file, without a bridge in it.
 _CONNECTION = "connection "
+
+
+def check_accounts(instance: Instance) -> None:
+    """Raise TedgeCertError where the accounts of the service are gone: what root writes would be unreadable to it.
+
+    thin-edge's package deletes them, and all of /etc/tedge, when it is purged; systemd then takes each hour's failure
+    to start the renewer for an hour with nothing to do.
+    """
+    for kind, known, name in (("user", pwd.getpwnam, "tedge"), ("group", grp.getgrnam, "mosquitto")):
+        try:
+            known(name)
+        except KeyError as error:
+            if not instance.config.is_of_system or os.geteuid() != 0:
+                return
+            raise TedgeCertError(
+                f"there is no {kind} {name} on this device, so nothing can renew its certificate; "
+                "`apt install --reinstall tedge-cert-renewer` makes it, and puts back what purging thin-edge's "
+                "package deleted"
+            ) from error
 
 
 def give_owners(instance: Instance) -> None:

@@ -96,6 +96,7 @@ def prepare(instance: Instance, what: str) -> None:
 
     Owners and modes that other programs left are mended, so that bridge and renewer can both read.
     """
+    adoption.check_accounts(instance)
     journal.say(summary(instance, what))
     profiles.check_conflicts(instance)
     warn_of_proxy(instance)

@@ -85,6 +85,11 @@ def check_takeover(device: Device, tenant: Tenant, package: Path) -> None:
 def check_their_purge(device: Device, tenant: Tenant, package: Path) -> None:
     remove(device, "purge", "tedge tedge-mapper")
     assert not device.exists("/etc/tedge")
+    lost = device.run("tedge reconnect c8y", check=False)
+    assert (lost.exit_code, lost.stdout) == (1, "")
+    assert "there is no user tedge" in lost.stderr
+    assert "apt install --reinstall tedge-cert-renewer" in lost.stderr
+    assert not device.exists("/etc/tedge")
     said = install(device, package, reinstall=True)
     assert "Putting back" in said.stdout
     assert access(device, KEY) == ("tedge", "mosquitto", 0o640)

@@ -11,8 +11,10 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import adoption, config, mosquitto
+from tedge_cert.errors import TedgeCertError
+from tedge_cert.instance import load_instance
 from tedge_cert.mosquitto import Placement
-from unit.local_device import MOSQUITTO, free_port
+from unit.local_device import MOSQUITTO, LocalDevice, free_port
 
 # What changes a directory; a kill falls between two of them.
 CHANGES = ("os.rename", "os.symlink", "os.remove", "os.link")
@@ -143,3 +145,15 @@ def test_a_configuration_that_is_broken_fails_no_installation(
     said = capfd.readouterr().err
     assert "tedge.toml" in said
     assert "line 1" in said
+
+
+def test_a_device_without_the_user_of_the_service_is_not_connected(
+    local_device: LocalDevice, mocker: MockerFixture
+) -> None:
+    instance = load_instance("c8y", "", str(local_device.directory))
+    mocker.patch("pwd.getpwnam", side_effect=KeyError("tedge"))
+    mocker.patch("os.geteuid", return_value=0)
+    adoption.check_accounts(instance)  # a trial elsewhere has no accounts of its own
+    mocker.patch.object(config, "SYSTEM_DIRECTORY", str(local_device.directory))
+    with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
+        adoption.check_accounts(instance)
