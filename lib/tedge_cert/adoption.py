@@ -110,6 +110,10 @@ def _take_over(profile: str, first: bool) -> bool:
     """Whether the broker has to be restarted to find the bridge of this profile."""
     instance = load_instance("c8y", profile, known=False)
     placements = (mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance))
+    for each in placements:
+        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
+        secret = "remote_password" in (each.text() or "")
+        files.adapt(each.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION)
     changed = [each.link_up() for each in placements if each.text() is not None]
     if first:
         service_manager.systemctl("enable", instance.timer)

@@ -67,6 +67,7 @@ def check_takeover(device: Device, tenant: Tenant, package: Path) -> None:
     assert access(device, CERTIFICATE) == ("tedge", "mosquitto", 0o644)
     assert access(device, DIRECTORY) == ("tedge", "mosquitto", 0o755)
     assert access(device, "/etc/tedge") == ("root", "root", 0o755)
+    assert access(device, thin_edge.BRIDGE) == ("root", "root", 0o644)
     assert access(device, COPY) == ("root", "root", 0o700)
     assert device.run(f"systemctl is-enabled {TIMER}; systemctl is-active {TIMER}").stdout.split() == [
         "enabled",

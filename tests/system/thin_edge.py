@@ -131,7 +131,7 @@ def connect(device: Device, tenant: Tenant) -> None:
     """Let it be one that thin-edge's ``tedge`` has connected by mosquitto, too."""
     register(device, tenant)
     facts = {"tenant": TENANT, "port": tenant.mqtt_port, "name": device.name}
-    device.write(BRIDGE, _BRIDGE.format(**facts, certificate=CERTIFICATE, key=KEY))
+    device.write(BRIDGE, _BRIDGE.format(**facts, certificate=CERTIFICATE, key=KEY), owner="tedge:tedge")
     device.write("/etc/tedge/mosquitto-conf/tedge-mosquitto.conf", "listener 1883 127.0.0.1\nallow_anonymous true\n")
     device.run("systemctl restart mosquitto.service; systemctl enable --now tedge-mapper-c8y.service")
     tenant.wait_connected(device.name)
