@@ -47,14 +47,25 @@ def test_every_executable_is_on_the_path() -> None:
     assert linked == {f"/usr/bin/{path.name}".removeprefix("/") for path in (ROOT / "bin").iterdir()}
 
 
-@pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
-def test_each_directive_that_confines_says_what_it_is_for(path: Path) -> None:
-    text = path.read_text()
-    lines = text[text.index("\nProtectSystem=") :].strip().splitlines()
-    begun = text[: text.index("\nProtectSystem=")].splitlines()[-1]
+def confinement(path: Path) -> list[str]:
+    """From the line that begins it to the end of the unit."""
+    lines = path.read_text().splitlines()
+    return lines[lines.index("ProtectSystem=strict") - 1 :]
+
+
+def test_each_directive_that_confines_says_what_it_is_for() -> None:
+    begun, *lines = confinement(UNITS / "tedge-cert-renewer@.service")
     silent = [
         line
         for before, line in itertools.pairwise([begun, *lines])
         if line and not line.startswith(("#", before.partition("=")[0] + "=")) and not before.startswith("#")
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
+def test_every_service_is_confined_alike(path: Path) -> None:
+    """But for what each may write."""
+    wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
+    missing = wanted - set(confinement(path))
+    assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()
