@@ -62,6 +62,7 @@ def check_takeover(device: Device, tenant: Tenant, package: Path) -> None:
     broker, before = device.unit("mosquitto.service", "MainPID"), serial(tenant, device)
     said = install(device, package)
     assert COPY in said.stdout
+    assert "/etc/sudoers.d/tedge lets user tedge run" in said.stdout
     assert not device.exists("/lib/systemd/system/tedge-mapper-c8y.service")
     assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
     assert access(device, CERTIFICATE) == ("tedge", "mosquitto", 0o644)

@@ -85,7 +85,7 @@ def disconnect(broker: Path) -> None:
 
 def roll_back(broker: Path) -> None:
     for place in placements(broker):
-        place.restore(None)
+        place.remove()
 
 
 def test_the_broker_starts_wherever_the_work_is_killed(broker: Path) -> None:
