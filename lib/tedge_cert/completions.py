@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.config_keys.table import KEYS, listed
-from tedge_cert.executables import all_parsers
+from tedge_cert.executables import all_parsers, scripts
 from tedge_cert.parsers import Parser
 
 FILE = ""
@@ -109,7 +109,7 @@ def script(shell: str, directory: Path) -> str:
     if shell == "fish":
         return _fish(commands)
     cases = "".join(_cases(name, command) for name, command in commands.items())
-    names = [each.name for each in sorted(directory.glob("tedge*"))]
+    names = [each.name for each in scripts(directory)]
     words = f"_tedge_words() {{\n    case $1:$2 in\n{cases}    *) return 1 ;;\n    esac\n}}\n"
     head = f"#compdef {' '.join(names)}\n" if shell == "zsh" else ""
     return head + words + (_ZSH if shell == "zsh" else _BASH) + " ".join(names) + "\n"

@@ -16,9 +16,14 @@ def parser_of(script: Path) -> Parser:
     return made
 
 
+def scripts(directory: Path) -> list[Path]:
+    """The executables; in the package the library is a directory beside them."""
+    return [directory / "tedge", *sorted(directory.glob("tedge-*"))]
+
+
 def parsers(directory: Path) -> dict[str, Parser]:
     """Each executable's parser by the words that are typed: `tedge`, `tedge cert renew`."""
-    found = (parser_of(each) for each in sorted(directory.glob("tedge*")))
+    found = (parser_of(each) for each in scripts(directory))
     return {each.prog: each for each in found}
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tedge_cert import executables
 from tedge_cert.config_keys.table import KEYS
-from unit.commands import run
+from unit.commands import BIN, run
 
 LINE = """
 . "$1"
@@ -92,3 +93,10 @@ def test_zsh_reads_it(scripts: dict[str, Path]) -> None:
 def test_other_shells_are_misuse(words: list[str]) -> None:
     result = run(["tedge-completions", *words])
     assert (result.exit, result.stdout) == (2, "")
+
+
+def test_a_library_beside_the_executables_is_none(tmp_path: Path) -> None:
+    for name in ("tedge", "tedge-cert-renew"):
+        (tmp_path / name).symlink_to(BIN / name)
+    (tmp_path / "tedge_cert").mkdir()
+    assert set(executables.parsers(tmp_path)) == {"tedge", "tedge cert renew"}
