@@ -12,6 +12,7 @@ from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
 from tedge_cert.lock import locked
+from tedge_cert.progress import waiting
 from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import VALID, format_duration
 from tedge_cert.verification import check_candidate
@@ -84,7 +85,8 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     else:
         request = keys.renewal_request(key, current)
         files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
-    certificates = _request(instance, request)
+    with waiting(f"Asking {instance.http} for a new certificate"):
+        certificates = _request(instance, request)
     try:
         new = checks.pick(certificates, keys.public_key(key))
         checks.check(new, keys.public_key(key), instance.device_id, current)

@@ -14,6 +14,7 @@ from tedge_cert.confirmation import Confirmation
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
+from tedge_cert.progress import waiting
 from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.switch import Switch
 from tedge_cert.validity import VALID, format_duration
@@ -96,7 +97,8 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         parties = _parties_of(instance)
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
-            verdict = _ask(party, prepared.fresh)
+            with waiting(f"Proving the new certificate to {party.instance.http}"):
+                verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
                 journal.info(f"{title} ✗")
                 raise _not_accepted(instance, verdict, found, new)
@@ -133,7 +135,8 @@ def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, C
     """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
     for number, party in enumerate(parties, 1):
         try:
-            confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+            with waiting("Waiting for the bridge to come back with it"):
+                confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
         except CandidateRejectedError:
             for other in parties:
                 if other is not party and other.bridge is not None and other.bridge.is_up:
