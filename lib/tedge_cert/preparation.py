@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before anything is connected: what is about to be, whether it can be, and what should be known beforehand."""
+
+from pathlib import Path
+
+from tedge_cert import anchors, credentials, files, journal, profiles
+from tedge_cert.connection_check import summary
+from tedge_cert.instance import Instance
+from tedge_cert.values import to_text
+
+
+def prepare(instance: Instance, what: str) -> None:
+    """Say what is about to be connected, and see that it can be beside the other profiles.
+
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read.
+    """
+    journal.say(summary(instance, what))
+    profiles.check_conflicts(instance)
+    _warn_of_proxy(instance)
+    anchors.check(instance.trust)
+    if instance.uses_basic:
+        credentials.warn_if_exposed(instance.credentials_path)
+    local_password = instance.config.get("mqtt.client.auth.password_file")
+    if local_password is not None:
+        credentials.warn_if_exposed(Path(to_text(local_password)))
+    if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
+        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
+    kinds = (
+        (instance.key, files.PRIVATE_KEY),
+        (instance.certificate, files.CERTIFICATE),
+        (instance.csr, files.CERTIFICATE),
+    )
+    for path, access in kinds:
+        files.adapt(path, access)
+
+
+def _warn_of_proxy(instance: Instance) -> None:
+    """Say that the bridge goes its own way, where a proxy is set."""
+    address = instance.config.get("proxy.address")
+    if address is not None:
+        host, port = instance.mqtt
+        journal.warning(
+            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
+            f"connects to {host}:{port} directly"
+        )
