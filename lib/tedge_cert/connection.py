@@ -14,12 +14,12 @@ from tedge_cert.switch import Switch
 Before = list[tuple[mosquitto.Placement, str | None]]
 
 
-def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
+def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
     """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
 
     3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    prepare(instance, what)
+    prepare(instance, what, allow_path)
     _refuse_second(instance)
     with locked(instance.certificate, instance.run_directory):
         # Somebody else may have connected the device while this waited.

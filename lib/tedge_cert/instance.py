@@ -35,8 +35,13 @@ class Instance(TenantSide):
     @property
     def timer(self) -> str:
         """The timer unit that checks this instance every hour."""
+        return self.service.removesuffix("service") + "timer"
+
+    @property
+    def service(self) -> str:
+        """The unit that renews the certificate of this instance."""
         profile = self.config.profile
-        return f"tedge-cert-renewer-c8y@{profile}.timer" if profile else f"tedge-cert-renewer@{self.cloud}.timer"
+        return f"tedge-cert-renewer-c8y@{profile}.service" if profile else f"tedge-cert-renewer@{self.cloud}.service"
 
     @property
     def certificate(self) -> Path:

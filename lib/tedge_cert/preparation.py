@@ -3,16 +3,17 @@
 
 from pathlib import Path
 
-from tedge_cert import anchors, credentials, files, journal, profiles
-from tedge_cert.connection_check import summary
+from tedge_cert import anchors, confinement, credentials, files, journal, profiles
+from tedge_cert.connection_check import manages_services, summary
 from tedge_cert.instance import Instance
 from tedge_cert.values import to_text
 
 
-def prepare(instance: Instance, what: str) -> None:
+def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     """Say what is about to be connected, and see that it can be beside the other profiles.
 
-    Owners and modes that other programs left are mended, so that bridge and renewer can both read.
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
+    the renewal may write where the certificate is kept.
     """
     journal.say(summary(instance, what))
     profiles.check_conflicts(instance)
@@ -20,6 +21,10 @@ def prepare(instance: Instance, what: str) -> None:
     anchors.check(instance.trust)
     if instance.uses_basic:
         credentials.warn_if_exposed(instance.credentials_path)
+    elif manages_services(instance):
+        if allow_path:
+            confinement.allow(instance)
+        confinement.warn_if_shut(instance)
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:
         credentials.warn_if_exposed(Path(to_text(local_password)))

@@ -14,14 +14,14 @@ from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 
 
-def reconnect(instance: Instance, offline: bool) -> int:
+def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
     """Go on with what waits, and see the device connected; the exit code.
 
     3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
     """
     if not instance.bridge_file.exists():
-        return connection.connect(instance, offline, "Reconnecting to")
-    prepare(instance, "Reconnecting to")
+        return connection.connect(instance, offline, "Reconnecting to", allow_path)
+    prepare(instance, "Reconnecting to", allow_path)
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
     with locked(instance.certificate, instance.run_directory):
         changed = not mosquitto.is_current(instance)
