@@ -18,7 +18,7 @@ from tedge_cert import anchors
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.proxy import Proxy
-from tedge_cert.tls_words import explain
+from tedge_cert.tls_words import explain, explain_other_name
 
 CONNECT_S = 20.0
 READ_S = 30.0
@@ -128,7 +128,9 @@ def urllib3_error() -> type[Exception]:
 
 def _why_no_tls(url: str, trust: Path, error: Exception) -> str:
     inner = _innermost(error)
-    return explain(inner, urlsplit(url).netloc, trust) if isinstance(inner, ssl.SSLError) else str(inner)
+    server = urlsplit(url).netloc
+    # urllib3 of Debian 12 compares the names itself, and has an error of its own for that.
+    return explain(inner, server, trust) if isinstance(inner, ssl.SSLError) else explain_other_name(server, str(inner))
 
 
 def reason_of(error: BaseException) -> str:

@@ -27,8 +27,8 @@ def explain(error: ssl.SSLError, server: str, trust: Path, setting: str = ROOTS)
         return "it does not speak TLS there: check the port, and that no portal or proxy answers in its place"
     if reason in _TOO_LONG:
         return (
-            f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), probably "
-            "the names of very many certificate authorities: whoever runs it has to shorten that list"
+            f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), a very "
+            "long chain or list of authorities: whoever runs it has to shorten that"
         )
     if reason.removeprefix("SSLV3_ALERT_").removeprefix("TLSV1_ALERT_") in _NO_REASON:
         return (
@@ -36,6 +36,14 @@ def explain(error: ssl.SSLError, server: str, trust: Path, setting: str = ROOTS)
             "cipher is common to both; see its log, and the certificate by `tedge cert show`"
         )
     return f"no TLS: {error}"
+
+
+def explain_other_name(server: str, said: str) -> str:
+    """A certificate that is good, but not for this host."""
+    return (
+        f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
+        "nothing answers in its place"
+    )
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Path, setting: str) -> str:
@@ -46,10 +54,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Path, se
     if code in _NOT_YET_VALID:
         return f"the certificate of {server} is not valid yet: probably {clock}"
     if code in _OTHER_NAME:
-        return (
-            f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
-            "nothing answers in its place"
-        )
+        return explain_other_name(server, said)
     return (
         f"{server} is not trusted ({said}): set {setting} ({trust}) to the file or directory with the root certificate "
         "of that server"
