@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-from tedge_cert import certificate, checks, journal, keys, mosquitto, pending, proof, service_manager
+from tedge_cert import adoption, certificate, checks, journal, keys, mosquitto, pending, proof, service_manager
 from tedge_cert.connection_check import check, manages_services, wait_for_broker
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
@@ -57,6 +57,7 @@ def disconnect(instance: Instance) -> bool:
     """
     with Step("Removing the bridge"):
         if not instance.bridge_file.exists():
+            adoption.tidy_links(instance.bridge_file.parent)
             return False
         with locked(instance.certificate, instance.run_directory):
             mosquitto.bridge_placement(instance).remove()

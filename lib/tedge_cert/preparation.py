@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tedge_cert import anchors, confinement, credentials, files, journal, profiles
+from tedge_cert import adoption, anchors, confinement, credentials, journal, profiles
 from tedge_cert.connection_check import manages_services, summary
 from tedge_cert.instance import Instance
 from tedge_cert.values import to_text
@@ -15,6 +15,7 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
     the renewal may write where the certificate is kept.
     """
+    adoption.check_accounts(instance)
     journal.say(summary(instance, what))
     profiles.check_conflicts(instance)
     _warn_of_proxy(instance)
@@ -28,15 +29,8 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:
         credentials.warn_if_exposed(Path(to_text(local_password)))
-    if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
-    kinds = (
-        (instance.key, files.PRIVATE_KEY),
-        (instance.certificate, files.CERTIFICATE),
-        (instance.csr, files.CERTIFICATE),
-    )
-    for path, access in kinds:
-        files.adapt(path, access)
+    adoption.give_owners(instance)
+    adoption.tidy_links(instance.bridge_file.parent)
 
 
 def _warn_of_proxy(instance: Instance) -> None:
