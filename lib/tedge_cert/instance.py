@@ -128,6 +128,11 @@ class Instance:
         return Path(self.config.need("run.path")) / "tedge-cert-renewer"
 
     @property
+    def state_file(self) -> Path:
+        """What the last run left for the next one and for whoever asks."""
+        return Path("/var/lib/tedge-cert-renewer") / f"{self.name}.json"
+
+    @property
     def rejection_file(self) -> Path:
         """The SHA-256 of the candidate that the last verification rejected."""
         return self.run_directory / f"{self.name}.rejected"
