@@ -38,6 +38,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
     parser.add_argument("--retry-every", type=_duration, default=30, metavar="DURATION", help="(default: 30s)")
     parser.add_argument("--max-timeout", type=_duration, default=600, metavar="DURATION", help="(default: 10m)")
+    parser.add_argument(
+        "--systemd",
+        action="store_true",
+        help="take all of it from the credentials of the unit, and ask once (tedge-first-boot(7))",
+    )
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:

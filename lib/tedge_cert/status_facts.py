@@ -53,6 +53,8 @@ class UnitFacts:
     is_running: bool = False
     has_failed: bool = False
     result: str = ""
+    # The unit that registers the device without a person, if it is at work or has given up.
+    registration: str = ""
     # Why the last run could not even begin: systemd takes that for "nothing to do".
     not_started: str = ""
     is_confined: bool = False

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from tedge_cert.errors import BROKEN_CONDITION
 from tedge_cert.service_manager import PATH
@@ -22,6 +23,8 @@ _NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
 _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
+# A registration that waits for its next attempt is at work, and one that has given up tells why.
+_AT_WORK = ("activating", "failed")
 # From here on an exit status is systemd's own word on a program that it could not start (systemd.exec(5)).
 _FIRST_OF_SYSTEMD = 200
 
@@ -32,8 +35,10 @@ class Inquiry:
     def __init__(self, timer: str) -> None:
         self._timer = timer
         self._service = f"{timer.removesuffix('.timer')}.service"
+        self._registration = self._service.replace("-renewer@", "-download@")
         properties = ",".join(_PROPERTIES)
-        self._shown = _start(["systemctl", "show", f"--property={properties}", self._timer, self._service])
+        names = [self._timer, self._service, self._registration]
+        self._shown = _start(["systemctl", "show", f"--property={properties}", *names])
         selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
         fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
         self._journal = _start(["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *selected])
@@ -45,11 +50,18 @@ class Inquiry:
         by_name = {block.get("Id", ""): block for block in blocks}
         if self._timer not in by_name:
             return None
-        return facts_of(by_name[self._timer], by_name.get(self._service, {}), entries)
+        return facts_of(
+            by_name[self._timer], by_name.get(self._service, {}), entries, by_name.get(self._registration, {})
+        )
 
 
-def facts_of(timer: Mapping[str, str], service: Mapping[str, str], entries: str) -> UnitFacts:
-    """The facts in the properties of timer and service, and in the entries of the journal about the service."""
+def facts_of(
+    timer: Mapping[str, str],
+    service: Mapping[str, str],
+    entries: str,
+    registration: Mapping[str, str] = MappingProxyType({}),
+) -> UnitFacts:
+    """The facts in the properties of the units, and in the entries of the journal about the service."""
     return UnitFacts(
         timer=timer.get("Id", ""),
         service=service.get("Id", ""),
@@ -60,6 +72,7 @@ def facts_of(timer: Mapping[str, str], service: Mapping[str, str], entries: str)
         is_running=service.get("ActiveState") == "activating",
         has_failed=service.get("ActiveState") == "failed",
         result=service.get("Result", ""),
+        registration=registration.get("Id", "") if registration.get("ActiveState") in _AT_WORK else "",
         not_started=_not_started(service.get("ExecCondition", ""), entries),
         is_confined=_is_confined(service),
         environment=tuple(service.get("Environment", "").split()),

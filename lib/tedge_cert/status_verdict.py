@@ -41,7 +41,7 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     if active is None:
         return
     if active.fault:
-        yield Problem(BROKEN, active.fault, f"tedge cert download {facts.words}")
+        yield Problem(BROKEN, active.fault, _register(facts))
         return
     if facts.now_s < active.not_before_s:
         ahead = format_duration(active.not_before_s - facts.now_s, 2)
@@ -52,7 +52,7 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
             BROKEN,
             f"the certificate expired {ago} ago and cannot renew itself; register the device with a new one-time "
             "password",
-            f"tedge cert download {facts.words}",
+            _register(facts),
         )
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
@@ -64,6 +64,13 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
             f"({format_duration(active.lifetime_s, 2)}), so that each one is due at once",
             f"tedge config set certificate.validity.minimum_duration {max(1, active.lifetime_s // 3 // 3600)}h",
         )
+
+
+def _register(facts: Facts) -> str:
+    """How the device gets its first certificate, or the next one; where that is under way, how it goes."""
+    if facts.units is not None and facts.units.registration:
+        return f"journalctl -u {facts.units.registration} -n 20"
+    return f"tedge cert download {facts.words}"
 
 
 def _of_renewal(facts: Facts) -> Iterator[Problem]:

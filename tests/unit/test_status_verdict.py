@@ -74,6 +74,13 @@ def test_a_timer_is_not_missed_before_the_device_is_connected() -> None:
     assert whats == ["the device is not connected: it has no bridge"]
 
 
+def test_a_registration_under_way_is_where_to_look() -> None:
+    found = facts(
+        certificate=UNHEALTHY["missing"].certificate, units=units(registration="tedge-cert-download@c8y.service")
+    )
+    assert problems(found)[0].cure == "journalctl -u tedge-cert-download@c8y.service -n 20"
+
+
 def test_a_clock_that_nothing_keeps_is_shown_and_no_problem() -> None:
     assert problems(facts(clock_is_synchronised=False)) == []
 
