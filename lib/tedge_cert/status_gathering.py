@@ -22,7 +22,7 @@ def gather(instance: Instance, online: bool) -> Facts:
     # Asked first, so that they answer while this process reads and loads.
     manages = service_manager.is_running() and instance.config.is_of_system
     inquiry = Inquiry(instance.timer) if manages else None
-    facts = Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
+    facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if online:
@@ -31,6 +31,15 @@ def gather(instance: Instance, online: bool) -> Facts:
         facts = replace(facts, fault=str(error))
     units = inquiry.answer() if inquiry else None
     return replace(facts, units=units, clock_is_synchronised=clock.is_synchronised())
+
+
+def gather_files(instance: Instance) -> Facts:
+    """What files alone tell; raises TedgeCertError where the configuration does not say where they are."""
+    return _of_files(instance, _head(instance))
+
+
+def _head(instance: Instance) -> Facts:
+    return Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
 
 
 def _of_files(instance: Instance, facts: Facts) -> Facts:
