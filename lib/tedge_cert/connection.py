@@ -3,7 +3,19 @@
 
 from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, keys, mosquitto, pending, profiles, proof, service_manager
+from tedge_cert import (
+    certificate,
+    checks,
+    files,
+    fleet_news,
+    journal,
+    keys,
+    mosquitto,
+    pending,
+    profiles,
+    proof,
+    service_manager,
+)
 from tedge_cert.connection_check import check, manages_services, summary, wait_for_broker, warn_of_proxy
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
@@ -47,6 +59,8 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
+    # So that the tenant need not wait for the first renewal to know the certificate.
+    fleet_news.tell(instance)
     return exit_code(instance, switched)
 
 

@@ -4,7 +4,7 @@
 import time
 from pathlib import Path
 
-from tedge_cert import connection, credentials, files, hardware_id, journal, mosquitto, reconnection, registration
+from tedge_cert import connection, files, hardware_id, journal, mosquitto, reconnection, registration, unit_credentials
 from tedge_cert import registration_record as record
 from tedge_cert.config_file import set_value
 from tedge_cert.download_condition import is_certified
@@ -34,7 +34,7 @@ def register(instance: Instance) -> None:
     if password == record.last(instance).password:
         raise CredentialError(
             f"the one-time password of {wanted.device_id} has been used already: register the device anew with "
-            f"{wanted.host}, and give the new password as the credential {credentials.PASSWORD}"
+            f"{wanted.host}, and give the new password as the credential {unit_credentials.PASSWORD}"
         )
     before = _wait(instance, record.digest(wanted.device_id, wanted.password, wanted.host))
     record.begin(instance, record.Registration(password, url))
@@ -65,27 +65,29 @@ def finish(instance: Instance) -> None:
     else:
         reconnection.reconnect(instance, offline=False)
     record.finish(instance)
-    for store in credentials.STORES:
-        _remove_password(store / credentials.PASSWORD)
+    for store in unit_credentials.STORES:
+        _remove_password(store / unit_credentials.PASSWORD)
 
 
 def _wanted(instance: Instance) -> tuple[Registration, str]:
     """Who registers where, and the tenant as the credential names it."""
-    password = credentials.password()
-    url = credentials.read(credentials.URL)
+    password = unit_credentials.password()
+    url = unit_credentials.read(unit_credentials.URL)
     try:
         host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
         return Registration(_identity(instance), password, generated=False, host=host), url
     except TedgeCertError as error:
-        raise CredentialError(f"{error}; or give credentials: {credentials.DEVICE_ID}, {credentials.URL}") from error
+        raise CredentialError(
+            f"{error}; or give credentials: {unit_credentials.DEVICE_ID}, {unit_credentials.URL}"
+        ) from error
 
 
 def _identity(instance: Instance) -> str:
-    given = credentials.read(credentials.DEVICE_ID) or device_id(instance.config, "c8y.device.id")
+    given = unit_credentials.read(unit_credentials.DEVICE_ID) or device_id(instance.config, "c8y.device.id")
     if given:
         return checked_device_id(given)
     identity, source = hardware_id.of_this_device()
-    journal.info(f"no credential {credentials.DEVICE_ID}: the device is {identity}, after {source}")
+    journal.info(f"no credential {unit_credentials.DEVICE_ID}: the device is {identity}, after {source}")
     return identity
 
 

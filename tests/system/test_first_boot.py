@@ -72,6 +72,8 @@ def test_a_password_in_the_image(fresh: Device, tenant: Tenant) -> None:
     facts = fresh.stat(KEY)
     assert (facts.owner, facts.group, facts.mode) == ("tedge", "mosquitto", 0o640)
     assert fresh.run("tedge config get c8y.url").stdout == f"{TENANT}\n"
+    told = tenant.wait_messages(fresh.name, topic=f"inventory/managedObjects/update/{fresh.name}")
+    assert "tedge_DeviceCertificate" in told[0]["payload"]
     overall = fresh.run(f"systemd-analyze security --no-pager {UNIT} | tail -1").stdout
     assert float(overall.split(":")[1].split()[0]) <= 1.4, overall
     before = fresh.read(CERTIFICATE)
