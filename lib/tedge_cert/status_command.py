@@ -1,27 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge cert status``: its arguments, the instances it is about, and what it prints."""
+"""``tedge cert status``: the instances it is about, and what it prints."""
 
 import argparse
 import sys
 import time
 
-from tedge_cert import entry, profiles
+from tedge_cert import profiles
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.instance import load_instance
 from tedge_cert.status_facts import Facts
 from tedge_cert.status_gathering import gather
 from tedge_cert.status_verdict import Problem, health, problems
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The arguments of the command."""
-    made = entry.parser("cert status", description)
-    entry.add_cloud(made, clouds=("c8y",))
-    made.add_argument("--online", action="store_true", help="see whether the tenant can be reached, too")
-    form = made.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="for programs, as status.schema.json describes it")
-    form.add_argument("--prometheus", action="store_true", help="for the textfile collector of node_exporter")
-    return made
 
 
 def show(arguments: argparse.Namespace) -> int:

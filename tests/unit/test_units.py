@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The units of the default profile and of the others: one text, said twice because systemd has no includes."""
 
+import itertools
 import re
+from pathlib import Path
 
 import pytest
 
@@ -42,18 +44,31 @@ def test_their_descriptions_are_those_that_people_know() -> None:
     assert said["tedge-cert-renewer-c8y@.timer"] == "Timer for thin-edge.io certificate renewal of c8y (profile=%i)"
 
 
-def directives(name: str) -> set[str]:
-    """What a unit says in [Service], but for what it runs, what it may write to, and how long."""
-    text = (UNITS / name).read_text().partition("[Service]\n")[2]
-    own = ("Exec", "ReadWritePaths", "Environment", "LoadCredential", "Restart", "TimeoutStartSec", "NotifyAccess")
-    return {line for line in text.splitlines() if line and not line.startswith(("#", *own))}
-
-
-def test_the_first_boot_is_confined_as_the_renewer_is() -> None:
-    assert directives("tedge-cert-download@.service") == directives("tedge-cert-renewer@.service")
-
-
 def test_every_executable_is_on_the_path() -> None:
     links = [line.split()[1] for line in (ROOT / "debian" / "links").read_text().splitlines()]
     linked = {each for each in links if each.startswith("usr/bin/")}
     assert linked == {f"/usr/bin/{path.name}".removeprefix("/") for path in (ROOT / "bin").iterdir()}
+
+
+def confinement(path: Path) -> list[str]:
+    """From the line that begins it to the end of the unit."""
+    lines = path.read_text().splitlines()
+    return lines[lines.index("ProtectSystem=strict") - 1 :]
+
+
+def test_each_directive_that_confines_says_what_it_is_for() -> None:
+    begun, *lines = confinement(UNITS / "tedge-cert-renewer@.service")
+    silent = [
+        line
+        for before, line in itertools.pairwise([begun, *lines])
+        if line and not line.startswith(("#", before.partition("=")[0] + "=")) and not before.startswith("#")
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
+def test_every_service_is_confined_alike(path: Path) -> None:
+    """But for what each may write."""
+    wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
+    missing = wanted - set(confinement(path))
+    assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()
