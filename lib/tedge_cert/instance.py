@@ -10,6 +10,7 @@ from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.values import Value, parse_device_id, split_endpoint, to_text
 
 CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
+STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,10 @@ class Instance:
 
     @property
     def state_file(self) -> Path:
-        """What the last run left for the next one and for whoever asks."""
-        return Path("/var/lib/tedge-cert-renewer") / f"{self.name}.json"
+        """What the last run left for the next one, and for whoever asks; a configuration elsewhere has its own."""
+        config = self.config
+        directory = STATE_DIRECTORY if config.is_of_system else f"{config.directory}/state"
+        return Path(directory) / f"{self.name}.json"
 
     @property
     def rejection_file(self) -> Path:

@@ -3,7 +3,6 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,7 +10,7 @@ import pytest
 import requests
 from pytest_mock import MockerFixture
 
-from tedge_cert import fleet_news, instance
+from tedge_cert import fleet_news
 from tedge_cert.fleet_news import TWIN, news_of, tell
 from unit.certificates import DAY_S, NOW_S
 from unit.connected import certify, connect, freeze, instance_of, serial_of, thaw
@@ -56,18 +55,11 @@ def test_a_device_without_certificate_has_nothing_to_tell_of_one() -> None:
     assert news_of(UNHEALTHY["missing"], False) == []
 
 
-@pytest.fixture
-def left_by(tmp_path: Path, mocker: MockerFixture) -> Path:
-    directory = tmp_path / "state"
-    directory.mkdir()
-    state = property(lambda self: directory / f"{self.name}.json")
-    mocker.patch.object(instance.Instance, "state_file", state)
-    return directory
-
-
-def left(directory: Path, **state: Any) -> None:
+def left(device: LocalDevice, **state: Any) -> None:
     """What the last run left."""
-    (directory / "c8y.json").write_text(json.dumps({"version": 1, **state}))
+    file = instance_of(device).state_file
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"version": 1, **state}))
 
 
 def rest(device: LocalDevice, path: str) -> Any:
@@ -96,15 +88,15 @@ def online(device: LocalDevice, days: float) -> None:
     device.tenant.wait_messages(device.device_id, topic="s/us")
 
 
-def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice, left_by: Path) -> None:
+def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice) -> None:
     online(local_device, days=5)
-    left(left_by, result="request-refused", reason='answered "503", twice', attempts=4)
+    left(local_device, result="request-refused", reason='answered "503", twice', attempts=4)
     tell(instance_of(local_device))
     local_device.tenant.wait_messages(local_device.device_id, count=3)
     assert alarms(local_device) == ["ACTIVE"]
     serial = managed_object(local_device)[TWIN]["serial"]
     assert int(serial, 16) == int(serial_of(local_device.certificate) or "")
-    left(left_by, result="renewed")
+    left(local_device, result="renewed")
     tell(instance_of(local_device))
     messages = local_device.tenant.wait_messages(local_device.device_id, count=6)
     assert alarms(local_device) == ["CLEARED"]
@@ -120,10 +112,10 @@ def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice, left
     assert [each["payload"].split(",")[0] for each in messages if each["topic"] == "s/us"][-1] == "400"
 
 
-def test_the_local_broker_keeps_the_status(local_device: LocalDevice, left_by: Path) -> None:
+def test_the_local_broker_keeps_the_status(local_device: LocalDevice) -> None:
     certify(local_device, days=90)
     connect(local_device)
-    left(left_by, result="renewed", at_s=1)
+    left(local_device, result="renewed", at_s=1)
     tell(instance_of(local_device))
     topic = "te/device/main///cert/c8y/status"
     with Local(local_device) as local:
@@ -141,16 +133,14 @@ def test_the_local_broker_keeps_the_status(local_device: LocalDevice, left_by: P
     assert document["last"]["result"] == "renewed"
 
 
-def test_no_broker_is_one_line_and_no_error(
-    local_device: LocalDevice, left_by: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_broker_is_one_line_and_no_error(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(local_device, days=90)
     tell(instance_of(local_device))
     assert "the fleet was not told of this run" in capsys.readouterr().err
 
 
 def test_a_broker_that_hangs_is_not_waited_for_long(
-    local_device: LocalDevice, left_by: Path, capsys: pytest.CaptureFixture[str], mocker: MockerFixture
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str], mocker: MockerFixture
 ) -> None:
     certify(local_device, days=90)
     connect(local_device)
@@ -166,7 +156,7 @@ def test_a_broker_that_hangs_is_not_waited_for_long(
 
 
 def test_a_configuration_that_is_broken_is_no_error_either(
-    local_device: LocalDevice, left_by: Path, capsys: pytest.CaptureFixture[str]
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = local_device.directory / "tedge.toml"
     file.write_text(file.read_text().replace(f"port = {local_device.port}", 'port = "no"'))

@@ -9,7 +9,6 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import hardware_id, unattended
-from tedge_cert import instance as instances
 from tedge_cert import registration_record as record
 from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -61,9 +60,7 @@ def boot(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     directory = tmp_path / "credentials"
     directory.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
-    (tmp_path / "state").mkdir()
-    state = property(lambda self: tmp_path / "state" / f"{self.name}.json")
-    mocker.patch.object(instances.Instance, "state_file", state)
+    instance_of(local_device).state_file.parent.mkdir()
     slept: list[float] = []
     mocker.patch.object(time, "sleep", slept.append)
     made = Boot(local_device, directory, slept)
