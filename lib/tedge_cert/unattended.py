@@ -8,11 +8,12 @@ from tedge_cert import connection, files, hardware_id, journal, mosquitto, recon
 from tedge_cert import registration_record as record
 from tedge_cert.config_file import set_value
 from tedge_cert.download_condition import is_certified
-from tedge_cert.errors import CredentialError, NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.instance import Instance, checked_device_id, device_id, load_instance
 from tedge_cert.registration import Registration, checked_host
 from tedge_cert.registration_record import Attempts
 from tedge_cert.validity import format_duration
+from tedge_cert.values import split_endpoint
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
 # In the place of a digest, once there is nothing left to ask the tenant for.
@@ -40,7 +41,7 @@ def register(instance: Instance) -> None:
     record.begin(instance, record.Registration(password, url))
     try:
         new = registration.download_once(instance, wanted)
-    except (RequestRefusedError, NoAnswerError) as error:
+    except TedgeCertError as error:
         failed = before.failed + 1
         record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic()))
         following = format_duration(_pause_s(failed))
@@ -56,8 +57,7 @@ def finish(instance: Instance) -> None:
     if begun is None:
         return
     if begun.url and instance.config.get("c8y.http") is None:
-        set_value(instance.config, "c8y.url", checked_host(begun.url))
-        instance = load_instance("c8y", instance.config.profile, instance.config.directory)
+        instance = _with_tenant(instance, begun.url)
     if not instance.bridge_file.exists():
         connection.connect(instance, offline=False)
     elif mosquitto.is_current(instance):
@@ -67,6 +67,15 @@ def finish(instance: Instance) -> None:
     record.finish(instance)
     for store in unit_credentials.STORES:
         _remove_password(store / unit_credentials.PASSWORD)
+
+
+def _with_tenant(instance: Instance, url: str) -> Instance:
+    """The instance once the tenant is set, and its port where that is not the usual one."""
+    host, port = split_endpoint(url, 443)
+    set_value(instance.config, "c8y.url", host)
+    if port != 443:
+        set_value(instance.config, "c8y.http", f"{host}:{port}")
+    return load_instance("c8y", instance.config.profile, instance.config.directory)
 
 
 def _wanted(instance: Instance) -> tuple[Registration, str]:

@@ -88,6 +88,12 @@ def test_pauses_grow_up_to_an_hour(boot: Boot) -> None:
     assert not boot.device.certificate.exists()
 
 
+def test_whatever_else_goes_wrong_is_paused_after_too(boot: Boot) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.device.tenant.fault(where="est", do="wrong-name", name="somebody-else")
+    assert "asking again in 10s" in boot.failure()
+
+
 def test_another_password_is_asked_with_at_once(boot: Boot) -> None:
     boot.failure()
     boot.give("tedge.one-time-password", "another-password")
@@ -143,13 +149,17 @@ def test_without_any_credential_it_says_what_is_missing(boot: Boot, monkeypatch:
 def test_a_tenant_is_needed(boot: Boot) -> None:
     file = boot.device.directory / "tedge.toml"
     text = file.read_text()
-    file.write_text("\n".join(line for line in text.splitlines() if not line.startswith(("url", "http", "mqtt ="))))
+    file.write_text("\n".join(line for line in text.splitlines() if not line.startswith(("url", "http"))))
     assert "tedge.c8y-url" in boot.refusal()
     boot.give("tedge.c8y-url", f"127.0.0.1:{boot.device.tenant.http_port}")
     boot.device.tenant.register(boot.device.device_id, PASSWORD)
     boot.start()
     left = record.unfinished(boot.instance)
     assert left is not None
+    unattended.finish(boot.instance)
+    assert f'http = "127.0.0.1:{boot.device.tenant.http_port}"' in file.read_text()
+    assert boot.instance.bridge_file.exists()
+    assert record.unfinished(boot.instance) is None
     assert left.url == f"127.0.0.1:{boot.device.tenant.http_port}"
 
 
