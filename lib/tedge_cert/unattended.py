@@ -4,7 +4,17 @@
 import time
 from pathlib import Path
 
-from tedge_cert import connection, files, hardware_id, journal, mosquitto, reconnection, registration, unit_credentials
+from tedge_cert import (
+    connection,
+    files,
+    fleet_news,
+    hardware_id,
+    journal,
+    mosquitto,
+    reconnection,
+    registration,
+    unit_credentials,
+)
 from tedge_cert import registration_record as record
 from tedge_cert.config_file import set_value
 from tedge_cert.download_condition import is_certified
@@ -60,10 +70,13 @@ def finish(instance: Instance) -> None:
         instance = _with_tenant(instance, begun.url)
     if not instance.bridge_file.exists():
         connection.connect(instance, offline=False)
-    elif mosquitto.is_current(instance):
-        journal.info("the bridge takes the new certificate when it connects anew, within half a minute")
     else:
-        reconnection.reconnect(instance, offline=False)
+        if mosquitto.is_current(instance):
+            journal.info("the bridge takes the new certificate when it connects anew, within half a minute")
+        else:
+            reconnection.reconnect(instance, offline=False)
+        # To connect tells it too.
+        fleet_news.tell(instance)
     record.finish(instance)
     for store in unit_credentials.STORES:
         _remove_password(store / unit_credentials.PASSWORD)

@@ -174,6 +174,8 @@ def test_an_expired_device_with_a_new_password_comes_back(fresh: Device, tenant:
     tenant.wait_connected(fresh.name, connections=connections + 1, timeout_s=90)
     fresh.wait_for(f"test ! -e {STORED}")
     assert fresh.start_unit(SERVICE).outcome == "skipped"
+    # One for each life of the device.
+    tenant.wait_messages(fresh.name, 2, topic=f"inventory/managedObjects/update/{fresh.name}")
 
 
 def test_a_broker_that_comes_later_is_connected_then(fresh: Device, tenant: Tenant) -> None:
