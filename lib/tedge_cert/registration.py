@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys
+from tedge_cert import checks, est, files, journal, keys, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.deadline import Deadline
@@ -68,11 +68,14 @@ def download(
     What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
     """
     with locked(instance.certificate, instance.run_directory):
+        # A one-time password is spent by an answer that this clock could not judge.
+        checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
         files.remove(instance.previous)
         files.remove(instance.candidate)
+        state.forget(instance.state_file)
         files.write(instance.certificate, new.pem, files.CERTIFICATE)
         return new
 
