@@ -162,7 +162,7 @@ def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
     if text:
         parts.append(text)
     otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
-    return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status)
+    return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status, retry)
 
 
 def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
