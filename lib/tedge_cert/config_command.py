@@ -13,10 +13,11 @@ from tedge_cert.config_listing import documentation, listing
 from tedge_cert.entry import add_profile
 from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
 from tedge_cert.instance import value_of
+from tedge_cert.parsers import Parser
 from tedge_cert.values import to_text
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the sub-commands."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     get = commands.add_parser("get", help="print the value of a key")
