@@ -30,7 +30,9 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
     return _explain(directory, options, words, parser)
 
 
-def _explain(directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]") -> int:
+def _explain(
+    directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
+) -> int:
     """Help where it is asked for; else what is wrong with the words, and help as far as they name a family."""
     count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
     plain, rest = words[:count], words[count:]
