@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tedge_cert import config, journal, schedule
+from tedge_cert import auth_method, config, journal, schedule
 from tedge_cert.errors import (
     BROKEN_CONDITION,
     FAILURE,
@@ -59,6 +59,14 @@ def parse(arguments: list[str]) -> Question | None:
     return question
 
 
+def question_of(arguments: object) -> Question:
+    """The question in what a parser made of the command line."""
+    question = Question()
+    for name in question.__slots__:
+        setattr(question, name, getattr(arguments, name) or getattr(question, name))
+    return question
+
+
 def ask(question: Question) -> int:
     """The exit code for ``question``; errors are told in one line."""
     if not question.systemd:
@@ -79,6 +87,16 @@ def _unit(question: Question) -> int:
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW
+    if question.cloud == "c8y" and auth_method.is_basic(settings):
+        journal.info(
+            f"nothing to renew: c8y.auth_method is {settings.need('c8y.auth_method')}, so the device connects with the "
+            f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
+        )
+        return SKIP
+    return _by_validity(question, settings, path, minimum_s, spread)
+
+
+def _by_validity(question: Question, settings: config.Config, path: str, minimum_s: int, spread: int) -> int:
     validity = _read(path)
     now_s = time.time()
     if fault := validity.clock_fault(now_s):
