@@ -5,6 +5,8 @@ demo:
 	@tests/demo/run
 test:
 	@tests/run
+test-faults:
+	@tests/faults/run
 lint:
 	@tests/lint
 deb:
@@ -12,4 +14,4 @@ deb:
 bench:
 	@tests/bench/run
 
-.PHONY: demo test lint deb bench
+.PHONY: demo test test-faults lint deb bench
