@@ -78,6 +78,8 @@ def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float)
 
 def _say_who(lock_file: Path) -> None:
     try:
+        # Holders that were killed while they said so; nobody else writes here while the lock is held.
+        files.remove_stale_temporaries(_holder_file(lock_file))
         files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
     except TedgeCertError as error:
         # A courtesy to whoever waits, no reason to leave a certificate as it is.

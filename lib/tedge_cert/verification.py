@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import access_token, certificate, checks, files, journal, keys, profiles, rejection
+from tedge_cert import access_token, certificate, checks, journal, keys, leftovers, profiles, rejection
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
@@ -40,7 +40,7 @@ def verify(instance: Instance) -> None:
     with locked(instance.certificate, instance.run_directory):
         switch = Switch.of(instance)
         rejection.forget(instance)
-        files.remove_stale_temporaries(instance.certificate)
+        leftovers.remove(instance)
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)
