@@ -2,8 +2,8 @@
 """Step 4: remove the candidate that was rejected, and what killed runs left; nothing else."""
 
 from tedge_cert import files, journal, leftovers, rejection
+from tedge_cert.custody import custody
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 
 # systemd ends a step of ExecStopPost= after TimeoutStopSec= (90 s), so whoever holds the lock is not waited for long.
 WAIT_S = 10.0
@@ -14,7 +14,7 @@ def clean_up(instance: Instance) -> None:
 
     A candidate without a verdict is kept for the next run, and an administrator's own is theirs.
     """
-    with locked(instance.certificate, instance.run_directory, WAIT_S):
+    with custody(instance, WAIT_S):
         leftovers.remove(instance)
         if _holds_rejected(instance):
             files.remove(instance.candidate)

@@ -3,11 +3,23 @@
 
 from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, keys, mosquitto, pending, profiles, proof, service_manager
+from tedge_cert import (
+    certificate,
+    checks,
+    files,
+    journal,
+    keys,
+    mosquitto,
+    ownership,
+    pending,
+    profiles,
+    proof,
+    service_manager,
+)
 from tedge_cert.connection_check import check, manages_services, summary, wait_for_broker, warn_of_proxy
+from tedge_cert.custody import custody
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
 
@@ -21,7 +33,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
     """
     prepare(instance, what)
     _refuse_second(instance)
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance, keep_root=True):
         # Somebody else may have connected the device while this waited.
         _refuse_second(instance)
         switched = pending.switch_first(instance, offline)
@@ -58,7 +70,7 @@ def disconnect(instance: Instance) -> bool:
     with Step("Removing the bridge"):
         if not instance.bridge_file.exists():
             return False
-        with locked(instance.certificate, instance.run_directory):
+        with custody(instance, keep_root=True):
             mosquitto.bridge_placement(instance).remove()
     if Switch.of(instance).is_unfinished:
         journal.warning(
@@ -90,14 +102,14 @@ def prepare(instance: Instance, what: str) -> None:
     profiles.check_conflicts(instance)
     warn_of_proxy(instance)
     if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
+        ownership.adapt_directory(instance.certificate.parent, files.SHARED_DIRECTORY)
     kinds = (
         (instance.key, files.PRIVATE_KEY),
         (instance.certificate, files.CERTIFICATE),
         (instance.csr, files.CERTIFICATE),
     )
     for path, access in kinds:
-        files.adapt(path, access)
+        ownership.adapt(path, access)
 
 
 def _enable_timer(instance: Instance, before: Before) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import files, service_manager
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.instance import Instance
 
 CONF_D = Path("/etc/mosquitto/conf.d")
@@ -123,7 +123,7 @@ def _includes_ours(directory: Path) -> bool:
 def listener_text(instance: Instance) -> str:
     """``tedge-mosquitto.conf`` (mosquitto.conf(5))."""
     need = instance.config.need
-    return _LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address"))
+    return _checked(_LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address")).splitlines())
 
 
 def bridge_text(instance: Instance) -> str:
@@ -157,6 +157,17 @@ def bridge_text(instance: Instance) -> str:
         "### Topics",
     ]
     lines += [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
+    return _checked(lines)
+
+
+def _checked(lines: list[str]) -> str:
+    """The lines as text; a value that holds a line break would be a directive to a broker that root starts."""
+    for line in lines:
+        if not line.isprintable():
+            raise ConfigurationError(
+                f"mosquitto cannot be configured with {line!r}: expected a value of one line, without control "
+                "characters; correct the setting, or the name in the certificate"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys, self_signed
+from tedge_cert import certificate, checks, cloud, est, files, journal, keys, privileges, self_signed
 from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.custody import custody
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
 from tedge_cert.instance import CLOUDS, Instance
-from tedge_cert.lock import locked
 from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import VALID, format_duration
 from tedge_cert.verification import check_candidate
@@ -29,7 +29,7 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
         raise CertificateError(f"renewal of a certificate is not supported for {CLOUDS[instance.cloud]}, only for c8y")
     if ca == SELF_SIGNED and csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         switch = Switch.of(instance)
         switch.settle()
         if switch.is_unfinished:
@@ -80,7 +80,8 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     checks.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
-        request = keys.load_request(csr, key)
+        with privileges.regained():
+            request = keys.load_request(csr, key)
     else:
         request = keys.renewal_request(key, current)
         files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)

@@ -11,9 +11,9 @@ from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.confirmation import Confirmation
+from tedge_cert.custody import custody
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.switch import Switch
 from tedge_cert.validity import VALID, format_duration
@@ -37,7 +37,7 @@ def verify(instance: Instance) -> None:
     CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
     NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
     """
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         switch = Switch.of(instance)
         rejection.forget(instance)
         leftovers.remove(instance)
