@@ -9,8 +9,12 @@ from pathlib import Path
 from tedge_cert.files import Access, account_ids, apply_access
 
 
-def adapt(path: Path, access: Access) -> None:
-    """Give a file in its owner's directory the owner and mode of its kind, where root runs this and they differ."""
+def adapt(path: Path, access: Access, fixed: bool = False) -> None:
+    """Give what is there the owner and mode of its kind, where root runs this and they differ.
+
+    A path that a configuration names is trusted in its owner's directory only; one that is ``fixed`` everywhere, and
+    it may be a directory.
+    """
     if os.geteuid() != 0:
         return
     with ExitStack() as opened:
@@ -25,19 +29,6 @@ def adapt(path: Path, access: Access) -> None:
         # A link, symbolic or hard, that user tedge planted would hand any file of root's over to it; and so would a
         # path that it configured, into a directory of others.
         facts, owner = os.fstat(descriptor), os.fstat(directory).st_uid
-        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and owner == account_ids(access)[0]:
+        plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+        if (plain and (fixed or owner == account_ids(access)[0])) or (fixed and stat.S_ISDIR(facts.st_mode)):
             apply_access(descriptor, access)
-
-
-def adapt_directory(path: Path, access: Access) -> None:
-    """Likewise for a directory, whose path no configuration can change."""
-    if os.geteuid() != 0:
-        return
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        apply_access(descriptor, access)
-    finally:
-        os.close(descriptor)

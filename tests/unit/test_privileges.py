@@ -87,5 +87,5 @@ def test_a_directory_is_mended_unless_it_is_a_link(tmp_path: Path, as_daemon: tu
     (tmp_path / "target").mkdir()
     (tmp_path / "b").symlink_to(tmp_path / "target")
     for name in ("a", "b", "missing"):
-        ownership.adapt_directory(tmp_path / name, DAEMON)
+        ownership.adapt(tmp_path / name, DAEMON, fixed=True)
     assert [(tmp_path / each).stat().st_uid for each in ("a", "target")] == [as_daemon[0], 0]
