@@ -14,7 +14,7 @@ EXITS = {
 
 def parser_of(description: str | None) -> Parser:
     """The parser of the condition."""
-    made = Parser("cert needs-renewal", description, exits=EXITS)
+    made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
     entry.add_cloud(made)
     made.add_argument("--cert-path", default="", metavar="FILE", help="another certificate")
     made.add_argument(

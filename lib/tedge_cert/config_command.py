@@ -4,19 +4,22 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from tedge_cert import config as configuration
 from tedge_cert import config_file, journal
 from tedge_cert.config import Config, cloud_of
 from tedge_cert.config_keys.table import KEYS, OLD_NAMES, unknown_key
 from tedge_cert.config_listing import documentation, listing
+from tedge_cert.confinement import hint
 from tedge_cert.entry import add_profile
 from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
 from tedge_cert.instance import value_of
+from tedge_cert.parsers import Parser
 from tedge_cert.values import to_text
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the sub-commands."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     get = commands.add_parser("get", help="print the value of a key")
@@ -57,6 +60,8 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             change = {"set": config_file.set_value, "add": config_file.add_value, "remove": config_file.remove_value}
             change[arguments.command](config, key, arguments.value)
+            if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+                journal.say(said)
     return 0
 
 

@@ -6,12 +6,22 @@ import argparse
 from tedge_cert import entry
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.instance import CLOUDS, Instance, load_instance
+from tedge_cert.parsers import Parser
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the cloud and ``--profile``."""
     parser.add_argument("cloud", metavar="CLOUD", help="c8y, or c8y.<profile>")
     entry.add_profile(parser)
+
+
+def add_allow_path(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a certificate that is kept elsewhere."""
+    parser.add_argument(
+        "--allow-path",
+        action="store_true",
+        help="let the renewal write where the certificate is kept, by a drop-in for its unit",
+    )
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:

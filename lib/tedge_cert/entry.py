@@ -10,18 +10,18 @@ from collections.abc import Callable
 from tedge_cert import journal
 from tedge_cert.errors import FAILURE, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
+from tedge_cert.parsers import Parser
 
 
-def add_cloud(
-    made: argparse.ArgumentParser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")
-) -> None:
+def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
     """Add the positional cloud and ``--profile``."""
     made.add_argument("cloud", nargs=None if required else "?", choices=clouds, help="the cloud")
     add_profile(made)
 
 
-def add_profile(made: argparse.ArgumentParser) -> None:
+def add_profile(made: Parser) -> None:
     """Add ``--profile``."""
+    made.environment["TEDGE_CLOUD_PROFILE"] = "as --profile"
     made.add_argument(
         "--profile",
         default=os.environ.get("TEDGE_CLOUD_PROFILE", ""),

@@ -12,7 +12,7 @@ from typing import NoReturn
 from tedge_cert import journal
 
 EXITS = {0: "done", 1: "it failed; one line on standard error tells why", 2: "misuse of the command line"}
-ENVIRONMENT = {"TEDGE_CONFIG_DIR": "as --config-dir"}
+ENVIRONMENT = {"TEDGE_CONFIG_DIR": "as --config-dir", "TEDGE_*": "a configuration key: TEDGE_C8Y_URL for c8y.url"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,16 +36,21 @@ class Parser(argparse.ArgumentParser):
         )
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
-        if "prog" in options:
-            add_common(self, again=True)
-            return
-        add_common(self)
-        self.epilog = (
-            "exit codes:\n"
-            + _rows({str(code): text for code, text in self.exits.items()})
-            + "\nenvironment:\n"
-            + _rows(self.environment)
-        )
+        add_common(self, again="prog" in options)
+
+    def format_help(self) -> str:
+        """Options, then exit codes and environment."""
+        variables = self.variables()
+        self.epilog = f"exit codes:\n{_rows({str(code): text for code, text in self.exits.items()})}"
+        self.epilog += f"\nenvironment:\n{_rows(variables)}"
+        return super().format_help()
+
+    def variables(self) -> dict[str, str]:
+        """What the environment says to this command and its sub-commands."""
+        found = dict(self.environment)
+        for each in self.sub_commands().values():
+            found.update(each.variables())
+        return found
 
     def read(self, words: list[str] | None = None) -> argparse.Namespace:
         """The arguments of this process, and the log level that they ask for."""
@@ -55,6 +60,10 @@ class Parser(argparse.ArgumentParser):
             level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
         journal.set_threshold(level)
         return arguments
+
+    def arguments(self) -> list[argparse.Action]:
+        """What can stand on the command line, in the order of help."""
+        return list(self._actions)
 
     def sub_commands(self) -> "dict[str, Parser]":
         """The parsers of the sub-commands by the words that are typed."""
