@@ -8,7 +8,7 @@ from tedge_cert.instance import Instance
 def remove(instance: Instance) -> None:
     """Remove the temporary files beside everything that the steps write; to be called under the lock."""
     switched = (instance.certificate, instance.candidate, instance.previous)
-    handed_over = (instance.rejection_file, instance.access_token_file)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
     for path in (*switched, instance.key, instance.csr, *handed_over):
         stale = files.remove_stale_temporaries(path)
         if stale:

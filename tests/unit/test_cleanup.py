@@ -100,7 +100,8 @@ def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[I
     """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""
     certify(local_device, days=60)
     instance = instance_of(local_device)
-    handed_over = (instance.rejection_file, instance.access_token_file)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
+    instance.state_file.parent.mkdir(exist_ok=True)
     switched = (instance.certificate, instance.candidate, instance.previous)
     left = [
         files.write_temporary(p, b"x", files.HANDOVER) for p in (*switched, instance.key, instance.csr, *handed_over)
