@@ -2,7 +2,8 @@
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
 from tedge_cert import access_token, journal
-from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
+from tedge_cert.bridge import TOKEN_WAIT_S, Bridge, open_bridge, token_in
+from tedge_cert.deadline import Deadline
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
 from tedge_cert.proof import open_own
@@ -54,10 +55,14 @@ def request_token_directly(instance: Instance) -> str:
     with open_own(instance, context) as connection:
         connection.subscribe("s/dat")
         connection.publish("s/uat", "", qos=0)
+        # One wait for all messages: a tenant may send others, without end.
+        deadline = Deadline(2 * TOKEN_WAIT_S)
         while True:
-            text = connection.next_message(2 * TOKEN_WAIT_S).payload.decode("utf-8", "replace")
-            if text.startswith(TOKEN_TEMPLATE) and text[len(TOKEN_TEMPLATE) :].strip():
-                return text[len(TOKEN_TEMPLATE) :].strip()
+            message = connection.next_message(deadline.left_s())
+            if token := token_in(message.payload.decode("utf-8", "replace")):
+                return token
+            if deadline.passed():
+                raise TimeoutError("no token among the messages that came")
 
 
 def _through(bridge: Bridge) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import requests
 
+from tedge_cert.bearer import is_token
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.https import Session, reason_of, untrusted, urllib3_error
@@ -47,7 +48,7 @@ class Answer:
 
 def send(host: str, request: Request, token: str, trust: Path, timeout_s: float) -> Answer:
     """Send ``request`` to ``host``; raises NoAnswerError when no whole answer came within ``timeout_s``."""
-    if not (token.isascii() and token.isprintable() and " " not in token):
+    if not is_token(token):
         # Whoever refuses such a header would print it.
         raise NoAnswerError(f"the token for {host} is malformed; ask again")
     url = url_of(host, request.path)
