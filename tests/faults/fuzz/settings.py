@@ -3,7 +3,8 @@
 
 import os
 import tempfile
-from functools import partial
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ from tedge_cert.instance import Instance
 _HELD = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 _DIRECTORY = Path(_HELD.name)
 _TYPES = sorted({key._parse for key in KEYS.values()}, key=lambda each: each.__qualname__)
-_PROPERTIES = (
-    "certificate candidate key csr http access_token_endpoint mqtt prefix health_topic broker bridge_file run_directory "
-    "minimum_s words timer trust device_id"
-).split()
+_DERIVED = (
+    "certificate", "candidate", "key", "csr", "http", "access_token_endpoint", "mqtt", "prefix", "health_topic",
+    "broker", "bridge_file", "run_directory", "minimum_s", "words", "timer", "trust", "device_id",
+)  # fmt: skip
+_CHANGES: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
+    (config_file.set_value, ("device.type", "gateway")),
+    (config_file.unset_value, ("c8y.url",)),
+    (config_file.add_value, ("c8y.topics", "te/x")),
+)
 FILES = (
     b'[device]\ncert_path = "/etc/tedge/c.pem"\nid = "d-1"\n[c8y]\nurl = "t.example"\nhttp = "t.example:443"\n'
     b'[c8y.profiles.p]\nmqtt = "[::1]:8883" # why\n[certificate.validity]\nminimum_duration = "30d"\n',
@@ -44,24 +50,20 @@ def read_file(content: bytes) -> None:
         return
     for action in (read.check, read.profiles):
         _only_own_errors(action)
-    for name in _PROPERTIES:
-        _only_own_errors(partial(getattr, Instance(read, "c8y"), name))
+    for name in _DERIVED:
+        _only_own_errors(attrgetter(name), Instance(read, "c8y"))
 
 
 def change_file(content: bytes) -> None:
     """A change of a key keeps whatever else the file says, or is refused with the file as it was."""
     path = _DIRECTORY / "tedge.toml"
-    for change in (
-        lambda read: config_file.set_value(read, "device.type", "gateway"),
-        lambda read: config_file.unset_value(read, "c8y.url"),
-        lambda read: config_file.add_value(read, "c8y.topics", "te/x"),
-    ):
+    for change, words in _CHANGES:
         try:
             read = _written(content)
         except TedgeCertError:
             return
         try:
-            change(read)
+            change(read, *words)
         except TedgeCertError:
             assert path.read_bytes() == content
 
@@ -80,8 +82,8 @@ def read_value(content: bytes) -> None:
         return
 
 
-def _only_own_errors(action: Any) -> None:
+def _only_own_errors(action: Callable[..., Any], *arguments: Any) -> None:
     try:
-        action()
+        action(*arguments)
     except TedgeCertError:
         return
