@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
+import ssl
+
 from tedge_cert import access_token, journal
 from tedge_cert.bridge import TOKEN_WAIT_S, Bridge, open_bridge, token_in
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
-from tedge_cert.proof import open_own
+from tedge_cert.proof import open_own, untrusted
 from tedge_cert.tls import client_context
 
 
@@ -41,8 +43,9 @@ def _token_of_our_own(instance: Instance, reason: str) -> str:
         token = request_token_directly(instance)
     except OSError as error:
         host, port = instance.mqtt
+        why = untrusted(error, instance) if isinstance(error, ssl.SSLCertVerificationError) else error.strerror or error
         raise NoAnswerError(
-            f"no token: {reason}, and over a connection of our own to {host}:{port}: {error.strerror or error}; "
+            f"no token: {reason}, and over a connection of our own to {host}:{port}: {why}; "
             "check the network and `tedge connect c8y --test`"
         ) from error
     journal.info("token received over a connection of our own")

@@ -65,6 +65,10 @@ def ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: by
 class Session(requests.Session):
     """A session that knows no redirects: even where none is followed, the library reads the whole body of one."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """None, wherever the answer points to."""
         del resp
@@ -73,7 +77,6 @@ class Session(requests.Session):
 
 def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes) -> Answer:
     with Session() as session:
-        session.trust_env = False
         session.verify = str(trust)
         answer = session.request(
             method,

@@ -123,9 +123,13 @@ def _verdict_of(error: OSError, context: ClientContext, endpoint: str, instance:
         refused = error.code in REFUSING_CODES
         return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Verdict(
-            Answer.NO_ANSWER,
-            f"{endpoint} is not trusted ({error.verify_message}): set c8y.root_cert_path ({instance.trust}) to the "
-            "file or directory with the tenant's root certificate",
-        )
+        return Verdict(Answer.NO_ANSWER, f"{endpoint} is {untrusted(error, instance)}")
     return Verdict(Answer.NO_ANSWER, f"no answer from {endpoint}: {error.strerror or error}")
+
+
+def untrusted(error: ssl.SSLCertVerificationError, instance: Instance) -> str:
+    """What to say of a server of MQTT that the trust anchors do not vouch for."""
+    return (
+        f"not trusted ({error.verify_message}): set c8y.root_cert_path ({instance.trust}) to the file or directory "
+        "with the tenant's root certificate"
+    )

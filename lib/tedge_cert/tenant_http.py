@@ -72,7 +72,6 @@ def _exchange(url: str, request: Request, token: str, trust: Path) -> Answer:
     if request.content_type is not None:
         fields["Content-Type"] = request.content_type
     with Session() as session, _opened(request.body) as content:
-        session.trust_env = False
         prepared = session.prepare_request(requests.Request(request.method, url, fields, data=content))
         # The library would decode what need not be encoded.
         prepared.url = url
