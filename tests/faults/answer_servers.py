@@ -92,7 +92,15 @@ ROWS = [
         {RENEW: 1},
         "not later than the certificate",
     ),
-    Row("token malformed", fault("token", do="malformed"), {RENEW: 1}, "no token", evicts=True, marks=WHOLE),
+    Row("token that nobody issued", fault("token", do="malformed"), {RENEW: 1}, "answered 401", evicts=True),
+    Row(
+        "token malformed",
+        fault("token", do="malformed", payload="71,a b"),
+        {RENEW: 1},
+        "no token",
+        evicts=True,
+        marks=WHOLE,
+    ),  # fmt: skip
     Row("token late", fault("token", do="late", delay_s=30), {RENEW: 1}, "no token", evicts=True, marks=WHOLE),
     Row("token absent", fault("token", do="silence"), {RENEW: 1}, "no token", evicts=True, marks=WHOLE),
 ]
