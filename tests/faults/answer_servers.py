@@ -100,7 +100,7 @@ ROWS = [
         "no token",
         evicts=True,
         marks=WHOLE,
-    ),  # fmt: skip
+    ),
     Row("token late", fault("token", do="late", delay_s=30), {RENEW: 1}, "no token", evicts=True, marks=WHOLE),
     Row("token absent", fault("token", do="silence"), {RENEW: 1}, "no token", evicts=True, marks=WHOLE),
 ]
