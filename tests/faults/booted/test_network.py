@@ -8,7 +8,7 @@ import pytest
 from faults.record import LostDeviceError, Matrix
 from system.device import Device
 from system.journal import Entry
-from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, make_due, start
+from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, start
 from tenant.client import Tenant
 
 # The line after which the cable is pulled, in the order of the run; none: before it begins.
@@ -26,11 +26,12 @@ LINES = [
 @pytest.mark.row("Network")
 @pytest.mark.whole
 def test_cut_at_each_step(connected: Device, tenant: Tenant, matrix: Matrix) -> None:
-    lifetime_s = 200 * 86_400
-    for number, line in enumerate(LINES):
-        # Each renewal has to end later than the one before.
-        tenant.settings(lifetime_s=lifetime_s + number * 86_400)
-        make_due(connected)
+    days = 365
+    for line in LINES:
+        # What there is is due, and what comes is not: so the run after the cut renews only what was not renewed.
+        connected.run(f"tedge config set certificate.validity.minimum_duration {days + 1}d")
+        days += 10
+        tenant.settings(lifetime_s=days * 86_400)
         after = connected.cursor()
         with matrix.case(f"cut {'after ' + line if line else 'before the run'}"):
             if line:
@@ -44,7 +45,7 @@ def test_cut_at_each_step(connected: Device, tenant: Tenant, matrix: Matrix) -> 
             connected.restore()
             run = start(connected, 600)
             matrix.said("\n".join(each.message for each in connected.journal(SERVICE, after=after)))
-            if run.outcome != "success":
+            if run.outcome not in ("success", "skipped"):
                 raise LostDeviceError("\n".join(run.lines))
             _is_good(connected, tenant)
 
@@ -54,7 +55,10 @@ def _with(text: str) -> Callable[[Entry], bool]:
 
 
 def _is_over(entry: Entry) -> bool:
-    return entry.message.startswith(("Failed to start thin-edge.io cert", "Finished thin-edge.io cert"))
+    return (
+        entry.message.startswith(("Failed to start", "Finished"))
+        and "thin-edge.io certificate renewer" in entry.message
+    )
 
 
 def _is_good(device: Device, tenant: Tenant) -> None:
