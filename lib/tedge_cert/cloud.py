@@ -5,11 +5,21 @@ import ssl
 
 from tedge_cert import access_token, journal
 from tedge_cert.bridge import TOKEN_WAIT_S, Bridge, open_bridge, token_in
+from tedge_cert.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
-from tedge_cert.proof import open_own, untrusted
+from tedge_cert.proof import open_own
 from tedge_cert.tls import client_context
+from tedge_cert.tls_words import explain
+
+
+def who_asks(instance: Instance, again: bool = False) -> str | Credentials:
+    """What a request to the tenant says of who asks: a token, or user and password where these stand in for it.
+
+    Raises NoAnswerError or ConfigurationError.
+    """
+    return instance.credentials if instance.uses_basic else request_token(instance, again)
 
 
 def request_token(instance: Instance, again: bool = False) -> str:
@@ -43,7 +53,9 @@ def _token_of_our_own(instance: Instance, reason: str) -> str:
         token = request_token_directly(instance)
     except OSError as error:
         host, port = instance.mqtt
-        why = untrusted(error, instance) if isinstance(error, ssl.SSLCertVerificationError) else error.strerror or error
+        why = error.strerror or str(error)
+        if isinstance(error, ssl.SSLError):
+            why = explain(error, f"{host}:{port}", instance.trust)
         raise NoAnswerError(
             f"no token: {reason}, and over a connection of our own to {host}:{port}: {why}; "
             "check the network and `tedge connect c8y --test`"

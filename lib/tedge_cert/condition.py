@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tedge_cert import config, journal
+from tedge_cert import auth_method, config, journal
 from tedge_cert.errors import BROKEN_CONDITION, FAILURE, USAGE, CertificateError, TedgeCertError
 from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, Validity, format_duration, read_validity
 
@@ -75,6 +75,16 @@ def _unit(question: Question) -> int:
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW
+    if question.cloud == "c8y" and auth_method.is_basic(settings):
+        journal.info(
+            f"nothing to renew: c8y.auth_method is {settings.need('c8y.auth_method')}, so the device connects with the "
+            f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
+        )
+        return SKIP
+    return _by_validity(settings, path, minimum_s)
+
+
+def _by_validity(settings: config.Config, path: str, minimum_s: int) -> int:
     validity = _read(path)
     now_s = time.time()
     state = validity.state(now_s, minimum_s)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tedge_cert.credentials import Credentials
 from tedge_cert.deadline import Deadline, bounded
 from tedge_cert.tls import ClientContext
 
@@ -59,6 +60,7 @@ class Connection:
         tls: ClientContext | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_close: Callable[[], None] | None = None,
+        login: Credentials | None = None,
     ) -> None:
         """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``."""
         self._changed = threading.Condition()
@@ -76,6 +78,8 @@ class Connection:
         self._client.on_subscribe = self._handle_acknowledged
         if tls is not None:
             self._client.tls_set_context(tls)
+        if login is not None:
+            self._client.username_pw_set(login.username, login.password or None)
         deadline = Deadline(timeout_s)
         with bounded(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
             self._client.connect(*endpoint, keepalive=KEEPALIVE_S)

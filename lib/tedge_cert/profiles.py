@@ -20,7 +20,7 @@ def others(instance: Instance) -> list[Instance]:
 
 def sharing(instance: Instance) -> list[Instance]:
     """This instance, and the connected ones that have the same certificate: a switch of one is that of all."""
-    found = [each for each in others(instance) if each.certificate == instance.certificate]
+    found = [each for each in others(instance) if each.certificate == instance.certificate and not each.uses_basic]
     return [instance, *(each for each in found if each.bridge_file.exists())]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys
+from tedge_cert import checks, est, files, journal, keys, proxy
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.deadline import Deadline
@@ -114,7 +114,9 @@ def _ask_until(
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> Certificate:
-    received = est.enrol(registration.host, registration.device_id, registration.password, request, instance.trust)
+    host = registration.host
+    way = proxy.for_host(instance.config, host)
+    received = est.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
     try:
         new = checks.pick(received, public_key)
         checks.check(new, public_key, registration.device_id)

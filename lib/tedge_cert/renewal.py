@@ -121,11 +121,11 @@ def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
     The second comes by MQTT, in case that the service does not take the other kind.
     """
     for last in (False, True):
-        token = cloud.request_token(instance, again=last)
+        who = cloud.who_asks(instance, again=last)
         try:
-            return est.reenrol(instance.http, token, request, instance.trust)
+            return est.reenrol(instance.http, who, request, instance.trust, instance.proxy)
         except RequestRefusedError as error:
-            if error.status != 401 or last:
+            if error.status != 401 or last or instance.uses_basic:
                 raise
             journal.info(f"{error}; asking again with a new token")
     raise AssertionError

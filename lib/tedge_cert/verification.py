@@ -126,7 +126,8 @@ def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:
 
 
 def _parties_of(instance: Instance) -> list[_Party]:
-    return [_Party(each, open_bridge(each)) for each in profiles.sharing(instance)]
+    # A bridge with user and password says nothing of a certificate.
+    return [_Party(each, None if each.uses_basic else open_bridge(each)) for each in profiles.sharing(instance)]
 
 
 def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:

@@ -29,6 +29,7 @@ from tenant.faults import TOKEN_FAULTS, FaultList, Peer
 from tenant.state import State
 from tenant.tlsstream import TlsStream
 from tenant.tokens import Tokens
+from tenant.topics import topic_matches
 
 _GRACE = 1.5  # MQTT 3.1.1, 3.1.2-24
 
@@ -40,17 +41,6 @@ class Office:
     state: State
     faults: FaultList
     tokens: Tokens
-
-
-def topic_matches(pattern: str, topic: str) -> bool:
-    """Whether a subscription covers a topic."""
-    wanted, given = pattern.split("/"), topic.split("/")
-    for position, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if position >= len(given) or level not in ("+", given[position]):
-            return False
-    return len(wanted) == len(given)
 
 
 class MqttSession:
@@ -170,8 +160,10 @@ class MqttSession:
 
     def _serve_topic(self, topic: str, payload: bytes) -> None:
         """Do what a message asks for."""
-        if topic == "s/uat" and not payload:
+        if topic == "s/uat" and not payload and self.serial:
             self._give_token()
+        elif topic == "s/us" and payload == b"123":
+            self._tell_id()
         elif topic == "s/us" and payload.startswith(b"100,"):
             self._create_object(payload.decode(errors="replace"))
 
@@ -186,6 +178,12 @@ class MqttSession:
             answer = str(fault.get("payload", "71,not-a-token"))
         delay = float(fault.get("delay_s", 5)) if fault and do == "late" else 0.0
         asyncio.get_running_loop().call_later(delay, self.send, "s/dat", answer.encode(), 0)
+
+    def _tell_id(self) -> None:
+        """SmartREST 123: what the device's object is called."""
+        objects = self._office.state.objects
+        own = next((number for number, found in objects.items() if found.get("owner") == self._device.id), "")
+        self.send("s/ds", f"124,{own}".encode(), 1) if own else self.send("s/e", b"50,123,No object of that device", 0)
 
     def _create_object(self, message: str) -> None:
         """SmartREST 100: create the device's object, or say that there is one."""
