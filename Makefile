@@ -24,6 +24,7 @@ bench:
 
 install:
 	install -d $(PRIVATE) $(TREE)/bin $(UNITS) $(TREE)/lib/sysusers.d $(TREE)/lib/tmpfiles.d $(TREE)/share/man/man7
+	install -d $(UNITS)/multi-user.target.wants $(TREE)/share/tedge-cert-renewer
 	install -m 755 bin/* $(PRIVATE)
 	cd lib && find tedge_cert -name '*.py' -exec install -D -m 644 {} $(abspath $(PRIVATE))/{} \;
 	for each in bin/*; do ln -sf ../lib/tedge-cert-renewer/$${each#bin/} $(TREE)/bin; done
@@ -31,12 +32,15 @@ install:
 	    sed 's,/usr/bin/,$(PREFIX)/bin/,' $$each > $(UNITS)/$${each#units/}; done
 	install -m 644 units/tedge-cert-renewer.sysusers $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf
 	install -m 644 units/tedge-cert-renewer.tmpfiles $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
+	ln -sf ../tedge-cert-download@.service $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
+	install -m 644 share/* $(TREE)/share/tedge-cert-renewer
 	install -m 644 debian/man/*.7 $(TREE)/share/man/man7
 
 uninstall:
-	rm -rf $(PRIVATE)
+	rm -rf $(PRIVATE) $(TREE)/share/tedge-cert-renewer
+	rm -f $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
 	rm -f $(addprefix $(TREE)/,$(wildcard bin/*)) $(addprefix $(UNITS)/,$(notdir $(wildcard units/*@.* units/*.target)))
 	rm -f $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
-	rm -f $(TREE)/share/man/man7/tedge-cert-renewer.7
+	rm -f $(addprefix $(TREE)/share/man/man7/,$(notdir $(wildcard debian/man/*.7)))
 
 .PHONY: demo test test-faults test-dist-upgrade lint deb bench install uninstall

@@ -175,6 +175,16 @@ def open_bridge(instance: Instance) -> Bridge | None:
     return None
 
 
+def is_healthy(instance: Instance, timeout_s: float) -> bool:
+    """Whether the broker says that the bridge is connected; raises OSError when there is no broker to ask."""
+    with local_broker.connect(instance, timeout_s) as connection:
+        connection.subscribe(instance.health_topic, timeout_s)
+        try:
+            return connection.next_message(RETAINED_S).payload.strip() == b"1"
+        except TimeoutError:
+            return False
+
+
 def now_s() -> float:
     """The clock that changes of health are told in."""
     return time.monotonic()

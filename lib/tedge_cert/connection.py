@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-from tedge_cert import adoption, certificate, checks, journal, keys, mosquitto, pending, proof, service_manager
+from tedge_cert import (
+    adoption,
+    certificate,
+    checks,
+    fleet_news,
+    journal,
+    keys,
+    mosquitto,
+    pending,
+    proof,
+    service_manager,
+)
 from tedge_cert.connection_check import check, manages_services, wait_for_broker
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
@@ -47,6 +58,8 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
+    # So that the tenant need not wait for the first renewal to know the certificate.
+    fleet_news.tell(instance)
     return exit_code(instance, switched)
 
 

@@ -27,7 +27,9 @@ def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPF
     # A group may be that of a user in an earlier line.
     for kind, name, *rest in accounts:
         _make_account(kind, name, *rest[1:])
-    for _, path, mode, user, group in places:
+    for kind, path, mode, user, group, *_ in places:
+        if kind != "d":
+            continue
         here = Path(config_dir + path.removeprefix(ETC) if config_dir and path.startswith(ETC) else path)
         _make_directory(here, files.Access(user, group, int(mode, 8)))
 

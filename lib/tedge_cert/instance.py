@@ -11,6 +11,7 @@ from tedge_cert.tenant_side import TenantSide
 from tedge_cert.values import Value, parse_device_id, to_text
 
 CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
+STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,13 @@ class Instance(TenantSide):
     def run_directory(self) -> Path:
         """Locks, and facts handed from step to step."""
         return Path(self.config.need("run.path")) / "tedge-cert-renewer"
+
+    @property
+    def state_file(self) -> Path:
+        """What the last run left for the next one, and for whoever asks; a configuration elsewhere has its own."""
+        config = self.config
+        directory = STATE_DIRECTORY if config.is_of_system else f"{config.directory}/state"
+        return Path(directory) / f"{self.name}.json"
 
     @property
     def rejection_file(self) -> Path:

@@ -92,9 +92,11 @@ class Connection:
             self.close()
             raise
 
-    def publish(self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0) -> None:
+    def publish(
+        self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0, retain: bool = False
+    ) -> None:
         """Publish; with QoS 1 wait for the PUBACK. Raises ConnectionClosedError or TimeoutError."""
-        number = self._client.publish(topic, payload, qos).mid
+        number = self._client.publish(topic, payload, qos, retain).mid
         if qos:
             self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "PUBACK")
 

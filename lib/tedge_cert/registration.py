@@ -71,10 +71,22 @@ def download(
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
-        files.remove(instance.previous)
-        files.remove(instance.candidate)
-        files.write(instance.certificate, new.pem, files.CERTIFICATE)
-        return new
+        return _keep(instance, new)
+
+
+def download_once(instance: Instance, registration: Registration) -> Certificate:
+    """Likewise, but ask no more than once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
+    with locked(instance.certificate, instance.run_directory):
+        key = keys.load_or_create(instance.key)
+        request = _request(instance, registration, key, None)
+        return _keep(instance, _ask(instance, registration, request, keys.public_key(key)))
+
+
+def _keep(instance: Instance, new: Certificate) -> Certificate:
+    files.remove(instance.previous)
+    files.remove(instance.candidate)
+    files.write(instance.certificate, new.pem, files.CERTIFICATE)
+    return new
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:

@@ -53,6 +53,7 @@ class Container:
     def __init__(self, name: str, tree: Overlay, namespace: Path | None) -> None:
         self.name = name
         self.tree = tree
+        self.credentials: dict[str, str] = {}
         self._namespace = namespace
         self._console = tree.directory / "console"
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -66,7 +67,8 @@ class Container:
     def _argv(self) -> list[str]:
         network = [] if self._namespace is None else [f"--network-namespace-path={self._namespace}"]
         place = [f"--machine={self.name}", f"--hostname={self.name}", f"--directory={self.tree.root}"]
-        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *place, *network])
+        given = [f"--set-credential={name}:{text}" for name, text in self.credentials.items()]
+        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *given, *place, *network])
         groups = [str(path) for path in cgroups.create(self.name)]
         return ["sh", "-ec", _JOIN, "sh", *groups, "--", *nspawn]
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import requests
 
-from tedge_cert import access_token, bridge, est, https
+from tedge_cert import access_token, bridge, est, https, local_broker
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.mqtt import Message
 
@@ -76,7 +76,7 @@ class _Broker:
 
     content = b""
 
-    def __init__(self, *_: Any, on_message: Callable[[Message], None], **_options: Any) -> None:
+    def __init__(self, _instance: Any, _timeout_s: float, on_message: Callable[[Message], None], _: Any) -> None:
         self.on_message = on_message
 
     def subscribe(self, topic: str) -> None:
@@ -89,7 +89,7 @@ class _Broker:
 
 
 def _watcher(content: bytes) -> bridge.Bridge:
-    instance: Any = mock.Mock(prefix="c8y", health_topic="health", broker=("127.0.0.1", 1883))
+    instance: Any = mock.Mock(prefix="c8y", health_topic="health", uses_basic=False)
     _Broker.content = content
-    with mock.patch.object(bridge, "Connection", _Broker):
+    with mock.patch.object(local_broker, "connect", _Broker):
         return bridge.Bridge(instance)
