@@ -49,6 +49,14 @@ def parse(arguments: list[str]) -> Question | None:
     return question
 
 
+def question_of(arguments: object) -> Question:
+    """The question in what a parser made of the command line."""
+    question = Question()
+    for name in question.__slots__:
+        setattr(question, name, getattr(arguments, name) or getattr(question, name))
+    return question
+
+
 def ask(question: Question) -> int:
     """The exit code for ``question``; errors are told in one line."""
     if not question.systemd:

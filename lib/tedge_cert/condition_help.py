@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the condition for people: help, and the word on a mistake."""
+"""The command line of the condition, made for help, mistakes and the manual: the check itself reads its own."""
 
 from tedge_cert import entry
-from tedge_cert.condition import Question
+from tedge_cert.parsers import Parser
+
+EXITS = {
+    0: "a renewal is needed, or a switch is unfinished",
+    1: "nothing to do: still valid, or not valid yet",
+    2: "not a certificate, or misuse of the command line",
+    255: "with --systemd: certificate, configuration or clock are broken, or the certificate has expired",
+}
 
 
-def question_of(description: str | None) -> Question:
-    """The question of this process's arguments, with help and usage errors as everywhere else."""
-    parser = entry.parser("cert needs-renewal", description)
-    entry.add_cloud(parser)
-    parser.add_argument("--cert-path", default="", metavar="FILE", help="another certificate")
-    parser.add_argument(
+def parser_of(description: str | None) -> Parser:
+    """The parser of the condition."""
+    made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
+    entry.add_cloud(made)
+    made.add_argument("--cert-path", default="", metavar="FILE", help="another certificate")
+    made.add_argument(
         "--systemd",
         action="store_true",
         help="answer a unit: 255 for whatever is broken, levels on the lines",
     )
-    arguments = entry.parse(parser)
-    question = Question()
-    for name in question.__slots__:
-        setattr(question, name, getattr(arguments, name) or getattr(question, name))
-    return question
+    return made

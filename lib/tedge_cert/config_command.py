@@ -10,30 +10,30 @@ from tedge_cert import config_file, journal
 from tedge_cert.config import Config, cloud_of
 from tedge_cert.config_keys.table import KEYS, OLD_NAMES, unknown_key
 from tedge_cert.config_listing import documentation, listing
-from tedge_cert.entry import add_common, add_profile
+from tedge_cert.entry import add_profile
 from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
 from tedge_cert.instance import value_of
+from tedge_cert.parsers import Parser
 from tedge_cert.values import to_text
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the sub-commands."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    get = commands.add_parser("get", help="print the value of a key", allow_abbrev=False)
-    put = commands.add_parser("set", help="set a key", allow_abbrev=False)
-    unset = commands.add_parser("unset", help="forget the value of a key", allow_abbrev=False)
-    add = commands.add_parser("add", help="add a value to a list", allow_abbrev=False)
-    remove = commands.add_parser("remove", help="remove a value from a list", allow_abbrev=False)
+    get = commands.add_parser("get", help="print the value of a key")
+    put = commands.add_parser("set", help="set a key")
+    unset = commands.add_parser("unset", help="forget the value of a key")
+    add = commands.add_parser("add", help="add a value to a list")
+    remove = commands.add_parser("remove", help="remove a value from a list")
     for command in (get, put, unset, add, remove):
         command.add_argument("key", help="the key, for example c8y.url")
     for command in (put, add, remove):
         command.add_argument("value", help="the value")
-    show = commands.add_parser("list", help="print keys with their values", allow_abbrev=False)
+    show = commands.add_parser("list", help="print keys with their values")
     show.add_argument("filter", nargs="?", default="", help="only keys that contain this")
     show.add_argument("--all", action="store_true", help="those without value too")
     show.add_argument("--doc", action="store_true", help="what each key is for, and an example")
     for command in (get, put, unset, add, remove, show):
-        add_common(command, again=True)
         add_profile(command)
         # Told apart from the environment: an option has to fit the key, the environment means the keys that it fits.
         command.set_defaults(profile=None)

@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-from pathlib import Path
-
-from tedge_cert import certificate, checks, files, journal, keys, mosquitto, pending, profiles, proof, service_manager
+from tedge_cert import (
+    adoption,
+    certificate,
+    checks,
+    journal,
+    keys,
+    mosquitto,
+    pending,
+    profiles,
+    proof,
+    service_manager,
+)
 from tedge_cert.connection_check import check, manages_services, summary, wait_for_broker, warn_of_proxy
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
@@ -57,6 +66,7 @@ def disconnect(instance: Instance) -> bool:
     """
     with Step("Removing the bridge"):
         if not instance.bridge_file.exists():
+            adoption.tidy_links(instance.bridge_file.parent)
             return False
         with locked(instance.certificate, instance.run_directory):
             mosquitto.bridge_placement(instance).remove()
@@ -86,18 +96,12 @@ def prepare(instance: Instance, what: str) -> None:
 
     Owners and modes that other programs left are mended, so that bridge and renewer can both read.
     """
+    adoption.check_accounts(instance)
     journal.say(summary(instance, what))
     profiles.check_conflicts(instance)
     warn_of_proxy(instance)
-    if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
-    kinds = (
-        (instance.key, files.PRIVATE_KEY),
-        (instance.certificate, files.CERTIFICATE),
-        (instance.csr, files.CERTIFICATE),
-    )
-    for path, access in kinds:
-        files.adapt(path, access)
+    adoption.give_owners(instance)
+    adoption.tidy_links(instance.bridge_file.parent)
 
 
 def _enable_timer(instance: Instance, before: Before) -> None:

@@ -6,9 +6,10 @@ import argparse
 from tedge_cert import entry
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.instance import CLOUDS, Instance, load_instance
+from tedge_cert.parsers import Parser
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the cloud and ``--profile``."""
     parser.add_argument("cloud", metavar="CLOUD", help="c8y, or c8y.<profile>")
     entry.add_profile(parser)

@@ -6,10 +6,16 @@ import sys
 
 from tedge_cert.errors import USAGE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tedge_cert.parsers import Parser
+
 VERSION = "0.1.0"
 
 
-def run(words: list[str], description: str | None) -> int:
+def run(words: list[str], parser: "Callable[[], Parser]") -> int:
     """Replace this process by the command that ``words`` name, so that its exit code is ours; else list commands."""
     directory = os.path.dirname(os.path.realpath(sys.argv[0]))  # noqa: PTH120 (pathlib would double the start-up)
     options, words = _global_options(words)
@@ -22,13 +28,13 @@ def run(words: list[str], description: str | None) -> int:
         return 0
     asked = bool({"-h", "--help"} & set(words))
     plain = [word for word in words if not word.startswith("-")]
-    text = _overview(directory, plain, description or "")
+    text = _overview(directory, plain, parser)
     if asked and text:
         sys.stdout.write(text)
         return 0
     if plain and not asked and not text:
-        sys.stderr.write(f"error: there is no command 'tedge {' '.join(plain)}'\n\n")
-    sys.stderr.write(text or _overview(directory, [], description or ""))
+        sys.stderr.write(f"error: there is no command 'tedge {' '.join(plain)}'{_nearest(directory, plain)}\n\n")
+    sys.stderr.write(text or _overview(directory, [], parser))
     return USAGE
 
 
@@ -54,18 +60,31 @@ def _global_options(words: list[str]) -> tuple[list[str], list[str]]:
     return options, plain + words[at:]
 
 
-def _overview(directory: str, prefix: list[str], description: str) -> str:
-    """The commands that begin with ``prefix``, a line each; the text is the first line of each one's docstring."""
-    start = "-".join(["tedge", *prefix]) + "-"
-    names = sorted(each for each in os.listdir(directory) if each.startswith(start))  # noqa: PTH208
-    if not names:
+def commands(directory: str, prefix: str = "") -> dict[str, str]:
+    """The commands as they are typed, with a line each: the first one of the docstring of each executable."""
+    names = sorted(each for each in os.listdir(directory) if each.startswith(f"tedge-{prefix}"))  # noqa: PTH208
+    rows = ((each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names)
+    return {_words(name): summary for name, summary in rows if summary}
+
+
+def _nearest(directory: str, words: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(" ".join(words), commands(directory), 1)
+    return f"; did you mean 'tedge {near[0]}'?" if near else ""
+
+
+def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]") -> str:
+    """The commands that begin with ``prefix``, a line each, with what holds for all of them."""
+    found = commands(directory, "".join(f"{word}-" for word in prefix))
+    if not found:
         return ""
-    rows = [(each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names]
-    commands = [(_words(name), summary) for name, summary in rows if summary]
-    width = max(len(name) for name, _ in commands)
-    lines = "".join(f"  tedge {name:<{width}}  {summary}\n" for name, summary in commands)
-    usage = " ".join(["tedge", *prefix])
-    return f"{description if not prefix else ''}\n\nusage: {usage} COMMAND …\n\n{lines}".lstrip()
+    width = max(len(name) for name in found)
+    lines = "".join(f"  tedge {name:<{width}}  {summary}\n" for name, summary in found.items())
+    made = parser()
+    made.usage = f"{' '.join(['tedge', *prefix])} [OPTIONS] COMMAND …"
+    made.description = (f"{made.description}\n\n" if not prefix else "") + f"commands:\n{lines}"
+    return made.format_help()
 
 
 def _words(name: str) -> str:

@@ -10,42 +10,18 @@ from collections.abc import Callable
 from tedge_cert import journal
 from tedge_cert.errors import FAILURE, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
+from tedge_cert.parsers import Parser
 
 
-def parser(command: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser for ``tedge <command>`` with the options that every command has."""
-    made = argparse.ArgumentParser(prog=f"tedge {command}", description=description, allow_abbrev=False)
-    add_common(made)
-    return made
-
-
-def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
-    """Add the options that stand anywhere on the command line; ``again`` for a sub-command, which has no defaults."""
-    unset = argparse.SUPPRESS if again else None
-    made.add_argument("--config-dir", default=unset or "", metavar="DIR", help="configuration (default: /etc/tedge)")
-    made.add_argument("--debug", action="store_true", default=unset or False, help="say more, and show tracebacks")
-    made.add_argument(
-        "--log-level", type=_level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"
-    )
-
-
-def _level(name: str) -> int:
-    try:
-        return journal.level_of(name)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def add_cloud(
-    made: argparse.ArgumentParser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")
-) -> None:
+def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
     """Add the positional cloud and ``--profile``."""
     made.add_argument("cloud", nargs=None if required else "?", choices=clouds, help="the cloud")
     add_profile(made)
 
 
-def add_profile(made: argparse.ArgumentParser) -> None:
+def add_profile(made: Parser) -> None:
     """Add ``--profile``."""
+    made.environment["TEDGE_CLOUD_PROFILE"] = "as --profile"
     made.add_argument(
         "--profile",
         default=os.environ.get("TEDGE_CLOUD_PROFILE", ""),
@@ -57,16 +33,6 @@ def add_profile(made: argparse.ArgumentParser) -> None:
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
     return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
-
-
-def parse(made: argparse.ArgumentParser, words: list[str] | None = None) -> argparse.Namespace:
-    """The arguments of this process, and the log level that they ask for."""
-    arguments = made.parse_args(words)
-    level: int | None = arguments.log_level
-    if level is None:
-        level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
-    journal.set_threshold(level)
-    return arguments
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -36,6 +36,7 @@ LOCK = Access("tedge", "mosquitto", 0o640)
 SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 CONFIGURATION = Access("tedge", "tedge", 0o644)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
+BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 
 def write(path: Path, content: bytes, access: Access) -> None:

@@ -14,6 +14,7 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.entry import add_profile
 from tedge_cert.errors import RequestRefusedError, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
+from tedge_cert.parsers import Parser
 from tedge_cert.tenant_http import Answer, Request
 
 # Files pass here too, over whatever link the device has.
@@ -29,16 +30,20 @@ ADVICE = {
 }
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the verbs, and once more behind ``api``, as they were called before."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_verbs(verbs)
-    _add_verbs(verbs.add_parser("api").add_subparsers(dest="verb", required=True, metavar="VERB"))
+    _add_verbs(
+        verbs.add_parser("api", help="the same, as it was called before").add_subparsers(
+            dest="verb", required=True, metavar="VERB"
+        )
+    )
 
 
-def _add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_verbs(verbs: "argparse._SubParsersAction[Parser]") -> None:
     for name in (*ASKING, *SENDING):
-        verb = verbs.add_parser(name, help=f"{name.upper()} to the tenant", allow_abbrev=False)
+        verb = verbs.add_parser(name, help=f"{name.upper()} to the tenant")
         verb.add_argument("uri", metavar="URI", help="/c8y/ and the path within the tenant")
         if name in SENDING:
             content = verb.add_mutually_exclusive_group(required=True)

@@ -49,9 +49,15 @@ class Placement:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
         self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         files.write(self.file, text.encode(), files.BROKER_CONFIGURATION)
-        if self.link is not None and not self.link.is_symlink():
-            self.link.symlink_to(self.file)
-            files.sync_directory(self.link.parent)
+        self.link_up()
+
+    def link_up(self) -> bool:
+        """Make the link to the file, which is there; whether there was none."""
+        if self.link is None or self.link.is_symlink():
+            return False
+        self.link.symlink_to(self.file)
+        files.sync_directory(self.link.parent)
+        return True
 
     def text(self) -> str | None:
         """What the file holds; None if there is none."""
@@ -108,16 +114,16 @@ def bridge_placement(instance: Instance) -> Placement:
 def _placement(instance: Instance, file: Path, link: str) -> Placement:
     # A configuration elsewhere belongs to a trial: whoever made it starts a broker of their own with it.
     ours = instance.config.is_of_system
-    return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not _includes_ours(file.parent) else None)
+    return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not includes(file.parent) else None)
 
 
-def _includes_ours(directory: Path) -> bool:
+def includes(directory: Path) -> bool:
     """Whether the broker's own configuration names our directory, as thin-edge's packages make it do."""
     try:
         lines = MAIN.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    return any(each.split() == ["include_dir", str(directory)] for each in lines)
+    return ["include_dir", str(directory)] in [each.rstrip("/ ").split() for each in lines]
 
 
 def listener_text(instance: Instance) -> str:

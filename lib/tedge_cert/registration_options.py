@@ -10,15 +10,26 @@ from pathlib import Path
 from tedge_cert import journal, qr
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.instance import Instance, checked_device_id, device_id
+from tedge_cert.parsers import Parser
 from tedge_cert.registration import Registration, checked_host, new_password
 from tedge_cert.values import duration_s, split_endpoint
 
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the options of ``tedge cert download``."""
-    parser.add_argument("--device-id", default=os.environ.get("DEVICE_ID", ""), help="(default: $DEVICE_ID)")
+    parser.environment |= {
+        "DEVICE_ID": "as --device-id",
+        "DEVICE_ONE_TIME_PASSWORD": "as --one-time-password",
+        "DEVICE_NO_REGISTRATION_URL": "as --no-registration-url, unless false",
+    }
+    parser.add_argument(
+        "--device-id",
+        default=os.environ.get("DEVICE_ID", ""),
+        metavar="ID",
+        help="its name (default: $DEVICE_ID)",
+    )
     # The password itself is no default here: help would print it.
     parser.add_argument(
         "-p",
@@ -36,8 +47,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--csr-path", type=Path, metavar="FILE", help="a signing request made by others")
     parser.add_argument("--url", metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
-    parser.add_argument("--retry-every", type=_duration, default=30, metavar="DURATION", help="(default: 30s)")
-    parser.add_argument("--max-timeout", type=_duration, default=600, metavar="DURATION", help="(default: 10m)")
+    for option, default, told in (
+        ("--retry-every", 30, "between two attempts (default: 30s)"),
+        ("--max-timeout", 600, "when to give up (default: 10m)"),
+    ):
+        parser.add_argument(option, type=_duration, default=default, metavar="DURATION", help=told)
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:

@@ -8,11 +8,13 @@ import sys
 
 from tedge_cert import journal
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.parsers import Parser
 from tedge_cert.upload import Operator
 
 
-def add_to(parser: argparse.ArgumentParser) -> None:
+def add_to(parser: Parser) -> None:
     """Add the options of ``tedge cert upload``; what the environment says is no default here, as help prints those."""
+    parser.environment |= {"C8Y_USER": "as --user", "C8Y_PASSWORD": "as --password"}
     parser.add_argument(
         "--user", metavar="USER", help="a user who may manage the tenant (default: $C8Y_USER, or asked)"
     )

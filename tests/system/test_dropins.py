@@ -74,10 +74,24 @@ def test_a_certificate_outside_the_directory(connected: Device, tenant: Tenant) 
     assert run.outcome == "success", run.lines
 
 
-def test_the_sandbox_keeps_a_step_from_writing_elsewhere(connected: Device) -> None:
-    edit(connected, SERVICE, "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/touch /etc/tedge/tedge.toml /usr/x\n")
-    make_due(connected)
-    run = start(connected)
-    assert run.outcome == "failed"
-    assert run.result == "exit-code"
-    assert said(run, "Read-only file system"), run.lines
+def test_a_command_after_a_failure(connected: Device) -> None:
+    device = connected
+    told = "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/told-of-%i\n"
+    device.write("/etc/systemd/system/certificate-trouble@.service", told)
+    edit(device, "tedge-cert-renewer@.service", "[Unit]\nOnFailure=certificate-trouble@%i.service\n")
+    assert start(device).outcome == "skipped"
+    assert not device.exists("/run/told-of-c8y")
+    device.run(f"mv {CERTIFICATE} {CERTIFICATE}.away")
+    assert start(device).outcome == "failed"
+    device.wait_for("test -e /run/told-of-c8y")
+
+
+def test_the_drop_in_of_an_instance_hides_the_one_of_the_template(connected: Device) -> None:
+    """The manual says so, and the way out of it."""
+    edit(connected, "tedge-cert-renewer@.service", "[Service]\nEnvironment=ALL=1\n")
+    assert "ALL=1" in connected.unit(SERVICE, "Environment")["Environment"]
+    edit(connected, SERVICE, "[Service]\nEnvironment=ONE=1\n")
+    assert "ALL=1" not in connected.unit(SERVICE, "Environment")["Environment"]
+    directory = "/etc/systemd/system/tedge-cert-renewer@.service.d"
+    connected.run(f"mv {directory}/override.conf {directory}/50-mine.conf; systemctl daemon-reload")
+    assert {"ALL=1", "ONE=1"} <= set(connected.unit(SERVICE, "Environment")["Environment"].split())

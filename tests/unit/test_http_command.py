@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tedge http`: what is asked for and what is not, what goes out, and what is printed."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import cloud, http_command
 from tedge_cert.errors import TedgeCertError
+from tedge_cert.parsers import Parser
 from unit.commands import run
 from unit.connected import certify, connect
 from unit.local_device import LocalDevice
@@ -127,8 +127,7 @@ def test_a_token_that_is_refused_is_replaced_once(
 
     mocker.patch.object(cloud, "request_token", request_token)
     mocker.patch.dict("os.environ", TEDGE_CONFIG_DIR=str(local_device.directory))
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--config-dir", default="")
+    parser = Parser("test")
     http_command.add_to(parser)
     arguments = parser.parse_args(["get", "/c8y/tenant/currentTenant"])
     if times == 1:

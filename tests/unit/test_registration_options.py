@@ -10,6 +10,7 @@ import pytest
 
 from tedge_cert import entry, registration_options
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.parsers import Parser
 from tedge_cert.registration import Registration
 from unit.certificates import make
 
@@ -24,10 +25,10 @@ def directory(tmp_path: Path) -> Path:
 
 
 def arguments_of(directory: Path, *words: str) -> argparse.Namespace:
-    made = entry.parser("cert download", None)
+    made = Parser("cert download", None)
     entry.add_cloud(made, required=True, clouds=("c8y",))
     registration_options.add_to(made)
-    return entry.parse(made, ["--config-dir", str(directory), "c8y", *words])
+    return made.read(["--config-dir", str(directory), "c8y", *words])
 
 
 def registration_of(directory: Path, *words: str) -> Registration:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The units of the default profile and of the others: one text, said twice because systemd has no includes."""
 
+import itertools
 import re
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,27 @@ def test_their_descriptions_are_those_that_people_know() -> None:
 def test_every_executable_is_on_the_path() -> None:
     linked = {line.split()[1] for line in (ROOT / "debian" / "links").read_text().splitlines()}
     assert linked == {f"/usr/bin/{path.name}".removeprefix("/") for path in (ROOT / "bin").iterdir()}
+
+
+def confinement(path: Path) -> list[str]:
+    """From the line that begins it to the end of the unit."""
+    lines = path.read_text().splitlines()
+    return lines[lines.index("ProtectSystem=strict") - 1 :]
+
+
+def test_each_directive_that_confines_says_what_it_is_for() -> None:
+    begun, *lines = confinement(UNITS / "tedge-cert-renewer@.service")
+    silent = [
+        line
+        for before, line in itertools.pairwise([begun, *lines])
+        if line and not line.startswith(("#", before.partition("=")[0] + "=")) and not before.startswith("#")
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
+def test_every_service_is_confined_alike(path: Path) -> None:
+    """But for what each may write."""
+    wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
+    missing = wanted - set(confinement(path))
+    assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()

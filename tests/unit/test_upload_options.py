@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who uploads, as the command line, the environment or a person says."""
 
-import argparse
 import io
 import os
 
@@ -9,11 +8,12 @@ import pytest
 
 from tedge_cert import upload_options
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.parsers import Parser
 from tedge_cert.upload import Operator
 
 
 def operator_of(*words: str) -> Operator:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = Parser("test")
     upload_options.add_to(parser)
     return upload_options.operator_of(parser.parse_args(upload_options.joined(list(words))))
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the manual pages: one for each executable, from its parser, and tedge.toml(5), from the table of keys.
+
+`python3 debian/manual.py DIRECTORY`, with the library on PYTHONPATH.
+Debian's argparse-manpage is not used: 1.2.2 and 4.5 (Debian 12 and 13) are two different programs, and neither has a
+place for exit codes, files and environment in both.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tedge_cert.config_keys.table import KEYS, listed
+from tedge_cert.executables import below, parsers
+from tedge_cert.parsers import Parser
+
+BIN = Path(__file__).resolve().parent.parent / "bin"
+FILES = {
+    "": {"/etc/tedge/tedge.toml": "the configuration"},
+    "tedge cert": {"/etc/tedge/device-certs/": "key, certificate, and the candidate beside it"},
+    "tedge cert verify": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
+    "tedge cert cleanup": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
+    "tedge connect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
+    "tedge disconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
+    "tedge reconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
+}
+
+
+def text(words: str) -> str:
+    """Plain text as lines of mdoc, one a sentence: nothing in it is a request."""
+    sentences = re.sub(r"(?<=[\w)`]\.) +(?=[A-Z`])", "\n", words.replace("\\", "\\e"))
+    return "".join(f"\\&{line}\n" for line in sentences.split("\n"))
+
+
+def word(argument: str) -> str:
+    """One argument of a macro."""
+    escaped = argument.replace("\\", "\\e").replace('"', "\\(dq")
+    return f'"\\&{escaped}"'
+
+
+def head(name: str, section: int, summary: str) -> str:
+    date = time.strftime("%B %-d, %Y", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
+    return (
+        f".Dd {date}\n.Dt {name.upper()} {section}\n.Os\n.Sh NAME\n.Nm {name}\n.Nd {summary[0].lower()}{summary[1:]}\n"
+    )
+
+
+def entries(rows: Iterable[tuple[str, str]]) -> str:
+    items = "".join(f".It {label}\n{text(told)}" for label, told in rows)
+    return f".Bl -tag -width Ds\n{items}.El\n" if items else ""
+
+
+def label(action: argparse.Action) -> str:
+    """An option or argument with its value, as macros."""
+    value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
+    shown = "" if action.nargs == 0 else f" Ar {word(str(value))}"
+    flags = " , ".join(f"Fl {option[1:]}" for option in action.option_strings)
+    return f"{flags}{shown}" if flags else shown.strip()
+
+
+def own(parser: Parser) -> list[argparse.Action]:
+    """The arguments save the sub-commands and what every command has."""
+    common = {option for each in Parser("").arguments() for option in each.option_strings}
+    found = (each for each in parser.arguments() if not isinstance(each, argparse._SubParsersAction))
+    return [each for each in found if not common & set(each.option_strings)]
+
+
+def synopsis(name: str, parser: Parser) -> str:
+    shown = ((label(each), each.required and each.nargs != "?") for each in own(parser))
+    return f".Nm {name}\n" + "".join(f".{each}\n" if needed else f".Op {each}\n" for each, needed in shown)
+
+
+def options(actions: Iterable[argparse.Action]) -> str:
+    return entries((label(each), each.help or "") for each in actions)
+
+
+def page(name: str, parser: Parser, others: dict[str, Parser]) -> str:
+    """The manual page of an executable."""
+    summary = (parser.description or "").rstrip(".")
+    leaves = [(each, made) for each, made in below(name, parser) if not made.sub_commands()]
+    made = head(name.replace(" ", "-"), 1, summary)
+    made += ".Sh SYNOPSIS\n" + "".join(synopsis(*each) for each in leaves)
+    made += f".Sh DESCRIPTION\n{text(summary + '.')}"
+    if name == "tedge":
+        made += entries((f"Nm {each}", other.description or "") for each, other in others.items() if each != name)
+    made += ".Ss Options\n" + options([*own(parser), *Parser("").arguments()])
+    for each, inner in leaves:
+        if inner is not parser:
+            made += f".Ss {each}\n{options(own(inner))}"
+    made += ".Sh ENVIRONMENT\n" + entries((f"Ev {word(each)}", told) for each, told in parser.variables().items())
+    files = {path: told for start, found in FILES.items() if name.startswith(start) for path, told in found.items()}
+    made += ".Sh FILES\n" + entries((f"Pa {path}", told) for path, told in files.items())
+    made += ".Sh EXIT STATUS\n" + entries((str(code), told) for code, told in parser.exits.items())
+    pages = ["tedge 1"] * (name != "tedge") + ["tedge.toml 5", "tedge-cert-renewer 7"]
+    return made + ".Sh SEE ALSO\n" + " ,\n".join(f".Xr {each}" for each in pages) + "\n"
+
+
+def keys_page() -> str:
+    """tedge.toml(5): every configuration key."""
+    made = head("tedge.toml", 5, "configuration of a thin-edge device")
+    made += ".Sh DESCRIPTION\n" + text(
+        "The configuration of the device, in /etc/tedge or where --config-dir or TEDGE_CONFIG_DIR say. tedge config "
+        "reads and changes it and keeps comments, order and unknown keys. The first part of a key is its table; "
+        "[c8y.profiles.NAME] holds what differs for a profile. A variable of the environment wins over the file: "
+        "TEDGE_C8Y_URL for c8y.url."
+    )
+    made += ".Sh KEYS\n.Bl -tag -width Ds\n"
+    for name in listed(KEYS):
+        paragraphs = KEYS[name].doc.split("\n")
+        made += f".It Ic {name}\n" + "".join(map(text, paragraphs)) + text(f"Example: {KEYS[name].example}")
+    made += ".El\n.Sh FILES\n" + entries([("Pa /etc/tedge/tedge.toml", "the configuration")])
+    return made + ".Sh SEE ALSO\n.Xr tedge-config 1 ,\n.Xr tedge-cert-renewer 7\n"
+
+
+def main(directory: Path) -> None:
+    found = parsers(BIN)
+    for name, parser in found.items():
+        (directory / f"{name.replace(' ', '-')}.1").write_text(page(name, parser, found), encoding="utf-8")
+    (directory / "tedge.toml.5").write_text(keys_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

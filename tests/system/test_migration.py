@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that ran thin-edge's own packages gets ours, loses what was left of theirs, and goes back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from system import thin_edge
+from system.device import Device
+from system.devices import Devices
+from system.installing import install, remove
+from system.onboarding import TENANT, introduce
+from system.renewer import CERTIFICATE, DIRECTORY, KEY, TIMER, make_due, serial, start
+from tenant.client import Tenant
+
+COPY = "/var/backups/tedge-cert-renewer"
+
+
+@pytest.fixture
+def theirs(devices: Devices, tmp_path: Path) -> list[Path]:
+    return thin_edge.build(tmp_path / "theirs")
+
+
+def access(device: Device, path: str) -> tuple[str, str, int]:
+    facts = device.stat(path)
+    return facts.owner, facts.group, facts.mode
+
+
+@pytest.fixture
+def before(devices: Devices, theirs: list[Path], tmp_path: Path) -> Iterator[tuple[Device, Tenant]]:
+    """A device with thin-edge's packages, and its tenant."""
+    device = devices.make("dependencies")
+    address = device.network.host
+    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as tenant:
+        introduce(device, tenant, address)
+        device.boot()
+        install(device, *theirs)
+        yield device, tenant
+
+
+def test_taken_over_purged_and_back(before: tuple[Device, Tenant], package: Path, theirs: list[Path]) -> None:
+    device, tenant = before
+    thin_edge.connect(device, tenant)
+    check_takeover(device, tenant, package)
+    check_their_purge(device, tenant, package)
+    check_way_back(device, tenant, theirs)
+
+
+def test_the_bridge_of_the_mapper_becomes_that_of_mosquitto(before: tuple[Device, Tenant], package: Path) -> None:
+    device, tenant = before
+    thin_edge.register(device, tenant)
+    device.write(thin_edge.BRIDGE, "# This file is left empty as the built-in bridge is enabled\n")
+    said = install(device, package).stdout
+    assert f"{thin_edge.BRIDGE} holds no bridge" in said
+    device.run("tedge reconnect c8y", timeout_s=120)
+    tenant.wait_connected(device.name)
+    assert device.run(f"systemctl is-active {TIMER}").stdout == "active\n"
+
+
+def check_takeover(device: Device, tenant: Tenant, package: Path) -> None:
+    broker, before = device.unit("mosquitto.service", "MainPID"), serial(tenant, device)
+    said = install(device, package)
+    assert COPY in said.stdout
+    assert "/etc/sudoers.d/tedge lets user tedge run" in said.stdout
+    assert not device.exists("/lib/systemd/system/tedge-mapper-c8y.service")
+    assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
+    assert access(device, CERTIFICATE) == ("tedge", "mosquitto", 0o644)
+    assert access(device, DIRECTORY) == ("tedge", "mosquitto", 0o755)
+    assert access(device, "/etc/tedge") == ("root", "root", 0o755)
+    assert access(device, thin_edge.BRIDGE) == ("root", "root", 0o644)
+    assert access(device, COPY) == ("root", "root", 0o700)
+    assert device.run(f"systemctl is-enabled {TIMER}; systemctl is-active {TIMER}").stdout.split() == [
+        "enabled",
+        "active",
+    ]
+    make_due(device)
+    run = start(device)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(device.name, not_serial=before)
+    # The one interruption was that of the renewal.
+    assert device.unit("mosquitto.service", "MainPID") == broker
+    assert len(tenant.device(device.name)["connections"]) == 3
+    assert device.read("/etc/tedge/tedge.toml").startswith("# as thin-edge wrote it\n")
+
+
+def check_their_purge(device: Device, tenant: Tenant, package: Path) -> None:
+    remove(device, "purge", "tedge tedge-mapper")
+    assert not device.exists("/etc/tedge")
+    lost = device.run("tedge reconnect c8y", check=False)
+    assert (lost.exit_code, lost.stdout) == (1, "")
+    assert "there is no user tedge" in lost.stderr
+    assert "apt install --reinstall tedge-cert-renewer" in lost.stderr
+    assert not device.exists("/etc/tedge")
+    said = install(device, package, reinstall=True)
+    assert "Putting back" in said.stdout
+    assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
+    assert not device.exists(COPY)
+    device.run("tedge reconnect c8y", timeout_s=120)
+    device.systemctl("restart", "mosquitto.service")
+    tenant.wait_connected(device.name)
+    device.run("tedge connect c8y --test")
+    assert start(device).outcome == "skipped"  # the copy is from before the threshold was raised
+
+
+def check_way_back(device: Device, tenant: Tenant, theirs: list[Path]) -> None:
+    install(device, *theirs)
+    assert device.run("ls /etc/mosquitto/conf.d").stdout.split() == ["README"]
+    device.systemctl("restart", "mosquitto.service")
+    tenant.wait_connected(device.name)
+    assert device.unit(TIMER, "ActiveState", "Description") == {"ActiveState": "active", "Description": "their timer"}
+    remove(device, "purge")
+    for path in (KEY, thin_edge.BRIDGE, "/etc/tedge/tedge.toml"):
+        assert device.exists(path)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package itself: the same bytes wherever and whenever it is built, and nothing that lintian has a word on."""
+
+import os
+import shutil
+from pathlib import Path
+
+from system import package as packages
+from system.machine import command
+
+
+def test_two_builds_are_the_same_bytes(package: Path, tmp_path: Path) -> None:
+    """In another directory, at another time, zone, mask and language, of files with other times."""
+    source = tmp_path / "a longer name" / "elsewhere"
+    for name in packages.sources():
+        copy = source / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(packages.CHECKOUT / name, copy, follow_symlinks=False)
+        if not copy.is_symlink():
+            os.utime(copy, (1_900_000_000, 1_900_000_000))
+    environment = {"DEB_BUILD_OPTIONS": "nocheck", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/nonexistent"}
+    build = ["sh", "-ec", "umask 077; exec dpkg-buildpackage --no-sign --build=binary"]
+    command(build, cwd=source, env=environment, timeout_s=300)
+    again = next(source.parent.glob("*.deb"))
+    assert again.read_bytes() == package.read_bytes()
+
+
+def test_lintian_has_no_word_on_it(package: Path) -> None:
+    shown = ["--allow-root", "--display-info", "--fail-on=none", "--suppress-tags=no-manual-page"]
+    assert command(["lintian", *shown, str(package)], timeout_s=120) == ""
+
+
+def test_the_manual_is_sound() -> None:
+    found = command(["mandoc", "-Tlint", "-Wwarning", str(packages.CHECKOUT / "debian/man/tedge-cert-renewer.7")])
+    assert found == ""

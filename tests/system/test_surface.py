@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manual, completion and `tedge init` of the installed package."""
+
+from system.device import Device
+
+DIRECTORIES = ("/etc/tedge", "/etc/tedge/device-certs", "/etc/tedge/mosquitto-conf", "/run/tedge-cert-renewer")
+
+
+def test_init_makes_what_systemd_made(device: Device) -> None:
+    before = [device.stat(path) for path in DIRECTORIES]
+    device.run("rm -r /etc/tedge /run/tedge-cert-renewer && userdel tedge")
+    device.run("setpriv --reuid=nobody tedge init 2>&1 | grep 'sudo tedge init'")
+    for _ in range(2):
+        done = device.run("tedge init")
+        assert (done.stdout, done.stderr) == ("", "")
+        found = [device.stat(path) for path in DIRECTORIES]
+        assert [(each.owner, each.group, each.mode) for each in found] == [
+            (each.owner, each.group, each.mode) for each in before
+        ]
+    assert device.run("getent passwd tedge | cut -d: -f6,7").stdout == "/etc/tedge:/usr/sbin/nologin\n"
+
+
+def test_completion_of_the_package_is_what_the_command_prints(device: Device) -> None:
+    shipped = "/usr/share/bash-completion/completions/tedge"
+    device.run(f"bash -c 'cmp {shipped} <(tedge completions bash)'")
+    line = 'COMP_WORDS=(tedge cert re) COMP_CWORD=2; _tedge; echo "${COMPREPLY[*]}"'
+    done = device.run(f"bash -c '. {shipped}; {line}'")
+    assert done.stdout == "remove renew\n"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users and directories of the package, made without systemd."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import initialisation
+from tedge_cert.errors import TedgeCertError
+from unit.local_device import ROOT
+
+SYSUSERS, TMPFILES = (ROOT / f"debian/tedge-cert-renewer.{kind}" for kind in ("sysusers", "tmpfiles"))
+
+
+@pytest.fixture
+def made(mocker: MockerFixture) -> list[str]:
+    """The accounts that root would make here, where none exists."""
+    asked: list[str] = []
+    mocker.patch("os.geteuid", return_value=0)
+    mocker.patch("tedge_cert.initialisation._exists", side_effect=lambda _, name: name in asked)
+    mocker.patch("tedge_cert.initialisation._run", side_effect=lambda *command: asked.append(command[-1]))
+    return asked
+
+
+def places(tmp_path: Path) -> Path:
+    """The package's own directories, all below one of the test."""
+    path = tmp_path / "tmpfiles.conf"
+    path.write_text(TMPFILES.read_text().replace(" /run/", f" {tmp_path}/run/"))
+    return path
+
+
+def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made: list[str]) -> None:
+    for _ in range(2):
+        initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    assert made == ["tedge", "mosquitto"]
+    found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
+    assert found == ["etc", "etc/device-certs", "etc/mosquitto-conf", "run", "run/tedge-cert-renewer"]
+
+
+def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:
+    (tmp_path / "etc/device-certs").mkdir(parents=True, mode=0o700)
+    initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    assert stat.S_IMODE((tmp_path / "etc/device-certs").stat().st_mode) == 0o755
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path, made: list[str]) -> None:
+    (tmp_path / "etc").write_text("")
+    with pytest.raises(TedgeCertError, match=f"cannot make the directory {tmp_path}/etc: File exists"):
+        initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+
+
+def test_others_than_root_are_told(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("os.geteuid", return_value=1000)
+    with pytest.raises(TedgeCertError, match="sudo tedge init"):
+        initialisation.initialise(str(tmp_path), SYSUSERS, TMPFILES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_is_not_whole_is_named(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("os.geteuid", return_value=0)
+    with pytest.raises(TedgeCertError, match=r"none\.conf: No such file"):
+        initialisation.initialise(str(tmp_path), tmp_path / "none.conf", TMPFILES)
