@@ -8,39 +8,42 @@ certificate was given a token: what refuses everybody says nothing about the can
 
 import http.client
 import json
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import certificate, checks, files, journal, proof
+from tedge_cert import access_memory, certificate, checks, journal, proof
+from tedge_cert.access_memory import NOT_OFFERED, OFFERED
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.proof import Answer, Verdict
+from tedge_cert.proxy import Proxy
 from tedge_cert.tls import ClientContext, client_context
+from tedge_cert.tls_words import explain
 
 PATH = "/devicecontrol/deviceAccessToken"
 # Where packets are dropped silently, renewal has to go on by another way within the time of its unit.
 CONNECT_S = 10.0
 DEADLINE_S = 20.0
 LIMIT_BYTES = 65_536
-OFFERED, NOT_OFFERED = "offered", "not offered"
-_FACT_BYTES = 1000
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one request; ``absent`` is the answer of a tenant that does not offer it."""
+    """What came of one request; ``absent`` is that of a tenant without it, ``silent`` none in time."""
 
     answer: Answer
     reason: str
     token: str = ""
     absent: bool = False
+    silent: bool = False
 
 
 def request(instance: Instance) -> str | None:
     """A token with the active certificate; None where the tenant does not offer that, or did not answer."""
-    if _remembered(instance) == NOT_OFFERED:
+    if not access_memory.is_to_be_asked(instance, _url(instance)):
         return None
     reply = _ask(instance, instance.certificate)
     if reply.token:
@@ -55,7 +58,7 @@ def prove(instance: Instance, candidate: Path) -> Verdict | None:
 
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
-    if _remembered(instance) == NOT_OFFERED:
+    if not access_memory.is_to_be_asked(instance, _url(instance)):
         return None
     reply = _ask(instance, candidate)
     for number in range(2, proof.ATTEMPTS + 1):
@@ -75,7 +78,7 @@ def prove(instance: Instance, candidate: Path) -> Verdict | None:
 
 def _gives_tokens(instance: Instance) -> bool:
     """Whether the active certificate was given a token since the boot, or is now; an expired one is not shown."""
-    if _remembered(instance) == OFFERED:
+    if access_memory.recall(instance, _url(instance)) == OFFERED:
         return True
     try:
         checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
@@ -97,26 +100,40 @@ def _url(instance: Instance) -> str:
 def _ask(instance: Instance, path: Path) -> Reply:
     """Ask with the certificate at ``path`` and the device's key."""
     context = client_context(instance.trust, path, instance.key)
-    url = _url(instance)
+    url, way = _url(instance), instance.proxy
+    if way is not None and way.speaks_tls:
+        return Reply(Answer.NO_ANSWER, f"{url} is not asked by a proxy that speaks TLS itself ({way.address})")
     try:
         with bounded(DEADLINE_S, "the whole request"):
-            status, content = _exchange(instance.access_token_endpoint, context, _chain(path))
-    except ConnectionRefusedError as error:
-        reply = Reply(Answer.NO_ANSWER, f"no answer from {url}: {error.strerror}", absent=True)
+            status, content = _exchange(instance.access_token_endpoint, context, _chain(path), way)
     except (OSError, http.client.HTTPException) as error:
-        if context.refusal is not None:
-            reply = Reply(Answer.REFUSED, f"{url} refused the certificate (TLS alert: {context.refusal})")
-        else:
-            reply = Reply(Answer.NO_ANSWER, f"no answer from {url}: {str(error) or type(error).__name__}")
+        reply = _failure(instance, error, context, path)
     else:
         reply = _judge(url, status, content)
     _remember(instance, reply)
     return reply
 
 
-def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str) -> tuple[int, bytes]:
+def _failure(instance: Instance, error: Exception, context: ClientContext, path: Path) -> Reply:
+    url, way = _url(instance), instance.proxy
+    if context.refusal is not None:
+        reason = f"{url} refused the certificate (TLS alert: {context.refusal}): {proof.why_refused(path)}"
+        return Reply(Answer.REFUSED, reason)
+    said = str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        said = explain(error, "it", instance.trust)
+    elif way is not None:
+        said = way.explain(said)
+    elif isinstance(error, ConnectionRefusedError):
+        return Reply(Answer.NO_ANSWER, f"no answer from {url}: {error.strerror}", absent=True)
+    return Reply(Answer.NO_ANSWER, f"no answer from {url}: {said}", silent=isinstance(error, TimeoutError))
+
+
+def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str, way: Proxy | None) -> tuple[int, bytes]:
     """Status and body; no redirect is followed, no environment asked. Raises OSError or HTTPException."""
-    connection = http.client.HTTPSConnection(*endpoint, timeout=CONNECT_S, context=context)
+    connection = http.client.HTTPSConnection(*(way.endpoint if way else endpoint), timeout=CONNECT_S, context=context)
+    if way is not None:
+        connection.set_tunnel(*endpoint, headers=way.headers)
     try:
         fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
         connection.request("POST", PATH, headers=fields)
@@ -155,23 +172,12 @@ def _token_in(content: bytes) -> str:
     return token if isinstance(token, str) and token.isascii() and token.isprintable() else ""
 
 
-def _remembered(instance: Instance) -> str:
-    """What is known of this endpoint since the boot; empty if nothing is."""
-    try:
-        said = files.read_regular(instance.access_token_file, _FACT_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    fact, _, url = said.partition(": ")
-    return fact if url == _url(instance) else ""
-
-
 def _remember(instance: Instance, reply: Reply) -> None:
     """A token was given, or there are none; an endpoint that gave one before is thought to be away for a while."""
-    fact = OFFERED if reply.token else NOT_OFFERED
-    before = _remembered(instance)
-    if fact == before or not (reply.token or (reply.absent and before != OFFERED)):
-        return
-    try:
-        files.write(instance.access_token_file, f"{fact}: {_url(instance)}".encode(), files.HANDOVER)
-    except TedgeCertError as error:
-        journal.debug(f"not remembered: {error}")
+    url = _url(instance)
+    if reply.silent:
+        access_memory.keep_silence(instance, url)
+    elif reply.token:
+        access_memory.keep(instance, url, OFFERED)
+    elif reply.absent and access_memory.recall(instance, url) != OFFERED:
+        access_memory.keep(instance, url, NOT_OFFERED)

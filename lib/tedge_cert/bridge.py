@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from tedge_cert import journal, local_broker
 from tedge_cert.deadline import Deadline
-from tedge_cert.errors import NoAnswerError
+from tedge_cert.errors import ConfigurationError, NoAnswerError
 from tedge_cert.instance import Instance
-from tedge_cert.mqtt import Connection, Message
+from tedge_cert.mqtt import Message
 
 CONNECT_S = 10.0
 TOKEN_ATTEMPTS = 2
@@ -20,12 +21,13 @@ RETAINED_S = 1.0
 # the least of 80 measured, and we hear of the fall some milliseconds late.
 LEAST_PAUSE_S = 0.9
 TOKEN_TEMPLATE = "71,"  # noqa: S105 (SmartREST, no secret)
+OWN_ID_TEMPLATE = "124,"
 
 
 class Bridge:
     """A connection to the local broker that watches the bridge; use it in a ``with`` block.
 
-    Times are monotonic seconds. Raises OSError when there is no broker.
+    Times are monotonic seconds. Raises OSError when there is no broker, or ConfigurationError.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -33,15 +35,15 @@ class Bridge:
         self._up: bool | None = None
         self._changes: list[tuple[float, bool]] = []
         self._tokens: list[str] = []
+        self._own_id = ""
         self._prefix = instance.prefix
         self._health_topic = instance.health_topic
         self._lost = False
-        self._connection = Connection(
-            instance.broker, "", CONNECT_S, on_message=self._handle, on_close=self._handle_close
-        )
+        self._connection = local_broker.connect(instance, CONNECT_S, self._handle, self._handle_close)
         try:
             self._connection.subscribe(self._health_topic)
-            self._connection.subscribe(f"{self._prefix}/s/dat")
+            # Without a certificate the tenant gives no tokens.
+            self._connection.subscribe(f"{self._prefix}/s/{'ds' if instance.uses_basic else 'dat'}")
             self._wait(lambda: self._up is not None, RETAINED_S)
         except OSError:
             self._connection.close()
@@ -90,6 +92,18 @@ class Bridge:
             f"no token came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking on {self._prefix}/s/uat"
         )
 
+    def own_id(self, attempts: int = TOKEN_ATTEMPTS) -> str:
+        """What the tenant calls this device, asked for through the bridge (SmartREST ``123``); raises NoAnswerError."""
+        self._own_id = ""
+        for _ in range(attempts):
+            self._connection.publish(f"{self._prefix}/s/us", "123", qos=0)
+            if self._wait(lambda: bool(self._own_id), TOKEN_WAIT_S):
+                return self._own_id
+        raise NoAnswerError(
+            f"no answer came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking for the device's own id "
+            f"on {self._prefix}/s/us"
+        )
+
     def close(self) -> None:
         """End the connection to the broker."""
         self._connection.close()
@@ -129,6 +143,8 @@ class Bridge:
                 self._up = up
             elif text.startswith(TOKEN_TEMPLATE) and len(text) > len(TOKEN_TEMPLATE):
                 self._tokens.append(text[len(TOKEN_TEMPLATE) :].strip())
+            elif text.startswith(OWN_ID_TEMPLATE):
+                self._own_id = text[len(OWN_ID_TEMPLATE) :].strip()
             self._changed.notify_all()
 
 
@@ -138,8 +154,23 @@ def open_bridge(instance: Instance) -> Bridge | None:
         return None
     try:
         return Bridge(instance)
-    except OSError:
-        return None
+    except OSError as error:
+        # One that is down is met as such by whoever asked.
+        (journal.warning if local_broker.is_final(error) else journal.debug)(local_broker.explain(instance, error))
+    except ConfigurationError as error:
+        # No reason to leave a certificate in doubt: a connection of our own to the tenant can decide.
+        journal.warning(f"the local broker is not asked: {error}")
+    return None
+
+
+def is_healthy(instance: Instance, timeout_s: float) -> bool:
+    """Whether the broker says that the bridge is connected; raises OSError when there is no broker to ask."""
+    with local_broker.connect(instance, timeout_s) as connection:
+        connection.subscribe(instance.health_topic, timeout_s)
+        try:
+            return connection.next_message(RETAINED_S).payload.strip() == b"1"
+        except TimeoutError:
+            return False
 
 
 def now_s() -> float:

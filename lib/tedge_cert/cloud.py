@@ -3,10 +3,19 @@
 
 from tedge_cert import access_token, journal
 from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
+from tedge_cert.credentials import Credentials
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
 from tedge_cert.proof import open_own
 from tedge_cert.tls import client_context
+
+
+def who_asks(instance: Instance, again: bool = False) -> str | Credentials:
+    """What a request to the tenant says of who asks: a token, or user and password where these stand in for it.
+
+    Raises NoAnswerError or ConfigurationError.
+    """
+    return instance.credentials if instance.uses_basic else request_token(instance, again)
 
 
 def request_token(instance: Instance, again: bool = False) -> str:

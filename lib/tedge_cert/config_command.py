@@ -4,12 +4,14 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from tedge_cert import config as configuration
 from tedge_cert import config_file, journal
 from tedge_cert.config import Config, cloud_of
 from tedge_cert.config_keys.table import KEYS, OLD_NAMES, unknown_key
 from tedge_cert.config_listing import documentation, listing
+from tedge_cert.confinement import hint
 from tedge_cert.entry import add_profile
 from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
 from tedge_cert.instance import value_of
@@ -57,6 +59,8 @@ def execute(arguments: argparse.Namespace) -> int:
     else:
         change = {"set": config_file.set_value, "add": config_file.add_value, "remove": config_file.remove_value}
         change[arguments.command](config, key, arguments.value)
+        if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+            journal.say(said)
     return 0
 
 

@@ -5,30 +5,32 @@ from tedge_cert import (
     adoption,
     certificate,
     checks,
+    fleet_news,
     journal,
     keys,
     mosquitto,
     pending,
-    profiles,
     proof,
     service_manager,
 )
-from tedge_cert.connection_check import check, manages_services, summary, wait_for_broker, warn_of_proxy
+from tedge_cert.connection_check import check, manages_services, wait_for_broker
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
+from tedge_cert.listener import text_of_listener
 from tedge_cert.lock import locked
+from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
 
 Before = list[tuple[mosquitto.Placement, str | None]]
 
 
-def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
+def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
     """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
 
     3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    prepare(instance, what)
+    prepare(instance, what, allow_path)
     _refuse_second(instance)
     with locked(instance.certificate, instance.run_directory):
         # Somebody else may have connected the device while this waited.
@@ -56,6 +58,8 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
+    # So that the tenant need not wait for the first renewal to know the certificate.
+    fleet_news.tell(instance)
     return exit_code(instance, switched)
 
 
@@ -91,19 +95,6 @@ def disconnect(instance: Instance) -> bool:
     return True
 
 
-def prepare(instance: Instance, what: str) -> None:
-    """Say what is about to be connected, and see that it can be beside the other profiles.
-
-    Owners and modes that other programs left are mended, so that bridge and renewer can both read.
-    """
-    adoption.check_accounts(instance)
-    journal.say(summary(instance, what))
-    profiles.check_conflicts(instance)
-    warn_of_proxy(instance)
-    adoption.give_owners(instance)
-    adoption.tidy_links(instance.bridge_file.parent)
-
-
 def _enable_timer(instance: Instance, before: Before) -> None:
     try:
         with Step(f"Enabling {instance.timer}"):
@@ -122,17 +113,21 @@ def _refuse_second(instance: Instance) -> None:
         )
 
 
-def _announce(instance: Instance, active: certificate.Certificate) -> None:
-    checks.check_presentable(active, instance.certificate)
+def _announce(instance: Instance, active: certificate.Certificate | None) -> None:
+    if active is not None:
+        checks.check_presentable(active, instance.certificate)
     with Step("Announcing the device to the tenant"):
-        verdict = proof.prove(instance, instance.certificate)
+        verdict = proof.prove_own(instance)
         if not verdict.accepted:
-            first = ", `tedge cert upload c8y` first" if verdict.refused and active.is_self_signed else ""
+            unknown = verdict.refused and active is not None and active.is_self_signed
+            first = ", `tedge cert upload c8y` first" if unknown else ""
             raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
 
 
-def load_active(instance: Instance) -> certificate.Certificate:
-    """The active certificate, known to fit the key; raises CertificateError."""
+def load_active(instance: Instance) -> certificate.Certificate | None:
+    """The active certificate, known to fit the key; None where user and password are used. Raises CertificateError."""
+    if instance.uses_basic:
+        return None
     active = certificate.load(instance.certificate)
     keys.load_for(instance.key, active, instance.certificate)
     return active
@@ -154,7 +149,7 @@ def configure(instance: Instance) -> Before:
     with Step("Configuring the bridge in mosquitto"):
         listener, bridge = mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)
         before = [(listener, listener.text()), (bridge, bridge.text())]
-        listener.install(mosquitto.listener_text(instance))
+        listener.put(text_of_listener(instance))
         bridge.install(mosquitto.bridge_text(instance))
     return before
 
@@ -176,7 +171,7 @@ def put_back(before: Before) -> None:
     """Give mosquitto the configuration that it had."""
     journal.warning("putting mosquitto's configuration back as it was")
     for placement, text in reversed(before):
-        placement.restore(text)
+        placement.put(text)
     service_manager.run(["systemctl", "restart", "mosquitto.service"])
 
 

@@ -6,7 +6,7 @@ import binascii
 import json
 import time
 
-from tedge_cert import journal, mosquitto, service_manager
+from tedge_cert import journal, local_broker, mosquitto, proof, service_manager
 from tedge_cert.bridge import Bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import TedgeCertError
@@ -37,8 +37,7 @@ def summary(instance: Instance, what: str) -> str:
         "device id": instance.device_id,
         "cloud profile": instance.config.profile or "<none>",
         "cloud host": f"{host}:{port}",
-        "authentication": "certificate",
-        "certificate file": str(instance.certificate),
+        **_proof_of_identity(instance),
         "bridge": "mosquitto",
         "service manager": "systemd" if manages_services(instance) else "none",
         "mosquitto version": mosquitto.version() or "not installed",
@@ -46,15 +45,10 @@ def summary(instance: Instance, what: str) -> str:
     return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
 
 
-def warn_of_proxy(instance: Instance) -> None:
-    """Say that the bridge goes its own way, where a proxy is set."""
-    address = instance.config.get("proxy.address")
-    if address is not None:
-        host, port = instance.mqtt
-        journal.warning(
-            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
-            f"connects to {host}:{port} directly"
-        )
+def _proof_of_identity(instance: Instance) -> dict[str, str]:
+    if instance.uses_basic:
+        return {"authentication": "user and password", "credentials file": str(instance.credentials_path)}
+    return {"authentication": "certificate", "certificate file": str(instance.certificate)}
 
 
 def manages_services(instance: Instance) -> bool:
@@ -69,10 +63,12 @@ def wait_for_broker(instance: Instance) -> None:
         try:
             Bridge(instance).close()
         except OSError as error:
+            if local_broker.is_final(error):
+                raise TedgeCertError(local_broker.explain(instance, error)) from error
             if deadline.passed():
-                host, port = instance.broker
                 raise TedgeCertError(
-                    f"mosquitto does not listen on {host}:{port}: {error}; see `journalctl -u mosquitto`"
+                    f"mosquitto does not listen as configured: {local_broker.explain(instance, error)}, `journalctl -u "
+                    "mosquitto`"
                 ) from error
             # A refused connection says nothing about when the next one will not be.
             time.sleep(0.2)
@@ -81,9 +77,12 @@ def wait_for_broker(instance: Instance) -> None:
 
 
 def check(instance: Instance) -> None:
-    """See the bridge up and a token come through it, and warn if another tenant gave it. Raises TedgeCertError."""
+    """See the bridge up and an answer come through it, and warn if another tenant gave it. Raises TedgeCertError.
+
+    The answer is a token, which names its tenant; with user and password it is the device's own id, which does not.
+    """
     with Step("Checking that the device is connected"):
-        token = _token(instance)
+        token = _answer_through_bridge(instance)
     issuer = issuer_of(token)
     expected = _hosts(instance)
     if issuer and issuer not in expected.values():
@@ -117,16 +116,16 @@ def _hosts(instance: Instance) -> dict[str, str]:
     return {key: host.lower() for key, host in found.items()}
 
 
-def _token(instance: Instance) -> str:
+def _answer_through_bridge(instance: Instance) -> str:
     try:
         with Bridge(instance) as bridge:
             if not bridge.wait_until_up(BRIDGE_S):
                 host, port = instance.mqtt
+                why = proof.why_no_tls(instance) or f"{instance.health_topic} is not 1"
                 raise TedgeCertError(
-                    f"the bridge to {host}:{port} does not come up: {instance.health_topic} is not 1; "
+                    f"the bridge to {host}:{port} does not come up: {why}; "
                     "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
                 )
-            return bridge.token()
+            return bridge.own_id() if instance.uses_basic else bridge.token()
     except OSError as error:
-        host, port = instance.broker
-        raise TedgeCertError(f"no broker at {host}:{port}: {error}; see `systemctl status mosquitto`") from error
+        raise TedgeCertError(local_broker.explain(instance, error)) from error

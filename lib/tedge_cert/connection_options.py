@@ -15,6 +15,15 @@ def add_to(parser: Parser) -> None:
     entry.add_profile(parser)
 
 
+def add_allow_path(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a certificate that is kept elsewhere."""
+    parser.add_argument(
+        "--allow-path",
+        action="store_true",
+        help="let the renewal write where the certificate is kept, by a drop-in for its unit",
+    )
+
+
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError.
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from cryptography import x509
 
 from tedge_cert import https
+from tedge_cert.credentials import Credentials, authorization, basic
 from tedge_cert.https import ELSEWHERE
 from tedge_cert.pkcs7 import certificates_of
+from tedge_cert.proxy import Proxy
 
 ADVICE = {
     202: "the request waits for approval in the tenant",
@@ -20,18 +22,24 @@ ADVICE = {
 }
 
 
-def enrol(host: str, device_id: str, password: str, request: bytes, trust: Path) -> list[x509.Certificate]:
+def enrol(
+    host: str, device_id: str, password: str, request: bytes, trust: Path, proxy: Proxy | None = None
+) -> list[x509.Certificate]:
     """First certificate of a device, for a one-time password (RFC 7030 §4.2.1)."""
-    return _post(f"https://{host}/.well-known/est/simpleenroll", request, trust, https.basic(device_id, password))
+    return _post(f"https://{host}/.well-known/est/simpleenroll", request, trust, basic(device_id, password), proxy)
 
 
-def reenrol(host: str, token: str, request: bytes, trust: Path) -> list[x509.Certificate]:
-    """A further certificate, for a token obtained with the current one (RFC 7030 §4.2.2)."""
+def reenrol(
+    host: str, who: str | Credentials, request: bytes, trust: Path, proxy: Proxy | None = None
+) -> list[x509.Certificate]:
+    """A further certificate, for a token obtained with the current one (RFC 7030 §4.2.2), or user and password."""
     url = f"https://{host}/.well-known/est/simplereenroll"
-    return _post(url, request, trust, {"Authorization": f"Bearer {token}"})
+    return _post(url, request, trust, authorization(who), proxy)
 
 
-def _post(url: str, request: bytes, trust: Path, credentials: dict[str, str]) -> list[x509.Certificate]:
+def _post(
+    url: str, request: bytes, trust: Path, credentials: dict[str, str], proxy: Proxy | None
+) -> list[x509.Certificate]:
     """Send the CSR (DER) to ``url``; the certificates of the answer in its order.
 
     Raises NoAnswerError when there was none, RequestRefusedError for any answer without certificates.
@@ -42,7 +50,7 @@ def _post(url: str, request: bytes, trust: Path, credentials: dict[str, str]) ->
         "Accept": "application/pkcs7-mime",
         **credentials,
     }
-    answer = https.ask("POST", url, trust, fields, _wrapped(request))
+    answer = https.ask("POST", url, trust, fields, _wrapped(request), proxy)
     if answer.status not in (200, 201):
         raise https.refusal(answer, ADVICE)
     return certificates_of(answer.content, url)

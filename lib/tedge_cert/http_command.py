@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-from tedge_cert import certificate, checks, cloud, journal, tenant_http
+from tedge_cert import certificate, checks, cloud, credentials, journal, tenant_http
 from tedge_cert.deadline import Deadline
 from tedge_cert.entry import add_profile
 from tedge_cert.errors import RequestRefusedError, TedgeCertError
@@ -98,14 +98,17 @@ def _request_of(arguments: argparse.Namespace, path: str) -> Request:
 def _send(instance: Instance, request: Request) -> Answer:
     """The answer of a success; a token that is refused is replaced once (it may have been revoked meanwhile)."""
     host, deadline = instance.http, Deadline(DEADLINE_S)
-    # Whichever way the token comes, it is this certificate that earns it.
-    checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    if instance.uses_basic:
+        credentials.warn_if_exposed(instance.credentials_path)
+    else:
+        # Whichever way the token comes, it is this certificate that earns it.
+        checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
     for last in (False, True):
-        token = cloud.request_token(instance, again=last)
-        answer = tenant_http.send(host, request, token, instance.trust, deadline.left_s())
+        who = cloud.who_asks(instance, again=last)
+        answer = tenant_http.send(host, request, who, instance.trust, deadline.left_s(), instance.proxy)
         if 200 <= answer.status < 300:
             return answer
-        if answer.status != 401 or last:
+        if answer.status != 401 or last or instance.uses_basic:
             raise _refused(instance, request, answer)
         journal.info(f"{host} refused the token (401): asking again with a new one")
     raise AssertionError
@@ -124,4 +127,6 @@ def _refused(instance: Instance, request: Request, answer: Answer) -> RequestRef
     else:
         otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else "see what was sent"
         advice = ADVICE.get(answer.status, otherwise)
+        if answer.status == 401 and instance.uses_basic:
+            advice = f"the tenant does not take the user and password in {instance.credentials_path}"
     return RequestRefusedError(f"{': '.join(each for each in parts if each)}; {advice}", answer.status)

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTTPS request to the tenant, with every wait bounded, and what it means when it is not answered as hoped."""
 
-import base64
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
+from tedge_cert import anchors
 from tedge_cert.deadline import bounded
-from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError
+from tedge_cert.errors import NoAnswerError, RequestRefusedError
+from tedge_cert.proxy import Proxy
+from tedge_cert.tls_words import explain, explain_other_name
 
 CONNECT_S = 20.0
 READ_S = 30.0
@@ -34,35 +40,59 @@ class Answer:
     content: bytes
 
 
-def basic(user: str, password: str) -> dict[str, str]:
-    """The header of HTTP Basic, in UTF-8 as servers expect it since RFC 7617 §2.1."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
-
-
-def ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+def ask(
+    method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes = b"", proxy: Proxy | None = None
+) -> Answer:
     """Send one request, whatever is answered to it; no redirect is followed, no environment asked.
 
     Raises NoAnswerError when there was no whole answer, ConfigurationError without trust anchors.
     """
-    if not trust.exists():
-        raise ConfigurationError(
-            f"there is no {trust}, expected the trust anchors of the tenant there: set c8y.root_cert_path to a file or "
-            "directory of certificates in PEM"
-        )
+    anchors.check(trust)
     # A mebibyte that is compressed may hold a thousand of them.
     fields = {"Accept-Encoding": "identity", **headers}
+    with failures_explained(url, trust, proxy), bounded(DEADLINE_S, "the whole request"):
+        return _exchange(method, url, trust, fields, body, proxy)
+
+
+@contextmanager
+def failures_explained(url: str, trust: Path, proxy: Proxy | None) -> Iterator[None]:
+    """Turn whatever can go wrong between us and an answer from ``url`` into NoAnswerError, in prose."""
     try:
-        with bounded(DEADLINE_S, "the whole request"):
-            return _exchange(method, url, trust, fields, body)
+        yield
     except requests.exceptions.SSLError as error:
-        raise NoAnswerError(untrusted(url, trust, error)) from error
+        raise NoAnswerError(f"cannot speak TLS with {url}: {_why_no_tls(url, trust, error)}") from error
+    except requests.exceptions.ProxyError as error:
+        said = proxy.explain(reason_of(error)) if proxy else reason_of(error)
+        raise NoAnswerError(f"no answer from {url}: {said}") from error
     # urllib3's own errors come through where the body is read, under no common base but Exception's HTTPError.
     except (OSError, requests.RequestException, urllib3_error()) as error:
-        raise NoAnswerError(f"no answer from {url}: {reason_of(error)}; check the network and c8y.http") from error
+        way = f" by the proxy {proxy.address}" if proxy else ""
+        check = "the network, proxy.address and c8y.http" if proxy else "the network and c8y.http"
+        raise NoAnswerError(f"no answer from {url}{way}: {reason_of(error)}; check {check}") from error
+
+
+class _Tunnel(HTTPAdapter):
+    """What tells the proxy who asks; in its address, every message that names that would name the password."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__()
+        self._proxy = proxy
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The header of RFC 9110 §11.7.2, for whichever address the library asks."""
+        del proxy
+        return self._proxy.headers
 
 
 class Session(requests.Session):
-    """A session that knows no redirects: even where none is followed, the library reads the whole body of one."""
+    """A session that knows no environment, and no redirects: of one, the library would read the whole body."""
+
+    def __init__(self, proxy: Proxy | None) -> None:
+        super().__init__()
+        self.trust_env = False
+        if proxy is not None:
+            self.proxies = {"https": proxy.address}
+            self.mount("https://", _Tunnel(proxy))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """None, wherever the answer points to."""
@@ -70,9 +100,8 @@ class Session(requests.Session):
         return None
 
 
-def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes) -> Answer:
-    with Session() as session:
-        session.trust_env = False
+def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes, proxy: Proxy | None) -> Answer:
+    with Session(proxy) as session:
         session.verify = str(trust)
         answer = session.request(
             method,
@@ -97,23 +126,26 @@ def urllib3_error() -> type[Exception]:
     return HTTPError
 
 
-def untrusted(url: str, trust: Path, error: Exception) -> str:
-    """What to say of a server that TLS was not possible with; ``url`` or host as it was asked."""
-    return (
-        f"cannot speak TLS with {url}: {reason_of(error)}; expected a server that the trust anchors in {trust} vouch "
-        "for: set c8y.root_cert_path to the file or directory with the tenant's root certificate"
-    )
+def _why_no_tls(url: str, trust: Path, error: Exception) -> str:
+    inner = _innermost(error)
+    server = urlsplit(url).netloc
+    # urllib3 of Debian 12 compares the names itself, and has an error of its own for that.
+    return explain(inner, server, trust) if isinstance(inner, ssl.SSLError) else explain_other_name(server, str(inner))
 
 
 def reason_of(error: BaseException) -> str:
     """The innermost cause, which is what a person can act on."""
+    inner = _innermost(error)
+    return str(inner) or type(inner).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
     while True:
         context = None if error.__suppress_context__ else error.__context__
         inner = error.__cause__ or context or getattr(error, "reason", None)
         if not isinstance(inner, BaseException):
-            break
+            return error
         error = inner
-    return str(error) or type(error).__name__
 
 
 def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
@@ -130,7 +162,7 @@ def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
     if text:
         parts.append(text)
     otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
-    return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status)
+    return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status, retry)
 
 
 def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from tedge_cert import config as configuration
 from tedge_cert.config import Config
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.values import Value, parse_device_id, split_endpoint, to_text
+from tedge_cert.tenant_side import TenantSide
+from tedge_cert.values import Value, parse_device_id, to_text
 
 CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
+STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
 @dataclass(frozen=True)
-class Instance:
+class Instance(TenantSide):
     """What the units are started for; every property is looked up when it is needed."""
 
     config: Config
@@ -34,8 +36,13 @@ class Instance:
     @property
     def timer(self) -> str:
         """The timer unit that checks this instance every hour."""
+        return self.service.removesuffix("service") + "timer"
+
+    @property
+    def service(self) -> str:
+        """The unit that renews the certificate of this instance."""
         profile = self.config.profile
-        return f"tedge-cert-renewer-c8y@{profile}.timer" if profile else f"tedge-cert-renewer@{self.cloud}.timer"
+        return f"tedge-cert-renewer-c8y@{profile}.service" if profile else f"tedge-cert-renewer@{self.cloud}.service"
 
     @property
     def certificate(self) -> Path:
@@ -67,38 +74,14 @@ class Instance:
         """The identity of the device; raises ConfigurationError when neither certificate nor setting tell it."""
         identity = device_id(self.config, self._key("device.id"))
         if identity is None:
+            how = "register it with `tedge cert download c8y --device-id <id>`"
+            if self.uses_basic:
+                how = "set it with `tedge config set device.id <id>`"
             raise ConfigurationError(
                 f"the device has no identity yet: there is no certificate at {self.certificate} and device.id is not "
-                "set; register it with `tedge cert download c8y --device-id <id>`"
+                f"set; {how}"
             )
         return identity
-
-    @property
-    def http(self) -> str:
-        """``host:port`` of the tenant's REST and EST interface."""
-        return self.config.need("c8y.http")
-
-    @property
-    def access_token_endpoint(self) -> tuple[str, int]:
-        """Host and port where the tenant gives tokens for client certificates, if it does."""
-        return split_endpoint(self.http, 443)[0], 8443
-
-    @property
-    def mqtt(self) -> tuple[str, int]:
-        """Host and port of the tenant's MQTT endpoint; an IPv6 address as sockets and mosquitto take it, bare."""
-        host, port = split_endpoint(self.config.need("c8y.mqtt"), 8883)
-        return host.strip("[]"), port
-
-    @property
-    def trust(self) -> Path:
-        """The trust anchors of the tenant, a file or a directory; raises ConfigurationError if there is neither."""
-        path = Path(self.config.need("c8y.root_cert_path"))
-        if not path.exists():
-            raise ConfigurationError(
-                f"there are no trust anchors at {path}; set c8y.root_cert_path to a file or directory of root "
-                "certificates, such as /etc/ssl/certs"
-            )
-        return path
 
     @property
     def prefix(self) -> str:
@@ -126,6 +109,13 @@ class Instance:
     def run_directory(self) -> Path:
         """Locks, and facts handed from step to step."""
         return Path(self.config.need("run.path")) / "tedge-cert-renewer"
+
+    @property
+    def state_file(self) -> Path:
+        """What the last run left for the next one, and for whoever asks; a configuration elsewhere has its own."""
+        config = self.config
+        directory = STATE_DIRECTORY if config.is_of_system else f"{config.directory}/state"
+        return Path(directory) / f"{self.name}.json"
 
     @property
     def rejection_file(self) -> Path:

@@ -7,24 +7,10 @@ from pathlib import Path
 from tedge_cert import files, service_manager
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
+from tedge_cert.listener import text_of_listener
 
 CONF_D = Path("/etc/mosquitto/conf.d")
 MAIN = Path("/etc/mosquitto/mosquitto.conf")
-
-_LISTENER = """\
-per_listener_settings true
-connection_messages true
-log_type error
-log_type warning
-log_type notice
-log_type information
-log_type subscribe
-log_type unsubscribe
-message_size_limit 268435455
-listener {port} {address}
-allow_anonymous true
-require_certificate false
-"""
 
 # Pattern, direction and QoS of what the bridge carries; the token's pair only where a certificate authenticates.
 _TOPICS = (
@@ -33,8 +19,8 @@ _TOPICS = (
     "inventory/managedObjects/update/# out 1", "measurement/measurements/create out 1",
     "measurement/measurements/createBulk out 1", "event/events/create out 1", "event/events/createBulk out 1",
     "alarm/alarms/create out 1", "alarm/alarms/createBulk out 1", "devicecontrol/notifications in 1", "error in 1",
-    "s/uat out 0", "s/dat in 0",
 )  # fmt: skip
+_TOKEN_TOPICS = ("s/uat out 0", "s/dat in 0")
 _SMARTREST_1 = ("s/ul/# out 1", "t/ul/# out 1", "q/ul/# out 1", "c/ul/# out 1", "s/dl in 1")
 
 
@@ -48,7 +34,8 @@ class Placement:
     def install(self, text: str) -> None:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
         self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        files.write(self.file, text.encode(), files.BROKER_CONFIGURATION)
+        secret = "\nremote_password " in text
+        files.write(self.file, text.encode(), files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION)
         self.link_up()
 
     def link_up(self) -> bool:
@@ -66,16 +53,16 @@ class Placement:
         except FileNotFoundError:
             return None
 
-    def is_installed(self, text: str) -> bool:
-        """Whether the broker finds ``text`` here."""
-        return self.text() == text and (self.link is None or self.link.is_symlink())
+    def is_installed(self, text: str | None) -> bool:
+        """Whether the broker finds ``text`` here, or nothing where it is None."""
+        return self.text() == text and (self.link is None or self.link.is_symlink() is (text is not None))
 
-    def restore(self, before: str | None) -> None:
-        """Make it as it was when ``text`` answered ``before``."""
-        if before is None:
+    def put(self, text: str | None) -> None:
+        """Install ``text``, or make that there is nothing where it is None."""
+        if text is None:
             self.remove()
         else:
-            self.install(before)
+            self.install(text)
 
     def remove(self) -> bool:
         """Remove the link, then the file; whether there was a file."""
@@ -98,7 +85,7 @@ def version() -> str:
 def is_current(instance: Instance) -> bool:
     """Whether the files say what the settings ask for; else the broker has to be restarted with others."""
     listener, bridge = listener_placement(instance), bridge_placement(instance)
-    return listener.is_installed(listener_text(instance)) and bridge.is_installed(bridge_text(instance))
+    return listener.is_installed(text_of_listener(instance)) and bridge.is_installed(bridge_text(instance))
 
 
 def listener_placement(instance: Instance) -> Placement:
@@ -126,12 +113,6 @@ def includes(directory: Path) -> bool:
     return ["include_dir", str(directory)] in [each.rstrip("/ ").split() for each in lines]
 
 
-def listener_text(instance: Instance) -> str:
-    """``tedge-mosquitto.conf`` (mosquitto.conf(5))."""
-    need = instance.config.need
-    return _LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address"))
-
-
 def bridge_text(instance: Instance) -> str:
     """``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges")."""
     host, port = instance.mqtt
@@ -144,12 +125,11 @@ def bridge_text(instance: Instance) -> str:
         trust,
         f"remote_clientid {instance.device_id}",
         f"local_clientid Cumulocity{profile}",
-        f"bridge_certfile {instance.certificate}",
-        f"bridge_keyfile {instance.key}",
+        *_proof_of_identity(instance),
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        "local_cleansession false",
+        *(["local_cleansession false"] if _knows_local_cleansession(instance) else []),
         "notifications true",
         "notifications_local_only true",
         f"notification_topic {instance.health_topic}",
@@ -163,11 +143,29 @@ def bridge_text(instance: Instance) -> str:
         "### Topics",
     ]
     lines += [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
+    if instance.uses_mqtt_service:
+        lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
+        topics = instance.config.names("c8y.mqtt_service.topics")
+        lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
     return "\n".join(lines) + "\n"
 
 
+def _proof_of_identity(instance: Instance) -> list[str]:
+    if instance.uses_basic:
+        login = instance.credentials
+        return [f"remote_username {login.username}", f"remote_password {login.password}"]
+    return [f"bridge_certfile {instance.certificate}", f"bridge_keyfile {instance.key}"]
+
+
+def _knows_local_cleansession(instance: Instance) -> bool:
+    """Whether the directive is written: as it is set, or for versions that know it, which begin with 2."""
+    said = instance.config.need("c8y.bridge.include.local_cleansession")
+    major = version().partition(".")[0]
+    return said == "true" or (said == "auto" and major.isdecimal() and int(major) >= 2)
+
+
 def _topics(instance: Instance) -> list[str]:
-    topics = list(_TOPICS)
+    topics = [*_TOPICS, *(() if instance.uses_basic else _TOKEN_TOPICS)]
     for template in instance.config.names("c8y.smartrest.templates"):
         topics += [f"s/uc/{template} out 1", f"s/dc/{template} in 1"]
     templates = instance.config.names("c8y.smartrest1.templates")

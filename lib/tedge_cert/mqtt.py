@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tedge_cert.credentials import Credentials
 from tedge_cert.deadline import Deadline, bounded
 from tedge_cert.tls import ClientContext
 
@@ -54,6 +55,7 @@ class Connection:
         tls: ClientContext | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_close: Callable[[], None] | None = None,
+        login: Credentials | None = None,
     ) -> None:
         """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``."""
         self._changed = threading.Condition()
@@ -71,6 +73,8 @@ class Connection:
         self._client.on_subscribe = self._handle_acknowledged
         if tls is not None:
             self._client.tls_set_context(tls)
+        if login is not None:
+            self._client.username_pw_set(login.username, login.password or None)
         deadline = Deadline(timeout_s)
         with bounded(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
             self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
@@ -83,9 +87,11 @@ class Connection:
             self.close()
             raise
 
-    def publish(self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0) -> None:
+    def publish(
+        self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0, retain: bool = False
+    ) -> None:
         """Publish; with QoS 1 wait for the PUBACK. Raises ConnectionClosedError or TimeoutError."""
-        number = self._client.publish(topic, payload, qos).mid
+        number = self._client.publish(topic, payload, qos, retain).mid
         if qos:
             self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "PUBACK")
 

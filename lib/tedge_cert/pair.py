@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tedge_cert import certificate, files, keys, rejection, self_signed
+from tedge_cert import certificate, files, keys, rejection, self_signed, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.instance import Instance, checked_device_id, device_id
@@ -65,6 +65,7 @@ def _forget_switch(instance: Instance) -> None:
     files.remove(instance.previous)
     files.remove(instance.candidate)
     rejection.forget(instance)
+    state.forget(instance.state_file)
 
 
 def _identity(instance: Instance, given: str) -> str:

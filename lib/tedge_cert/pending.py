@@ -27,6 +27,9 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
 
     Whatever was rejected stays where it is: the person who calls this may want to look at it.
     """
+    if instance.uses_basic:
+        # No certificate is shown to the tenant, so none can be proved, nor is any in use.
+        return Outcome()
     rejection.forget(instance)
     try:
         return _switch(instance, Switch.of(instance), offline)

@@ -5,22 +5,27 @@ The same client id as the bridge's is used, because the tenant knows the device 
 bridge (MQTT 3.1.1 §3.1.4-2), which comes back by itself.
 """
 
+import socket
 import ssl
 import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import certificate, journal
 from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
+from tedge_cert.errors import CertificateError
 from tedge_cert.instance import Instance
 from tedge_cert.mqtt import ConnackError, Connection, ConnectionClosedError
-from tedge_cert.tls import ClientContext, client_context
+from tedge_cert.tls import ClientContext, client_context, verifying_context
+from tedge_cert.tls_words import explain
+from tedge_cert.validity import EXPIRED, NOT_VALID_YET, format_duration
 
 ATTEMPTS = 5
 PAUSE_S = 2.0
 CONNECT_S = 30.0
 PUBACK_S = 20.0
+REFUSAL_S = 3.0
 # How long the news that the bridge is back may take behind the end of the probe that it pushed out.
 RETURN_GRACE_S = 1.0
 # Return codes that speak of the client and not of the server's state (MQTT 3.1.1 §3.2.2.3).
@@ -56,17 +61,28 @@ class Verdict:
         return self.answer is Answer.REFUSED
 
 
-def prove(instance: Instance, certificate: Path, bridge: Bridge | None = None) -> Verdict:
-    """What the tenant says of ``certificate``, in at most five attempts.
+def prove(instance: Instance, path: Path, bridge: Bridge | None = None) -> Verdict:
+    """What the tenant says of the certificate at ``path``, in at most five attempts.
 
     A refusal counts only if it is the last word: a certificate just issued may take a moment to be known everywhere.
     """
-    context = client_context(instance.trust, certificate, instance.key)
+    return _prove(instance, client_context(instance.trust, path, instance.key), bridge, path)
+
+
+def prove_own(instance: Instance) -> Verdict:
+    """What the tenant says of whatever the device shows it now, in at most five attempts."""
+    return _prove(instance, own_context(instance))
+
+
+def _prove(
+    instance: Instance, context: ClientContext, bridge: Bridge | None = None, path: Path | None = None
+) -> Verdict:
+    shown = None if context.login else path or instance.certificate
     answers: list[Verdict] = []
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
-        verdict = _attempt(instance, context)
+        verdict = _attempt(instance, context, shown)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
         if verdict.accepted:
@@ -81,13 +97,22 @@ def prove(instance: Instance, certificate: Path, bridge: Bridge | None = None) -
 
 def evict_bridge(instance: Instance) -> Verdict:
     """Push the bridge out by a short connection with the active certificate, so that it reconnects with it."""
-    context = client_context(instance.trust, instance.certificate, instance.key)
-    return _attempt(instance, context, publish=False)
+    context = own_context(instance)
+    return _attempt(instance, context, None if context.login else instance.certificate, publish=False)
+
+
+def own_context(instance: Instance) -> ClientContext:
+    """What a connection of our own shows: the active certificate, or user and password in its place."""
+    if not instance.uses_basic:
+        return client_context(instance.trust, instance.certificate, instance.key)
+    context = verifying_context(instance.trust)
+    context.login = instance.credentials
+    return context
 
 
 def open_own(instance: Instance, context: ClientContext) -> Connection:
     """A connection of our own to the tenant's MQTT endpoint; raises OSError."""
-    return Connection(instance.mqtt, instance.device_id, CONNECT_S, context)
+    return Connection(instance.mqtt, instance.device_id, CONNECT_S, context, login=context.login)
 
 
 def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
@@ -96,7 +121,43 @@ def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
     return held_s >= LEAST_PAUSE_S and bridge.wait_for_return(connected_s, RETURN_GRACE_S)
 
 
-def _attempt(instance: Instance, context: ClientContext, publish: bool = True) -> Verdict:
+def why_no_tls(instance: Instance) -> str:
+    """Why the tenant's MQTT endpoint and this device do not get to speak by TLS; empty if they do.
+
+    A handshake and no more, so that nobody is pushed out.
+    """
+    context, (host, port) = own_context(instance), instance.mqtt
+    shown = None if context.login else instance.certificate
+    try:
+        with socket.create_connection((host, port), CONNECT_S) as plain:
+            plain.settimeout(REFUSAL_S)
+            with context.wrap_socket(plain, server_hostname=host) as secured:
+                # What a server says of a certificate in TLS 1.3 comes after the handshake; silence is consent.
+                secured.recv(1)
+    except TimeoutError:
+        return ""
+    except OSError as error:
+        return _verdict_of(error, context, f"{host}:{port}", instance, shown).reason
+    return ""
+
+
+def why_refused(path: Path) -> str:
+    """What the certificate at ``path`` itself says to its refusal."""
+    try:
+        found = certificate.load(path).validity
+    except CertificateError as error:
+        return str(error)
+    now_s = time.time()
+    state = found.state(now_s, 0)
+    if state == EXPIRED:
+        return f"it expired {format_duration(-found.left_s(now_s), 2)} ago"
+    if state == NOT_VALID_YET:
+        ahead = format_duration(int(found.not_before_s - now_s), 2)
+        return f"it is not valid for another {ahead}: is the clock of this device right?"
+    return "it is within its validity, so the tenant does not recognise it: is it, or its issuer, trusted there?"
+
+
+def _attempt(instance: Instance, context: ClientContext, shown: Path | None, publish: bool = True) -> Verdict:
     context.refusal = None
     host, port = instance.mqtt
     try:
@@ -113,19 +174,21 @@ def _attempt(instance: Instance, context: ClientContext, publish: bool = True) -
                     return Verdict(Answer.CLOSED, reason, connected_s)
                 raise
     except OSError as error:
-        return _verdict_of(error, context, f"{host}:{port}", instance)
+        return _verdict_of(error, context, f"{host}:{port}", instance, shown)
 
 
-def _verdict_of(error: OSError, context: ClientContext, endpoint: str, instance: Instance) -> Verdict:
-    if context.refusal is not None:
-        return Verdict(Answer.REFUSED, f"{endpoint} refused the certificate (TLS alert: {context.refusal})")
+def _verdict_of(
+    error: OSError, context: ClientContext, endpoint: str, instance: Instance, shown: Path | None
+) -> Verdict:
+    if context.refusal is not None and shown is not None:
+        reason = f"{endpoint} refused the certificate (TLS alert: {context.refusal}): {why_refused(shown)}"
+        return Verdict(Answer.REFUSED, reason)
     if isinstance(error, ConnackError):
         refused = error.code in REFUSING_CODES
-        return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Verdict(
-            Answer.NO_ANSWER,
-            f"{endpoint} is not trusted ({error.verify_message}): set c8y.root_cert_path ({instance.trust}) to the "
-            "file or directory with the tenant's root certificate",
-        )
-    return Verdict(Answer.NO_ANSWER, f"no answer from {endpoint}: {error.strerror or error}")
+        advice = f"; check the user and password in {instance.credentials_path}" if refused and context.login else ""
+        return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}{advice}")
+    reason = error.strerror or str(error)
+    if isinstance(error, ssl.SSLError):
+        reason = explain(error, endpoint, instance.trust)
+    untrusted = isinstance(error, ssl.SSLCertVerificationError)
+    return Verdict(Answer.NO_ANSWER, reason if untrusted else f"no answer from {endpoint}: {reason}")

@@ -10,17 +10,18 @@ from tedge_cert.connection_check import check, manages_services, wait_for_broker
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.lock import locked
+from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 
 
-def reconnect(instance: Instance, offline: bool) -> int:
+def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
     """Go on with what waits, and see the device connected; the exit code.
 
     3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
     """
     if not instance.bridge_file.exists():
-        return connection.connect(instance, offline, "Reconnecting to")
-    connection.prepare(instance, "Reconnecting to")
+        return connection.connect(instance, offline, "Reconnecting to", allow_path)
+    prepare(instance, "Reconnecting to", allow_path)
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
     with locked(instance.certificate, instance.run_directory):
         changed = not mosquitto.is_current(instance)
@@ -30,7 +31,8 @@ def reconnect(instance: Instance, offline: bool) -> int:
         if changed:
             _take_settings(instance, offline)
         elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
-            checks.check_presentable(active, instance.certificate)
+            if active is not None:
+                checks.check_presentable(active, instance.certificate)
             _connect_once_more(instance)
         if offline:
             journal.info("offline: whether the device is connected was not looked at")
@@ -82,7 +84,7 @@ def _connect_once_more(instance: Instance) -> None:
     bridge = open_bridge(instance)
     if bridge is None:
         host, port = instance.broker
-        raise TedgeCertError(f"no broker at {host}:{port}; start mosquitto, its bridge is configured")
+        raise TedgeCertError(f"cannot ask the broker at {host}:{port}; start mosquitto, its bridge is configured")
     with bridge, Step("Making the bridge connect anew"):
         _push_out(instance, bridge)
 

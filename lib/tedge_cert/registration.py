@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys
+from tedge_cert import checks, est, files, journal, keys, proxy, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.deadline import Deadline
@@ -68,13 +68,29 @@ def download(
     What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
     """
     with locked(instance.certificate, instance.run_directory):
+        # A one-time password is spent by an answer that this clock could not judge.
+        checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
-        files.remove(instance.previous)
-        files.remove(instance.candidate)
-        files.write(instance.certificate, new.pem, files.CERTIFICATE)
-        return new
+        return _keep(instance, new)
+
+
+def download_once(instance: Instance, registration: Registration) -> Certificate:
+    """Likewise, but ask no more than once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
+    with locked(instance.certificate, instance.run_directory):
+        checks.check_clock_of_device(time.time())
+        key = keys.load_or_create(instance.key)
+        request = _request(instance, registration, key, None)
+        return _keep(instance, _ask(instance, registration, request, keys.public_key(key)))
+
+
+def _keep(instance: Instance, new: Certificate) -> Certificate:
+    files.remove(instance.previous)
+    files.remove(instance.candidate)
+    state.forget(instance.state_file)
+    files.write(instance.certificate, new.pem, files.CERTIFICATE)
+    return new
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
@@ -114,7 +130,9 @@ def _ask_until(
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> Certificate:
-    received = est.enrol(registration.host, registration.device_id, registration.password, request, instance.trust)
+    host = registration.host
+    way = proxy.for_host(instance.config, host)
+    received = est.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
     try:
         new = checks.pick(received, public_key)
         checks.check(new, public_key, registration.device_id)

@@ -11,9 +11,12 @@ from urllib.parse import quote
 
 import requests
 
+from tedge_cert import anchors
+from tedge_cert.credentials import Credentials, authorization
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, TedgeCertError
-from tedge_cert.https import Session, reason_of, untrusted, urllib3_error
+from tedge_cert.https import Session, failures_explained
+from tedge_cert.proxy import Proxy
 
 CONNECT_S = 20.0
 READ_S = 60.0
@@ -45,19 +48,20 @@ class Answer:
     body: IO[bytes]
 
 
-def send(host: str, request: Request, token: str, trust: Path, timeout_s: float) -> Answer:
-    """Send ``request`` to ``host``; raises NoAnswerError when no whole answer came within ``timeout_s``."""
-    if not (token.isascii() and token.isprintable() and " " not in token):
+def send(
+    host: str, request: Request, who: str | Credentials, trust: Path, timeout_s: float, proxy: Proxy | None = None
+) -> Answer:
+    """Send ``request`` to ``host``; raises NoAnswerError when no whole answer came within ``timeout_s``.
+
+    ``who`` asks by a token, or by user and password.
+    """
+    if isinstance(who, str) and not (who.isascii() and who.isprintable() and " " not in who):
         # Whoever refuses such a header would print it.
         raise NoAnswerError(f"the token for {host} is malformed; ask again")
+    anchors.check(trust)
     url = url_of(host, request.path)
-    try:
-        with bounded(timeout_s, "the whole request"):
-            return _exchange(url, request, token, trust)
-    except requests.exceptions.SSLError as error:
-        raise NoAnswerError(untrusted(host, trust, error)) from error
-    except (OSError, requests.RequestException, urllib3_error()) as error:
-        raise NoAnswerError(f"no answer from {url}: {reason_of(error)}; check the network and c8y.http") from error
+    with failures_explained(url, trust, proxy), bounded(timeout_s, "the whole request"):
+        return _exchange(url, request, who, trust, proxy)
 
 
 def url_of(host: str, path: str) -> str:
@@ -65,18 +69,22 @@ def url_of(host: str, path: str) -> str:
     return f"https://{host}{quote(path, safe=UNTOUCHED)}"
 
 
-def _exchange(url: str, request: Request, token: str, trust: Path) -> Answer:
+def _exchange(url: str, request: Request, who: str | Credentials, trust: Path, proxy: Proxy | None) -> Answer:
     """No redirect is followed, and no environment is asked."""
-    fields = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", "Accept": request.accept or "*/*"}
+    fields = {**authorization(who), "Accept-Encoding": "identity", "Accept": request.accept or "*/*"}
     if request.content_type is not None:
         fields["Content-Type"] = request.content_type
-    with Session() as session, _opened(request.body) as content:
-        session.trust_env = False
+    with Session(proxy) as session, _opened(request.body) as content:
         prepared = session.prepare_request(requests.Request(request.method, url, fields, data=content))
         # The library would decode what need not be encoded.
         prepared.url = url
         answer = session.send(
-            prepared, verify=str(trust), timeout=(CONNECT_S, READ_S), allow_redirects=False, stream=True
+            prepared,
+            verify=str(trust),
+            timeout=(CONNECT_S, READ_S),
+            allow_redirects=False,
+            stream=True,
+            proxies=session.proxies,
         )
         return Answer(answer.status_code, answer.reason or "", answer.headers.get("Location", ""), _body_of(answer))
 

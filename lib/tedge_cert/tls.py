@@ -5,6 +5,9 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from tedge_cert import anchors
+from tedge_cert.anchors import ROOTS
+from tedge_cert.credentials import Credentials
 from tedge_cert.errors import CertificateError, ConfigurationError
 
 # Alerts that name the certificate of the sender's peer (RFC 8446 §6.2), as OpenSSL spells them.
@@ -69,17 +72,32 @@ class AlertSocket(ssl.SSLSocket):
 
 
 class ClientContext(ssl.SSLContext):
-    """What a connection to the tenant needs; ``refusal`` is what the server said of our certificate, if it did."""
+    """What a connection to a server needs; ``refusal`` is what it said of our certificate, if it did.
+
+    ``login`` is what we say within the connection of who we are, where no certificate does.
+    """
 
     sslsocket_class = AlertSocket
     refusal: str | None = None
+    login: Credentials | None = None
 
 
-def client_context(trust: Path, certificate: Path, key: Path) -> ClientContext:
+def client_context(trust: Path, certificate: Path, key: Path, setting: str = ROOTS) -> ClientContext:
     """A context that verifies the server by ``trust`` and shows ``certificate`` (with its chain) and ``key``.
 
-    TLS 1.2 at least, name checked. Raises ConfigurationError or CertificateError.
+    TLS 1.2 at least, name checked. Raises ConfigurationError, which names ``setting``, or CertificateError.
     """
+    context = verifying_context(trust, setting)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CertificateError(f"cannot use {certificate} with the key {key}: {_why_unusable(error)}") from error
+    return context
+
+
+def verifying_context(trust: Path, setting: str = ROOTS) -> ClientContext:
+    """A context that verifies the server by ``trust`` and shows no certificate; raises ConfigurationError."""
+    anchors.check(trust, setting)
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -90,13 +108,16 @@ def client_context(trust: Path, certificate: Path, key: Path) -> ClientContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             f"cannot read the trust anchors {trust}: {error}; expected a file or directory of certificates in PEM "
-            "(c8y.root_cert_path)"
+            f"({setting})"
         ) from error
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"cannot use {certificate} with the key {key}: {error}") from error
     return context
+
+
+def _why_unusable(error: OSError) -> str:
+    """What is wrong with a certificate or key of ours."""
+    if isinstance(error, ssl.SSLError) and "VALUES_MISMATCH" in (error.reason or ""):
+        return "the key is that of another certificate; put back the one it was made with, or register the device anew"
+    return error.strerror or str(error)
 
 
 def refusal_in(error: ssl.SSLError) -> str | None:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert import certificate, checks, https
 from tedge_cert.certificate import Certificate
+from tedge_cert.credentials import basic
 from tedge_cert.errors import CertificateError, RequestRefusedError
 from tedge_cert.https import ELSEWHERE, Answer
 from tedge_cert.instance import Instance
@@ -94,7 +95,8 @@ def _no_tenant(answer: Answer) -> RequestRefusedError:
 
 
 def _ask(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> Answer:
-    fields = {"Accept": "application/json", **https.basic(operator.user, operator.password)}
+    fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
     if body:
         fields["Content-Type"] = "application/json"
-    return https.ask(method, f"https://{instance.http}{path}", instance.trust, fields, body.encode())
+    url = f"https://{instance.http}{path}"
+    return https.ask(method, url, instance.trust, fields, body.encode(), instance.proxy)

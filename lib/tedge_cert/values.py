@@ -114,6 +114,13 @@ def parse_list(text: str) -> Value:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
+def parse_auth_method(text: str) -> Value:
+    """How the device proves who it is; ``password`` is another word for ``basic``."""
+    if text not in ("certificate", "basic", "password", "auto"):
+        raise ValueError("expected one of certificate, basic, auto")
+    return "basic" if text == "password" else text
+
+
 def parse_topic_prefix(text: str) -> Value:
     """One level or more of an MQTT topic, without wildcards."""
     if not text or "#" in text or "+" in text:

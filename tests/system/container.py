@@ -54,6 +54,7 @@ class Container:
     def __init__(self, name: str, tree: Overlay, namespace: Path | None, init: Sequence[str] = ()) -> None:
         self.name = name
         self.tree = tree
+        self.credentials: dict[str, str] = {}
         self._namespace = namespace
         self._init = init
         self._console = tree.directory / "console"
@@ -68,8 +69,9 @@ class Container:
     def _argv(self) -> list[str]:
         network = [] if self._namespace is None else [f"--network-namespace-path={self._namespace}"]
         place = [f"--machine={self.name}", f"--hostname={self.name}", f"--directory={self.tree.root}"]
+        given = [f"--set-credential={name}:{text}" for name, text in self.credentials.items()]
         start = ["--as-pid2", "--", *self._init] if self._init else ["--boot", "--notify-ready=yes"]
-        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *place, *network, *start])
+        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *given, *place, *network, *start])
         groups = [str(path) for path in cgroups.create(self.name)]
         return ["sh", "-ec", _JOIN, "sh", *groups, "--", *nspawn]
 

@@ -14,7 +14,7 @@ from tenant.session import MqttSession, Office
 from tenant.settings import Settings
 from tenant.state import State
 from tenant.tlsstream import TlsStream, drain_peer, reset
-from tenant.tokens import Tokens
+from tenant.tokens import TENANT_ID, Tokens
 from tenant.trust import Trust
 
 _CONNECT_S = 60.0
@@ -60,6 +60,8 @@ class MqttServer:
         """Judge a CONNECT, then serve the session or turn it away."""
         serial, common_name = stream.certificate()
         device = str(connect.payload.client_id)
+        if not serial and self._knows(connect):
+            common_name = device
         peer = Peer(device=common_name, serial=serial, issued_at=self._state.issued_at(serial), address=address)
         refusal, code = self._refusal(connect, device, peer)
         if refusal:
@@ -75,6 +77,12 @@ class MqttServer:
             await asyncio.sleep(slow.get("delay_s", 5))
         session = MqttSession(self._office, stream, peer, connect.keep_alive)
         await session.run(close_at_once=refusal == "close-after-connack")
+
+    def _knows(self, connect: ConnectPacket) -> bool:
+        """Whether user and password are those of a device, the user with the tenant before it or without."""
+        users, user = self._settings.device_users, str(connect.payload.username or "")
+        wanted = users.get(user) or users.get(user.removeprefix(f"{TENANT_ID}/"))
+        return bool(wanted) and wanted == connect.payload.password
 
     def _refusal(self, connect: ConnectPacket, device: str, peer: Peer) -> tuple[str, int]:
         """How this CONNECT is refused, with a code for CONNACK; empty if it is accepted."""

@@ -25,10 +25,12 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsuback import UnsubackPacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
+from tenant import smartrest
 from tenant.faults import TOKEN_FAULTS, FaultList, Peer
 from tenant.state import State
 from tenant.tlsstream import TlsStream
 from tenant.tokens import Tokens
+from tenant.topics import topic_matches
 
 _GRACE = 1.5  # MQTT 3.1.1, 3.1.2-24
 
@@ -40,17 +42,6 @@ class Office:
     state: State
     faults: FaultList
     tokens: Tokens
-
-
-def topic_matches(pattern: str, topic: str) -> bool:
-    """Whether a subscription covers a topic."""
-    wanted, given = pattern.split("/"), topic.split("/")
-    for position, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if position >= len(given) or level not in ("+", given[position]):
-            return False
-    return len(wanted) == len(given)
 
 
 class MqttSession:
@@ -170,10 +161,10 @@ class MqttSession:
 
     def _serve_topic(self, topic: str, payload: bytes) -> None:
         """Do what a message asks for."""
-        if topic == "s/uat" and not payload:
+        if topic == "s/uat" and not payload and self.serial:
             self._give_token()
-        elif topic == "s/us" and payload.startswith(b"100,"):
-            self._create_object(payload.decode(errors="replace"))
+        else:
+            smartrest.serve(self._office.state, self._device.id, topic, payload, self.send)
 
     def _give_token(self) -> None:
         device = self._device.id
@@ -186,12 +177,3 @@ class MqttSession:
             answer = str(fault.get("payload", "71,not-a-token"))
         delay = float(fault.get("delay_s", 5)) if fault and do == "late" else 0.0
         asyncio.get_running_loop().call_later(delay, self.send, "s/dat", answer.encode(), 0)
-
-    def _create_object(self, message: str) -> None:
-        """SmartREST 100: create the device's object, or say that there is one."""
-        _, name, kind = [*message.splitlines()[0].split(","), "", ""][:3]
-        objects = self._office.state.objects
-        if any(found.get("owner") == self._device.id for found in objects.values()):
-            self.send("s/e", b"41,100,Device already existing", 0)
-            return
-        self._office.state.add_device(self._device.id, {"name": name, "type": kind})

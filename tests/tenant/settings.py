@@ -51,6 +51,7 @@ class Settings:
     operator_user: str = "admin"
     operator_password: str = "secret"
     operator_roles: list[str] = field(default_factory=lambda: list(ROLES))
+    device_users: dict[str, str] = field(default_factory=dict)  # user or tenant/user of a device: password
     management_user: str = "manager"  # of the management tenant
     management_password: str = "secret"
 

@@ -41,8 +41,10 @@ class TlsStream(ReaderAdapter):  # type: ignore[misc]
                 return
 
     def certificate(self) -> tuple[str, str]:
-        """The serial (decimal) and the CN of the client's certificate."""
+        """The serial (decimal) and the CN of the client's certificate; empty if it showed none."""
         found: dict[str, Any] = dict(self._tls.getpeercert() or {})
+        if not found:
+            return "", ""
         names = [str(value) for rdn in found["subject"] for kind, value in rdn if kind == "commonName"]
         return str(int(found["serialNumber"], 16)), names[0] if names else ""
 

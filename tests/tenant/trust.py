@@ -59,7 +59,7 @@ class Trust:
         return self._judging[1]
 
     def _plain_context(self) -> ssl.SSLContext:
-        what = (self._settings.trust_intermediate, tuple(self._uploaded()))
+        what = (self._settings.trust_intermediate, self._admits_users(), tuple(self._uploaded()))
         if self._plain is None or self._plain[0] != what:
             self._plain = (what, self._new_context(self._anchors()))
         return self._plain[1]
@@ -75,7 +75,8 @@ class Trust:
 
     def _new_context(self, anchors: list[str]) -> ssl.SSLContext:
         context = server_context(*self._server)
-        context.verify_mode = ssl.CERT_REQUIRED
+        # A device may also say by user and password who it is, within the connection.
+        context.verify_mode = ssl.CERT_OPTIONAL if self._admits_users() else ssl.CERT_REQUIRED
         # A resumed session would pass by the check of the certificate.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
@@ -84,6 +85,9 @@ class Trust:
         if anchors:
             context.load_verify_locations(cadata="\n".join(anchors))
         return context
+
+    def _admits_users(self) -> bool:
+        return self._where == "mqtt" and bool(self._settings.device_users)
 
     def _refusal(self, device: str, serial: str, issued_at: float) -> str:
         """How a certificate is refused in the handshake; empty if it is not."""

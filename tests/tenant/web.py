@@ -79,7 +79,10 @@ class Callers:
         return found
 
     def device(self, request: web.Request) -> str:
-        """The device whose token the request carries; raises 401."""
+        """The device whose token, or user and password, the request carries; raises 401."""
+        user, password = basic(request)
+        if user and self.settings.device_users.get(user) == password:
+            return user.rpartition("/")[2]
         token = _bearer(request)
         if not token:
             raise refusal(401, "security/Unauthorized", "Full authentication is required to access this resource")

@@ -16,6 +16,7 @@ from pytest_mock import MockerFixture
 from tedge_cert import access_token, bridge, cloud, confirmation, mosquitto, proof
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance, load_instance
+from tedge_cert.listener import text_of_listener
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -97,7 +98,7 @@ def connect(device: LocalDevice) -> None:
     instance = instance_of(device)
     text = mosquitto.bridge_text(instance)
     assert "restart_timeout 1 30\n" in text
-    mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+    mosquitto.listener_placement(instance).put(text_of_listener(instance))
     mosquitto.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
     device.start_broker()
     with Local(device) as local:

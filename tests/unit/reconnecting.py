@@ -7,6 +7,7 @@ from typing import Any
 from pytest_mock import MockerFixture
 
 from tedge_cert import mosquitto, reconnection
+from tedge_cert.listener import text_of_listener
 from unit.connected import hurry, instance_of, outcome
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -27,7 +28,7 @@ def quicken(mocker: MockerFixture) -> None:
 def connect(device: LocalDevice) -> None:
     """The bridge, as it would be written; and see it up."""
     instance = instance_of(device)
-    mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+    mosquitto.listener_placement(instance).put(text_of_listener(instance))
     mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
     device.start_broker()
     with Local(device) as local:

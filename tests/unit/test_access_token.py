@@ -94,14 +94,17 @@ def test_no_token_is_no_failure(
     text = capsys.readouterr().err
     assert text.startswith("no token: ")
     assert said in text
-    assert remembered(token_device) == ""
+    # An answer in time says something of this once; none in time costs the same again.
+    late = fault["do"] in ("silence", "drip")
+    assert remembered(token_device).startswith("silent until") is late
+    assert (remembered(token_device) == "") is not late
 
 
 def test_a_server_that_is_not_trusted(token_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(token_device)
     configure(token_device, str(token_device.tenant.server_ca), str(token_device.tenant.device_ca))
     assert access_token.request(instance_of(token_device)) is None
-    assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
+    assert "it is not trusted" in capsys.readouterr().err
     assert (remembered(token_device), asked(token_device)) == ("", [])
 
 

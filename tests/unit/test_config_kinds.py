@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tedge_cert import values
 from tedge_cert.config_keys import kinds
 from tedge_cert.values import Value
 
@@ -13,8 +14,8 @@ from tedge_cert.values import Value
     ("parse", "text", "value"),
     [
         (kinds.one_of("off", "on"), "on", "on"),
-        (kinds.parse_auth_method, "auto", "auto"),
-        (kinds.parse_auth_method, "password", "basic"),
+        (values.parse_auth_method, "auto", "auto"),
+        (values.parse_auth_method, "password", "basic"),
         (kinds.parse_count, "0", 0),
         (kinds.parse_count, "4294967295", 4_294_967_295),
         (kinds.parse_payload_size, "268435455", 268_435_455),
@@ -36,7 +37,7 @@ def test_takes(parse: Callable[[str], Value], text: str, value: Value) -> None:
     ("parse", "text", "said"),
     [
         (kinds.one_of("off", "on"), "On", "expected one of off, on"),
-        (kinds.parse_auth_method, "magic", "certificate, basic, auto"),
+        (values.parse_auth_method, "magic", "certificate, basic, auto"),
         (kinds.parse_count, "-1", "whole number"),
         (kinds.parse_count, "4294967296", "whole number"),
         (kinds.parse_count, "\u0663", "whole number"),

@@ -8,6 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import connection, connection_check, mosquitto
+from tedge_cert.listener import text_of_listener
 from unit.connected import (
     certify,
     configure,
@@ -47,7 +48,7 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     instance = instance_of(local_device)
     written = {each.name: each.read_text() for each in bridge_file(local_device).parent.iterdir()}
     assert written == {
-        "tedge-mosquitto.conf": mosquitto.listener_text(instance),
+        "tedge-mosquitto.conf": text_of_listener(instance),
         "c8y-bridge.conf": mosquitto.bridge_text(instance),
     }
     assert {each.stat().st_mode & 0o777 for each in bridge_file(local_device).parent.iterdir()} == {0o644}

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import connection_check, mosquitto, service_manager
+from tedge_cert import connection_check, mosquitto, preparation, service_manager
 from tedge_cert.bridge import Bridge
 from unit.connected import certify, connect, instance_of
 from unit.local_device import LocalDevice
@@ -55,9 +55,10 @@ def test_another_tenant_is_a_warning(
 def test_a_proxy_is_not_for_the_bridge(
     local_device: LocalDevice, capsys: pytest.CaptureFixture[str], address: str | None
 ) -> None:
+    certify(local_device)
     if address is not None:
         assert local_device.run(f"tedge-config set proxy.address {address}").exit == 0
-    connection_check.warn_of_proxy(instance_of(local_device))
+    preparation.prepare(instance_of(local_device), "Connecting to")
     assert ("mosquitto's bridge cannot use a proxy" in capsys.readouterr().err) is (address is not None)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tedge_cert import est, https
-from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError
+from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError, TedgeCertError
 from unit.answering import answering
 from unit.certificates import make
 from unit.local_device import free_port
@@ -89,9 +89,7 @@ def test_a_chunked_answer(tmp_path: Path) -> None:
 def test_a_server_of_another_name_is_not_trusted(tmp_path: Path) -> None:
     with (
         answering(tmp_path, answer(MADE.pem), name="other.example") as server,
-        pytest.raises(
-            NoAnswerError, match=f"cannot speak TLS with .*localhost.*in {server.trust} .*c8y.root_cert_path"
-        ),
+        pytest.raises(NoAnswerError, match=r"cannot speak TLS with .*localhost.* is for another name"),
     ):
         enrol(f"localhost:{server.port}", server.trust)
     assert server.asked == []
@@ -104,7 +102,7 @@ def test_a_server_that_nobody_vouches_for_is_not_trusted(tmp_path: Path, anchors
         trust.mkdir()
     else:
         trust.write_bytes(make("another CA").pem if anchors == "others" else b"garbage")
-    untrusted = pytest.raises(NoAnswerError, match=f"anchors in {trust} vouch")
+    untrusted = pytest.raises(TedgeCertError, match=rf"c8y.root_cert_path.*{trust}|{trust} \(c8y.root_cert_path\)")
     with answering(tmp_path, answer(MADE.pem)) as server, untrusted:
         enrol(f"localhost:{server.port}", trust)
     assert server.asked == []
@@ -140,5 +138,5 @@ def test_a_server_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_trust_anchors_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=f"there is no {tmp_path}/x.* c8y.root_cert_path"):
+    with pytest.raises(ConfigurationError, match=rf"no trust anchors at {tmp_path}/x \(c8y.root_cert_path"):
         enrol(f"localhost:{free_port()}", tmp_path / "x")

@@ -8,6 +8,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import config, mosquitto
 from tedge_cert.instance import load_instance
+from tedge_cert.listener import text_of_listener
 from unit.connected import certify, connect, instance_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -92,7 +93,7 @@ def expected(device: LocalDevice, topics: str, at: str = "", prefix: str = "c8y"
 def test_the_files(local_device: LocalDevice) -> None:
     certify(local_device)
     instance = instance_of(local_device)
-    assert mosquitto.listener_text(instance) == LISTENER.format(port=local_device.port)
+    assert text_of_listener(instance) == LISTENER.format(port=local_device.port)
     assert mosquitto.bridge_text(instance) == expected(local_device, TOPICS)
 
 

@@ -5,6 +5,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import mosquitto
+from tedge_cert.listener import text_of_listener
 from unit.connected import certify, configure, cut_bridge, instance_of, issue, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -58,7 +59,7 @@ def test_the_bridge_is_never_taken_away(device: LocalDevice, how: str) -> None:
     active = certify(device, **options)
     if how == "expired":
         instance = instance_of(device)
-        mosquitto.listener_placement(instance).install(mosquitto.listener_text(instance))
+        mosquitto.listener_placement(instance).put(text_of_listener(instance))
         mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
         device.certificate.unlink()
         certify(device, days=-1, not_before_offset_s=-2 * DAY_S)

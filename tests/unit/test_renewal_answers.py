@@ -124,4 +124,4 @@ def test_an_untrusted_server(local_device: LocalDevice) -> None:
     code, text = ask(local_device)
     assert (code, local_device.candidate.exists()) == (1, False)
     assert f"127.1:{local_device.tenant.http_port}" in text
-    assert "c8y.root_cert_path" in text
+    assert "is for another name" in text

@@ -10,6 +10,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import mosquitto, profiles, verification
 from tedge_cert.instance import Instance, load_instance
+from tedge_cert.listener import text_of_listener
 from tenant.client import Tenant
 from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
@@ -29,7 +30,7 @@ def second(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> 
             'bridge.topic_prefix = "p"\n'
         )
         for each in (instance_of(local_device), other(local_device)):
-            mosquitto.listener_placement(each).install(mosquitto.listener_text(each))
+            mosquitto.listener_placement(each).put(text_of_listener(each))
             mosquitto.bridge_placement(each).install(mosquitto.bridge_text(each))
         local_device.start_broker()
         local_device.tenant.wait_connected(local_device.device_id)

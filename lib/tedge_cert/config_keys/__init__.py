@@ -119,6 +119,19 @@ HOURLY: dict[str, Key] = {
         "/etc/tedge/device-certs/tedge-certificate.pem",
     ),
     "c8y.device.cert_path": cert_path_of("c8y"),
+    "c8y.auth_method": Key(
+        values.parse_auth_method,
+        "certificate",
+        "How the device proves who it is: certificate, basic (user and password), or auto (basic where the file "
+        "c8y.credentials_path exists).",
+        "certificate",
+    ),
+    "c8y.credentials_path": Key(
+        values.parse_path,
+        f"{HERE}/credentials.toml",
+        "File with user and password for basic authentication: username and password in the table [c8y].",
+        "/etc/tedge/credentials.toml",
+    ),
 }
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of Cumulocity; those of the mapper and its auth proxy are stored and listed for the thin-edge that has them."""
 
-from tedge_cert.config_keys import HERE, Key
+from tedge_cert.config_keys import HOURLY, Key
 from tedge_cert.config_keys.clouds import device, payload_size, place, prefix
-from tedge_cert.config_keys.kinds import one_of, parse_auth_method
+from tedge_cert.config_keys.kinds import one_of
 from tedge_cert.values import (
     parse_duration,
     parse_endpoint,
@@ -32,13 +32,8 @@ def _enable(name: str, what: str, old: str = "") -> dict[str, Key]:
 
 C8Y: dict[str, Key] = {
     **place("c8y", "Cumulocity tenant", "example.cumulocity.com"),
-    "c8y.auth_method": Key(
-        parse_auth_method, "certificate",
-        "How the device proves who it is: certificate, basic (user and password), or auto (basic where the file "
-        "c8y.credentials_path exists).", "certificate"),
-    "c8y.credentials_path": Key(
-        parse_path, f"{HERE}/credentials.toml", "File with user and password for basic authentication.",
-        "/etc/tedge/credentials.toml"),
+    "c8y.auth_method": HOURLY["c8y.auth_method"],
+    "c8y.credentials_path": HOURLY["c8y.credentials_path"],
     **device("c8y"),
     "c8y.smartrest.templates": Key(
         parse_list, [], "SmartREST 2.0 templates that the bridge subscribes to.", "templateId1,templateId2"),

@@ -21,11 +21,6 @@ def one_of(*choices: str) -> Callable[[str], Value]:
     return parse
 
 
-def parse_auth_method(text: str) -> Value:
-    """How the device proves who it is; ``password`` is another word for ``basic``."""
-    return one_of("certificate", "basic", "auto")("basic" if text == "password" else text)
-
-
 def parse_count(text: str) -> Value:
     """A whole number of 32 bits."""
     if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 32:

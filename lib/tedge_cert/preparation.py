@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before anything is connected: what is about to be, whether it can be, and what should be known beforehand."""
+
+from pathlib import Path
+
+from tedge_cert import adoption, anchors, confinement, credentials, journal, profiles
+from tedge_cert.connection_check import manages_services, summary
+from tedge_cert.instance import Instance
+from tedge_cert.values import to_text
+
+
+def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
+    """Say what is about to be connected, and see that it can be beside the other profiles.
+
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
+    the renewal may write where the certificate is kept.
+    """
+    adoption.check_accounts(instance)
+    journal.say(summary(instance, what))
+    profiles.check_conflicts(instance)
+    _warn_of_proxy(instance)
+    anchors.check(instance.trust)
+    if instance.uses_basic:
+        credentials.warn_if_exposed(instance.credentials_path)
+    elif manages_services(instance):
+        if allow_path:
+            confinement.allow(instance)
+        confinement.warn_if_shut(instance)
+    local_password = instance.config.get("mqtt.client.auth.password_file")
+    if local_password is not None:
+        credentials.warn_if_exposed(Path(to_text(local_password)))
+    adoption.give_owners(instance)
+    adoption.tidy_links(instance.bridge_file.parent)
+
+
+def _warn_of_proxy(instance: Instance) -> None:
+    """Say that the bridge goes its own way, where a proxy is set."""
+    address = instance.config.get("proxy.address")
+    if address is not None:
+        host, port = instance.mqtt
+        journal.warning(
+            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
+            f"connects to {host}:{port} directly"
+        )

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connecting in other ways: a certificate elsewhere, user and password, a second listener, the MQTT service's port."""
+
+import pytest
+
+from system import onboarding, renewer
+from system.device import Device
+from system.renewer import SERVICE, make_due, said, start
+from tenant.client import Tenant
+
+DROP_IN = f"/etc/systemd/system/{SERVICE}.d/50-certificate-path.conf"
+
+
+@pytest.mark.parametrize("where", ["/data/certs", "/home/device/certs"])
+def test_a_certificate_elsewhere_is_renewed_once_the_unit_may(device: Device, tenant: Tenant, where: str) -> None:
+    device.run(f"mkdir -p {where} && chmod 0755 {where} && chown root:root {where}")
+    onboarding.configure(device, tenant)
+    said_by_set = device.run(f"tedge config set device.cert_path {where}/cert.pem").stderr
+    assert f"may not write in {where}; `tedge connect c8y --allow-path`" in said_by_set
+    device.run(f"tedge config set device.key_path {where}/key.pem")
+    device.run(f"tedge config set device.csr_path {where}/device.csr")
+    onboarding.register(device, tenant)
+    connected = device.run("tedge connect c8y", timeout_s=120)
+    assert f"the renewal cannot write in {where}: {SERVICE} is confined" in connected.stderr
+    assert f"`chown tedge:mosquitto {where}` lets it" in connected.stderr
+    before = tenant.wait_connected(device.name)["serial"]
+    make_due(device)
+    assert start(device).outcome == "failed"
+    device.run(f"chown tedge:mosquitto {where}")
+    allowed = device.run("tedge reconnect c8y --allow-path", timeout_s=120)
+    assert "cannot write" not in allowed.stderr
+    assert f'ReadWritePaths="-{where}"' in device.read(DROP_IN)
+    run = start(device)
+    assert run.outcome == "success", run.lines
+    assert tenant.wait_connected(device.name, not_serial=before)
+    device.run("tedge disconnect c8y")
+    assert device.exists(DROP_IN)
+
+
+def test_a_directory_that_nothing_opens(device: Device, tenant: Tenant) -> None:
+    onboarding.configure(device, tenant)
+    onboarding.register(device, tenant)
+    device.run("mkdir -p /tmp/c && cp -a /etc/tedge/device-certs/. /tmp/c/")
+    for name, file in (("cert", "tedge-certificate"), ("key", "tedge-private-key")):
+        device.run(f"tedge config set device.{name}_path /tmp/c/{file}.pem")
+    refused = device.run("tedge connect c8y --allow-path", check=False)
+    assert refused.exit_code == 1
+    assert "/tmp/c cannot be opened to the renewal" in refused.stderr
+    assert not device.exists(DROP_IN)
+
+
+def test_a_device_with_user_and_password(device: Device, tenant: Tenant) -> None:
+    tenant.settings(device_users={"device_x": "a password"})
+    onboarding.configure(device, tenant)
+    device.write("/etc/tedge/credentials.toml", '[c8y]\nusername = "t1/device_x"\npassword = "a password"\n')
+    device.run(f"tedge config set c8y.auth_method auto && tedge config set device.id {device.name}")
+    connected = device.run("tedge connect c8y", timeout_s=120)
+    assert "everybody on this device can read the password" in connected.stderr
+    tenant.wait_connected(device.name)
+    facts = device.stat("/etc/tedge/mosquitto-conf/c8y-bridge.conf")
+    assert (facts.owner, facts.group, facts.mode) == ("root", "mosquitto", 0o640)
+    run = start(device)
+    assert (run.outcome, len(run.lines)) == ("skipped", 1)
+    assert said(run, "nothing to renew: c8y.auth_method is auto")
+    device.systemctl("reload", "mosquitto.service")
+    assert device.run("tedge connect c8y --test").exit_code == 0
+    again = device.run("tedge reconnect c8y", timeout_s=120)
+    assert "a password" not in again.stderr
+    # The broker holds the password in its memory, and so do we; no argument list and no journal does.
+    assert (
+        "a password" not in device.run("journalctl -o cat --no-pager; cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+    )
+    device.run("tedge disconnect c8y")
+    assert not device.exists("/etc/tedge/mosquitto-conf/c8y-bridge.conf")
+    assert renewer.enrolments(tenant) == 0

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP proxy: every request by HTTPS goes through it, nothing else does, and its password is nowhere to be read."""
+
+from collections.abc import Callable
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import access_token, https, proof, proxy, tenant_http
+from tedge_cert.errors import NoAnswerError
+from unit.connect_proxy import ConnectProxy
+from unit.connected import certify, hurry, instance_of
+from unit.local_device import LocalDevice, Result, free_port
+
+PASSWORD = "gate:word %41 ä"
+
+
+def use(device: LocalDevice, address: str, **settings: str) -> None:
+    """Set the proxy, a value with whatever characters."""
+    lines = [f'{key} = "{value}"' for key, value in {"address": address, **settings}.items()]
+    file = device.directory / "tedge.toml"
+    file.write_text(file.read_text() + "[proxy]\n" + "\n".join(lines) + "\n")
+
+
+def get(device: LocalDevice) -> Result:
+    return device.run("tedge-http --debug get /c8y/inventory/managedObjects")
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guarded: bool) -> None:
+    """The first certificate, a token for the certificate, a request, an upload, and the next certificate."""
+    who = {"user": "gateway", "password": PASSWORD} if guarded else {}
+    with ConnectProxy(**who) as between:
+        use(token_device, between.address, **({"username": "gateway", "password": PASSWORD} if guarded else {}))
+        tenant = f"{token_device.tenant.address}:{token_device.tenant.http_port}"
+        access = f"{token_device.tenant.address}:8443"
+        steps: list[tuple[Callable[[], Result], list[str]]] = [
+            (token_device.register, [tenant]),
+            (lambda: get(token_device), [access, tenant]),
+            (lambda: token_device.run("tedge-cert-upload c8y --user admin --password secret"), [tenant, tenant]),
+            (lambda: token_device.run("tedge-cert-renew c8y"), [access, tenant]),
+        ]
+        for step, expected in steps:
+            between.tunnels.clear()
+            result = step()
+            assert result.exit == 0, result.stderr
+            assert between.tunnels == expected
+            assert PASSWORD not in result.stdout + result.stderr
+        between.tunnels.clear()
+        assert proof.prove_own(instance_of(token_device)).accepted
+        assert between.tunnels == []
+
+
+def test_hosts_that_are_reached_directly(token_device: LocalDevice) -> None:
+    with ConnectProxy() as between:
+        use(token_device, between.address, no_proxy=f"x.example, {token_device.tenant.address}")
+        assert token_device.register().exit == 0
+        assert get(token_device).exit == 0
+        assert between.tunnels == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "wants to know who asks (407): set proxy.username and proxy.password"),
+        ({"username": "gateway", "password": "wrong-word"}, "does not accept proxy.username with proxy.password (407)"),
+    ],
+)
+def test_a_proxy_that_does_not_know_us(token_device: LocalDevice, settings: dict[str, str], words: str) -> None:
+    certify(token_device)
+    with ConnectProxy("gateway", PASSWORD) as between:
+        use(token_device, between.address, **settings)
+        refused = token_device.run(
+            "tedge-cert-download c8y --device-id x --one-time-password y --url t1.example --max-timeout 1"
+        )
+        assert words in refused.stderr
+        assert f"the proxy {between.address} (proxy.address)" in refused.stderr
+        asked = get(token_device)
+        assert (asked.exit, words in asked.stderr) == (1, True)
+        assert (between.tunnels, between.refused > 1) == ([], True)
+        assert "wrong-word" not in refused.stderr + asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("down", "cannot be reached: "),
+        ("forbids", "made no tunnel (403 Forbidden): ask who runs it"),
+        ("hangs-up", "no answer from https://"),
+        ("silent", "no answer from https://"),
+    ],
+)
+@pytest.mark.usefixtures("_no_alarm")
+def test_a_proxy_that_makes_no_tunnel(
+    token_device: LocalDevice,
+    mocker: MockerFixture,
+    capsys: pytest.CaptureFixture[str],
+    behaviour: str,
+    words: str,
+) -> None:
+    hurry(mocker, CONNECT_S=1.0)
+    for name, seconds in (("CONNECT_S", 1.0), ("READ_S", 1.0), ("DEADLINE_S", 3.0)):
+        mocker.patch.object(https, name, seconds)
+    certify(token_device)
+    with ConnectProxy(behaviour="works" if behaviour == "down" else behaviour) as between:
+        address = f"http://127.0.0.1:{free_port()}" if behaviour == "down" else between.address
+        use(token_device, address, username="gateway", password=PASSWORD)
+        instance = instance_of(token_device)
+        url = f"https://{instance.http}/x"
+        with pytest.raises(NoAnswerError) as caught:
+            https.ask("GET", url, instance.trust, {}, proxy=instance.proxy)
+        with pytest.raises(NoAnswerError) as caught_too:
+            tenant_http.send(
+                instance.http, tenant_http.Request("GET", "/x"), "t", instance.trust, 3.0, proxy=instance.proxy
+            )
+        assert access_token.request(instance) is None
+        said = [str(caught.value), str(caught_too.value), capsys.readouterr().err]
+    assert all(words in each and address in each for each in said), said
+    assert all(PASSWORD not in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("host", "exceptions", "direct"),
+    [
+        ("t1.example.com:443", "example.com", True),
+        ("t1.example.com:443", ".example.com", True),
+        ("t1.example.com", "*.example.com", True),
+        ("T1.Example.com.", "t1.example.COM", True),
+        ("t1.badexample.com", "example.com", False),
+        ("example.com.evil.org", "example.com", False),
+        ("t1.example.com", " other.org , t1.example.com ", True),
+        ("t1.example.com", "*", True),
+        ("t1.example.com", "", False),
+        ("t1.example.com", ",", False),
+        ("10.1.2.3:443", "10.0.0.0/8", True),
+        ("11.1.2.3:443", "10.0.0.0/8", False),
+        ("10.1.2.3:443", "10.1.2.3", True),
+        ("[2001:db8::1]:443", "2001:db8::/32", True),
+        ("[2001:db8::1]:443", "[2001:db8::1]", True),
+        ("t1.example.com", "10.0.0.0/8", False),
+    ],
+)
+def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: str, direct: bool) -> None:
+    use(local_device, "proxy.example:3128", no_proxy=exceptions, username="gateway", password=PASSWORD)
+    found = proxy.for_host(instance_of(local_device).config, host)
+    assert (found is None) is direct
+    assert PASSWORD not in repr(found)
+
+
+def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the environment is for others."""
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
+    assert instance_of(local_device).proxy is None
+    assert local_device.register().exit == 0

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each way in which TLS with a server fails, by real handshakes, and what is said of it for HTTPS, MQTT and tokens."""
+
+import datetime
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+from pytest_mock import MockerFixture
+
+from tedge_cert import access_token, anchors, proof
+from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError
+from tedge_cert.https import ask
+from tedge_cert.instance import Instance
+from tedge_cert.tls import client_context
+from unit.certificates import key_pem, new_key
+from unit.connected import certify, configure, hurry, instance_of, key_file
+from unit.local_device import LocalDevice
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None) -> Iterator[int]:
+    """A server that shakes hands, and hangs up; without a context it speaks HTTP in plain."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                with suppress(OSError), connection:
+                    if context is None:
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                        connection.recv(65_536)
+                    else:
+                        context.wrap_socket(connection, server_side=True).recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def server(kind: str, root: Path) -> ssl.SSLContext:
+    """A server whose certificate has a flaw; its anchor is written to `root`."""
+    authority, now = trustme.CA(), datetime.datetime.now(datetime.UTC)
+    authority.cert_pem.write_to_path(str(root))
+    day = datetime.timedelta(days=1)
+    dates = {"expired": (now - 9 * day, now - day), "not yet": (now + day, now + 9 * day)}
+    begins, ends = dates.get(kind, (now - day, now + day))
+    name = "other.example" if kind == "other name" else "127.0.0.1"
+    made = authority.issue_cert(name, not_before=begins, not_after=ends)
+    if kind == "stranger":
+        trustme.CA().cert_pem.write_to_path(str(root))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.configure_cert(context)
+    return context
+
+
+WORDS = {
+    "expired": "has expired: whoever runs that server has to renew it, unless the clock of this device",
+    "not yet": "is not valid yet: probably the clock of this device",
+    "other name": "is for another name",
+    "stranger": "not trusted",
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_server_with_a_flaw(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    hurry(mocker)
+    certify(local_device)
+    root = local_device.directory / "root.pem"
+    context = server(kind, root)
+    configure(local_device, str(local_device.tenant.server_ca), str(root))
+    with serving(context) as port:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+        mocker.patch.object(Instance, "access_token_endpoint", ("127.0.0.1", port))
+        instance = instance_of(local_device)
+        with pytest.raises(NoAnswerError) as caught:
+            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
+        verdict = proof.prove_own(instance)
+        assert access_token.request(instance) is None
+        said = [str(caught.value), verdict.reason, proof.why_no_tls(instance)]
+    said.append(capsys.readouterr().err)
+    assert verdict.answer is proof.Answer.NO_ANSWER
+    for each in said:
+        assert WORDS[kind] in each, said
+        assert (f"set {anchors.ROOTS} ({root})" in each) is (kind == "stranger")
+
+
+def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
+    certify(local_device)
+    with serving(None) as port:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+        instance = instance_of(local_device)
+        assert "it does not speak TLS there: check the port" in proof.why_no_tls(instance)
+        with pytest.raises(NoAnswerError, match="it does not speak TLS there"):
+            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
+
+
+def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevice) -> None:
+    certify(local_device)
+    root = local_device.directory / "root.pem"
+    context = server("fine", root)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("PSK")
+    configure(local_device, str(local_device.tenant.server_ca), str(root))
+    with serving(context) as port:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+        assert "it ended the handshake and gave no reason" in proof.why_no_tls(instance_of(local_device))
+
+
+def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
+    """OpenSSL takes the names of as many authorities as can be sent, but not a chain of any length."""
+    certify(local_device)
+    own, chain = local_device.tenant.server_ca.with_name("server.pem"), local_device.directory / "chain.pem"
+    chain.write_bytes(own.read_bytes() + local_device.tenant.server_ca.read_bytes() * 400)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, own.with_suffix(".key"))
+    with serving(context) as port:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+        assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(instance_of(local_device))
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [(90, "trusted there?"), (-3, "it expired 3d"), (None, "is the clock of this device right?")],
+)
+def test_why_a_certificate_is_refused(local_device: LocalDevice, days: float | None, words: str) -> None:
+    """Its own validity decides what a person looks at first."""
+    if days is None:
+        certify(local_device, 90, not_before_offset_s=86_400)
+    else:
+        certify(local_device, days, not_before_offset_s=-10 * 86_400)
+    assert words in proof.why_refused(local_device.certificate)
+
+
+def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    certify(local_device)
+    configure(local_device, str(local_device.tenant.server_ca), str(local_device.tenant.device_ca))
+    refused = local_device.run("tedge-connect c8y")
+    assert refused.exit == 1
+    assert f"is not trusted (self-signed certificate in certificate chain): set {anchors.ROOTS}" in refused.stderr
+    assert local_device.run("tedge-connect c8y --offline").exit == 0
+    local_device.start_broker()
+    instance = instance_of(local_device)
+    assert f"set {anchors.ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(instance)
+
+
+def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:
+    certify(local_device)
+    key_file(local_device).write_bytes(key_pem(new_key()))
+    with pytest.raises(CertificateError, match="the key is that of another certificate"):
+        client_context(local_device.tenant.server_ca, local_device.certificate, key_file(local_device))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing", None, "there are no trust anchors at"),
+        ("empty", b"", "the file is empty"),
+        ("der", b"\x30\x82\x01", "the file is DER, expected PEM"),
+        ("key", b"-----BEGIN PRIVATE KEY-----\n", "there is no certificate in the file"),
+        ("dir", {}, "the directory is empty"),
+        ("dir", {"root.crt": b"x"}, "openssl rehash"),
+    ],
+)
+def test_trust_anchors_that_anchor_nothing(
+    tmp_path: Path, name: str, content: bytes | dict[str, bytes] | None, words: str
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, dict):
+        path.mkdir()
+        for each, text in content.items():
+            (path / each).write_bytes(text)
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        anchors.check(path)
+    assert str(path) in str(caught.value)
+    assert anchors.ROOTS in str(caught.value)
