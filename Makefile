@@ -29,12 +29,13 @@ install:
 	    sed 's,/usr/bin/,$(PREFIX)/bin/,' $$each > $(UNITS)/$${each#units/}; done
 	install -m 644 units/tedge-cert-renewer.sysusers $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf
 	install -m 644 units/tedge-cert-renewer.tmpfiles $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
+	install -D -m 644 -t $(TREE)/lib/systemd/catalog units/tedge-cert-renewer.catalog
 	install -m 644 debian/man/*.7 $(TREE)/share/man/man7
 
 uninstall:
 	rm -rf $(PRIVATE)
 	rm -f $(addprefix $(TREE)/,$(wildcard bin/*)) $(addprefix $(UNITS)/,$(notdir $(wildcard units/*@.* units/*.target)))
 	rm -f $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
-	rm -f $(TREE)/share/man/man7/tedge-cert-renewer.7
+	rm -f $(TREE)/share/man/man7/tedge-cert-renewer.7 $(TREE)/lib/systemd/catalog/tedge-cert-renewer.catalog
 
 .PHONY: demo test test-dist-upgrade lint deb bench install uninstall

@@ -124,11 +124,13 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
             "TEDGE_CLOUD": instance.cloud or "c8y",
             "TEDGE_PROFILE": instance.config.profile,
             "TEDGE_DEVICE_ID": (active.common_name if active else "") or UNKNOWN,
+            "TEDGE_INSTANCE": instance.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
             "CERT_NOT_AFTER": _iso(active.not_after_s) if active else UNKNOWN,
             "RENEWAL_STEP": result.step,
             "RENEWAL_RESULT": result.event.name,
             "RENEWAL_REASON": result.reason,
+            "RENEWAL_UNIT": instance.timer.replace(".timer", ".service"),
             "NEXT_ATTEMPT": _iso(after.next_attempt_s) if after.next_attempt_s else expected,
         },
     )
