@@ -22,6 +22,12 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 FILES = {
     "": {"/etc/tedge/tedge.toml": "the configuration"},
     "tedge cert": {"/etc/tedge/device-certs/": "key, certificate, and the candidate beside it"},
+    "tedge cert download": {"/etc/credstore/": "credentials for a registration without a person"},
+    "tedge cert finish-download": {"/etc/credstore/": "credentials, of which the used password is removed"},
+    "tedge cert status": {
+        "/var/lib/tedge-cert-renewer/": "what the last run left",
+        "/usr/share/tedge-cert-renewer/status.schema.json": "what --json prints",
+    },
     "tedge cert verify": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
     "tedge cert cleanup": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
     "tedge connect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},

@@ -17,6 +17,13 @@ def of_status(text: str) -> str:
     return f"\x1b[{ {VALID: _GREEN, EXPIRES_SOON: _YELLOW}.get(word, _RED) }m{text}\x1b[0m"
 
 
+def of_health(word: str) -> str:
+    """Likewise for how an instance is."""
+    if not _is_wanted():
+        return word
+    return f"\x1b[{ {'healthy': _GREEN, 'attention': _YELLOW}.get(word, _RED) }m{word}\x1b[0m"
+
+
 def _is_wanted() -> bool:
     """Both streams are a terminal, as thin-edge asks, and nobody objects (https://no-color.org)."""
     objections = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"

@@ -38,6 +38,12 @@ class ClockError(TedgeCertError):
     """The clock of the device is wrong, so no certificate can be judged."""
 
 
+class CredentialError(TedgeCertError):
+    """A credential of the unit is missing or of no use: no further attempt would mend that."""
+
+    exit_code = USAGE
+
+
 class CandidateRejectedError(TedgeCertError):
     """A candidate failed the checks or was refused by the tenant; the active certificate stays."""
 

@@ -11,11 +11,13 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from tedge_cert import files, service_manager
+from tedge_cert import files, ownership, service_manager
 from tedge_cert.errors import TedgeCertError
 
-SYSUSERS = Path("/usr/lib/sysusers.d/tedge-cert-renewer.conf")
-TMPFILES = Path("/usr/lib/tmpfiles.d/tedge-cert-renewer.conf")
+# Beside the directory of the package, wherever that was installed.
+_LIB = Path(__file__).resolve().parents[2]
+SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
+TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
 ETC = "/etc/tedge"
 
 
@@ -27,7 +29,9 @@ def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPF
     # A group may be that of a user in an earlier line.
     for kind, name, *rest in accounts:
         _make_account(kind, name, *rest[1:])
-    for _, path, mode, user, group in places:
+    for kind, path, mode, user, group, *_ in places:
+        if kind != "d":
+            continue
         here = Path(config_dir + path.removeprefix(ETC) if config_dir and path.startswith(ETC) else path)
         _make_directory(here, files.Access(user, group, int(mode, 8)))
 
@@ -67,4 +71,4 @@ def _make_directory(path: Path, access: files.Access) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TedgeCertError(f"cannot make the directory {path}: {error.strerror}") from error
-    files.adapt(path, access)
+    ownership.adapt(path, access, fixed=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where it is told how a run ended: a plain line, the state for the next run, an event, in this order.
+"""The one place where it is told how a run ended: a plain line, the state, an event, the fleet, in this order.
 
 Whatever goes wrong here is a warning at most: no certificate is lost because its story could not be told.
 """
@@ -84,13 +84,26 @@ def leave(instance: Instance, result: Result) -> State:
     """Record how a step ended, and send its event; the plain line has been written, and the lock is held."""
     active = _active(instance)
     before = state.load(instance.state_file)
-    minimum_s = instance.minimum_s if result.is_success else 0
+    minimum_s = _threshold(instance) if result.is_success else 0
     settings = state.settings_of(instance.config)
     after = state_after(before, result, settings, active, minimum_s, int(time.time()))
     if after != before:
         state.save(instance.state_file, after if result.step == CONDITION else _with_key(instance, after))
     _send(instance, result, after, active)
+    # The condition runs without the libraries that this takes; what it finds, the next attempt tells.
+    if after != before and result.step != CONDITION and instance.config.is_of_system:
+        from tedge_cert import fleet_news
+
+        fleet_news.tell(instance)
     return after
+
+
+def _threshold(instance: Instance) -> int:
+    try:
+        return instance.minimum_s
+    except TedgeCertError:
+        # Whoever reads it next says what is wrong with it.
+        return 0
 
 
 def _active(instance: Instance) -> Validity | None:

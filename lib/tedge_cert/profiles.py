@@ -18,6 +18,13 @@ def others(instance: Instance) -> list[Instance]:
     return [each for each in found if each.config.profile != instance.config.profile and _has_tenant(each.config)]
 
 
+def present(instance: Instance) -> list[Instance]:
+    """The instances of this configuration that have a tenant or a bridge; the default one where there is none."""
+    directory = instance.config.directory
+    found = [Instance(configuration.load(directory, name), "c8y") for name in _names(instance.config)]
+    return [each for each in found if _has_tenant(each.config) or each.bridge_file.exists()] or [instance]
+
+
 def sharing(instance: Instance) -> list[Instance]:
     """This instance, and the connected ones that have the same certificate: a switch of one is that of all."""
     found = [each for each in others(instance) if each.certificate == instance.certificate and not each.uses_basic]

@@ -52,6 +52,11 @@ def add_to(parser: Parser) -> None:
         ("--max-timeout", 600, "when to give up (default: 10m)"),
     ):
         parser.add_argument(option, type=_duration, default=default, metavar="DURATION", help=told)
+    parser.add_argument(
+        "--systemd",
+        action="store_true",
+        help="take all of it from the credentials of the unit, and ask once (tedge-first-boot(7))",
+    )
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:

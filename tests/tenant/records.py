@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alarms and operations: what is kept of a device, one by one, each with a status."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -42,8 +40,6 @@ class Records:
     kind: Kind
     state: State
     callers: Callers
-    _kept: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are."""
@@ -54,6 +50,10 @@ class Records:
             web.get(path + "/{id}", self.get),
             web.put(path + "/{id}", self.put),
         ]
+
+    @property
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        return self.state.records.setdefault(self.kind.path, {})
 
     def _show(self, request: web.Request, found: dict[str, Any]) -> dict[str, Any]:
         return {**found, "self": url_of(request, f"{self.kind.path}/{found['id']}")}
@@ -78,9 +78,7 @@ class Records:
             raise refusal(422, f"{self.kind.media}/unprocessable", f"missing: {', '.join(missing)}")
         self._check_status(content)
         self._source(content)
-        number, now = str(next(self._numbers)), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
-        made = {"status": self.kind.states[0], **content, "id": number, "creationTime": now}
-        self._kept[number] = made
+        made = self.state.add_record(self.kind.path, {"status": self.kind.states[0], **content})
         return answer(self.kind.media, self._show(request, made), 201)
 
     async def list_all(self, request: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsuback import UnsubackPacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
+from tenant import smartrest
 from tenant.faults import TOKEN_FAULTS, FaultList, Peer
 from tenant.state import State
 from tenant.tlsstream import TlsStream
@@ -162,10 +163,8 @@ class MqttSession:
         """Do what a message asks for."""
         if topic == "s/uat" and not payload and self.serial:
             self._give_token()
-        elif topic == "s/us" and payload == b"123":
-            self._tell_id()
-        elif topic == "s/us" and payload.startswith(b"100,"):
-            self._create_object(payload.decode(errors="replace"))
+        else:
+            smartrest.serve(self._office.state, self._device.id, topic, payload, self.send)
 
     def _give_token(self) -> None:
         device = self._device.id
@@ -178,18 +177,3 @@ class MqttSession:
             answer = str(fault.get("payload", "71,not-a-token"))
         delay = float(fault.get("delay_s", 5)) if fault and do == "late" else 0.0
         asyncio.get_running_loop().call_later(delay, self.send, "s/dat", answer.encode(), 0)
-
-    def _tell_id(self) -> None:
-        """SmartREST 123: what the device's object is called."""
-        objects = self._office.state.objects
-        own = next((number for number, found in objects.items() if found.get("owner") == self._device.id), "")
-        self.send("s/ds", f"124,{own}".encode(), 1) if own else self.send("s/e", b"50,123,No object of that device", 0)
-
-    def _create_object(self, message: str) -> None:
-        """SmartREST 100: create the device's object, or say that there is one."""
-        _, name, kind = [*message.splitlines()[0].split(","), "", ""][:3]
-        objects = self._office.state.objects
-        if any(found.get("owner") == self._device.id for found in objects.values()):
-            self.send("s/e", b"41,100,Device already existing", 0)
-            return
-        self._office.state.add_device(self._device.id, {"name": name, "type": kind})

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Protocol
 
@@ -113,6 +114,7 @@ class State:
     registrations: dict[str, dict[str, Any]] = field(default_factory=dict)  # with the one-time password
     requests: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)  # the inventory
+    records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # alarms and operations, by path
     identities: dict[tuple[str, str], str] = field(default_factory=dict)  # objects by type and external id
     trusted: dict[str, dict[str, Any]] = field(default_factory=dict)  # uploaded certificates by fingerprint
     revoked: set[str] = field(default_factory=set)
@@ -175,3 +177,10 @@ class State:
         made = self.add_object({**content, "owner": device, "c8y_IsDevice": {}})
         self.identities[("c8y_Serial", device)] = made["id"]
         return made
+
+    def add_record(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Keep an alarm or an operation."""
+        kept = self.records.setdefault(path, {})
+        number = str(len(kept) + 1)
+        kept[number] = {**content, "id": number, "creationTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"}
+        return kept[number]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import outcome
+from tedge_cert import events, fleet_news, outcome
 from tedge_cert.errors import NoAnswerError, RolledBackError
 from tedge_cert.events import Event
 from unit.connected import certify, instance_of, serial_of
@@ -24,7 +24,8 @@ def sent(mocker: MockerFixture) -> list[tuple[str, dict[str, str]]]:
     def send(event: Event, fields: dict[str, str]) -> None:
         found.append((event.name, fields))
 
-    mocker.patch.object(outcome.events, "send", send)
+    mocker.patch.object(events, "send", send)
+    mocker.patch.object(fleet_news, "tell")
     mocker.patch("tedge_cert.config.Config.is_of_system", True)
     mocker.patch("tedge_cert.instance.Instance.state_file", Path("/nonexistent/c8y.json"))
     return found
@@ -55,17 +56,18 @@ def test_the_line_comes_before_the_event(
     certify(local_device)
     mocker.patch("tedge_cert.config.Config.is_of_system", True)
     mocker.patch("tedge_cert.instance.Instance.state_file", local_device.directory / "c8y.json")
-    mocker.patch.object(outcome.events, "send", side_effect=lambda *_: print("the event", flush=True))
+    mocker.patch.object(fleet_news, "tell", side_effect=lambda _: print("the fleet", flush=True))
+    mocker.patch.object(events, "send", side_effect=lambda *_: print("the event", flush=True))
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
         raise NoAnswerError("nobody there")
     kept: dict[str, Any] = json.loads((local_device.directory / "c8y.json").read_text())
     assert kept["reason"] == "nobody there"
-    assert capfd.readouterr() == ("the event\n", "error: nobody there\n")
+    assert capfd.readouterr() == ("the event\nthe fleet\n", "error: nobody there\n")
 
 
 def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device)
-    send = mocker.patch.object(outcome.events, "send")
+    send = mocker.patch.object(events, "send")
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
         raise NoAnswerError("nobody there")
     send.assert_not_called()

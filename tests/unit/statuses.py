@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of instances in every state, to be judged and shown."""
+
+from dataclasses import replace
+from typing import Any
+
+from tedge_cert.state import State
+from tedge_cert.status_facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
+from unit.certificates import DAY_S, NOW_S
+
+CERTIFICATE = CertificateFacts(
+    "/etc/tedge/device-certs/tedge-certificate.pem",
+    subject="CN=device-1, O=Thin Edge",
+    issuer="CN=the tenant",
+    serial="1234",
+    not_before_s=NOW_S - 100 * DAY_S,
+    not_after_s=NOW_S + 265 * DAY_S,
+)
+UNITS = UnitFacts(
+    "tedge-cert-renewer@c8y.timer",
+    "tedge-cert-renewer@c8y.service",
+    is_installed=True,
+    is_enabled=True,
+    is_active=True,
+    next_run_s=NOW_S + 1200,
+    is_confined=True,
+)
+HEALTHY = Facts(
+    "c8y",
+    "c8y",
+    "",
+    "c8y",
+    NOW_S,
+    device_id="device-1",
+    host="tenant.test",
+    certificate=CERTIFICATE,
+    key=KeyFacts("/etc/tedge/device-certs/tedge-private-key.pem", True),
+    threshold_s=30 * DAY_S,
+    due_s=NOW_S + 235 * DAY_S,
+    state=State(result="renewed", step="verify", at_s=NOW_S - 100 * DAY_S, succeeded_s=NOW_S - 100 * DAY_S),
+    units=UNITS,
+    bridge=BridgeFacts(True, True),
+    clock_is_synchronised=True,
+)
+
+
+def facts(**changed: Any) -> Facts:
+    """A healthy instance but for what is given."""
+    return replace(HEALTHY, **changed)
+
+
+def certificate(**changed: Any) -> CertificateFacts:
+    """Its certificate, likewise."""
+    return replace(CERTIFICATE, **changed)
+
+
+def units(**changed: Any) -> UnitFacts:
+    """Its units, likewise."""
+    return replace(UNITS, **changed)
+
+
+FAILING = State(result="request-refused", step="renew", reason="tenant.test answered 503", at_s=NOW_S - 60, attempts=3)
+
+UNHEALTHY = {
+    "configuration": facts(fault="/etc/tedge/tedge.toml is not valid TOML", certificate=None),
+    "missing": facts(certificate=CertificateFacts("/c.pem", "cannot read the certificate /c.pem: No such file")),
+    "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
+    "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
+    "key": facts(key=KeyFacts("/k.pem", False)),
+    "threshold": facts(threshold_s=400 * DAY_S),
+    "failing": facts(state=FAILING),
+    "failing-late": facts(state=FAILING, certificate=certificate(not_after_s=NOW_S + 9 * DAY_S)),
+    "previous": facts(previous=certificate(path="/c.pem.previous")),
+    "candidate": facts(candidate=certificate(path="/c.pem.new")),
+    "no-bridge": facts(bridge=BridgeFacts()),
+    "no-broker": facts(bridge=BridgeFacts(True)),
+    "bridge-down": facts(bridge=BridgeFacts(True, False)),
+    "tenant": facts(tenant_fault="no answer from https://tenant.test"),
+    "units": facts(units=units(is_installed=False)),
+    "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),
+    "failed": facts(units=units(has_failed=True, result="timeout")),
+    "timer-disabled": facts(units=units(is_enabled=False)),
+    "timer-stopped": facts(units=units(is_active=False)),
+    "unconfined": facts(units=units(is_confined=False)),
+}

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the fleet sees of a run, through a real broker and its bridge."""
+
+import json
+import time
+from typing import Any
+
+import jsonschema
+import pytest
+import requests
+from pytest_mock import MockerFixture
+
+from tedge_cert import fleet_news
+from tedge_cert.fleet_news import TWIN, news_of, tell
+from unit.certificates import DAY_S, NOW_S
+from unit.connected import certify, connect, freeze, instance_of, serial_of, thaw
+from unit.local_client import Local
+from unit.local_device import LocalDevice
+from unit.statuses import FAILING, UNHEALTHY, certificate, facts
+from unit.test_status_shown import SCHEMA
+
+ALARM = "c8y_CertificateRenewalFailed"
+
+
+def test_an_alarm_needs_failures_and_little_time() -> None:
+    assert not any(ALARM in each.payload for each in news_of(facts(), False))
+    assert not any(ALARM in each.payload for each in news_of(UNHEALTHY["failing"], False))
+    late = news_of(UNHEALTHY["failing-late"], True)[0]
+    assert late.topic == "s/us"
+    assert late.payload.startswith(f"302,{ALARM},")
+    assert "expires in 9d and its renewal has failed 3 times: tenant.test answered 503" in late.payload
+    expired = facts(state=FAILING, certificate=certificate(not_after_s=NOW_S - DAY_S))
+    assert "expires in 0s" in news_of(expired, True)[0].payload
+
+
+def test_an_alarm_that_was_raised_is_cleared_once_it_is_over() -> None:
+    assert news_of(facts(), True)[0].payload == f"306,{ALARM}"
+
+
+def test_a_renewal_is_an_event_and_the_certificate_a_fragment_of_the_device() -> None:
+    event, twin = news_of(facts(), False)
+    assert (
+        event.payload
+        == '400,c8y_CertificateRenewed,"Certificate renewed: serial 1234, valid until 2027-08-15T12:00:00Z"'
+    )
+    assert twin.topic == "inventory/managedObjects/update/device-1"
+    assert json.loads(twin.payload)[TWIN] == {
+        "issuer": "CN=the tenant",
+        "serial": "1234",
+        "notAfter": "2027-08-15T12:00:00Z",
+    }
+
+
+def test_a_device_without_certificate_has_nothing_to_tell_of_one() -> None:
+    assert news_of(UNHEALTHY["missing"], False) == []
+
+
+def left(device: LocalDevice, **state: Any) -> None:
+    """What the last run left."""
+    file = instance_of(device).state_file
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"version": 1, **state}))
+
+
+def rest(device: LocalDevice, path: str) -> Any:
+    """What the operator sees."""
+    url = f"https://127.0.0.1:{device.tenant.http_port}{path}"
+    return requests.get(url, auth=("admin", "secret"), verify=str(device.tenant.server_ca), timeout=10).json()
+
+
+def managed_object(device: LocalDevice) -> dict[str, Any]:
+    number = rest(device, f"/identity/externalIds/c8y_Serial/{device.device_id}")["managedObject"]["id"]
+    found: dict[str, Any] = rest(device, f"/inventory/managedObjects/{number}")
+    return found
+
+
+def alarms(device: LocalDevice) -> list[str]:
+    number = managed_object(device)["id"]
+    return [each["status"] for each in rest(device, f"/alarm/alarms?source={number}&type={ALARM}")["alarms"]]
+
+
+def online(device: LocalDevice, days: float) -> None:
+    """A device with so many days left, which the tenant knows."""
+    certify(device, days=days)
+    connect(device)
+    with Local(device) as local:
+        local.client.publish("c8y/s/us", f"100,{device.device_id},thin-edge.io", 1).wait_for_publish(10)
+    device.tenant.wait_messages(device.device_id, topic="s/us")
+
+
+def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice) -> None:
+    online(local_device, days=5)
+    left(local_device, result="request-refused", reason='answered "503", twice', attempts=4)
+    tell(instance_of(local_device))
+    local_device.tenant.wait_messages(local_device.device_id, count=3)
+    assert alarms(local_device) == ["ACTIVE"]
+    serial = managed_object(local_device)[TWIN]["serial"]
+    assert int(serial, 16) == int(serial_of(local_device.certificate) or "")
+    left(local_device, result="renewed")
+    tell(instance_of(local_device))
+    messages = local_device.tenant.wait_messages(local_device.device_id, count=6)
+    assert alarms(local_device) == ["CLEARED"]
+    assert [each["payload"].split(",")[0] for each in messages if each["topic"] == "s/us"] == [
+        "100",
+        "302",
+        "306",
+        "400",
+    ]
+    # There is nothing left to clear.
+    tell(instance_of(local_device))
+    messages = local_device.tenant.wait_messages(local_device.device_id, count=8)
+    assert [each["payload"].split(",")[0] for each in messages if each["topic"] == "s/us"][-1] == "400"
+
+
+def test_the_local_broker_keeps_the_status(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    connect(local_device)
+    left(local_device, result="renewed", at_s=1)
+    tell(instance_of(local_device))
+    topic = "te/device/main///cert/c8y/status"
+    with Local(local_device) as local:
+        kept: list[Any] = []
+        local.client.message_callback_add(topic, lambda _c, _d, message: kept.append(message))
+        local.client.subscribe(topic, 1)
+        deadline_s = time.monotonic() + 10
+        while not kept:
+            assert time.monotonic() < deadline_s, "there is no retained status"
+            time.sleep(0.05)
+    document = json.loads(kept[0].payload)
+    assert kept[0].retain
+    jsonschema.validate(document, {**SCHEMA["$defs"]["instance"], "$defs": SCHEMA["$defs"]})
+    assert document["bridge"]["up"] is True
+    assert document["last"]["result"] == "renewed"
+
+
+def test_no_broker_is_one_line_and_no_error(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    certify(local_device, days=90)
+    tell(instance_of(local_device))
+    assert "the fleet was not told of this run" in capsys.readouterr().err
+
+
+def test_a_broker_that_hangs_is_not_waited_for_long(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str], mocker: MockerFixture
+) -> None:
+    certify(local_device, days=90)
+    connect(local_device)
+    mocker.patch.object(fleet_news, "LIMIT_S", 1.0)
+    freeze(local_device)
+    began_s = time.monotonic()
+    try:
+        tell(instance_of(local_device))
+    finally:
+        thaw(local_device)
+    assert time.monotonic() - began_s < 10
+    assert "the fleet was not told of this run" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_broken_is_no_error_either(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = local_device.directory / "tedge.toml"
+    file.write_text(file.read_text().replace(f"port = {local_device.port}", 'port = "no"'))
+    tell(instance_of(local_device))
+    assert "the fleet was not told of this run" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tedge cert status` as it is typed, on devices in a directory."""
+
+import json
+from typing import Any
+
+from unit.certificates import key_pem, new_key
+from unit.connected import certify, configure, connect, instance_of, issue, key_file
+from unit.local_device import LocalDevice
+
+
+def status(device: LocalDevice, words: str = "") -> tuple[int, dict[str, Any]]:
+    """Exit code and document."""
+    result = device.run(f"tedge-cert-status --json {words}")
+    assert result.stderr == ""
+    return result.exit, json.loads(result.stdout)
+
+
+def only(document: dict[str, Any]) -> dict[str, Any]:
+    instance: dict[str, Any] = document["instances"][0]
+    assert len(document["instances"]) == 1
+    return instance
+
+
+def cures(instance: dict[str, Any]) -> list[str]:
+    return [each["cure"] for each in instance["problems"]]
+
+
+def test_a_connected_device_is_healthy(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    connect(local_device)
+    code, document = status(local_device)
+    assert (code, only(document)["problems"]) == (0, [])
+    found = only(document)
+    assert found["device_id"] == local_device.device_id
+    assert found["bridge"] == {"configured": True, "up": True}
+    assert found["key"]["fits"] is True
+    # Its units would be those of the system, and this is none.
+    assert found["timer"] is None
+    shown = local_device.run("tedge-cert-status")
+    assert shown.exit == 0
+    assert f"Device id:     {local_device.device_id}\n" in shown.stdout
+    local_device.stop_broker()
+    code, document = status(local_device)
+    assert (code, cures(only(document))) == (1, ["systemctl status mosquitto.service"])
+
+
+def test_a_device_without_certificate_is_told_how_to_get_one(local_device: LocalDevice) -> None:
+    code, document = status(local_device)
+    assert code == 2
+    assert cures(only(document)) == ["tedge cert download c8y", "tedge connect c8y"]
+
+
+def test_a_key_of_another_certificate_is_broken(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    key_file(local_device).write_bytes(key_pem(new_key()))
+    code, document = status(local_device)
+    assert code == 2
+    assert only(document)["key"]["fits"] is False
+
+
+def test_candidate_and_previous_are_seen(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    serial = issue(local_device)
+    code, document = status(local_device)
+    assert code == 1
+    assert int(only(document)["candidate"]["serial"], 16) == int(serial)
+    assert only(document)["previous"] is None
+    issue(local_device, local_device.previous)
+    assert only(status(local_device)[1])["previous"]["path"] == str(local_device.previous)
+
+
+def test_the_tenant_is_asked_only_when_told_to(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    assert only(status(local_device)[1])["tenant"]["reachable"] is None
+    before = len(local_device.tenant.state()["requests"])
+    assert only(status(local_device, "--online")[1])["tenant"]["reachable"] is True
+    assert len(local_device.tenant.state()["requests"]) >= before
+    configure(local_device, f'http = "127.0.0.1:{local_device.tenant.http_port}"', 'http = "127.0.0.1:1"')
+    code, document = status(local_device, "--online")
+    assert (code, only(document)["tenant"]["reachable"]) == (1, False)
+
+
+def test_every_profile_that_is_set_up_is_shown_and_one_alone_if_asked(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    with (local_device.directory / "tedge.toml").open("a") as file:
+        file.write('[c8y.profiles.second]\nurl = "second.test"\n')
+    names = [each["name"] for each in status(local_device)[1]["instances"]]
+    assert names == ["c8y", "c8y@second"]
+    assert only(status(local_device, "c8y --profile second")[1])["profile"] == "second"
+    assert only(status(local_device, "c8y")[1])["profile"] == ""
+
+
+def test_a_configuration_that_cannot_be_read_is_the_whole_story(local_device: LocalDevice) -> None:
+    (local_device.directory / "tedge.toml").write_text("c8y = [")
+    code, document = status(local_device)
+    assert code == 2
+    assert "line 1" in only(document)["problems"][0]["what"]
+    assert local_device.run("tedge-cert-status --prometheus").stdout.splitlines()[-1].endswith("} 2")
+
+
+def test_status_writes_nothing(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    before = {path: path.stat().st_mtime_ns for path in local_device.directory.rglob("*")}
+    status(local_device)
+    assert {path: path.stat().st_mtime_ns for path in local_device.directory.rglob("*")} == before
+    assert not instance_of(local_device).run_directory.joinpath("c8y.json").exists()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three forms of the status: a screen, JSON by its schema, and the text that Prometheus reads."""
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from tedge_cert.status_document import document_of
+from tedge_cert.status_facts import Facts, KeyFacts
+from tedge_cert.status_metrics import metrics_of
+from tedge_cert.status_text import text_of
+from tedge_cert.status_verdict import Problem, problems
+from unit.certificates import DAY_S, NOW_S
+from unit.local_device import ROOT
+from unit.statuses import CERTIFICATE, FAILING, UNHEALTHY, certificate, facts, units
+
+SCHEMA = json.loads((ROOT / "share" / "status.schema.json").read_text())
+Report = tuple[Facts, list[Problem]]
+
+
+def judged(*found: Facts) -> list[Report]:
+    return [(each, problems(each)) for each in found]
+
+
+def screen(found: Facts) -> str:
+    return text_of(found, problems(found))
+
+
+def test_a_screen_holds_everything() -> None:
+    text = screen(facts(candidate=certificate(path="/c.pem.new", serial="beef")))
+    for said in (
+        "device-1", "CN=device-1, O=Thin Edge", "CN=the tenant", "0x1234", "in 265d", "in 235d; threshold 30d",
+        "belongs to the certificate", "0xbeef", "renewed on ", "enabled, active, next run", "in 20m", "connected",
+        "synchronised", "tenant.test (not asked", "active",
+    ):  # fmt: skip
+        assert said in text
+    assert len(text.splitlines()) <= 24
+
+
+def test_problems_stand_first_with_their_cures() -> None:
+    lines = screen(facts(units=units(is_active=False))).splitlines()
+    assert lines[0] == "c8y"
+    assert "attention: nobody renews the certificate" in lines[1]
+    assert lines[2].strip() == "=> systemctl enable --now tedge-cert-renewer@c8y.timer"
+
+
+def test_what_an_earlier_run_found_is_told_with_its_time() -> None:
+    text = screen(facts(key=KeyFacts("/k.pem", True, NOW_S - DAY_S)))
+    assert "belongs to the certificate, as a run found on Sun, 22 Nov 2026 12:00:00 +0000" in text
+    assert "unknown: /k.pem is not for you to read" in screen(facts(key=KeyFacts("/k.pem")))
+
+
+def test_failed_attempts_and_the_next_one_are_told() -> None:
+    text = screen(UNHEALTHY["failing"])
+    assert "request refused on Mon, 23 Nov 2026 11:59:00 +0000: tenant.test answered 503" in text
+    assert "3 failed" in text
+
+
+def test_a_device_without_systemd_is_told_who_calls_the_steps() -> None:
+    assert "cron" in screen(facts(units=None))
+
+
+@pytest.mark.parametrize("name", ["healthy", *UNHEALTHY])
+def test_json_is_as_the_schema_says(name: str) -> None:
+    found = facts() if name == "healthy" else UNHEALTHY[name]
+    jsonschema.validate(json.loads(document_of(judged(found, facts(units=None, profile="p")))), SCHEMA)
+
+
+def test_the_schema_is_sound_and_refuses_what_is_not_so() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    document = json.loads(document_of(judged(facts())))
+    for name, wrong in (("device_id", 5), ("health", "fine"), ("certificate", {"path": "/c.pem"}), ("version", 2)):
+        broken = {**document, "instances": [{**document["instances"][0], name: wrong}]}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, SCHEMA)
+
+
+def test_json_names_the_worst_of_all_instances() -> None:
+    document = json.loads(document_of(judged(facts(), UNHEALTHY["expired"])))
+    assert (document["version"], document["health"]) == (1, "broken")
+    assert [each["health"] for each in document["instances"]] == ["healthy", "broken"]
+    assert document["instances"][1]["problems"][0]["cure"] == "tedge cert download c8y"
+
+
+def samples(text: str) -> dict[str, list[Any]]:
+    return {family.name: list(family.samples) for family in text_string_to_metric_families(text)}
+
+
+def test_prometheus_reads_every_instance() -> None:
+    found = samples(metrics_of(judged(facts(), facts(profile="p", state=FAILING))))
+    until = found["tedge_certificate_not_after_timestamp_seconds"]
+    assert [each.value for each in until] == [CERTIFICATE.not_after_s] * 2
+    assert until[1].labels == {"cloud": "c8y", "profile": "p", "device_id": "device-1"}
+    assert [each.value for each in found["tedge_certificate_renewal_failed_attempts"]] == [0, 3]
+    assert [each.value for each in found["tedge_certificate_state"]] == [0, 1]
+    # The second never succeeded, and no number says so.
+    assert len(found["tedge_certificate_renewal_last_success_timestamp_seconds"]) == 1
+
+
+@given(st.text(min_size=1))
+def test_no_name_breaks_the_format(name: str) -> None:
+    found = samples(metrics_of(judged(facts(device_id=name))))
+    assert all(sample.labels["device_id"] == name for each in found.values() for sample in each)
+
+
+def test_a_broken_device_has_a_state_and_no_dates() -> None:
+    found = samples(metrics_of(judged(UNHEALTHY["missing"])))
+    assert [each.value for each in found["tedge_certificate_state"]] == [2]
+    assert "tedge_certificate_not_after_timestamp_seconds" not in found

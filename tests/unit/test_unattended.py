@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registration from the credentials of a unit, one attempt a start."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import hardware_id, unattended
+from tedge_cert import registration_record as record
+from tedge_cert.errors import CredentialError, TedgeCertError
+from tedge_cert.instance import Instance
+from unit.certificates import DAY_S
+from unit.connected import certify, instance_of, issue
+from unit.local_device import LocalDevice
+
+PASSWORD = "one-time-password"
+
+
+class Boot:
+    """A device whose unit is started again and again."""
+
+    def __init__(self, device: LocalDevice, directory: Path, slept: list[float]) -> None:
+        self.device = device
+        self.directory = directory
+        self.slept = slept
+
+    @property
+    def instance(self) -> Instance:
+        return instance_of(self.device)
+
+    def give(self, name: str, text: str) -> None:
+        """What the unit is given from now on."""
+        (self.directory / name).write_text(f"{text}\n")
+
+    def start(self) -> None:
+        """What the unit starts."""
+        unattended.register(self.instance)
+
+    def failure(self) -> str:
+        """The line of a start that fails, to be tried again."""
+        with pytest.raises(TedgeCertError) as raised:
+            self.start()
+        assert not isinstance(raised.value, CredentialError)
+        return str(raised.value)
+
+    def refusal(self) -> str:
+        """The line of a start that is not to be tried again."""
+        with pytest.raises(CredentialError) as raised:
+            self.start()
+        assert raised.value.exit_code == 2
+        return str(raised.value)
+
+
+@pytest.fixture
+def boot(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> Boot:
+    """A device that was given its name and a password, which the tenant does not know yet."""
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+    instance_of(local_device).state_file.parent.mkdir()
+    slept: list[float] = []
+    mocker.patch.object(time, "sleep", slept.append)
+    made = Boot(local_device, directory, slept)
+    made.give("tedge.device-id", local_device.device_id)
+    made.give("tedge.one-time-password", PASSWORD)
+    return made
+
+
+def test_a_registered_device_gets_its_certificate(boot: Boot, capsys: pytest.CaptureFixture[str]) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.start()
+    assert boot.device.certificate.exists()
+    assert record.unfinished(boot.instance) is not None
+    assert PASSWORD not in capsys.readouterr().err
+    assert all(PASSWORD not in path.read_text() for path in boot.device.directory.rglob("*.*") if path.is_file())
+
+
+def test_pauses_grow_up_to_an_hour(boot: Boot) -> None:
+    lines = [boot.failure() for _ in range(12)]
+    assert "401" in lines[0]
+    assert "asking again in 10s (attempt 1)" in lines[0]
+    assert "asking again in 1h (attempt 12)" in lines[-1]
+    assert boot.slept[:3] == [pytest.approx(10, abs=3), pytest.approx(20, abs=3), pytest.approx(40, abs=3)]
+    assert max(boot.slept) == pytest.approx(3600, abs=3)
+    assert not boot.device.certificate.exists()
+
+
+def test_whatever_else_goes_wrong_is_paused_after_too(boot: Boot) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.device.tenant.fault(where="est", do="wrong-name", name="somebody-else")
+    assert "asking again in 10s" in boot.failure()
+
+
+def test_another_password_is_asked_with_at_once(boot: Boot) -> None:
+    boot.failure()
+    boot.give("tedge.one-time-password", "another-password")
+    boot.device.tenant.register(boot.device.device_id, "another-password")
+    boot.start()
+    assert boot.slept == []
+
+
+def test_a_password_is_used_once(boot: Boot) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.start()
+    record.finish(boot.instance)
+    issue(boot.device, boot.device.certificate, days=-60 / DAY_S, not_before_offset_s=-3600)
+    assert "has been used already" in boot.refusal()
+    boot.give("tedge.one-time-password", "another-password")
+    boot.device.tenant.register(boot.device.device_id, "another-password")
+    boot.start()
+
+
+def test_a_registration_that_was_cut_off_is_not_asked_for_again(boot: Boot) -> None:
+    certify(boot.device, days=90)
+    before = len(boot.device.tenant.state()["requests"])
+    for _ in range(3):
+        boot.start()
+    assert len(boot.device.tenant.state()["requests"]) == before
+    assert [round(each) for each in boot.slept] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("tedge.one-time-password", "", "there is no one-time password"),
+        ("tedge.one-time-password", "short", "8 to 32 characters"),
+        (
+            "tedge.one-time-password",
+            "Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAAAACBvZ2ZhYmM=",
+            "LoadCredentialEncrypted=",
+        ),
+        ("tedge.one-time-password", "first-line\nsecond-line", "8 to 32 characters on one line"),
+        ("tedge.device-id", "a/b", "cannot be a device id"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(boot: Boot, name: str, text: str, said: str) -> None:
+    boot.give(name, text)
+    assert said in boot.refusal()
+
+
+def test_without_any_credential_it_says_what_is_missing(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert "tedge.one-time-password" in boot.refusal()
+
+
+def test_a_tenant_is_needed(boot: Boot) -> None:
+    file = boot.device.directory / "tedge.toml"
+    text = file.read_text()
+    file.write_text("\n".join(line for line in text.splitlines() if not line.startswith(("url", "http"))))
+    assert "tedge.c8y-url" in boot.refusal()
+    boot.give("tedge.c8y-url", f"127.0.0.1:{boot.device.tenant.http_port}")
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.start()
+    left = record.unfinished(boot.instance)
+    assert left is not None
+    unattended.finish(boot.instance)
+    assert f'http = "127.0.0.1:{boot.device.tenant.http_port}"' in file.read_text()
+    assert boot.instance.bridge_file.exists()
+    assert record.unfinished(boot.instance) is None
+    assert left.url == f"127.0.0.1:{boot.device.tenant.http_port}"
+
+
+def test_a_device_without_a_name_takes_that_of_its_hardware(boot: Boot, mocker: MockerFixture) -> None:
+    (boot.directory / "tedge.device-id").unlink()
+    mocker.patch.object(hardware_id, "SERIALS", (boot.directory / "serial",))
+    boot.give("serial", f"{boot.device.device_id[:40]}-hw")
+    assert boot.failure().startswith(f"{boot.device.device_id[:40]}-hw is not registered")
+
+
+def test_what_the_last_one_left_may_be_anything(boot: Boot) -> None:
+    state = boot.instance.state_file
+    for text in ("", "[]", '{"failed": "x"}', json.dumps({"password": 5, "url": None})):
+        state.with_suffix(".registered").write_text(text)
+        boot.instance.run_directory.joinpath("c8y.attempts").write_text(text)
+        assert record.attempts(boot.instance).failed == 0
+        boot.failure()
