@@ -7,7 +7,20 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys, outcome, privileges, self_signed, turn
+from tedge_cert import (
+    certificate,
+    checks,
+    cloud,
+    est,
+    files,
+    journal,
+    keys,
+    notice,
+    outcome,
+    privileges,
+    self_signed,
+    turn,
+)
 from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
@@ -128,6 +141,7 @@ def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
 
     The second comes by MQTT, in case that the service does not take the other kind.
     """
+    notice.status(f"asking {instance.http} for a new certificate")
     for last in (False, True):
         who = cloud.who_asks(instance, again=last)
         try:
