@@ -147,14 +147,18 @@ def bridge_text(instance: Instance) -> str:
         lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
         topics = instance.config.names("c8y.mqtt_service.topics")
         lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
+    _refuse_more_than_lines(instance, lines)
+    return "\n".join(lines) + "\n"
+
+
+def _refuse_more_than_lines(instance: Instance, lines: list[str]) -> None:
+    # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
     for line in lines:
-        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
         if not line.isprintable():
             raise ConfigurationError(
                 f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
                 f"control characters; see the subject of {instance.certificate}"
             )
-    return "\n".join(lines) + "\n"
 
 
 def _proof_of_identity(instance: Instance) -> list[str]:
