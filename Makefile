@@ -6,6 +6,11 @@ PREFIX ?= /usr/local
 TREE = $(DESTDIR)$(PREFIX)
 PRIVATE = $(TREE)/lib/tedge-cert-renewer
 UNITS = $(TREE)/lib/systemd/system
+SHARE = $(TREE)/share
+COMPLETIONS = bash-completion/completions/tedge zsh/site-functions/_tedge fish/vendor_completions.d/tedge.fish
+PYTHON ?= /usr/bin/python3
+MADE ?= debian/made
+MADE_WITH = PYTHONPATH=lib PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 $(PYTHON)
 
 demo:
 	@tests/demo/run
@@ -22,9 +27,18 @@ deb:
 bench:
 	@tests/bench/run
 
-install:
-	install -d $(PRIVATE) $(TREE)/bin $(UNITS) $(TREE)/lib/sysusers.d $(TREE)/lib/tmpfiles.d $(TREE)/share/man/man7
-	install -d $(UNITS)/multi-user.target.wants $(TREE)/share/tedge-cert-renewer
+# Manual pages and completions, from the parsers of the executables, so that each text exists once.
+made:
+	mkdir -p $(MADE)/bash $(MADE)/zsh $(MADE)/fish
+	$(MADE_WITH) debian/manual.py $(MADE)
+	$(MADE_WITH) bin/tedge-completions bash > $(MADE)/bash/tedge
+	$(MADE_WITH) bin/tedge-completions zsh > $(MADE)/zsh/_tedge
+	$(MADE_WITH) bin/tedge-completions fish > $(MADE)/fish/tedge.fish
+
+install: made
+	install -d $(PRIVATE) $(TREE)/bin $(UNITS) $(TREE)/lib/sysusers.d $(TREE)/lib/tmpfiles.d
+	install -d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/man/man7
+	install -d $(UNITS)/multi-user.target.wants $(SHARE)/tedge-cert-renewer
 	install -m 755 bin/* $(PRIVATE)
 	cd lib && find tedge_cert -name '*.py' -exec install -D -m 644 {} $(abspath $(PRIVATE))/{} \;
 	for each in bin/*; do ln -sf ../lib/tedge-cert-renewer/$${each#bin/} $(TREE)/bin; done
@@ -33,14 +47,18 @@ install:
 	install -m 644 units/tedge-cert-renewer.sysusers $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf
 	install -m 644 units/tedge-cert-renewer.tmpfiles $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
 	ln -sf ../tedge-cert-download@.service $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
-	install -m 644 share/* $(TREE)/share/tedge-cert-renewer
-	install -m 644 debian/man/*.7 $(TREE)/share/man/man7
+	install -m 644 share/* $(SHARE)/tedge-cert-renewer
+	for each in debian/man/*.? $(MADE)/*.?; do install -m 644 $$each $(SHARE)/man/man$${each##*.}; done
+	install -D -m 644 $(MADE)/bash/tedge $(SHARE)/bash-completion/completions/tedge
+	install -D -m 644 $(MADE)/zsh/_tedge $(SHARE)/zsh/site-functions/_tedge
+	install -D -m 644 $(MADE)/fish/tedge.fish $(SHARE)/fish/vendor_completions.d/tedge.fish
 
 uninstall:
-	rm -rf $(PRIVATE) $(TREE)/share/tedge-cert-renewer
+	rm -rf $(PRIVATE) $(SHARE)/tedge-cert-renewer
 	rm -f $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
 	rm -f $(addprefix $(TREE)/,$(wildcard bin/*)) $(addprefix $(UNITS)/,$(notdir $(wildcard units/*@.* units/*.target)))
 	rm -f $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
-	rm -f $(addprefix $(TREE)/share/man/man7/,$(notdir $(wildcard debian/man/*.7)))
+	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
+	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(wildcard debian/man/*.7))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 
-.PHONY: demo test test-faults test-dist-upgrade lint deb bench install uninstall
+.PHONY: demo test test-faults test-dist-upgrade lint deb bench made install uninstall

@@ -8,8 +8,8 @@ from cryptography import x509
 
 from tedge_cert import files
 from tedge_cert.certificate import Certificate, from_pem, rfc2822
-from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.validity import EXPIRED, NOT_VALID_YET, format_duration
+from tedge_cert.errors import CertificateError, ClockError, ExpiredError
+from tedge_cert.validity import BUILT_S, EXPIRED, NOT_VALID_YET, format_duration
 
 # A certificate that begins a little ahead of the device's clock is no reason to doubt either of them.
 CLOCK_TOLERANCE_S = 300
@@ -86,6 +86,7 @@ def check(
         names = ", ".join(candidate.common_names) or "nobody"
         raise UnfitCertificateError(f"it is issued to {names}, expected the device id {device_id}")
     validity = candidate.validity
+    check_clock_of_device(now_s)
     if now_s > validity.not_after_s:
         raise UnfitCertificateError(f"it expired {format_duration(int(now_s - validity.not_after_s), 2)} ago")
     if validity.state(now_s + CLOCK_TOLERANCE_S, 0) == NOT_VALID_YET:
@@ -102,17 +103,26 @@ def check(
 
 def check_presentable(current: Certificate, path: Path) -> None:
     """Whether the active certificate can be shown to anybody; raises CertificateError or ClockError."""
-    now_s = time.time()
-    state = current.validity.state(now_s, 0)
-    if state == EXPIRED:
-        raise CertificateError(
-            f"{path} expired {format_duration(int(now_s - current.validity.not_after_s), 2)} ago, so nobody accepts it "
-            "any more; register the device anew: `tedge cert download c8y` with a new one-time password"
-        )
     check_clock(current, path)
+    if current.validity.state(time.time(), 0) == EXPIRED:
+        raise ExpiredError(
+            f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so nobody "
+            "accepts it any more; register the device anew: `tedge cert download c8y` with a new one-time password"
+        )
 
 
 def check_clock(current: Certificate, path: Path) -> None:
-    """Whether the active certificate has begun, as far as the clock is right; raises ClockError."""
-    if current.validity.state(time.time(), 0) == NOT_VALID_YET:
-        raise ClockError(f"{path} is not valid yet: the clock is wrong, or the certificate; see `timedatectl status`")
+    """Whether the clock can be right, beside the active certificate; raises ClockError."""
+    if fault := current.validity.clock_fault(time.time()):
+        raise ClockError(
+            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
+        )
+
+
+def check_clock_of_device(now_s: float) -> None:
+    """Whether the clock can be right at all, before anything is judged by it; raises ClockError."""
+    if now_s < BUILT_S:
+        raise ClockError(
+            f"the clock is wrong: it says {rfc2822(int(now_s))}, which is before this package was made; set it (see "
+            "`timedatectl status`), until then no certificate is judged"
+        )

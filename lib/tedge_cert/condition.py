@@ -5,11 +5,21 @@ import os
 import sys
 import time
 
-from tedge_cert import auth_method, config, journal
-from tedge_cert.errors import BROKEN_CONDITION, FAILURE, USAGE, CertificateError, TedgeCertError
-from tedge_cert.validity import EXPIRED, NOT_VALID_YET, VALID, Validity, format_duration, read_validity
+from tedge_cert import auth_method, config, journal, schedule
+from tedge_cert.errors import (
+    BROKEN_CONDITION,
+    FAILURE,
+    USAGE,
+    CertificateError,
+    ClockError,
+    ConfigurationError,
+    HeldBackError,
+    TedgeCertError,
+)
+from tedge_cert.validity import NOT_VALID_YET, VALID, Validity, format_duration, read_validity
 
 RENEW, SKIP = 0, 1
+MINIMUM = "certificate.validity.minimum_duration"
 CLOUDS = ("c8y", "az", "aws")
 
 
@@ -64,14 +74,16 @@ def ask(question: Question) -> int:
     try:
         return _unit(question)
     except (TedgeCertError, OSError, ValueError) as error:
-        journal.error(str(error))
+        journal.line(journal.WARNING if isinstance(error, HeldBackError) else journal.ERROR, str(error))
+        _tell(question, error)
         return BROKEN_CONDITION
 
 
 def _unit(question: Question) -> int:
-    """The order of this function is the contract: each answer stands above those that it overrules."""
+    """The order of this function and the next is the contract: each answer stands above those that it overrules."""
     settings, path = _settings(question)
-    minimum_s = settings.seconds("certificate.validity.minimum_duration")
+    minimum_s = settings.seconds(MINIMUM)
+    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW
@@ -81,44 +93,49 @@ def _unit(question: Question) -> int:
             f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
         )
         return SKIP
-    return _by_validity(settings, path, minimum_s)
+    return _by_validity(question, settings, path, minimum_s, spread)
 
 
-def _by_validity(settings: config.Config, path: str, minimum_s: int) -> int:
+def _by_validity(question: Question, settings: config.Config, path: str, minimum_s: int, spread: int) -> int:
     validity = _read(path)
     now_s = time.time()
-    state = validity.state(now_s, minimum_s)
-    if state == NOT_VALID_YET:
-        ahead = format_duration(int(validity.not_before_s - now_s), 2)
-        journal.error(
-            f"the clock is wrong: {path} begins in {ahead} only; set the clock (timedatectl status), "
-            "until then no certificate is judged"
+    if fault := validity.clock_fault(now_s):
+        raise ClockError(
+            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
         )
-        return BROKEN_CONDITION
-    left = format_duration(abs(validity.left_s(now_s)), 2)
-    configured = settings.need("certificate.validity.minimum_duration")
+    lead = schedule.lead_of(validity, minimum_s, spread)
+    configured = settings.need(MINIMUM)
     threshold = format_duration(minimum_s) if configured.isdecimal() else configured
-    if state == VALID:
+    if lead > minimum_s:
+        earlier = format_duration(int(lead) - minimum_s, 2)
+        threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
+    if validity.state(now_s, lead) == VALID:
+        left = format_duration(validity.left_s(now_s), 2)
         journal.info(f"{path} is valid for {left}, renewing below {threshold}: nothing to do")
         return SKIP
-    if os.path.lexists(path + ".new"):
-        journal.info(f"{path} is due, and a candidate is there: {path}.new")
-        return RENEW
-    if state == EXPIRED:
-        journal.error(
-            f"{path} expired {left} ago and cannot renew itself any more; get a new one-time password for the "
-            "device, then run `tedge cert download c8y`"
-        )
-        return BROKEN_CONDITION
-    journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
-    return RENEW
+    # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
+    from tedge_cert import turn
+
+    return RENEW if turn.go_on(settings, question.cloud, path, validity, now_s, threshold) else SKIP
+
+
+def _tell(question: Question, error: Exception) -> None:
+    from tedge_cert.instance import Instance
+    from tedge_cert.outcome import judged
+
+    if isinstance(error, ConfigurationError):
+        directory = question.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or config.SYSTEM_DIRECTORY
+        settings = config.Config(directory, question.profile)
+    else:
+        settings, _ = _settings(question)
+    judged(Instance(settings, question.cloud), error)
 
 
 def _command_line(question: Question) -> int:
     """Exit codes of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
     try:
         settings, path = _settings(question)
-        minimum_s = settings.seconds("certificate.validity.minimum_duration")
+        minimum_s = settings.seconds(MINIMUM)
     except TedgeCertError as error:
         journal.error(str(error))
         return FAILURE

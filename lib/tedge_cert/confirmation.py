@@ -12,7 +12,7 @@ from tedge_cert import certificate, journal, keys, proof, rejection
 from tedge_cert.bridge import LEAST_PAUSE_S, Bridge, open_bridge
 from tedge_cert.certificate import rfc2822
 from tedge_cert.deadline import Deadline
-from tedge_cert.errors import CandidateRejectedError, CertificateError, NoAnswerError
+from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError
 from tedge_cert.instance import Instance
 from tedge_cert.switch import Switch
 from tedge_cert.validity import EXPIRED
@@ -36,7 +36,7 @@ class Confirmation:
     is_last: bool = True
 
     def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:
-        """Confirm what this run promoted; raises CandidateRejectedError or NoAnswerError."""
+        """Confirm what this run promoted; raises RolledBackError or NoAnswerError."""
         if self.bridge is None or not was_up:
             self._by_own_connection("there is no bridge to wait for")
             return
@@ -59,7 +59,7 @@ class Confirmation:
             self._push_out(self.bridge)
 
     def resume(self) -> None:
-        """Finish or undo what an interrupted run left; raises CandidateRejectedError or NoAnswerError."""
+        """Finish or undo what an interrupted run left; raises RolledBackError or NoAnswerError."""
         journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
         self._check_active()
         if self.bridge is None:
@@ -152,7 +152,7 @@ class Confirmation:
         self.switch.put_back()
         if self.bridge is not None and not self._comes_back(self.bridge, began_s):
             journal.warning("the bridge has not come back yet with the former certificate either")
-        raise CandidateRejectedError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
+        raise RolledBackError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
@@ -165,7 +165,7 @@ class Confirmation:
         self.switch.put_back(keep=new)
         if self._comes_back(bridge, began_s):
             rejection.record(self.instance, new)
-            raise CandidateRejectedError(
+            raise RolledBackError(
                 f"{reason}; it is back with the former certificate, which is active again: {self.switch.certificate}"
             )
         self.switch.promote(self.switch.prepare(new), new)
@@ -190,7 +190,7 @@ class Confirmation:
         except CertificateError as error:
             self._undo(str(error))
         if active.validity.state(time.time(), 0) == EXPIRED:
-            raise CertificateError(
+            raise ExpiredError(
                 f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
                 "`tedge cert download c8y` and a new one-time password"
             )

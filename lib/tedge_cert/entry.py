@@ -47,7 +47,8 @@ def run(main: Callable[[], int | None]) -> None:
     except TedgeCertError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        journal.error(str(error))
+        if not error.is_told:
+            journal.error(str(error))
         code = error.exit_code
     except KeyboardInterrupt:
         journal.error("interrupted")

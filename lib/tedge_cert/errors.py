@@ -12,6 +12,8 @@ class TedgeCertError(Exception):
     """An expected failure: its text names the file, key or host, what was expected and what to do."""
 
     exit_code = FAILURE
+    # Whether its line has been written already, because an event had to come after it.
+    is_told = False
 
 
 class ConfigurationError(TedgeCertError):
@@ -26,6 +28,10 @@ class UnknownKeyError(ConfigurationError):
 
 class CertificateError(TedgeCertError):
     """A certificate or key cannot be read, or is not what it should be."""
+
+
+class ExpiredError(CertificateError):
+    """The active certificate has expired: nothing can be asked for with it any more."""
 
 
 class ClockError(TedgeCertError):
@@ -44,6 +50,10 @@ class CandidateRejectedError(TedgeCertError):
     exit_code = REJECTED
 
 
+class RolledBackError(CandidateRejectedError):
+    """The candidate was promoted, did not hold, and the former certificate is active again."""
+
+
 class NotTrustedYetError(TedgeCertError):
     """The tenant refuses a self-signed candidate because nobody has uploaded it yet: kept, to be tried again."""
 
@@ -53,11 +63,16 @@ class NoAnswerError(TedgeCertError):
 
 
 class RequestRefusedError(TedgeCertError):
-    """The tenant answered a request, but not with what was asked for."""
+    """The tenant answered a request, but not with what was asked for; it may have said when to ask again."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class HeldBackError(TedgeCertError):
+    """A renewal is due, but it is too early for another attempt."""
 
 
 class BusyError(TedgeCertError):

@@ -14,8 +14,10 @@ from pathlib import Path
 from tedge_cert import files, ownership, service_manager
 from tedge_cert.errors import TedgeCertError
 
-SYSUSERS = Path("/usr/lib/sysusers.d/tedge-cert-renewer.conf")
-TMPFILES = Path("/usr/lib/tmpfiles.d/tedge-cert-renewer.conf")
+# Beside the directory of the package, wherever that was installed.
+_LIB = Path(__file__).resolve().parents[2]
+SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
+TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
 ETC = "/etc/tedge"
 
 

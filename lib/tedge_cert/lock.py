@@ -45,7 +45,7 @@ def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 def _open(lock_file: Path) -> int:
     try:
-        _make_directory(lock_file.parent, files.SHARED_DIRECTORY)
+        make_directory(lock_file.parent, files.SHARED_DIRECTORY)
         # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
         # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
         descriptor = os.open(
@@ -63,7 +63,7 @@ def _open(lock_file: Path) -> int:
     return descriptor
 
 
-def _make_directory(path: Path, access: files.Access) -> None:
+def make_directory(path: Path, access: files.Access) -> None:
     """Make a directory where there is none; one that is there keeps its owner and mode."""
     if path.is_dir():
         return

@@ -4,7 +4,7 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from tedge_cert import certificate, files, keys, privileges, rejection, self_signed
+from tedge_cert import certificate, files, keys, privileges, rejection, self_signed, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.custody import custody
 from tedge_cert.errors import CertificateError, ConfigurationError
@@ -67,6 +67,7 @@ def _forget_switch(instance: Instance) -> None:
     files.remove(instance.previous)
     files.remove(instance.candidate)
     rejection.forget(instance)
+    state.forget(instance.state_file)
 
 
 def _identity(instance: Instance, given: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys, privileges, proxy
+from tedge_cert import checks, est, files, journal, keys, privileges, proxy, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
@@ -68,6 +68,8 @@ def download(
     What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
     """
     with custody(instance):
+        # A one-time password is spent by an answer that this clock could not judge.
+        checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
@@ -77,6 +79,7 @@ def download(
 def download_once(instance: Instance, registration: Registration) -> Certificate:
     """Likewise, but ask no more than once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
     with custody(instance):
+        checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, None)
         return _keep(instance, _ask(instance, registration, request, keys.public_key(key)))
@@ -85,6 +88,7 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
 def _keep(instance: Instance, new: Certificate) -> Certificate:
     files.remove(instance.previous)
     files.remove(instance.candidate)
+    state.forget(instance.state_file)
     try:
         files.write(instance.certificate, new.pem, files.CERTIFICATE)
     except TedgeCertError as error:

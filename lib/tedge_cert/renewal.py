@@ -2,18 +2,20 @@
 """Step 2: obtain a candidate; the active certificate is not touched."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys, privileges, self_signed
+from tedge_cert import certificate, checks, cloud, est, files, journal, keys, outcome, privileges, self_signed, turn
 from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
-from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
+from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.instance import CLOUDS, Instance
+from tedge_cert.result import RENEW
 from tedge_cert.switch import Switch, refuse_directory
-from tedge_cert.validity import VALID, format_duration
+from tedge_cert.validity import format_duration
 from tedge_cert.verification import check_candidate
 
 SELF_SIGNED = "self-signed"
@@ -26,10 +28,12 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
     the certificate is not due any more. Raises TedgeCertError.
     """
     if ca == "c8y" and instance.cloud in ("az", "aws"):
-        raise CertificateError(f"renewal of a certificate is not supported for {CLOUDS[instance.cloud]}, only for c8y")
+        raise ConfigurationError(f"renewal is not supported for {CLOUDS[instance.cloud]}, only for c8y")
     if ca == SELF_SIGNED and csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    with custody(instance):
+    # A person who asks by hand reads the answer: what it is does not hold back the unit.
+    told = outcome.reported(RENEW, instance) if by_unit else nullcontext()
+    with custody(instance), told:
         switch = Switch.of(instance)
         switch.settle()
         if switch.is_unfinished:
@@ -59,7 +63,8 @@ def next_steps(new: Certificate) -> str:
 def _is_served(instance: Instance, current: Certificate) -> bool:
     """Whether nothing has to be asked for, looked at again under the lock."""
     now_s = time.time()
-    if current.validity.state(now_s, instance.minimum_s) == VALID:
+    checks.check_clock(current, instance.certificate)
+    if not turn.is_due(instance, current.validity, now_s):
         left = format_duration(current.validity.left_s(now_s), 2)
         journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
         return True
@@ -101,7 +106,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
 def _sign(instance: Instance, current: Certificate) -> Certificate:
     """A candidate of the same key and subject, signed by the device itself; an expired certificate is no obstacle."""
     if not current.is_self_signed:
-        raise CertificateError(
+        raise ConfigurationError(
             f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
             "has to come from too: renew it with `--ca c8y` (in the unit: Environment=RENEW_WITH_CA=c8y)"
         )
@@ -111,7 +116,7 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
     try:
         checks.check(new, keys.public_key(key), instance.device_id, current)
     except UnfitCertificateError as error:
-        raise CertificateError(f"a certificate made now is of no use: {error}; nothing was written") from error
+        raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, files.CERTIFICATE)
     return new
 

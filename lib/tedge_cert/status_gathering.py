@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import bridge, certificate, clock, keys, service_manager, state
+from tedge_cert import bridge, certificate, clock, keys, schedule, service_manager, state
 from tedge_cert.certificate import Certificate, name_text
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -30,12 +30,17 @@ def gather(instance: Instance, online: bool) -> Facts:
     except TedgeCertError as error:
         facts = replace(facts, fault=str(error))
     units = inquiry.answer() if inquiry else None
+    if units is not None:
+        settings = dict(each.partition("=")[::2] for each in units.environment)
+        facts = replace(facts, due_s=_due_s(facts, settings.get(schedule.SPREAD, "")))
     return replace(facts, units=units, clock_is_synchronised=clock.is_synchronised())
 
 
 def gather_files(instance: Instance) -> Facts:
     """What files alone tell; raises TedgeCertError where the configuration does not say where they are."""
-    return _of_files(instance, _head(instance))
+    # A step of the unit is told the spread that a person's command does not know.
+    facts = _of_files(instance, _head(instance))
+    return replace(facts, due_s=_due_s(facts, os.environ.get(schedule.SPREAD, "")))
 
 
 def _head(instance: Instance) -> Facts:
@@ -58,6 +63,22 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         due_s=max(0, active.not_after_s - instance.minimum_s),
         state=left,
     )
+
+
+def _due_s(facts: Facts, spread: str) -> int:
+    """When it is the certificate's turn, by threshold, spread and guard, as the hourly check has it."""
+    active = facts.certificate
+    if active is None or not active.not_after_s:
+        return facts.due_s
+    lifetime_s = active.not_after_s - active.not_before_s
+    try:
+        spread_s = schedule.spread_s(spread, facts.threshold_s)
+    except ConfigurationError:
+        spread_s = 0
+    lead = schedule.lead_s(lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
+    if facts.state.guarded == active.not_after_s:
+        lead = min(lead, lifetime_s // schedule.GUARDED_PART)
+    return max(0, int(active.not_after_s - lead))
 
 
 def _device_id(instance: Instance) -> str:

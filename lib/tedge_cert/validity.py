@@ -10,9 +10,7 @@ import os
 
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 END = b"-----END CERTIFICATE-----"
-
-UTC_TIME = 0x17
-GENERALIZED_TIME = 0x18
+UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x17, 0x18, 0x1E
 
 VALID, EXPIRES_SOON, EXPIRED, NOT_VALID_YET = "VALID", "EXPIRES SOON", "EXPIRED", "NOT VALID YET"
 
@@ -21,16 +19,46 @@ class UnreadableCertificateError(ValueError):
     """A file that should hold a certificate in PEM does not."""
 
 
+# When this version was made, which no clock that is right is before; a test holds it to debian/changelog.
+BUILT_S = 1_795_435_200
+
+
 class Validity:
-    """The period of a certificate; both bounds in seconds since the epoch, UTC (RFC 5280 §4.1.2.5)."""
+    """The period of a certificate; both bounds in seconds since the epoch, UTC (RFC 5280 §4.1.2.5).
 
-    __slots__ = ("not_after_s", "not_before_s")
+    ``serial`` is its number in hexadecimal digits, ``subject`` the holder's name in DER, without its header.
+    """
 
-    def __init__(self, not_before_s: int, not_after_s: int) -> None:
+    __slots__ = ("not_after_s", "not_before_s", "serial", "subject")
+
+    def __init__(self, not_before_s: int, not_after_s: int, serial: str = "", subject: bytes = b"") -> None:
         self.not_before_s = not_before_s
         self.not_after_s = not_after_s
+        self.serial = serial
+        self.subject = subject
 
-    def state(self, now_s: float, minimum_s: int) -> str:
+    @property
+    def lifetime_s(self) -> int:
+        """Seconds from its first to its last."""
+        return self.not_after_s - self.not_before_s
+
+    @property
+    def common_name(self) -> str:
+        """The first common name of the holder, which is the device id; empty if there is none."""
+        try:
+            return _common_name(self.subject)
+        except (IndexError, ValueError):
+            return ""
+
+    def clock_fault(self, now_s: float) -> str:
+        """Why the clock of the device must be wrong, or else this certificate is; empty if it may be right."""
+        if now_s < BUILT_S:
+            return f"it is {format_duration(int(BUILT_S - now_s), 2)} behind the making of this package"
+        if now_s < self.not_before_s:
+            return f"the certificate begins in {format_duration(int(self.not_before_s - now_s), 2)} only"
+        return ""
+
+    def state(self, now_s: float, minimum_s: float) -> str:
         """One of the four states; it "expires soon" when no more than ``minimum_s`` seconds are left."""
         if now_s < self.not_before_s:
             return NOT_VALID_YET
@@ -102,15 +130,34 @@ def validity_of_der(der: bytes) -> Validity:
     tag, _, end = _element(der, at)
     if tag == 0xA0:
         at = end
-    for _ in ("serialNumber", "signature", "issuer"):
+    _, serial, at = _element(der, at)
+    number = int.from_bytes(der[serial:at], "big", signed=True)
+    for _ in ("signature", "issuer"):
         _, _, at = _element(der, at)
-    _, at, _ = _element(der, at)
+    _, at, validity_end = _element(der, at)
     before_tag, before, before_end = _element(der, at)
     after_tag, after, after_end = _element(der, before_end)
+    _, subject, subject_end = _element(der, validity_end)
     return Validity(
         _time_s(before_tag, der[before:before_end].decode("ascii")),
         _time_s(after_tag, der[after:after_end].decode("ascii")),
+        f"{number:x}",
+        der[subject:subject_end],
     )
+
+
+def _common_name(subject: bytes) -> str:
+    """The first common name in the contents of a Name (RFC 5280 §4.1.2.4): sets of pairs of identifier and value."""
+    end_of_set = 0
+    while end_of_set < len(subject):
+        _, at, end_of_set = _element(subject, end_of_set)
+        while at < end_of_set:
+            _, start, at = _element(subject, at)
+            _, identifier, value_at = _element(subject, start)
+            if subject[identifier:value_at] == b"\x55\x04\x03":
+                tag, value, value_end = _element(subject, value_at)
+                return subject[value:value_end].decode("utf-16-be" if tag == BMP_STRING else "utf-8", "replace")
+    return ""
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:

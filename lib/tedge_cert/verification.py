@@ -6,17 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import access_token, certificate, checks, journal, keys, leftovers, profiles, rejection
+from tedge_cert import (
+    access_token,
+    certificate,
+    checks,
+    journal,
+    keys,
+    leftovers,
+    outcome,
+    profiles,
+    rejection,
+    turn,
+)
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.confirmation import Confirmation
 from tedge_cert.custody import custody
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
+from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.instance import Instance
 from tedge_cert.proof import Verdict, evict_bridge, prove
+from tedge_cert.result import VERIFY
 from tedge_cert.switch import Switch
-from tedge_cert.validity import VALID, format_duration
+from tedge_cert.validity import format_duration
 
 
 @dataclass
@@ -37,7 +50,8 @@ def verify(instance: Instance) -> None:
     CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
     NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
     """
-    with custody(instance):
+    told = outcome.reported(VERIFY, instance, profiles.sharing)
+    with custody(instance), told:
         switch = Switch.of(instance)
         rejection.forget(instance)
         leftovers.remove(instance)
@@ -55,6 +69,7 @@ def finish(instance: Instance, switch: Switch) -> None:
     parties = _parties_of(instance)
     try:
         _confirm(parties, switch, lambda _, confirmation: confirmation.resume())
+        outcome.succeeded([each.instance for each in parties], CONFIRMED_LATE)
     finally:
         _dismiss(parties)
 
@@ -105,6 +120,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         journal.info(f"proof: {verdict.reason}")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
         _confirm(parties, switch, lambda party, confirmation: _after(party, confirmation, renamed_s))
+        outcome.succeeded([each.instance for each in parties], RENEWED)
     finally:
         prepared.discard()
         _dismiss(parties)
@@ -164,11 +180,14 @@ def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certi
 
 def _nothing_to_verify(instance: Instance) -> None:
     current = certificate.load(instance.certificate)
+    checks.check_clock(current, instance.certificate)
     now_s = time.time()
     left = format_duration(current.validity.left_s(now_s), 2)
-    if current.validity.state(now_s, instance.minimum_s) != VALID:
+    if turn.is_due(instance, current.validity, now_s):
         raise TedgeCertError(
             f"{instance.certificate} is due for renewal ({left} left), and there is no candidate at "
             f"{instance.candidate}: the renew step brought none (`tedge cert renew` asks the tenant for one)"
         )
-    journal.info(f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}")
+    reason = f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}"
+    journal.info(reason)
+    outcome.succeeded([instance], NOT_NEEDED, reason)

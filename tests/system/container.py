@@ -18,11 +18,9 @@ _JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
 REBOOT = 133  # what nspawn exits with under --keep-unit when the system inside reboots
 _OPTIONS = (
     "--quiet",
-    "--boot",
     "--register=no",
     "--keep-unit",
     "--console=pipe",
-    "--notify-ready=yes",
     "--link-journal=no",
     "--resolv-conf=off",
     "--timezone=off",
@@ -48,13 +46,17 @@ class BootError(Exception):
 
 
 class Container:
-    """A tree under systemd, in the network namespace given or, without one, in this machine's network."""
+    """A tree under systemd, in the network namespace given or, without one, in this machine's network.
 
-    def __init__(self, name: str, tree: Overlay, namespace: Path | None) -> None:
+    With `init` that program runs in systemd's place, and the boot does not wait for what it starts.
+    """
+
+    def __init__(self, name: str, tree: Overlay, namespace: Path | None, init: Sequence[str] = ()) -> None:
         self.name = name
         self.tree = tree
         self.credentials: dict[str, str] = {}
         self._namespace = namespace
+        self._init = init
         self._console = tree.directory / "console"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader: int | None = None
@@ -68,7 +70,8 @@ class Container:
         network = [] if self._namespace is None else [f"--network-namespace-path={self._namespace}"]
         place = [f"--machine={self.name}", f"--hostname={self.name}", f"--directory={self.tree.root}"]
         given = [f"--set-credential={name}:{text}" for name, text in self.credentials.items()]
-        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *given, *place, *network])
+        start = ["--as-pid2", "--", *self._init] if self._init else ["--boot", "--notify-ready=yes"]
+        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *given, *place, *network, *start])
         groups = [str(path) for path in cgroups.create(self.name)]
         return ["sh", "-ec", _JOIN, "sh", *groups, "--", *nspawn]
 

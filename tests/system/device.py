@@ -26,7 +26,7 @@ class Device(Shell):
     """Booted in a `with` statement, or by `boot` and `end`.
 
     With network="host" it shares this machine's network, for what needs Debian's archive; another such device
-    waits for the end of this one, as its broker takes the machine's port.
+    waits for the end of this one, as its broker takes the machine's port. With `init` it has that instead of systemd.
     """
 
     def __init__(
@@ -34,13 +34,14 @@ class Device(Shell):
         layers: Sequence[Path],
         *,
         network: Literal["private", "host"] = "private",
+        init: Sequence[str] = (),
     ) -> None:
         self.slot = Slot.claim()
         self.network: Network = self.slot.network
         self._private = network == "private"
         self._held = ExitStack()
         tree = Overlay(tuple(layers), self.slot.directory)
-        super().__init__(Container(self.name, tree, self.network.namespace if self._private else None))
+        super().__init__(Container(self.name, tree, self.network.namespace if self._private else None, init))
         self._held.callback(self.slot.release)
         try:
             tree.prepare()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The devices of one test: made from the layer wanted, reported on when it fails, ended with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -33,9 +33,11 @@ class Devices:
         build = {"archive": trees.archive, "dependencies": trees.dependencies, "installed": trees.installed}
         return build[layer](self.release, self._package())
 
-    def make(self, layer: Layer = "installed", *, network: Literal["private", "host"] = "private") -> Device:
-        """Return a fresh device that is still off."""
-        device = Device(self._layers(layer), network=network)
+    def make(
+        self, layer: Layer = "installed", *, network: Literal["private", "host"] = "private", init: Sequence[str] = ()
+    ) -> Device:
+        """Return a fresh device that is still off; it has systemd unless something else is to be its `init`."""
+        device = Device(self._layers(layer), network=network, init=init)
         self._made.append(device)
         return device
 

@@ -13,10 +13,15 @@ _APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends"
 
 def install(device: Device, *packages: Path, reinstall: bool = False) -> Completed:
     """Install packages of this machine by apt, which removes what they conflict with."""
+    return device.run(installation(device, *packages, reinstall=reinstall), timeout_s=300)
+
+
+def installation(device: Device, *packages: Path, reinstall: bool = False) -> str:
+    """The command that does so; the packages are on the device."""
     for package in packages:
         device.copy_in(package, f"/root/{package.name}")
     names = " ".join(f"/root/{package.name}" for package in packages)
-    return device.run(f"{_APT} {'--reinstall ' if reinstall else ''}install {names} 2>&1", timeout_s=300)
+    return f"{_APT} {'--reinstall ' if reinstall else ''}install {names} 2>&1"
 
 
 def remove(device: Device, verb: str = "remove", name: str = PACKAGE) -> Completed:

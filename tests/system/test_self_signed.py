@@ -3,11 +3,25 @@
 
 from system.device import Device
 from system.onboarding import configure
-from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, enrolments, make_due, said, start
+from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, TIMER, enrolments, make_due, said, start
 from tenant.client import Tenant
 
-DROP_IN = f"/etc/systemd/system/{SERVICE}.d/override.conf"
+TIMER_DROP_IN = f"/etc/systemd/system/{TIMER}.d/often.conf"
+EDITOR = "/usr/local/bin/editor-of-a-drop-in"
 UPLOAD = "C8Y_USER=admin C8Y_PASSWORD=secret tedge cert upload c8y"
+
+
+def edit(device: Device, text: str) -> None:
+    """What `systemctl edit` does with the unit, for somebody at a terminal who writes that text where it asks for it.
+
+    That is below the second line; what stands from the next comment on is discarded. The file is the last argument.
+    """
+    device.write(f"{EDITOR}.text", text)
+    script = 'for file; do :; done; edited=$(sed "2r $0.text" "$file") && echo "$edited" >"$file"'
+    device.write(EDITOR, f"#!/bin/sh\n{script}\n", mode=0o755)
+    device.run(["script", "--quiet", "--return", "--command", f"systemctl edit {SERVICE}", "/dev/null"],
+               env={"EDITOR": EDITOR, "TERM": "dumb"})  # fmt: skip
+    assert text.strip() in device.systemctl("cat", SERVICE).stdout
 
 
 def test_the_life_of_a_self_signed_certificate(device: Device, tenant: Tenant) -> None:
@@ -25,8 +39,7 @@ def test_the_life_of_a_self_signed_certificate(device: Device, tenant: Tenant) -
     device.run("tedge connect c8y", timeout_s=120)
     old = str(tenant.wait_connected(device.name)["serial"])
 
-    device.write(DROP_IN, "[Service]\nEnvironment=RENEW_WITH_CA=self-signed\n")
-    device.systemctl("daemon-reload")
+    edit(device, "[Service]\nEnvironment=RENEW_WITH_CA=self-signed\n")
     make_due(device)
     candidates = set()
     for _ in range(2):
@@ -37,12 +50,16 @@ def test_the_life_of_a_self_signed_certificate(device: Device, tenant: Tenant) -
     assert len(candidates) == 1
     assert str(tenant.wait_connected(device.name, serial=old)["serial"]) == old
 
+    # The unit goes on by itself, as it would at the full hour.
+    key, after = device.read(KEY), device.cursor()
+    device.write(TIMER_DROP_IN, "[Timer]\nOnCalendar=*:*:0/4\nRandomizedDelaySec=0\nAccuracySec=1ms\n")
+    device.systemctl("daemon-reload")
+    device.systemctl("restart", TIMER)
+    device.await_entry(lambda entry: "not yet uploaded" in entry.message, after=after)
     assert CANDIDATE in device.run(UPLOAD).stderr
-    key = device.read(KEY)
-    run = start(device)
-    assert run.outcome == "success", run.lines
-    assert said(run, "confirmed: the bridge is connected with it"), run.lines
+    device.await_entry(lambda entry: "confirmed: the bridge is connected with it" in entry.message, after=after)
     tenant.wait_connected(device.name, not_serial=old)
+    device.systemctl("stop", TIMER, SERVICE)
     assert {device.read(CERTIFICATE)} == candidates
     assert device.read(KEY) == key
     assert not device.exists(CANDIDATE)

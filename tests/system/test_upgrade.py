@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from system.device import Device
-from system.installing import altered, another_version, install
+from system.installing import altered, another_version, install, installation
 from system.journal import ENDS
 from system.onboarding import connect
 from system.renewer import SERVICE, TIMER, make_due, serial, start
@@ -82,3 +82,18 @@ def test_an_upgrade_waits_for_a_renewal_under_way(connected: Device, tenant: Ten
     assert not [entry for entry in entries if "Traceback" in entry.message]
     assert tenant.wait_connected(connected.name, not_serial=old)
     assert connected.unit(TIMER, "ActiveState")["ActiveState"] == "active"
+
+
+def test_nothing_is_unpacked_while_a_step_holds_its_lock(connected: Device, package: Path, tmp_path: Path) -> None:
+    """It would import modules of two versions."""
+    lock = next(name for name in connected.listing("/run/tedge-cert-renewer") if name.endswith(".lock"))
+    step = connected.start(f"flock {lock} sh -c 'echo held; exec sleep infinity'")
+    step.expect("held")
+    upgrade = connected.start(installation(connected, another_version(package, tmp_path, "0.1.90~test")))
+    upgrade.expect("Preparing to unpack")
+    connected.wait_for(f"pgrep -f 'flock --wait 120 {lock}'")
+    status = connected.run("dpkg-query -Wf '${db:Status-Status} ${Version}' tedge-cert-renewer").stdout
+    assert status == "half-configured 0.1.0"  # its scripts have been told, its files are there
+    step.stop()
+    assert upgrade.wait(60) == 0
+    assert not [line for line in upgrade.lines if "flock" in line]

@@ -19,6 +19,7 @@ from tenant.control import Control
 from tenant.est import Est, Issuer
 from tenant.faults import FaultList
 from tenant.httpfaults import make_faults
+from tenant.microservice import Microservice
 from tenant.mqtt import MqttServer
 from tenant.rest import Rest
 from tenant.settings import Settings
@@ -80,6 +81,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     callers = Callers(settings, tokens)
     application = web.Application(middlewares=[log_requests(state, callers), make_faults(faults)])
     application.add_routes(Est(settings, state, issuer, callers).routes())
+    application.add_routes(Microservice(settings, callers, issuer).routes())
     application.add_routes(Rest(settings, state, callers, hosts[0], root).routes())
     https = await _serve_web(application, arguments.listen, arguments.http_port, server_context(*server))
     control = await _serve_web(

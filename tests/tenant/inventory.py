@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from tenant.paging import answer, page, url_of
+from tenant.query import matches
 from tenant.state import State
 from tenant.web import Callers, read_json, refusal
 
@@ -53,15 +54,19 @@ class Inventory:
         return answer("managedobject", self._show(request, made), 201)
 
     async def list_all(self, request: web.Request) -> web.Response:
-        """The inventory, or what of it has this type, owner or fragment."""
+        """The inventory, or what of it has this type, owner or fragment, or answers a query (`q`: devices only)."""
         self._callers.anyone(request)
         query = request.query
         wanted = {name: query[name] for name in ("type", "owner") if name in query}
-        fragment = query.get("fragmentType")
+        fragments = [query["fragmentType"]] if query.get("fragmentType") else []
+        fragments += ["c8y_IsDevice"] if "q" in query else []
+        asked = query.get("q", query.get("query", ""))
         found = [
             self._show(request, each)
             for each in self._state.objects.values()
-            if all(each.get(name) == value for name, value in wanted.items()) and (not fragment or fragment in each)
+            if all(each.get(name) == value for name, value in wanted.items())
+            and all(fragment in each for fragment in fragments)
+            and matches(asked, each)
         ]
         return page(request, "managedobjectcollection", "managedObjects", found)
 

@@ -16,6 +16,7 @@ from tenant.web import Callers, read_form, read_json, refusal
 WAITING, PENDING, ACCEPTED = "WAITING_FOR_CONNECTION", "PENDING_ACCEPTANCE", "ACCEPTED"
 _SHORTEST, _LONGEST = 8, 32
 _KIND = "newdevicerequest"
+_AGENT = "com_cumulocity_model_Agent.active"
 
 
 def register(state: State, device: str, password: str | None, **more: Any) -> dict[str, Any]:
@@ -143,7 +144,9 @@ class Registration:
             self._state.registrations.pop(device, None)
             register(self._state, device, password, type=row.get("TYPE", ""))
         if (kind, device) not in self._state.identities:
-            content = {"name": row.get("NAME") or device, "type": row.get("TYPE", "")}
+            content: dict[str, Any] = {"name": row.get("NAME") or device, "type": row.get("TYPE", "")}
+            if row.get(_AGENT) == "true":
+                content["com_cumulocity_model_Agent"] = {}
             self._state.identities[(kind, device)] = self._state.add_device(device, content)["id"]
         if known:
             updated.append({"bulkNewDeviceStatus": "CREDENTIAL_UPDATED", "deviceId": device})

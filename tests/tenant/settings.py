@@ -45,6 +45,7 @@ class Settings:
     certificate_authority_feature: str = "on"  # default: as the platform has it, which is off
     authority_exists: bool = True
     authority_left_days: int = 1095
+    microservice: str = ""  # the name of one that signs what is posted to /service/NAME/renew
     # Who may do what.
     revoked_answer: str = "connack"
     operator_user: str = "admin"

@@ -18,6 +18,7 @@ from tenant.tokens import TENANT_ID
 from tenant.web import Callers, read_json, refusal
 
 _AUTHORITY_DAYS = 1095
+_RENEWED_BELOW_DAYS = 730
 _STATES = ("ENABLED", "DISABLED")
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "status": (lambda value: value in _STATES, f"expected one of {', '.join(_STATES)}"),
@@ -67,6 +68,7 @@ class TrustedCertificates:
         return [
             web.post("/certificate-authority", self.create_authority),
             web.get("/certificate-authority", self.authority),
+            web.post("/certificate-authority/renew", self.renew_authority),
             web.post(all_of_them, self.create),
             web.get(all_of_them, self.list_all),
             web.get(one, self.get),
@@ -121,6 +123,16 @@ class TrustedCertificates:
         self._allowed(request)
         if not self._settings.authority_exists:
             raise refusal(404, "tenant/notFound", "The tenant has no CA certificate")
+        return self._shown(request, self._authority())
+
+    async def renew_authority(self, request: web.Request) -> web.Response:
+        """The tenant's own authority with its key and name for another three years, once it has less than two left."""
+        self._allowed(request)
+        if not self._settings.authority_exists:
+            raise refusal(404, "tenant/notFound", "The tenant has no CA certificate")
+        if self._settings.authority_left_days >= _RENEWED_BELOW_DAYS:
+            raise refusal(422, "tenant/unprocessable", "The CA certificate is valid for 24 months or more")
+        self._settings.authority_left_days = _AUTHORITY_DAYS
         return self._shown(request, self._authority())
 
     async def create(self, request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@
 import os
 import re
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -16,8 +17,10 @@ PREFIX = "/opt/renewer"
 YEAR_S = 366 * 86_400
 
 
-def make(*words: str) -> None:
-    subprocess.run(["make", "-s", *words, f"PREFIX={PREFIX}"], cwd=ROOT, check=True, capture_output=True)
+def make(what: str, directory: Path) -> None:
+    settings = {"PREFIX": PREFIX, "DESTDIR": directory / "tree", "MADE": directory / "made", "PYTHON": sys.executable}
+    words = [f"{name}={value}" for name, value in settings.items()]
+    subprocess.run(["make", "-s", what, *words], cwd=ROOT, check=True, capture_output=True)
 
 
 def files(directory: Path) -> set[str]:
@@ -28,8 +31,8 @@ def files(directory: Path) -> set[str]:
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A staged installation."""
     directory = tmp_path_factory.mktemp("staged")
-    make("install", f"DESTDIR={directory}")
-    return directory
+    make("install", directory)
+    return directory / "tree"
 
 
 def script() -> str:
@@ -51,14 +54,16 @@ def test_the_programs_run_where_they_are_staged(staged: Path) -> None:
     private = f"{PREFIX.strip('/')}/lib/tedge-cert-renewer"
     placed = files(staged)
     assert {f"{private}/{name}" for name in files(ROOT / "bin")} <= placed
+    pages = {f"{PREFIX.strip('/')}/share/man/man1/{name}.1" for name in files(ROOT / "bin")}
+    assert pages <= placed
     modules = {name for name in files(ROOT / "lib") if name.endswith(".py")}
     assert {f"{private}/{name}" for name in modules} <= placed
 
 
 def test_the_units_name_the_programs_where_they_will_be(staged: Path) -> None:
-    placed = (staged / PREFIX.strip("/") / "lib/systemd/system").iterdir()
-    units = sorted(each for each in placed if each.is_file())
-    assert len(units) == len(list((ROOT / "units").glob("*@.*"))) + len(list((ROOT / "units").glob("*.target")))
+    units = [each for each in (staged / PREFIX.strip("/") / "lib/systemd/system").iterdir() if each.is_file()]
+    shipped = {each.name for kind in ("*@.*", "*.target") for each in (ROOT / "units").glob(kind)}
+    assert {each.name for each in units} == shipped
     lines = [line for unit in units for line in unit.read_text().splitlines() if line.startswith("Exec")]
     programs = [line.partition("=")[2].split()[0].lstrip("+-") for line in lines]
     assert len(programs) >= 8
@@ -66,9 +71,9 @@ def test_the_units_name_the_programs_where_they_will_be(staged: Path) -> None:
 
 
 def test_what_is_installed_can_be_removed(tmp_path: Path) -> None:
-    make("install", f"DESTDIR={tmp_path}")
-    make("uninstall", f"DESTDIR={tmp_path}")
-    assert files(tmp_path) == set()
+    make("install", tmp_path)
+    make("uninstall", tmp_path)
+    assert files(tmp_path / "tree") == set()
 
 
 def test_the_script_for_cron_renews(staged: Path, local_device: LocalDevice, tenant: Tenant, tmp_path: Path) -> None:

@@ -91,4 +91,4 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     spy = mocker.spy(files, "remove")
     assert pair.remove(instance_of(directory))
     order = [call.args[0].name for call in spy.call_args_list]
-    assert order == ["cert.pem.previous", "cert.pem.new", "cert.pem", "key.pem"]
+    assert order == ["cert.pem.previous", "cert.pem.new", "c8y.json", "cert.pem", "key.pem"]

@@ -10,6 +10,7 @@ import pytest
 from unit.local_device import ROOT
 
 UNITS = ROOT / "units"
+KINDS = {".service", ".timer", ".target"}
 
 
 def for_profiles(text: str, kind: str) -> str:
@@ -72,3 +73,18 @@ def test_every_service_is_confined_alike(path: Path) -> None:
     wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
     missing = wanted - set(confinement(path))
     assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()
+
+
+def test_the_manual_knows_every_unit() -> None:
+    manual = "".join(path.read_text() for path in (ROOT / "debian/man").glob("*.7"))
+    named = [path.name.replace("c8y@.", "c8y@PROFILE.") for path in UNITS.glob("*.*") if path.suffix in KINDS]
+    missing = [name for name in named if name not in manual and name.replace("@.", "@c8y.") not in manual]
+    assert len(named) >= 6
+    assert missing == []
+
+
+def test_the_page_that_a_unit_names_is_there() -> None:
+    lines = "".join(path.read_text() for path in UNITS.glob("*.*"))
+    pages = set(re.findall(r"man:([a-z0-9-]+)\((\d)\)", lines))
+    assert pages
+    assert not [name for name, section in pages if not (ROOT / f"debian/man/{name}.{section}").exists()]

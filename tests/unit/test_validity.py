@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.x509.name import _ASN1Type
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,41 @@ def test_reads_every_date(one: datetime, other: datetime) -> None:
 )
 def test_reads_every_form(made: Made) -> None:
     assert validity_of_pem(made.pem).not_after_s == NOW_S + 365 * DAY_S
+
+
+CN, ORGANIZATION = x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME
+
+
+def attribute(text: str, oid: x509.ObjectIdentifier = CN, kind: str = "UTF8String") -> x509.NameAttribute:
+    return x509.NameAttribute(oid, text, getattr(_ASN1Type, kind))
+
+
+@pytest.mark.parametrize(
+    ("name", "holder"),
+    [
+        (name_of("device-1"), "device-1"),
+        (x509.Name([]), ""),
+        (x509.Name([attribute("ACME", ORGANIZATION)]), ""),
+        (x509.Name([attribute("ACME", ORGANIZATION), attribute("Größe"), attribute("second")]), "Größe"),
+        (x509.Name([attribute("wide", kind="BMPString")]), "wide"),
+        (x509.Name([attribute("plain", kind="PrintableString")]), "plain"),
+        (x509.Name([x509.RelativeDistinguishedName([attribute("ACME", ORGANIZATION), attribute("both")])]), "both"),
+        (x509.Name([attribute("x" * 64)]), "x" * 64),
+    ],
+)
+@pytest.mark.parametrize("serial", [1, 0x80, 2**158 + 1])
+def test_reads_serial_and_holder(name: x509.Name, holder: str, serial: int) -> None:
+    """The slot of a device depends on its name, so this must be the one that the library reads."""
+    made = make(name, serial=serial, key=KEY, issuer=GOOD)
+    read = validity_of_pem(made.pem)
+    found = made.certificate.subject.get_attributes_for_oid(CN)
+    assert (read.serial, read.common_name) == (f"{serial:x}", found[0].value if found else "")
+    assert read.common_name == holder
+
+
+@given(st.binary(max_size=40))
+def test_a_name_that_is_none_has_no_holder(subject: bytes) -> None:
+    assert isinstance(Validity(0, 1, "1", subject).common_name, str)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events: what an operator may search for or be alarmed by, in the journal's own form.
+
+Each has an entry in ``units/tedge-cert-renewer.catalog``, which says what it means and what to type; a test holds
+the two together. The native protocol is spoken here by a socket, which costs a quarter of an import of
+``systemd.journal``.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from tedge_cert import journal
+from tedge_cert.journal import ERROR, INFO, WARNING
+
+_SOCKET = "/run/systemd/journal/socket"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A kind of event; an identifier is never given to another one, nor used again."""
+
+    name: str
+    message_id: str
+    priority: int
+    headline: str
+    # A failure of which the tenant was part, so that the next attempt waits.
+    holds_back: bool = False
+
+
+RENEWED = Event("renewed", "170e34934c8d4842b12b52d29a3b928a", INFO, "the certificate was renewed")
+CONFIRMED_LATE = Event(
+    "confirmed-late", "6d20c80b1de547809db0405b1acb4a5d", INFO, "an interrupted switch of the certificate is finished"
+)
+NOT_NEEDED = Event("not-needed", "6883bd83373549d3ad74b7f024efd803", INFO, "no renewal is needed any more")
+REQUEST_REFUSED = Event(
+    "request-refused", "c193c04153e445ab9bc08405b914d161", WARNING, "the tenant issued no certificate", holds_back=True
+)
+NO_ANSWER = Event("no-answer", "27616b3754b84788946df0937ae9f608", WARNING, "the tenant is silent", holds_back=True)
+CANDIDATE_REJECTED = Event(
+    "candidate-rejected", "ca7cd8aa3e294028b8ba660a09327e70", ERROR, "the new certificate was rejected", holds_back=True
+)
+ROLLED_BACK = Event(
+    "rolled-back", "520d9bf4cfe84a9799a4f97b98cb7445", ERROR, "the former certificate is back in use", holds_back=True
+)
+NOT_TRUSTED_YET = Event(
+    "not-trusted-yet", "a59223d6220249a3b252b4f86d67fdc6", ERROR, "the new self-signed certificate waits for its upload"
+)
+CERTIFICATE_UNUSABLE = Event(
+    "certificate-unusable", "f5a5591df5ca429d8dd30e4d94cf0b8b", ERROR, "the certificate or its key cannot be used"
+)
+CERTIFICATE_EXPIRED = Event(
+    "certificate-expired", "74a9661be4c24b16903926774a74feaa", ERROR, "the certificate has expired"
+)
+CLOCK_WRONG = Event("clock-wrong", "0da74ad5a0c94b7ab6a20baeb73eb6ac", ERROR, "the clock is wrong")
+THRESHOLD_TOO_LONG = Event(
+    "threshold-too-long",
+    "41e09db610f64260a8b49f30887ca688",
+    WARNING,
+    "the threshold is no shorter than the life of a certificate",
+)
+HELD_BACK = Event("held-back", "58a2083089ab4c87b983a1423057c4a5", WARNING, "the next attempt to renew is held back")
+CONFIGURATION_BROKEN = Event(
+    "configuration-broken", "b65affd67e02488690251db1ae1cf54c", ERROR, "the configuration is broken"
+)
+STEP_FAILED = Event("step-failed", "4662907358a44492ad773352dc4076fd", ERROR, "a step failed", holds_back=True)
+
+ALL = (
+    RENEWED,
+    CONFIRMED_LATE,
+    NOT_NEEDED,
+    REQUEST_REFUSED,
+    NO_ANSWER,
+    CANDIDATE_REJECTED,
+    ROLLED_BACK,
+    NOT_TRUSTED_YET,
+    CERTIFICATE_UNUSABLE,
+    CERTIFICATE_EXPIRED,
+    CLOCK_WRONG,
+    THRESHOLD_TOO_LONG,
+    HELD_BACK,
+    CONFIGURATION_BROKEN,
+    STEP_FAILED,
+)
+
+FIELDS = (
+    "TEDGE_CLOUD",
+    "TEDGE_PROFILE",
+    "TEDGE_DEVICE_ID",
+    "CERT_SERIAL",
+    "CERT_NOT_AFTER",
+    "RENEWAL_STEP",
+    "RENEWAL_RESULT",
+    "RENEWAL_REASON",
+    "NEXT_ATTEMPT",
+)
+"""The fields of every event: the catalog can use each of them in any entry."""
+
+
+def send(event: Event, fields: dict[str, str]) -> None:
+    """Give the journal an event, after a plain line of this process.
+
+    Without that line, a slow journal would not know the unit of a process that has ended since.
+    """
+    entry = {
+        "MESSAGE": f"{fields['TEDGE_DEVICE_ID']}: {event.headline}",
+        "MESSAGE_ID": event.message_id,
+        "PRIORITY": str(event.priority),
+        "SYSLOG_IDENTIFIER": os.path.basename(sys.argv[0]),  # noqa: PTH119 (pathlib is not needed for anything else)
+        **{name: fields[name] for name in FIELDS},
+    }
+    datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
+
+
+def datagram(address: str, content: bytes) -> None:
+    """Send ``content`` to a socket of the system; where nobody listens, or nobody reads, it is left out."""
+    import socket
+
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            # The reader may be stopped, and a renewal does not wait for it.
+            sender.settimeout(1)
+            sender.sendto(content, "\0" + address[1:] if address.startswith("@") else address)
+    except OSError as error:
+        journal.debug(f"nothing was said to {address}: {error.strerror or error}")
+
+
+def _one_line(value: str) -> str:
+    """A value as the short form of the protocol takes it: without line breaks."""
+    return "".join(each if each.isprintable() else " " for each in value)

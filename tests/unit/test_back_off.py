@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pauses between attempts that fail, over a simulated year and at the very end of a certificate."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tedge_cert import schedule
+from tedge_cert.schedule import DAY_S, HOUR_S
+
+YEAR_S = 365 * DAY_S
+
+
+def attempts(device_id: str, left_s: float, every_s: int = HOUR_S) -> Iterator[tuple[float, float]]:
+    """Every attempt of a device whose attempts all fail: when, and what is left then; the timer strikes as given."""
+    now_s, failed, next_s = 0.0, 0, 0
+    while left_s - now_s > 0:
+        if not schedule.is_held_back(next_s, now_s, left_s - now_s):
+            yield now_s, left_s - now_s
+            failed += 1
+            next_s = int(now_s) + schedule.pause_s(device_id, failed, left_s - now_s)
+        now_s += every_s
+
+
+def test_pauses_grow_from_an_hour_to_less_than_a_day() -> None:
+    pauses = [schedule.pause_s("device-1", number, YEAR_S) for number in range(1, 12)]
+    grown = [1, 2, 4, 8, 16, *[20] * 6]
+    assert [each * HOUR_S / 2 <= pause < each * HOUR_S for each, pause in zip(grown, pauses, strict=True)] == [
+        True
+    ] * 11
+
+
+@pytest.mark.parametrize("device_id", ["device-1", "device-2", "sensor-0815", "Ü"])
+def test_a_year_of_failures(device_id: str) -> None:
+    """Few attempts while much is left, more and more of them towards the end, and one in the last hour."""
+    made = list(attempts(device_id, YEAR_S))
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(made)]
+    assert len(made) < 700
+    assert max(gaps) <= 21 * HOUR_S
+    for (_, left_s), gap in zip(made, gaps, strict=False):
+        assert gap <= max(left_s / 10, 0) + HOUR_S
+    # Denser again: of the last ten days as many as in a month before, of the last ten hours all.
+    assert sum(left <= 10 * DAY_S for _, left in made) > 30
+    assert sum(left <= 10 * HOUR_S for _, left in made) == 10
+    assert made[-1][1] <= HOUR_S
+
+
+@pytest.mark.parametrize("lifetime_s", [HOUR_S, DAY_S, 7 * DAY_S, 30 * DAY_S, 366 * DAY_S])
+def test_short_lives_are_asked_for_often_enough(lifetime_s: int) -> None:
+    """From the threshold at a third of a life on: never fewer than twenty attempts, if the timer strikes as often."""
+    made = list(attempts("device-1", lifetime_s // 3, every_s=max(10, min(HOUR_S, lifetime_s // 300))))
+    assert len(made) >= 20
+
+
+@pytest.mark.parametrize(
+    ("requested_s", "left_s", "least", "most"),
+    [
+        (120, YEAR_S, 120, 132),
+        (0, YEAR_S, 0, 0),
+        (6 * HOUR_S, YEAR_S, 6 * HOUR_S, 6.6 * HOUR_S),
+        (DAY_S, YEAR_S, DAY_S, DAY_S),
+        (10 * YEAR_S, YEAR_S, DAY_S, DAY_S),
+        (DAY_S, 5 * DAY_S, DAY_S / 2, DAY_S / 2),
+        (DAY_S, 600, 60, 60),
+        (DAY_S, -5, 0, 0),
+    ],
+)
+def test_what_a_server_asks_for_is_kept_to_within_bounds(
+    requested_s: int, left_s: int, least: float, most: float
+) -> None:
+    assert least <= schedule.pause_s("device-1", 3, left_s, requested_s) <= most
+
+
+def test_devices_that_failed_together_come_back_apart() -> None:
+    back = [schedule.pause_s(f"sensor-{number}", 5, YEAR_S) for number in range(10_000)]
+    hours = [0] * 16
+    for each in back:
+        hours[each // HOUR_S] += 1
+    assert hours[:8] == [0] * 8
+    assert min(hours[8:]) > 1_100
+    assert max(hours[8:]) < 1_400
+
+
+def test_no_device_is_always_among_the_last() -> None:
+    places = [schedule.slot("sensor-0815", number) for number in range(1, 40)]
+    assert 0.4 < sum(places) / len(places) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "left_s", "held"),
+    [
+        (0, YEAR_S, False),
+        (-5, YEAR_S, False),
+        (60, YEAR_S, True),
+        (DAY_S, YEAR_S, True),
+        # Further ahead than any pause: the clock was set back, or somebody wrote there.
+        (DAY_S + 1, YEAR_S, False),
+        (HOUR_S, 10 * HOUR_S, True),
+        (HOUR_S, 10 * HOUR_S - 10, False),
+        (1, -1, False),
+    ],
+)
+def test_a_next_attempt_counts_within_the_bounds_of_a_pause(ahead_s: int, left_s: int, held: bool) -> None:
+    now_s = 1_800_000_000
+    assert schedule.is_held_back(now_s + ahead_s, now_s, left_s) is held
+
+
+@given(
+    st.text(max_size=10),
+    st.integers(-5, 1 << 60),
+    st.integers(-YEAR_S, 60 * YEAR_S),
+    st.none() | st.integers(0, 1 << 60),
+    st.integers(0, 60 * YEAR_S),
+)
+def test_a_pause_never_outlasts_its_own_bound(
+    device_id: str, failed: int, left_s: int, requested_s: int | None, later_s: int
+) -> None:
+    """Whatever has passed since, a next attempt that was stored in good order is never taken for a void one."""
+    pause = schedule.pause_s(device_id, failed, left_s, requested_s)
+    assert 0 <= pause <= DAY_S
+    assert pause == 0 or pause <= left_s / 10
+    assert later_s >= pause or schedule.is_held_back(pause, later_s, left_s - later_s)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When this version was made, by which a clock is judged."""
+
+from email.utils import parsedate_to_datetime
+
+from tedge_cert.validity import BUILT_S, Validity
+from unit.local_device import ROOT
+
+
+def test_it_is_the_date_of_the_changelog() -> None:
+    """A package cannot be older than its last change, so that no clock that is right is ever before it."""
+    date = next(line for line in (ROOT / "debian/changelog").read_text().splitlines() if line.startswith(" -- "))
+    assert parsedate_to_datetime(date.partition(">  ")[2]).timestamp() == BUILT_S
+
+
+def test_what_a_clock_is_told() -> None:
+    validity = Validity(BUILT_S + 100, BUILT_S + 1_000)
+    assert validity.clock_fault(BUILT_S - 86_400) == "it is 1d behind the making of this package"
+    assert validity.clock_fault(BUILT_S + 40) == "the certificate begins in 1m only"
+    assert validity.clock_fault(BUILT_S + 100) == ""
+    # In 2100 it has expired, which cannot be told from a clock that is wrong.
+    assert validity.clock_fault(4_102_444_800) == ""
