@@ -147,6 +147,11 @@ def bridge_text(instance: Instance) -> str:
         lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
         topics = instance.config.names("c8y.mqtt_service.topics")
         lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
+    _check_lines(lines, instance)
+    return "\n".join(lines) + "\n"
+
+
+def _check_lines(lines: list[str], instance: Instance) -> None:
     for line in lines:
         # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
         if not line.isprintable():
@@ -154,7 +159,6 @@ def bridge_text(instance: Instance) -> str:
                 f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
                 f"control characters; see the subject of {instance.certificate}"
             )
-    return "\n".join(lines) + "\n"
 
 
 def _proof_of_identity(instance: Instance) -> list[str]:
