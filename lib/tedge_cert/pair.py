@@ -10,7 +10,7 @@ from tedge_cert.instance import Instance, checked_device_id, device_id
 from tedge_cert.lock import locked
 
 
-def create(instance: Instance, identity: str) -> Certificate:
+def create(instance: Instance, identity: str | None) -> Certificate:
     """Make a key and a certificate signed with it; neither is ever overwritten. Raises TedgeCertError.
 
     What is left of a former life of the device (previous, candidate) goes first.
@@ -32,7 +32,7 @@ def create(instance: Instance, identity: str) -> Certificate:
         return made
 
 
-def create_request(instance: Instance, identity: str, output: Path | None) -> Path:
+def create_request(instance: Instance, identity: str | None, output: Path | None) -> Path:
     """Write a CSR for the key, which is made if there is none; where it was written to. Raises TedgeCertError."""
     name = _identity(instance, identity)
     with locked(instance.certificate, instance.run_directory):
@@ -68,8 +68,8 @@ def _forget_switch(instance: Instance) -> None:
     state.forget(instance.state_file)
 
 
-def _identity(instance: Instance, given: str) -> str:
-    if given:
+def _identity(instance: Instance, given: str | None) -> str:
+    if given is not None:
         return checked_device_id(given)
     name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
     if name is None:
