@@ -16,6 +16,8 @@ demo:
 	@tests/demo/run
 test:
 	@tests/run
+test-faults:
+	@tests/faults/run
 test-dist-upgrade:
 	@tests/dist-upgrade
 lint:
@@ -59,4 +61,4 @@ uninstall:
 	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
 	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(wildcard debian/man/*.7))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 
-.PHONY: demo test test-dist-upgrade lint deb bench made install uninstall
+.PHONY: demo test test-faults test-dist-upgrade lint deb bench made install uninstall

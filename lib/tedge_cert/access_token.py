@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tedge_cert import access_memory, certificate, checks, journal, proof
 from tedge_cert.access_memory import NOT_OFFERED, OFFERED
+from tedge_cert.bearer import is_token
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
@@ -168,8 +169,7 @@ def _token_in(content: bytes) -> str:
         token = json.loads(content)["accessToken"]
     except (ValueError, KeyError, TypeError):
         return ""
-    # It becomes the field of a header.
-    return token if isinstance(token, str) and token.isascii() and token.isprintable() else ""
+    return token if isinstance(token, str) and is_token(token) else ""
 
 
 def _remember(instance: Instance, reply: Reply) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tedge_cert import config, files, journal, mosquitto, service_manager
+from tedge_cert import config, files, journal, mosquitto, ownership, service_manager
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance, load_instance
 
@@ -43,14 +43,14 @@ def check_accounts(instance: Instance) -> None:
 def give_owners(instance: Instance) -> None:
     """Let bridge and renewer both read what other programs left: the owners and modes of key and certificate."""
     if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        files.adapt(instance.certificate.parent, files.SHARED_DIRECTORY)
+        ownership.adapt(instance.certificate.parent, files.SHARED_DIRECTORY, fixed=True)
     kinds = (
         (instance.key, files.PRIVATE_KEY),
         (instance.certificate, files.CERTIFICATE),
         (instance.csr, files.CERTIFICATE),
     )
     for path, access in kinds:
-        files.adapt(path, access)
+        ownership.adapt(path, access)
 
 
 def tidy_links(directory: Path) -> bool:
@@ -76,7 +76,7 @@ def adopt(first: bool) -> None:
     The check of a connection that is found is enabled then; later, one that is disabled was disabled by somebody.
     """
     directory = Path(config.SYSTEM_DIRECTORY, "mosquitto-conf")
-    _attempt(partial(files.adapt, Path(config.SYSTEM_DIRECTORY, "tedge.toml"), files.CONFIGURATION))
+    _attempt(partial(ownership.adapt, Path(config.SYSTEM_DIRECTORY, "tedge.toml"), files.CONFIGURATION, fixed=True))
     for profile in ["", *_profiles()]:
         _attempt(partial(_give_owners_of, profile))
     changed = [tidy_links(directory)]
@@ -113,7 +113,7 @@ def _take_over(profile: str, first: bool) -> bool:
     for each in placements:
         # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
         secret = "remote_password" in (each.text() or "")
-        files.adapt(each.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION)
+        ownership.adapt(each.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION, fixed=True)
     changed = [each.link_up() for each in placements if each.text() is not None]
     if first:
         service_manager.systemctl("enable", instance.timer)

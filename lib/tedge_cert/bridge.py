@@ -3,10 +3,12 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
 from tedge_cert import journal, local_broker
+from tedge_cert.bearer import is_token
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import ConfigurationError, NoAnswerError
 from tedge_cert.instance import Instance
@@ -22,6 +24,8 @@ RETAINED_S = 1.0
 LEAST_PAUSE_S = 0.9
 TOKEN_TEMPLATE = "71,"  # noqa: S105 (SmartREST, no secret)
 OWN_ID_TEMPLATE = "124,"
+# Any local client can publish to these topics, as fast as it likes.
+_CHANGES = 1000
 
 
 class Bridge:
@@ -33,8 +37,8 @@ class Bridge:
     def __init__(self, instance: Instance) -> None:
         self._changed = threading.Condition()
         self._up: bool | None = None
-        self._changes: list[tuple[float, bool]] = []
-        self._tokens: list[str] = []
+        self._changes: deque[tuple[float, bool]] = deque(maxlen=_CHANGES)
+        self._token = ""
         self._own_id = ""
         self._prefix = instance.prefix
         self._health_topic = instance.health_topic
@@ -83,11 +87,11 @@ class Bridge:
         The request is QoS 0 both ways, so it is repeated. An answer that arrived before is never taken.
         """
         with self._changed:
-            self._tokens.clear()
+            self._token = ""
         for _ in range(attempts):
             self._connection.publish(f"{self._prefix}/s/uat", "", qos=0)
-            if self._wait(lambda: bool(self._tokens), TOKEN_WAIT_S):
-                return self._tokens[-1]
+            if self._wait(lambda: bool(self._token), TOKEN_WAIT_S):
+                return self._token
         raise NoAnswerError(
             f"no token came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking on {self._prefix}/s/uat"
         )
@@ -141,11 +145,19 @@ class Bridge:
                 if self._up is not None and up is not self._up:
                     self._changes.append((message.at_s, up))
                 self._up = up
-            elif text.startswith(TOKEN_TEMPLATE) and len(text) > len(TOKEN_TEMPLATE):
-                self._tokens.append(text[len(TOKEN_TEMPLATE) :].strip())
+            elif token := token_in(text):
+                self._token = token
             elif text.startswith(OWN_ID_TEMPLATE):
                 self._own_id = text[len(OWN_ID_TEMPLATE) :].strip()
             self._changed.notify_all()
+
+
+def token_in(text: str) -> str:
+    """The token in a message of the tenant; empty if it is another message, or holds nothing that can be one."""
+    if not text.startswith(TOKEN_TEMPLATE):
+        return ""
+    token = text[len(TOKEN_TEMPLATE) :].strip()
+    return token if is_token(token) else ""
 
 
 def open_bridge(instance: Instance) -> Bridge | None:

@@ -11,10 +11,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 
 from tedge_cert import colour, files
 from tedge_cert.errors import CertificateError
 from tedge_cert.validity import BEGIN, END, Validity, validity_of_der
+
+# That a later release of the library will refuse it is nothing that the reader of a line can do anything about.
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
 
 _NAMES = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
@@ -98,9 +102,17 @@ class Certificate:
 def name_text(name: x509.Name) -> str:
     """A distinguished name in the order of its encoding: ``CN=…, O=…``."""
     return ", ".join(
-        " + ".join(f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={each.value!s}" for each in rdn)
+        " + ".join(f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={_shown(each.value)}" for each in rdn)
         for rdn in name.rdns
     )
+
+
+def _shown(value: str | bytes) -> str:
+    """A part of a name; what would break a line, or steer a terminal, is shown by its number."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else f"\\{ord(each):04X}" for each in text)
 
 
 def rfc2822(seconds: int) -> str:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 4: remove the candidate that was rejected, and what killed runs left; nothing else."""
 
-from tedge_cert import files, journal, rejection
+from tedge_cert import files, journal, leftovers, rejection
+from tedge_cert.custody import custody
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 
 # systemd ends a step of ExecStopPost= after TimeoutStopSec= (90 s), so whoever holds the lock is not waited for long.
 WAIT_S = 10.0
@@ -14,11 +14,8 @@ def clean_up(instance: Instance) -> None:
 
     A candidate without a verdict is kept for the next run, and an administrator's own is theirs.
     """
-    with locked(instance.certificate, instance.run_directory, WAIT_S):
-        for path in (instance.certificate, instance.key, instance.csr):
-            stale = files.remove_stale_temporaries(path)
-            if stale:
-                journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")
+    with custody(instance, WAIT_S):
+        leftovers.remove(instance)
         if _holds_rejected(instance):
             files.remove(instance.candidate)
             journal.info(f"removed the rejected candidate {instance.candidate}")

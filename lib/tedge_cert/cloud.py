@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
+import ssl
+
 from tedge_cert import access_token, journal
-from tedge_cert.bridge import TOKEN_TEMPLATE, TOKEN_WAIT_S, Bridge, open_bridge
+from tedge_cert.bridge import TOKEN_WAIT_S, Bridge, open_bridge, token_in
 from tedge_cert.credentials import Credentials
+from tedge_cert.deadline import Deadline
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.instance import Instance
 from tedge_cert.proof import open_own
 from tedge_cert.tls import client_context
+from tedge_cert.tls_words import explain
 
 
 def who_asks(instance: Instance, again: bool = False) -> str | Credentials:
@@ -49,8 +53,11 @@ def _token_of_our_own(instance: Instance, reason: str) -> str:
         token = request_token_directly(instance)
     except OSError as error:
         host, port = instance.mqtt
+        why = error.strerror or str(error)
+        if isinstance(error, ssl.SSLError):
+            why = explain(error, f"{host}:{port}", instance.trust)
         raise NoAnswerError(
-            f"no token: {reason}, and over a connection of our own to {host}:{port}: {error.strerror or error}; "
+            f"no token: {reason}, and over a connection of our own to {host}:{port}: {why}; "
             "check the network and `tedge connect c8y --test`"
         ) from error
     journal.info("token received over a connection of our own")
@@ -63,10 +70,14 @@ def request_token_directly(instance: Instance) -> str:
     with open_own(instance, context) as connection:
         connection.subscribe("s/dat")
         connection.publish("s/uat", "", qos=0)
+        # One wait for all messages: a tenant may send others, without end.
+        deadline = Deadline(2 * TOKEN_WAIT_S)
         while True:
-            text = connection.next_message(2 * TOKEN_WAIT_S).payload.decode("utf-8", "replace")
-            if text.startswith(TOKEN_TEMPLATE) and text[len(TOKEN_TEMPLATE) :].strip():
-                return text[len(TOKEN_TEMPLATE) :].strip()
+            message = connection.next_message(deadline.left_s())
+            if token := token_in(message.payload.decode("utf-8", "replace")):
+                return token
+            if deadline.passed():
+                raise TimeoutError("no token among the messages that came")
 
 
 def _through(bridge: Bridge) -> tuple[str, str]:

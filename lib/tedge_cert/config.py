@@ -187,7 +187,7 @@ def _parse(path: str) -> Tree | None:
         return None
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode 0644") from error
-    if not content.strip():
+    if not content.strip(b" \t\n"):  # a carriage return alone is no blank in TOML
         return {}
     import tomllib
 

@@ -54,13 +54,14 @@ def execute(arguments: argparse.Namespace) -> int:
         return _get(config, key)
     if arguments.command in ("add", "remove"):
         configuration.need_profile(config, cloud_of(key))
-    if arguments.command == "unset":
-        config_file.unset_value(config, key)
-    else:
-        change = {"set": config_file.set_value, "add": config_file.add_value, "remove": config_file.remove_value}
-        change[arguments.command](config, key, arguments.value)
-        if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
-            journal.say(said)
+    with config_file.alone(config):
+        if arguments.command == "unset":
+            config_file.unset_value(config, key)
+        else:
+            change = {"set": config_file.set_value, "add": config_file.add_value, "remove": config_file.remove_value}
+            change[arguments.command](config, key, arguments.value)
+            if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+                journal.say(said)
     return 0
 
 

@@ -3,6 +3,8 @@
 
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,23 @@ from tedge_cert.config import Config, Tree
 from tedge_cert.config_keys import Key, find
 from tedge_cert.config_keys.table import unknown_key
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
+from tedge_cert.lock import locked, locked_directory
 from tedge_cert.values import Value
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[None]:
+    """Let nobody else change the configuration from reading to writing: one of two changes would be lost."""
+    directory = Path(config.directory)
+    if config.is_of_system:
+        # Not run.path, which is in the very file that is changed.
+        with locked(Path(config.file), Path("/run/tedge-cert-renewer")):
+            yield
+    elif directory.is_dir():
+        with locked_directory(directory):
+            yield
+    else:
+        yield  # Whoever writes there says that there is no such directory.
 
 
 def set_value(config: Config, name: str, text: str) -> None:

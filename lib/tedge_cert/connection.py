@@ -14,10 +14,10 @@ from tedge_cert import (
     service_manager,
 )
 from tedge_cert.connection_check import check, manages_services, wait_for_broker
+from tedge_cert.custody import custody
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.listener import text_of_listener
-from tedge_cert.lock import locked
 from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
@@ -32,7 +32,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
     """
     prepare(instance, what, allow_path)
     _refuse_second(instance)
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance, keep_root=True):
         # Somebody else may have connected the device while this waited.
         _refuse_second(instance)
         switched = pending.switch_first(instance, offline)
@@ -72,7 +72,7 @@ def disconnect(instance: Instance) -> bool:
         if not instance.bridge_file.exists():
             adoption.tidy_links(instance.bridge_file.parent)
             return False
-        with locked(instance.certificate, instance.run_directory):
+        with custody(instance, keep_root=True):
             mosquitto.bridge_placement(instance).remove()
     if Switch.of(instance).is_unfinished:
         journal.warning(

@@ -93,23 +93,6 @@ def apply_access(descriptor: int, access: Access) -> None:
     os.fchmod(descriptor, access.mode)
 
 
-def adapt(path: Path, access: Access) -> None:
-    """Give a file or directory that is there the owner and mode of its kind, where root runs this and they differ."""
-    if os.geteuid() != 0:
-        return
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return  # Missing, or a link: whoever reads it says so.
-    try:
-        # A link, symbolic or hard, that user tedge planted would hand any file of root's over to it.
-        facts = os.fstat(descriptor)
-        if stat.S_ISDIR(facts.st_mode) or (stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1):
-            apply_access(descriptor, access)
-    finally:
-        os.close(descriptor)
-
-
 def account_ids(access: Access) -> tuple[int, int]:
     """User and group number of ``access``; the caller's own where the accounts do not exist (a bare checkout)."""
     try:

@@ -26,6 +26,7 @@ DEADLINE_S = 60.0
 LIMIT_BYTES = 1 << 20
 # How much of a refusal is repeated to the reader.
 QUOTED_CHARACTERS = 300
+LONGEST_S = 1_000_000_000
 ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
 
 
@@ -151,14 +152,13 @@ def _innermost(error: BaseException) -> BaseException:
 def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
     """An answer that is not what was asked for, as an error to be raised; ``advice`` is by status code."""
     retry = retry_after_s(answer.headers.get("Retry-After"))
-    parts = [f"{answer.url} answered {answer.status} {answer.reason}".rstrip()]
+    reason, place = (each[:QUOTED_CHARACTERS] for each in (answer.reason, answer.headers.get("Location", "nowhere")))
+    parts = [f"{answer.url} answered {answer.status} {reason}".rstrip()]
     if 300 <= answer.status < 400:
-        parts.append(f"to go to {answer.headers.get('Location', 'nowhere')}, which is not followed")
+        parts.append(f"to go to {place}, which is not followed")
     if retry is not None:
         parts.append(f"to be asked again in {retry} s")
-    # Nothing that would steer the terminal of whoever reads it.
-    text = "".join(each if each.isprintable() else " " for each in answer.content[:4096].decode("utf-8", "replace"))
-    text = " ".join(text.split())[:QUOTED_CHARACTERS]
+    text = " ".join(answer.content[:4096].decode("utf-8", "replace").split())[:QUOTED_CHARACTERS]
     if text:
         parts.append(text)
     otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
@@ -171,9 +171,10 @@ def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
         return None
     try:
         if value.strip().isdecimal():
-            return int(value)
+            # Nobody waits for longer, and a number of any length would be printed.
+            return min(int(value), LONGEST_S)
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
     begins_s = date.replace(tzinfo=date.tzinfo or UTC).timestamp()

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from tedge_cert import files, service_manager
+from tedge_cert import files, ownership, service_manager
 from tedge_cert.errors import TedgeCertError
 
 # Beside the directory of the package, wherever that was installed.
@@ -71,4 +71,4 @@ def _make_directory(path: Path, access: files.Access) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TedgeCertError(f"cannot make the directory {path}: {error.strerror}") from error
-    files.adapt(path, access)
+    ownership.adapt(path, access, fixed=True)

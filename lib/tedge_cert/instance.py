@@ -171,7 +171,8 @@ def value_of(config: Config, name: str) -> Value | None:
 
 
 def _with_suffix(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+    # Not by with_name, which fails where somebody configured "/".
+    return path.parent / (path.name + suffix)
 
 
 def _service_of(device_topic_id: str) -> str:

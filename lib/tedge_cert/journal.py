@@ -38,10 +38,14 @@ def threshold_of_environment(default: int = INFO) -> int:
 
 
 def line(level: int, text: str) -> None:
-    """Write ``text`` to stderr as one line; line breaks in it become blanks, so that it stays one."""
+    """Write ``text`` to stderr as one line.
+
+    Servers and files speak in it too: line breaks, and what would steer the terminal of a reader, become blanks.
+    """
     if level > _threshold:
         return
-    text = " ".join(text.split("\n"))
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
     prefix = f"<{level}>" if is_journal() else _WORDS.get(level, "")
     _emit(f"{prefix}{text}\n")
 

@@ -2,6 +2,7 @@
 """The private key of the device, and what is made with it: certificate signing requests."""
 
 import base64
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 def load(path: Path) -> PrivateKey:
     """The private key at ``path``; raises CertificateError that says what is wrong with it."""
+    _dump_no_core()
     try:
         content = files.read_regular(path, follow=True)
     except FileNotFoundError as error:
@@ -48,8 +50,14 @@ def load(path: Path) -> PrivateKey:
     return key
 
 
+def _dump_no_core() -> None:
+    """From here on a crash leaves no memory on disk: the key would be in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def new() -> PrivateKey:
     """A key as the devices of the tenant use it."""
+    _dump_no_core()
     return ec.generate_private_key(ec.SECP256R1())
 
 

@@ -32,18 +32,33 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
         os.close(descriptor)
 
 
+@contextmanager
+def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold a directory that is the caller's own affair, and leave no file in it; raises BusyError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _acquire(descriptor, directory, directory, wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _open(lock_file: Path) -> int:
     try:
         make_directory(lock_file.parent, files.SHARED_DIRECTORY)
         # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
         # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files.LOCK.mode)
+        descriptor = os.open(
+            lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, files.LOCK.mode
+        )
     except OSError as error:
         raise TedgeCertError(
             f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
             f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
         ) from error
-    if os.fstat(descriptor).st_uid == os.geteuid():
+    facts = os.fstat(descriptor)
+    # Not a file of root's that somebody linked to here.
+    if facts.st_uid == os.geteuid() and facts.st_nlink == 1:
         files.apply_access(descriptor, files.LOCK)
     return descriptor
 
@@ -78,6 +93,8 @@ def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float)
 
 def _say_who(lock_file: Path) -> None:
     try:
+        # Holders that were killed while they said so; nobody else writes here while the lock is held.
+        files.remove_stale_temporaries(_holder_file(lock_file))
         files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
     except TedgeCertError as error:
         # A courtesy to whoever waits, no reason to leave a certificate as it is.

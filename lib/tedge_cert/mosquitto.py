@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import files, service_manager
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.listener import text_of_listener
 
@@ -147,6 +147,13 @@ def bridge_text(instance: Instance) -> str:
         lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
         topics = instance.config.names("c8y.mqtt_service.topics")
         lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
+    for line in lines:
+        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
+        if not line.isprintable():
+            raise ConfigurationError(
+                f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
+                f"control characters; see the subject of {instance.certificate}"
+            )
     return "\n".join(lines) + "\n"
 
 

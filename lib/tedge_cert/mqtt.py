@@ -3,7 +3,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
 KEEPALIVE_S = 20
+# What this package waits for is smaller and rarer; others may send what they like, as fast as they like.
+LIMIT_BYTES = 1 << 20
+_WAITING_MESSAGES = 100
 # paho 2 tells the return code of CONNACK in MQTT 5's numbers.
 _RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 
@@ -62,7 +67,7 @@ class Connection:
         self._code: int | None = None
         self._closed = False
         self._acknowledged: set[int] = set()
-        self._messages: list[Message] = []
+        self._messages: deque[Message] = deque(maxlen=_WAITING_MESSAGES)
         self._on_message = on_message
         self._on_close = on_close
         self._client = _new_client(client_id)
@@ -104,7 +109,7 @@ class Connection:
         """The oldest message not yet taken; raises ConnectionClosedError or TimeoutError."""
         self._wait(lambda: bool(self._messages), Deadline(timeout_s), "a message")
         with self._changed:
-            return self._messages.pop(0)
+            return self._messages.popleft()
 
     def close(self) -> None:
         """Say DISCONNECT and end."""
@@ -156,10 +161,36 @@ class Connection:
             self._changed.notify_all()
 
 
+@contextmanager
+def _as_connection_error() -> Iterator[None]:
+    """No route and time-outs of TCP too are the end of a connection."""
+    try:
+        yield
+    except (BlockingIOError, ConnectionError):
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
 def _new_client(client_id: str) -> "paho.Client":
     import paho.mqtt.client as paho
 
+    class Client(paho.Client):
+        """The library's client, which reads a message of any size, and in version 1 dies of errors it does not know."""
+
+        def _sock_recv(self, bufsize: int) -> bytes:
+            if bufsize > LIMIT_BYTES:
+                raise ConnectionError(f"a message of {bufsize} bytes, expected {LIMIT_BYTES} at most")
+            with _as_connection_error():
+                data: bytes = super()._sock_recv(bufsize)
+            return data
+
+        def _sock_send(self, buf: bytes) -> int:
+            with _as_connection_error():
+                sent: int = super()._sock_send(buf)
+            return sent
+
     options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "reconnect_on_failure": False}
     if hasattr(paho, "CallbackAPIVersion"):
-        return paho.Client(paho.CallbackAPIVersion.VERSION2, **options)
-    return paho.Client(**options)
+        return Client(paho.CallbackAPIVersion.VERSION2, **options)
+    return Client(**options)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tedge_cert import events, fleet_news, journal, schedule, state
+from tedge_cert import events, journal, schedule, state
 from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.events import Event
 from tedge_cert.instance import Instance
@@ -90,7 +90,10 @@ def leave(instance: Instance, result: Result) -> State:
     if after != before:
         state.save(instance.state_file, after if result.step == CONDITION else _with_key(instance, after))
     _send(instance, result, after, active)
-    if after != before and instance.config.is_of_system:
+    # The condition runs without the libraries that this takes; what it finds, the next attempt tells.
+    if after != before and result.step != CONDITION and instance.config.is_of_system:
+        from tedge_cert import fleet_news
+
         fleet_news.tell(instance)
     return after
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key and certificate as the device makes and removes them, without a word to anybody."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
-from tedge_cert import certificate, files, keys, rejection, self_signed, state
+from tedge_cert import certificate, files, keys, privileges, rejection, self_signed, state
 from tedge_cert.certificate import Certificate
+from tedge_cert.custody import custody
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.instance import Instance, checked_device_id, device_id
-from tedge_cert.lock import locked
 
 
 def create(instance: Instance, identity: str | None) -> Certificate:
@@ -16,7 +17,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
     What is left of a former life of the device (previous, candidate) goes first.
     """
     name = _identity(instance, identity)
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         for path in (instance.certificate, instance.key):
             if path.is_symlink() or path.exists():
                 raise _exists(path)
@@ -35,17 +36,18 @@ def create(instance: Instance, identity: str | None) -> Certificate:
 def create_request(instance: Instance, identity: str | None, output: Path | None) -> Path:
     """Write a CSR for the key, which is made if there is none; where it was written to. Raises TedgeCertError."""
     name = _identity(instance, identity)
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         key = keys.load_or_create(instance.key)
         request = _renewal_request(instance, key, name) or keys.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()
-        files.write(path, keys.pem_of_request(request), files.CERTIFICATE)
+        with privileges.regained() if output else nullcontext():
+            files.write(path, keys.pem_of_request(request), files.CERTIFICATE)
         return path
 
 
 def remove(instance: Instance) -> bool:
     """Remove certificate and key with all that belongs to them; whether there was one of the two."""
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         _forget_switch(instance)
         removed = [files.remove(path) for path in (instance.certificate, instance.key)]
         return any(removed)

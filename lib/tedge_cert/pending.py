@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from tedge_cert import checks, journal, rejection
+from tedge_cert import checks, journal, privileges, rejection
 from tedge_cert.errors import CandidateRejectedError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.switch import Switch
@@ -30,12 +30,13 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
     if instance.uses_basic:
         # No certificate is shown to the tenant, so none can be proved, nor is any in use.
         return Outcome()
-    rejection.forget(instance)
-    try:
-        return _switch(instance, Switch.of(instance), offline)
-    finally:
-        # A record is for the clean-up of the unit, which would remove the candidate.
+    with privileges.dropped(instance.config.is_of_system):
         rejection.forget(instance)
+        try:
+            return _switch(instance, Switch.of(instance), offline)
+        finally:
+            # A record is for the clean-up of the unit, which would remove the candidate.
+            rejection.forget(instance)
 
 
 def _switch(instance: Instance, switch: Switch, offline: bool) -> Outcome:

@@ -7,9 +7,9 @@ from tedge_cert import checks, connection, journal, mosquitto, pending, proof, s
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.confirmation import BRIDGE_WAIT_S
 from tedge_cert.connection_check import check, manages_services, wait_for_broker
+from tedge_cert.custody import custody
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 
@@ -23,7 +23,7 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
         return connection.connect(instance, offline, "Reconnecting to", allow_path)
     prepare(instance, "Reconnecting to", allow_path)
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance, keep_root=True):
         changed = not mosquitto.is_current(instance)
         started = not changed and _start_broker(instance)
         switched = pending.switch_first(instance, offline)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys, proxy, state
+from tedge_cert import checks, est, files, journal, keys, privileges, proxy, state
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.custody import custody
 from tedge_cert.deadline import Deadline
 from tedge_cert.errors import (
     CertificateError,
@@ -21,7 +22,6 @@ from tedge_cert.errors import (
     TedgeCertError,
 )
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.values import split_endpoint
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
@@ -67,7 +67,7 @@ def download(
 
     What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
     """
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         # A one-time password is spent by an answer that this clock could not judge.
         checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
@@ -78,7 +78,7 @@ def download(
 
 def download_once(instance: Instance, registration: Registration) -> Certificate:
     """Likewise, but ask no more than once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
-    with locked(instance.certificate, instance.run_directory):
+    with custody(instance):
         checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, None)
@@ -89,13 +89,17 @@ def _keep(instance: Instance, new: Certificate) -> Certificate:
     files.remove(instance.previous)
     files.remove(instance.candidate)
     state.forget(instance.state_file)
-    files.write(instance.certificate, new.pem, files.CERTIFICATE)
+    try:
+        files.write(instance.certificate, new.pem, files.CERTIFICATE)
+    except TedgeCertError as error:
+        raise TedgeCertError(f"{error}, then register the device anew: its one-time password is spent") from error
     return new
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
     if csr is not None:
-        return keys.load_request(csr, key)
+        with privileges.regained():
+            return keys.load_request(csr, key)
     organization = instance.config.need("certificate.organization")
     unit = instance.config.need("certificate.organization_unit")
     request = keys.first_request(key, registration.device_id, organization, unit)

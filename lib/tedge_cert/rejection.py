@@ -6,13 +6,17 @@ Only those very bytes are removed: another candidate that an administrator put t
 
 import hashlib
 
-from tedge_cert import files
+from tedge_cert import files, journal
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
 
 
 def record(instance: Instance, content: bytes) -> None:
-    """Say that a candidate of these bytes was rejected."""
-    files.write(instance.rejection_file, _digest(content), files.HANDOVER)
+    """Say that a candidate of these bytes was rejected; a verdict that cannot be written down still is one."""
+    try:
+        files.write(instance.rejection_file, _digest(content), files.HANDOVER)
+    except TedgeCertError as error:
+        journal.warning(f"{error}; {instance.candidate} stays, and the next run looks at it again")
 
 
 def forget(instance: Instance) -> None:

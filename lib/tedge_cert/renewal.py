@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys, outcome, self_signed, turn
+from tedge_cert import certificate, checks, cloud, est, files, journal, keys, outcome, privileges, self_signed, turn
 from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.custody import custody
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.instance import CLOUDS, Instance
-from tedge_cert.lock import locked
 from tedge_cert.result import RENEW
 from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import format_duration
@@ -33,7 +33,7 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
     # A person who asks by hand reads the answer: what it is does not hold back the unit.
     told = outcome.reported(RENEW, instance) if by_unit else nullcontext()
-    with locked(instance.certificate, instance.run_directory), told:
+    with custody(instance), told:
         switch = Switch.of(instance)
         switch.settle()
         if switch.is_unfinished:
@@ -85,7 +85,8 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     checks.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
-        request = keys.load_request(csr, key)
+        with privileges.regained():
+            request = keys.load_request(csr, key)
     else:
         request = keys.renewal_request(key, current)
         files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)

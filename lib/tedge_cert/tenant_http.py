@@ -12,6 +12,7 @@ from urllib.parse import quote
 import requests
 
 from tedge_cert import anchors
+from tedge_cert.bearer import is_token
 from tedge_cert.credentials import Credentials, authorization
 from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, TedgeCertError
@@ -55,7 +56,7 @@ def send(
 
     ``who`` asks by a token, or by user and password.
     """
-    if isinstance(who, str) and not (who.isascii() and who.isprintable() and " " not in who):
+    if isinstance(who, str) and not is_token(who):
         # Whoever refuses such a header would print it.
         raise NoAnswerError(f"the token for {host} is malformed; ask again")
     anchors.check(trust)

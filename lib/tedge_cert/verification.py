@@ -10,9 +10,9 @@ from tedge_cert import (
     access_token,
     certificate,
     checks,
-    files,
     journal,
     keys,
+    leftovers,
     outcome,
     profiles,
     rejection,
@@ -22,10 +22,10 @@ from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.confirmation import Confirmation
+from tedge_cert.custody import custody
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.result import VERIFY
 from tedge_cert.switch import Switch
@@ -51,10 +51,10 @@ def verify(instance: Instance) -> None:
     NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
     """
     told = outcome.reported(VERIFY, instance, profiles.sharing)
-    with locked(instance.certificate, instance.run_directory), told:
+    with custody(instance), told:
         switch = Switch.of(instance)
         rejection.forget(instance)
-        files.remove_stale_temporaries(instance.certificate)
+        leftovers.remove(instance)
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)

@@ -11,7 +11,7 @@ UNITS = "/run/systemd/system"
 Directive = tuple[str, str]
 
 # Directives of the unit that confine nothing; every other one counts as confinement.
-_PLAIN = {"Type", "Environment", "TimeoutStartSec", "User", "Group", "UMask"}
+_PLAIN = {"Type", "NotifyAccess", "Environment", "TimeoutStartSec", "User", "Group", "UMask"}
 # Values by which a directive that is no switch returns to its default (systemd.exec(5)); a list is emptied.
 _DEFAULTS = {
     "CapabilityBoundingSet": "~",

@@ -14,6 +14,7 @@ from system.renewer import (
     said,
     serial,
     start,
+    wait_out,
 )
 from tenant.client import Tenant
 
@@ -23,7 +24,8 @@ def test_nothing_due_is_one_line_and_no_failure(connected: Device) -> None:
     run = start(connected)
     assert (run.exit_code, run.outcome) == (0, "skipped")
     assert len(run.lines) == 1, run.lines
-    assert "valid for 364d 23h, renewing below 30d: nothing to do" in run.lines[0]
+    assert "valid for 364d 23h, renewing below 3" in run.lines[0]
+    assert run.lines[0].endswith(" of the spread): nothing to do")
     assert connected.read(CANDIDATE) == "an administrator's own\n"
 
 
@@ -70,6 +72,10 @@ def test_network_cut_fails_in_one_line_and_keeps_all(connected: Device, tenant: 
     assert said(run, "no token: no token came through the bridge"), run.lines
     assert connected.read(CERTIFICATE) == before
     connected.restore()
+    held = start(connected)
+    assert held.outcome == "failed"
+    assert said(held, "the tenant is not asked before "), held.lines
+    wait_out(connected)
     assert start(connected).outcome == "success"
 
 

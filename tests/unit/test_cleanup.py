@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 4 removes what was rejected and what killed runs left, and nothing else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tedge_cert import verification
+from tedge_cert import files, verification
 from tedge_cert.cleanup import clean_up
+from tedge_cert.instance import Instance
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
@@ -91,3 +93,18 @@ def test_temporary_files_go(local_device: LocalDevice, capsys: pytest.CaptureFix
     clean_up(instance_of(local_device))
     assert {each.name for each in certs.iterdir()} == {"cert.pem", "key.pem", *theirs}
     assert str(local_device.certificate) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", [clean_up, verification.verify])
+def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
+    """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""
+    certify(local_device, days=60)
+    instance = instance_of(local_device)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
+    instance.state_file.parent.mkdir(exist_ok=True)
+    switched = (instance.certificate, instance.candidate, instance.previous)
+    left = [
+        files.write_temporary(p, b"x", files.HANDOVER) for p in (*switched, instance.key, instance.csr, *handed_over)
+    ]
+    step(instance)
+    assert [each for each in left if each.exists()] == []

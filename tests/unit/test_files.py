@@ -60,19 +60,6 @@ def test_creating_overwrites_nothing(tmp_path: Path, link: bool) -> None:
     assert link or path.read_bytes() == b"old"
 
 
-@ROOT
-def test_root_gives_files_the_owner_of_their_kind(tmp_path: Path) -> None:
-    access = Access("daemon", "mail", 0o644)
-    user, group = files.account_ids(access)
-    files.write(tmp_path / "a", b"", access)
-    (tmp_path / "b").write_bytes(b"")
-    files.adapt(tmp_path / "b", access)
-    files.adapt(tmp_path / "missing", access)
-    found = [(each.st_uid, each.st_gid, each.st_mode & 0o777) for each in map(os.stat, sorted(tmp_path.iterdir()))]
-    assert found == [(user, group, 0o644)] * 2
-    assert (user, group) != (0, 0)
-
-
 def test_the_mode_is_final_before_the_name_is(tmp_path: Path, mocker: MockerFixture) -> None:
     seen = []
     rename = Path.rename

@@ -30,7 +30,7 @@ SLOW = [
     "tedge_cert.state",
 ]
 # What not even an hour that something is wrong with may load: there are many of those where a tenant is away.
-SLOWEST = ["argparse", "cryptography", "requests", "tomllib", "subprocess", "datetime"]
+SLOWEST = ["argparse", "cryptography", "requests", "subprocess"]
 
 
 @pytest.mark.parametrize(

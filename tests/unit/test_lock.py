@@ -90,6 +90,13 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
             assert process.returncode == -9
 
 
+def test_a_holder_killed_while_it_said_its_name_leaves_nothing(tmp_path: Path) -> None:
+    holder_file = tmp_path / "etc-tedge-device-certs-tedge-certificate.pem.holder"
+    files.write_temporary(holder_file, b"tedge-cert-ve", files.HANDOVER)
+    with locked(CERTIFICATE, tmp_path):
+        assert {each.suffix for each in tmp_path.iterdir()} == {".lock", ".holder"}
+
+
 def test_no_child_inherits_the_lock(tmp_path: Path) -> None:
     with locked(CERTIFICATE, tmp_path):
         program = "print('up', flush=True); input()"

@@ -2,11 +2,9 @@
 """What somebody may have put where a certificate, a candidate or a key belongs: pipes, links, directories."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tedge_cert import files
 from tenant.client import Tenant
 from unit.connected import certify
 from unit.local_device import LocalDevice
@@ -53,18 +51,6 @@ def test_nothing_is_asked_for_that_could_not_be_written(local_device: LocalDevic
     assert done.exit == 1
     assert f"{local_device.candidate} is a directory, where a certificate belongs; remove it" in done.stderr
     assert len(tenant.state()["requests"]) == asked
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes owners")
-@pytest.mark.parametrize("link", [os.symlink, os.link])
-def test_a_planted_link_hands_nothing_over(tmp_path: Path, link: "object") -> None:
-    secret, planted = tmp_path / "shadow", tmp_path / "key.pem"
-    secret.write_text("root's")
-    secret.chmod(0o600)
-    assert callable(link)
-    link(secret, planted)
-    files.adapt(planted, files.PRIVATE_KEY)
-    assert secret.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_forged_token_is_not_believed_twice(local_device: LocalDevice, tenant: Tenant) -> None:

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs that were killed left: their temporary files."""
+
+from tedge_cert import files, journal
+from tedge_cert.instance import Instance
+
+
+def remove(instance: Instance) -> None:
+    """Remove the temporary files beside everything that the steps write; to be called under the lock."""
+    switched = (instance.certificate, instance.candidate, instance.previous)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
+    for path in (*switched, instance.key, instance.csr, *handed_over):
+        stale = files.remove_stale_temporaries(path)
+        if stale:
+            journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")

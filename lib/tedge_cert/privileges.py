@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Root gives up being root where paths come from a configuration that user tedge may write.
+
+Whoever may name the path of the certificate would otherwise have root's commands overwrite, give away or remove any
+file of the system, by a path, a symbolic link or a directory that is renamed at the right moment.
+"""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+USER, GROUP = "tedge", "mosquitto"
+
+
+@contextmanager
+def dropped(wanted: bool = True) -> Iterator[None]:
+    """Act as the user who owns key and certificates, if root runs this and it is ``wanted``."""
+    try:
+        if not wanted or os.geteuid() != 0:
+            raise KeyError
+        user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        # Somebody else, or a bare checkout without these accounts.
+        yield
+        return
+    before, groups = os.getegid(), os.getgroups()
+    os.setgroups([group])
+    os.setegid(group)
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before)
+        os.setgroups(groups)
+
+
+@contextmanager
+def regained() -> Iterator[None]:
+    """Act as the caller again, for a file that the caller named: root's own request, say."""
+    user, group = os.geteuid(), os.getegid()
+    if os.getuid() != 0 or user == 0:
+        yield
+        return
+    os.seteuid(0)
+    os.setegid(0)
+    try:
+        yield
+    finally:
+        os.setegid(group)
+        os.seteuid(user)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cable is pulled before, within and after each step of the unit; with the cable back, the next run ends well."""
+
+from collections.abc import Callable
+
+import pytest
+
+from faults.record import LostDeviceError, Matrix
+from system.device import Device
+from system.journal import Entry
+from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, start
+from tenant.client import Tenant
+
+# The line after which the cable is pulled, in the order of the run; none: before it begins.
+LINES = [
+    "",
+    ": renewing",
+    "token received through the bridge",
+    "new certificate ",
+    "Validating new certificate",
+    "is now the active certificate",
+    "confirmed",
+]
+
+
+@pytest.mark.row("Network")
+@pytest.mark.whole
+def test_cut_at_each_step(connected: Device, tenant: Tenant, matrix: Matrix) -> None:
+    days = 365
+    for line in LINES:
+        # What there is is due, and what comes is not: so the run after the cut renews only what was not renewed.
+        connected.run(f"tedge config set certificate.validity.minimum_duration {days + 1}d")
+        days += 10
+        tenant.settings(lifetime_s=days * 86_400)
+        after = connected.cursor()
+        with matrix.case(f"cut {'after ' + line if line else 'before the run'}"):
+            if line:
+                connected.systemctl("start", "--no-block", SERVICE)
+                connected.await_entry(_with(line), after=after, timeout_s=60)
+                connected.cut()
+            else:
+                connected.cut()
+                connected.systemctl("start", "--no-block", SERVICE)
+            connected.await_entry(_is_over, after=after, timeout_s=500)
+            connected.restore()
+            run = start(connected, 600)
+            matrix.said("\n".join(each.message for each in connected.journal(SERVICE, after=after)))
+            if run.outcome not in ("success", "skipped"):
+                raise LostDeviceError("\n".join(run.lines))
+            _is_good(connected, tenant)
+
+
+def _with(text: str) -> Callable[[Entry], bool]:
+    return lambda entry: text in entry.message
+
+
+def _is_over(entry: Entry) -> bool:
+    return (
+        entry.message.startswith(("Failed to start", "Finished"))
+        and "thin-edge.io certificate renewer" in entry.message
+    )
+
+
+def _is_good(device: Device, tenant: Tenant) -> None:
+    assert not device.exists(PREVIOUS)
+    assert not device.exists(CANDIDATE)
+    public = [
+        device.run(f"openssl {words}").stdout
+        for words in (f"x509 -in {CERTIFICATE} -noout -pubkey", f"pkey -in {KEY} -pubout")
+    ]
+    assert public[0] == public[1]
+    shown = device.run(f"openssl x509 -in {CERTIFICATE} -noout -serial").stdout
+    serial = str(int(shown.strip().partition("=")[2], 16))
+    assert tenant.wait_connected(device.name, serial=serial, timeout_s=90)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the tests of faults, what they count, and the table at the end of a run."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.record import Matrix, Tally, rows_of, table, to_property
+
+_MATRIX = pytest.StashKey[Matrix]()
+
+HEAD = """\
+# What happens in the field, tried
+
+Written by `make test-faults` on {date}: what was done to devices in the middle of their renewal, how often, and how
+many were lost. A device is lost when, after the fault and the next run of the timer alone, it has no pair of key and
+certificate that the tenant accepts, or is not connected, and nothing told what a person has to do.
+
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    parser.addoption("--whole", action="store_true", help="try every case, not only those that fit into `make test`")
+    parser.addoption("--table", metavar="FILE", help="write the table of rows to this file, with the date")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marks known."""
+    config.addinivalue_line("markers", "row(name): the row of the table that the test belongs to")
+    config.addinivalue_line("markers", "whole: too long for `make test`; runs with --whole")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the whole has."""
+    left_out = [each for each in items if each.get_closest_marker("whole") and not config.getoption("--whole")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [each for each in items if each not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def matrix(request: pytest.FixtureRequest) -> Matrix:
+    """What the test counts; a test that counts nothing is one case."""
+    made = Matrix(bool(request.config.getoption("--whole")))
+    request.node.stash[_MATRIX] = made
+    return made
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    """Let the report of the test carry what it counted."""
+    mark, counted = item.get_closest_marker("row"), item.stash.get(_MATRIX, None)
+    skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
+    if call.when == "call" and mark is not None and counted is not None and not skipped:
+        counted.tally.cases = max(1, counted.tally.cases)
+        if call.excinfo is not None:
+            counted.count_failure(call.excinfo.value)
+        item.user_properties.append(to_property(mark.args[0], counted.tally))
+    yield
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the table, and write it where that was asked for."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, [])]
+    calls = [each for each in reports if getattr(each, "when", "") == "call"]
+    rows: dict[str, Tally] = rows_of(each for report in calls for each in report.user_properties)
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write(table(rows))
+    if path := config.getoption("--table"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(HEAD.format(date=datetime.now(UTC).date()) + table(rows), encoding="utf-8")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a device is in a good state: what has to hold after whatever happened and the next run of the timer."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from faults.record import LostDeviceError
+from tedge_cert.errors import TedgeCertError
+from tedge_cert.lock import locked
+from tedge_cert.proof import prove
+from unit.connected import instance_of, key_file, serial_of
+from unit.local_device import LocalDevice
+
+LASTING = {"key.pem", "cert.pem", "device.csr"}
+
+
+def flaw(device: LocalDevice) -> str:
+    """What is wrong with the device; empty if all is well."""
+    return "; ".join(filter(None, (_pair(device), _leftovers(device), _lock(device)))) or _connection(device)
+
+
+def expect_good(device: LocalDevice, context: object) -> None:
+    """Raise LostDeviceError, with what led there, unless the device is well."""
+    found = flaw(device)
+    if found:
+        raise LostDeviceError(f"{found}\n{context}")
+
+
+def _pair(device: LocalDevice) -> str:
+    try:
+        certificate = x509.load_pem_x509_certificate(device.certificate.read_bytes())
+        key = load_pem_private_key(key_file(device).read_bytes(), None)
+    except (OSError, ValueError) as error:
+        return f"no pair: {error}"
+    return "" if certificate.public_key() == key.public_key() else "key and certificate are no pair"
+
+
+def _leftovers(device: LocalDevice) -> str:
+    beside = {each.name for each in device.certificate.parent.iterdir()} - LASTING
+    run = {each.name for each in instance_of(device).run_directory.iterdir() if each.suffix in (".tmp", ".rejected")}
+    return f"left behind: {sorted(beside | run)}" if beside | run else ""
+
+
+def _lock(device: LocalDevice) -> str:
+    try:
+        with locked(device.certificate, instance_of(device).run_directory, 0.0):
+            return ""
+    except TedgeCertError as error:
+        return f"a lock that was not released: {error}"
+
+
+def _connection(device: LocalDevice) -> str:
+    if not instance_of(device).bridge_file.exists():
+        verdict = prove(instance_of(device), device.certificate)
+        return "" if verdict.accepted else f"the tenant does not take the certificate: {verdict.reason}"
+    serial = serial_of(device.certificate)
+    try:
+        device.tenant.wait_connected(device.device_id, serial=serial, timeout_s=15)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the bridge is not up with this certificate)
+        return f"the bridge is not connected with {serial}: {error}"
+    return ""

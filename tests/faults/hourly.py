@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the timer starts every hour, on a device in a directory: the four steps in the unit's order and way."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.record import TRACEBACK, TracebackError
+from faults.syscalls import Call
+from unit.local_device import ROOT, LocalDevice, Result
+
+CONDITION = "tedge-cert-needs-renewal --systemd c8y"
+RENEW = "tedge-cert-renew --systemd c8y --ca c8y"
+VERIFY = "tedge-cert-verify c8y"
+CLEANUP = "tedge-cert-cleanup c8y"
+DOWNLOAD = "tedge-cert-download c8y --device-id {}"
+
+
+@dataclass
+class Hour:
+    """How a run of the unit ended: what systemd would call it, and what the steps said."""
+
+    result: str
+    steps: list[Result] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """All lines of all steps."""
+        return "".join(each.stderr for each in self.steps)
+
+
+def hour(device: LocalDevice) -> Hour:
+    """Run the unit once; raises TracebackError if a step showed one."""
+    run = Hour("success")
+    for step, words in (("condition", CONDITION), ("renew", RENEW), ("verify", VERIFY)):
+        run.steps.append(device.run(words))
+        if run.steps[-1].exit:
+            skipped = step == "condition" and run.steps[-1].exit != 255
+            run.result = "exec-condition" if skipped else "exit-code"
+            break
+    run.steps.append(device.run(CLEANUP, SERVICE_RESULT=run.result))
+    if run.result == "success" and run.steps[-1].exit:
+        run.result = "exit-code"
+    if TRACEBACK in run.said:
+        raise TracebackError(run.said)
+    return run
+
+
+@dataclass(frozen=True)
+class Traced:
+    """How a traced command ended, and the calls by which it changed files."""
+
+    result: Result
+    calls: list[Call]
+
+
+def traced(
+    device: LocalDevice, words: str, number: int = 0, when: str = "before", variables: Mapping[str, str] | None = None
+) -> Traced:
+    """Run a command, and kill it before or after the call of that number, if that is not 0."""
+    log = device.directory.parent / "calls"
+    tracer = [sys.executable, "-m", "faults.tracer", str(log), str(number), when]
+    environment = {**device.environment, **(variables or {})}
+    # The directory of the tests is for the tracer; the library alone is what the command sees of its own accord.
+    environment["PYTHONPATH"] = f"{ROOT / 'lib'}:{ROOT / 'tests'}"
+    done = subprocess.run(
+        [*tracer, *device.command(words)],
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    return Traced(Result(done.returncode, done.stdout, done.stderr), read_log(log))
+
+
+def read_log(log: Path) -> list[Call]:
+    """The calls that a tracer noted, in their order."""
+    calls = [Call(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    return sorted(calls, key=lambda each: each.number)

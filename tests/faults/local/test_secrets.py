@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The key is nobody else's at any instant, and no secret gets out by a child, a core dump or a line."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from faults.hourly import DOWNLOAD, RENEW, VERIFY, Traced, traced
+from faults.record import Matrix
+from unit.connected import certify, connect, instance_of, key_file
+from unit.local_device import ROOT, LocalDevice
+
+PASSWORD = "one-time-password-of-this-test"
+
+
+def making_a_key(device: LocalDevice, words: str) -> Traced:
+    device.tenant.register(device.device_id, PASSWORD)
+    run = traced(device, words, variables={"DEVICE_ONE_TIME_PASSWORD": PASSWORD})
+    assert run.result.exit == 0, run.result
+    return run
+
+
+@pytest.mark.row("Who may do what: the key")
+@pytest.mark.parametrize(
+    "words", [DOWNLOAD, "tedge-cert-create --device-id {}", "tedge-cert-create-csr --device-id {}"]
+)
+def test_the_key_is_never_readable_by_others(local_device: LocalDevice, matrix: Matrix, words: str) -> None:
+    """From the call that makes its file to the end: not by its mode, and whatever the umask is."""
+    before = os.umask(0)
+    try:
+        run = making_a_key(local_device, words.format(local_device.device_id))
+    finally:
+        os.umask(before)
+    secret = key_file(local_device).read_bytes()
+    holding = {each.path for each in run.calls if each.name == "write" and b"PRIVATE KEY" in bytes.fromhex(each.data)}
+    assert len(holding) == 1
+    made = [each for each in run.calls if each.path in holding]
+    assert {each.name for each in made} >= {"openat", "fchmod", "write", "fsync"}
+    for each in made:
+        with matrix.case(f"{each}"):
+            if each.name == "openat":
+                assert each.flags & os.O_EXCL
+                assert each.mode & 0o077 == 0
+            elif each.mode >= 0:
+                assert each.mode & 0o007 == 0
+    assert key_file(local_device).stat().st_mode & 0o777 == 0o640
+    for each in run.calls:
+        assert secret[60:120].hex() not in each.data or each.path in holding
+
+
+@pytest.mark.row("Who may do what: the key")
+@pytest.mark.parametrize("words", [RENEW, VERIFY])
+def test_no_step_writes_outside_its_directories(local_device: LocalDevice, words: str) -> None:
+    """Nor anything of the key: what a step changes is found by tracing it."""
+    certify(local_device)
+    connect(local_device)
+    if words == VERIFY:
+        assert local_device.run(RENEW).exit == 0
+    run = traced(local_device, words)
+    own = (str(local_device.certificate.parent), str(instance_of(local_device).run_directory))
+    assert [each for each in run.calls if not each.path.startswith(own)] == []
+    assert not [each for each in run.calls if b"PRIVATE KEY" in bytes.fromhex(each.data)]
+
+
+@pytest.mark.row("Who may do what: the key")
+def test_no_core_is_dumped_of_who_holds_the_key(local_device: LocalDevice) -> None:
+    certify(local_device)
+    program = (
+        "import json, resource, sys; from pathlib import Path; from tedge_cert import keys\n"
+        "keys.load(Path(sys.argv[1])); print(json.dumps(resource.getrlimit(resource.RLIMIT_CORE)))"
+    )
+    command = [sys.executable, "-c", program, str(key_file(local_device))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(done.stdout) == [0, 0]
+    assert resource.getrlimit(resource.RLIMIT_CORE) == before
+
+
+@pytest.mark.row("Who may do what: the key")
+@pytest.mark.parametrize("level", ["error", "trace"])
+def test_a_password_is_said_nowhere(local_device: LocalDevice, matrix: Matrix, level: str) -> None:
+    """Not in what the command says, whatever the tenant answers, nor in a file that it writes."""
+    for fault in ({"do": "status", "status": 401}, {"do": "garbage"}, {"do": "close"}, {}):
+        with matrix.case(f"{fault}"):
+            local_device.tenant.clear_faults()
+            if fault:
+                local_device.tenant.fault(where="est", times=1, **fault)
+            local_device.tenant.register(local_device.device_id, PASSWORD)
+            words = f"{DOWNLOAD.format(local_device.device_id)} --log-level {level} --max-timeout 1 --retry-every 1"
+            run = traced(local_device, words, variables={"DEVICE_ONE_TIME_PASSWORD": PASSWORD})
+            assert PASSWORD not in run.result.stdout + run.result.stderr
+            assert not [each for each in run.calls if PASSWORD.encode().hex() in each.data]
