@@ -42,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
+        # No option of ours looks like a number, and argparse would take `-1` for a value then.
+        self._has_negative_number_optionals.append(True)
         add_common(self, again="prog" in options)
 
     def format_help(self) -> str:
@@ -66,6 +68,8 @@ class Parser(argparse.ArgumentParser):
         if before != words and self.sub_commands() and not self.sub_commands().keys() & set(before):
             self.error("a command is expected before '--'")
         arguments = self.parse_args(words)
+        if getattr(arguments, "profile_by_option", False) and getattr(arguments, "cloud", "") is None:
+            self.error("--profile is that of a cloud: name it too, as in `c8y --profile NAME`")
         level: int | None = arguments.log_level
         if level is None:
             level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
