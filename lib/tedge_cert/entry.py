@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tedge_cert import journal
 from tedge_cert.errors import FAILURE, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
-from tedge_cert.parsers import Parser
+from tedge_cert.parsers import Parser, refuse_again
 from tedge_cert.values import is_profile
 
 
@@ -38,6 +38,7 @@ class _Profile(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
     ) -> None:
+        refuse_again(self, namespace, option)
         if not is_profile(str(values)):
             parser.error(f"argument {option}: '{values}' cannot be a profile: expected letters, digits, - and _")
         namespace.profile, namespace.profile_by_option = str(values), True

@@ -111,7 +111,7 @@ class _Once(argparse._StoreAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        _refuse_again(self, namespace, option_string)
+        refuse_again(self, namespace, option_string)
         super().__call__(parser, namespace, values, option_string)
 
 
@@ -125,12 +125,12 @@ class _OnceTrue(argparse._StoreTrueAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        _refuse_again(self, namespace, option_string)
+        refuse_again(self, namespace, option_string)
         super().__call__(parser, namespace, values, option_string)
 
 
-def _refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
-    """What was given is noted in the namespace, which a sub-command has its own of."""
+def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
+    """Raise ArgumentError for a second time; what was given is noted in the namespace, which each sub-command has."""
     given: set[str] = vars(namespace).setdefault("_given", set())
     if option and action.dest in given:
         raise argparse.ArgumentError(action, "given more than once")

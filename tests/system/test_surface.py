@@ -34,7 +34,7 @@ def test_words_are_options_or_values_by_the_rule_of_every_python(device: Device)
         "config set mqtt.bind.port -1": 2,
         "config set mqtt.bind.port -- -1": 1,
         "config get -- device.type": 0,
-        "config get device.type --profile a --profile a": 2,
+        "config get c8y.url --profile a --profile a": 2,
         "cert show --new c8y": 1,
         "help cert renew": 0,
         "cret renew": 2,
