@@ -6,8 +6,9 @@ Help, the manual pages, the completion and README's table are made from these pa
 
 import argparse
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tedge_cert import journal
 
@@ -34,6 +35,10 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.register("action", None, _Once)
+        self.register("action", "store_true", _OnceTrue)
+        # A word that begins with a dash is an option, a number too; behind `--` it is none.
+        self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
         add_common(self, again="prog" in options)
@@ -84,6 +89,42 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(wrong[1] or wrong[3] or "", known, 1)
             message += f"; did you mean '{near[0]}'?" if near else ""
         super().error(message)
+
+
+class _Once(argparse._StoreAction):
+    """An option that is refused when it comes again."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        _refuse_again(self, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _OnceTrue(argparse._StoreTrueAction):
+    """The same without a value."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        _refuse_again(self, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+def _refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
+    """What was given is noted in the namespace, which a sub-command has its own of."""
+    given: set[str] = vars(namespace).setdefault("_given", set())
+    if option and action.dest in given:
+        raise argparse.ArgumentError(action, "given more than once")
+    given.add(action.dest)
 
 
 def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:

@@ -26,6 +26,7 @@ from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.instance import CLOUDS, Instance
+from tedge_cert.progress import waiting
 from tedge_cert.result import RENEW
 from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import format_duration
@@ -103,7 +104,8 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     else:
         request = keys.renewal_request(key, current)
         files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
-    certificates = _request(instance, request)
+    with waiting(f"Asking {instance.http} for a new certificate"):
+        certificates = _request(instance, request)
     try:
         new = checks.pick(certificates, keys.public_key(key))
         checks.check(new, keys.public_key(key), instance.device_id, current)

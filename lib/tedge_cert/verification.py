@@ -27,6 +27,7 @@ from tedge_cert.custody import custody
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.instance import Instance
+from tedge_cert.progress import waiting
 from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.result import VERIFY
 from tedge_cert.switch import Switch
@@ -112,7 +113,8 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         parties = _parties_of(instance)
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
-            verdict = _ask(party, prepared.fresh)
+            with waiting(f"Proving the new certificate to {party.instance.http}"):
+                verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
                 journal.info(f"{title} ✗")
                 raise _not_accepted(instance, verdict, found, new)
@@ -153,7 +155,8 @@ def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, C
     notice.status(f"{switch.certificate} is in place: waiting for the bridge to come back with it")
     for number, party in enumerate(parties, 1):
         try:
-            confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+            with waiting("Waiting for the bridge to come back with it"):
+                confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
         except CandidateRejectedError:
             for other in parties:
                 if other is not party and other.bridge is not None and other.bridge.is_up:

@@ -27,7 +27,12 @@ ROWS = [
         {RENEW: 1},
         "Connection refused; check the network and c8y.http",
     ),
-    Row("server of another name", setting('http = "127.0.0.1:', 'http = "127.1:'), {RENEW: 1}, "c8y.root_cert_path"),
+    Row(
+        "server of another name",
+        setting('http = "127.0.0.1:', 'http = "127.1:'),
+        {RENEW: 1},
+        "check the host that is configured",
+    ),
     Row(
         "server that is silent",
         port(lambda s: s.silent.getsockname()[1]),

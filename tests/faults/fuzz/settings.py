@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from tedge_cert import config, config_file, values
+from tedge_cert import config, config_file, state, values
 from tedge_cert.config_keys.table import KEYS
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
@@ -32,6 +32,11 @@ FILES = (
     b'device.key_path = "/k"\nmqtt.bind.port = 1883\nc8y.topics = ["a", "te/+/x"]\nunknown.key = {a = 1, b = [1, 2]}\n',
     b'[mqtt]\nport = 1883\nbind = {address = "127.0.0.1"}\n[[list]]\nx = 1979-05-27T07:32:00Z\ny = 1e5\n'
     b"[http]\nbind.port = 0x10\n'a b' = true\n",
+)
+STATES = (
+    b'{"version": 1, "result": "no-answer", "step": "renew", "reason": "why", "at_s": 1795548605, "attempts": 3}',
+    b'{"next_attempt_s": 1795552205, "settings": "0a1b", "succeeded_s": 0, "serial": "1a2b", "key_fits": true}',
+    b'{"not_before_s": 1795548605, "not_after_s": 1827084605, "key_fits": null, "looked_at_s": 1, "guarded": [1e400]}',
 )
 VALUES = (b"30d", b"1h 30m", b"90", b"device-1", b"t.example:443", b"[::1]:8883", b"/etc/tedge", b"true", b"a,b",
     b"te/+/#", "٣d".encode(), b"127.0.0.1", b"65535", "²".encode(), b"1 y")  # fmt: skip
@@ -66,6 +71,16 @@ def change_file(content: bytes) -> None:
             change(read, *words)
         except TedgeCertError:
             assert path.read_bytes() == content
+
+
+def read_state(content: bytes) -> None:
+    """What the last run left; garbage is an empty state."""
+    path = _DIRECTORY / "c8y.json"
+    path.write_bytes(content)
+    read = state.load(path)
+    assert all(isinstance(each, int) for each in (read.at_s, read.attempts, read.next_attempt_s, read.not_after_s))
+    assert all(isinstance(each, str) for each in (read.result, read.step, read.reason, read.serial))
+    assert read.key_fits in (True, False, None)
 
 
 def read_value(content: bytes) -> None:

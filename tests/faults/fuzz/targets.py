@@ -25,5 +25,6 @@ TARGETS: dict[str, Target] = {
     "bridge-message": Target(messages.HEARD, messages.hear, 8),
     "tedge-toml": Target(settings.FILES, settings.read_file, 8),
     "tedge-toml-change": Target(settings.FILES, settings.change_file, 1),
+    "state": Target(settings.STATES, settings.read_state, 5),
     "value": Target(settings.VALUES, settings.read_value, 10),
 }
