@@ -49,7 +49,7 @@ def renewed(device: Device, tenant: Tenant) -> None:
     wait_out(device)
     tenant.fault(where="mqtt", do="slow-puback", delay_s=3, times=1)
     device.systemctl("start", "--no-block", SERVICE)
-    device.wait_for(f"systemctl show -P StatusText {SERVICE} | grep 'proving the new certificate to tenant.test'")
+    device.wait_for(f"systemctl show -P StatusText {SERVICE} | grep 'Proving the new certificate to tenant.test'")
     device.wait_for(f"test $(systemctl show -P ActiveState {SERVICE}) != activating")
     device.run("tedge config set certificate.validity.minimum_duration 30d")
 
