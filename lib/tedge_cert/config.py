@@ -8,7 +8,7 @@ import os
 
 from tedge_cert.config_keys import CLOUDS, Key, find
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
-from tedge_cert.values import Value, bracketed, duration_s, split_endpoint, to_text
+from tedge_cert.values import Value, bracketed, duration_s, is_profile, split_endpoint, to_text
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
@@ -160,8 +160,7 @@ def load(directory: str = "", profile: str = "") -> Config:
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
     directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
-    plain = profile.replace("-", "").replace("_", "")
-    if profile and not (plain.isascii() and plain.isalnum()):
+    if profile and not is_profile(profile):
         raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
     config = Config(directory, profile.lower())
     config.tree(config.file)

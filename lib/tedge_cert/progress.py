@@ -83,5 +83,5 @@ def _drawn(title: str) -> _Drawing | None:
         return None
     # In ASCII, which serial consoles have too. What is written to stderr meanwhile comes above it; stdout is not its.
     spinner = Spinner("line", Text(f"{title}..."))
-    console = Console(stderr=True, highlight=False, force_terminal=True)
+    console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
     return _Drawing(Live(spinner, console=console, transient=True, refresh_per_second=8, redirect_stdout=False))
