@@ -17,6 +17,7 @@ from tedge_cert import access_memory, certificate, checks, journal, proof
 from tedge_cert.access_memory import NOT_OFFERED, OFFERED
 from tedge_cert.bearer import is_token
 from tedge_cert.errors import TedgeCertError
+from tedge_cert.http_date import compare_clock
 from tedge_cert.instance import Instance
 from tedge_cert.proof import Answer, Verdict
 from tedge_cert.proxy import Proxy
@@ -139,6 +140,7 @@ def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str, way
         fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
         connection.request("POST", PATH, headers=fields)
         answer = connection.getresponse()
+        compare_clock(endpoint[0], answer.getheader("Date"))
         return answer.status, answer.read(LIMIT_BYTES)
     finally:
         connection.close()

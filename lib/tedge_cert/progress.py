@@ -10,7 +10,7 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
-from tedge_cert import journal
+from tedge_cert import journal, notice
 
 _DUMB = ("", "dumb", "unknown")
 _drawing = False
@@ -43,7 +43,8 @@ class Step:
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
-    """Show a terminal what is waited for; the lines that tell of its end are others, so elsewhere this is silent."""
+    """Show what is waited for, to a terminal and in `systemctl status`; the lines that tell of its end are others."""
+    notice.status(title)
     drawn = _drawn(title)
     if drawn is None and sys.stderr.isatty() and not _drawing:
         journal.say(f"{title}...")
