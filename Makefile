@@ -46,6 +46,7 @@ install: made
 	    sed 's,/usr/bin/,$(PREFIX)/bin/,' $$each > $(UNITS)/$${each#units/}; done
 	install -m 644 units/tedge-cert-renewer.sysusers $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf
 	install -m 644 units/tedge-cert-renewer.tmpfiles $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
+	install -D -m 644 -t $(TREE)/lib/systemd/catalog units/tedge-cert-renewer.catalog
 	ln -sf ../tedge-cert-download@.service $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
 	install -m 644 share/* $(SHARE)/tedge-cert-renewer
 	for each in debian/man/*.? $(MADE)/*.?; do install -m 644 $$each $(SHARE)/man/man$${each##*.}; done
@@ -58,6 +59,7 @@ uninstall:
 	rm -f $(UNITS)/multi-user.target.wants/tedge-cert-download@c8y.service
 	rm -f $(addprefix $(TREE)/,$(wildcard bin/*)) $(addprefix $(UNITS)/,$(notdir $(wildcard units/*@.* units/*.target)))
 	rm -f $(TREE)/lib/sysusers.d/tedge-cert-renewer.conf $(TREE)/lib/tmpfiles.d/tedge-cert-renewer.conf
+	rm -f $(TREE)/lib/systemd/catalog/tedge-cert-renewer.catalog
 	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
 	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(wildcard debian/man/*.7))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 

@@ -2,8 +2,8 @@
 """Writes the manual pages: one for each executable, from its parser, and tedge.toml(5), from the table of keys.
 
 `python3 debian/manual.py DIRECTORY`, with the library on PYTHONPATH.
-Debian's argparse-manpage is not used: 1.2.2 and 4.5 (Debian 12 and 13) are two different programs, and neither has a
-place for exit codes, files and environment in both.
+Not by Debian's python3-argparse-manpage: its module is called otherwise in 12 (1.2.2) and in 13 (4.5), and what these
+pages tell beside the options (exit codes, environment, files, keys) would have to be made for it all the same.
 """
 
 import argparse

@@ -12,6 +12,9 @@ from tedge_cert.parsers import Parser
 
 FILE = ""
 """In place of words: the name of a file."""
+PROFILE = "<profile>"
+"""In place of words: a profile of the device, asked for when it is completed."""
+PROFILES = "tedge config list 2>/dev/null | sed -n 's/^[a-z0-9]*\\.profiles\\.\\([^.]*\\)\\..*/\\1/p' | sort -u"
 
 _BASH = """\
 _tedge() {
@@ -100,6 +103,8 @@ def _values(action: argparse.Action) -> list[str]:
         return [str(each) for each in action.choices]
     if action.dest == "key":
         return listed(KEYS)
+    if action.dest == "profile":
+        return [PROFILE]
     return [FILE] if action.type is Path or action.metavar in ("FILE", "DIR") else []
 
 
@@ -118,8 +123,13 @@ def script(shell: str, directory: Path) -> str:
 def _cases(name: str, command: Command) -> str:
     lines = [(f"{name}:{option}", values) for option, values in command.options.items() if values is not None]
     lines.append((f"{name}:", [*command.words, *command.options]))
-    shown = (("<file>" if values == [FILE] else " ".join(values), place) for place, values in lines)
-    return "".join(f"    {shlex.quote(place)}) echo {shlex.quote(values)} ;;\n" for values, place in shown)
+    return "".join(f"    {shlex.quote(place)}) {_said(values)} ;;\n" for place, values in lines)
+
+
+def _said(values: list[str]) -> str:
+    if values == [PROFILE]:
+        return PROFILES
+    return f"echo {shlex.quote('<file>' if values == [FILE] else ' '.join(values))}"
 
 
 def _fish(commands: dict[str, Command]) -> str:
@@ -130,9 +140,16 @@ def _fish(commands: dict[str, Command]) -> str:
             lines.append(f"{start} -a {_quoted(' '.join(command.words))}\n")
         for option, values in command.options.items():
             word = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-            value = "" if values is None else " -r -F" if values == [FILE] else f" -x -a {_quoted(' '.join(values))}"
-            lines.append(f"{start} {word}{value} -d {_quoted(command.helps[option])}\n")
+            lines.append(f"{start} {word}{_fish_value(values)} -d {_quoted(command.helps[option])}\n")
     return "".join(lines)
+
+
+def _fish_value(values: list[str] | None) -> str:
+    if values is None:
+        return ""
+    if values == [FILE]:
+        return " -r -F"
+    return f" -x -a {_quoted(f'({PROFILES})' if values == [PROFILE] else ' '.join(values))}"
 
 
 def _quoted(text: str) -> str:

@@ -44,8 +44,12 @@ def parse(arguments: list[str]) -> Question | None:
     question = Question()
     by_option = False
     rest = iter(arguments)
+    given: set[str] = set()
     for word in rest:
         option, equals, value = word.partition("=")
+        if option in given:
+            return None
+        given.add(option)
         if option in ("--profile", "--cert-path", "--config-dir"):
             value = value if equals else next(rest, "")
             if not value:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line of the condition, made for help, mistakes and the manual: the check itself reads its own."""
 
-import argparse
+from argparse import ArgumentTypeError
 
 from tedge_cert import entry
 from tedge_cert.parsers import Parser
@@ -14,20 +14,21 @@ EXITS = {
 }
 
 
-def _path(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name is that of no file")
-    return text
-
-
 def parser_of(description: str | None) -> Parser:
     """The parser of the condition."""
     made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
     entry.add_cloud(made)
-    made.add_argument("--cert-path", type=_path, metavar="FILE", help="another certificate")
+    made.add_argument("--cert-path", type=_named, metavar="FILE", help="another certificate")
     made.add_argument(
         "--systemd",
         action="store_true",
         help="answer a unit: 255 for whatever is broken, levels on the lines",
     )
     return made
+
+
+def _named(text: str) -> str:
+    """A path; an empty one names no file, and must not stand for the device's."""
+    if not text:
+        raise ArgumentTypeError("expected the name of a file")
+    return text

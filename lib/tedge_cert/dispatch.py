@@ -19,28 +19,48 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
     """Replace this process by the command that ``words`` name, so that its exit code is ours; else list commands."""
     directory = os.path.dirname(os.path.realpath(sys.argv[0]))  # noqa: PTH120 (pathlib would double the start-up)
     options, words = _global_options(words)
+    words = _help_as_option(words)
     for count in range(len(words), 0, -1):
         path = f"{directory}/tedge-{'-'.join(words[:count])}"
         if all(word.replace("-", "").isalnum() for word in words[:count]) and os.access(path, os.X_OK):
-            os.execv(path, [path, *options, *words[count:]])
+            os.execv(path, [path, *_overruling(options, words[count:]), *words[count:]])
     if words[:1] in (["-V"], ["--version"]):
         sys.stdout.write(f"tedge {VERSION} (tedge-cert-renewer)\n")
         return 0
-    asked = bool({"-h", "--help"} & set(words))
-    plain = [word for word in words if not word.startswith("-")]
+    return _explain(directory, options, words, parser)
+
+
+def _explain(
+    directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
+) -> int:
+    """Help where it is asked for; else what is wrong with the words, and help as far as they name a family."""
+    count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    plain, rest = words[:count], words[count:]
     text = _overview(directory, plain, parser)
-    if asked and text:
+    if text and {"-h", "--help"} & set(rest[: rest.index("--")] if "--" in rest else rest):
         sys.stdout.write(text)
         return 0
-    if plain and not asked and not text:
-        sys.stderr.write(f"error: there is no command 'tedge {' '.join(plain)}'{_nearest(directory, plain)}\n\n")
+    wrong = ""
+    if plain and not text:
+        wrong = f"there is no command 'tedge {' '.join(plain)}'{_nearest(directory, plain)}"
+    elif rest:
+        wrong = f"'{rest[0]}' is no option of `{' '.join(['tedge', *plain])}`, and no command follows it"
+    elif options and options[-1][1] in (["--config-dir"], ["--log-level"]):
+        wrong = f"{options[-1][1][0]} expects a value"
+    sys.stderr.write(f"error: {wrong}\n\n" if wrong else "")
     sys.stderr.write(text or _overview(directory, [], parser))
     return USAGE
 
 
-def _global_options(words: list[str]) -> tuple[list[str], list[str]]:
-    """The options that every command takes, from before and between the words of the command, and the rest."""
-    options: list[str] = []
+def _help_as_option(words: list[str]) -> list[str]:
+    """``help cert renew`` and ``cert help renew`` are ``cert renew --help``, where a word names what follows."""
+    at = 1 if words[:1] in (["cert"], ["config"], ["http"]) else 0
+    return [*words[:at], *words[at + 1 :], "--help"] if words[at : at + 1] == ["help"] else words
+
+
+def _global_options(words: list[str]) -> "tuple[list[tuple[int, list[str]]], list[str]]":
+    """The options that every command takes, each with how many words stand before it, and the rest."""
+    options: list[tuple[int, list[str]]] = []
     plain: list[str] = []
     at = 0
     while at < len(words):
@@ -55,9 +75,20 @@ def _global_options(words: list[str]) -> tuple[list[str], list[str]]:
             plain.append(words[at])
             at += 1
             continue
-        options += words[at : at + count]
+        options.append((len(plain), words[at : at + count]))
         at += count
     return options, plain + words[at:]
+
+
+def _overruling(options: "list[tuple[int, list[str]]]", rest: list[str]) -> list[str]:
+    """The options that are not given once more further on, where they overrule; twice at one place is a mistake."""
+    kept: list[str] = []
+    for at, each in options:
+        name = each[0].partition("=")[0]
+        later = [other[0] for place, other in options if place > at] + rest
+        if name not in (word.partition("=")[0] for word in later):
+            kept += each
+    return kept
 
 
 def commands(directory: str, prefix: str = "") -> dict[str, str]:
@@ -70,8 +101,13 @@ def commands(directory: str, prefix: str = "") -> dict[str, str]:
 def _nearest(directory: str, words: list[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(" ".join(words), commands(directory), 1)
-    return f"; did you mean 'tedge {near[0]}'?" if near else ""
+    known = commands(directory)
+    # Behind the words of a command there may be its arguments.
+    for count in range(len(words), 0, -1):
+        near = get_close_matches(" ".join(words[:count]), known, 1)
+        if near:
+            return f"; did you mean 'tedge {near[0]}'?"
+    return ""
 
 
 def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]") -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from tedge_cert import journal
+from tedge_cert import notice
 from tedge_cert.journal import ERROR, INFO, WARNING
 
 _SOCKET = "/run/systemd/journal/socket"
@@ -87,11 +87,13 @@ FIELDS = (
     "TEDGE_CLOUD",
     "TEDGE_PROFILE",
     "TEDGE_DEVICE_ID",
+    "TEDGE_INSTANCE",
     "CERT_SERIAL",
     "CERT_NOT_AFTER",
     "RENEWAL_STEP",
     "RENEWAL_RESULT",
     "RENEWAL_REASON",
+    "RENEWAL_UNIT",
     "NEXT_ATTEMPT",
 )
 """The fields of every event: the catalog can use each of them in any entry."""
@@ -109,20 +111,7 @@ def send(event: Event, fields: dict[str, str]) -> None:
         "SYSLOG_IDENTIFIER": os.path.basename(sys.argv[0]),  # noqa: PTH119 (pathlib is not needed for anything else)
         **{name: fields[name] for name in FIELDS},
     }
-    datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
-
-
-def datagram(address: str, content: bytes) -> None:
-    """Send ``content`` to a socket of the system; where nobody listens, or nobody reads, it is left out."""
-    import socket
-
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            # The reader may be stopped, and a renewal does not wait for it.
-            sender.settimeout(1)
-            sender.sendto(content, "\0" + address[1:] if address.startswith("@") else address)
-    except OSError as error:
-        journal.debug(f"nothing was said to {address}: {error.strerror or error}")
+    notice.datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
 
 
 def _one_line(value: str) -> str:

@@ -15,6 +15,7 @@ from tedge_cert.entry import add_profile
 from tedge_cert.errors import RequestRefusedError, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
 from tedge_cert.parsers import Parser
+from tedge_cert.progress import waiting
 from tedge_cert.tenant_http import Answer, Request
 
 # Files pass here too, over whatever link the device has.
@@ -60,7 +61,9 @@ def execute(arguments: argparse.Namespace) -> int:
     path = path_of(arguments.uri)
     instance = load_instance("c8y", arguments.profile, arguments.config_dir)
     request = _request_of(arguments, path)
-    with _send(instance, request).body as body:
+    with waiting(f"Asking {instance.http}"):
+        answer = _send(instance, request)
+    with answer.body as body:
         shutil.copyfileobj(body, sys.stdout.buffer)
     sys.stdout.buffer.flush()
     return 0

@@ -15,9 +15,9 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tedge_cert import anchors
-from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.proxy import Proxy
+from tedge_cert.resolver import reaching
 from tedge_cert.tls_words import explain, explain_other_name
 
 CONNECT_S = 20.0
@@ -51,7 +51,7 @@ def ask(
     anchors.check(trust)
     # A mebibyte that is compressed may hold a thousand of them.
     fields = {"Accept-Encoding": "identity", **headers}
-    with failures_explained(url, trust, proxy), bounded(DEADLINE_S, "the whole request"):
+    with failures_explained(url, trust, proxy), reaching(DEADLINE_S, "the whole request"):
         return _exchange(method, url, trust, fields, body, proxy)
 
 

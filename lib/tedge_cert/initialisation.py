@@ -12,19 +12,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tedge_cert import files, ownership, service_manager
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # Beside the directory of the package, wherever that was installed.
 _LIB = Path(__file__).resolve().parents[2]
 SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
 TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
 ETC = "/etc/tedge"
+OWNER = "tedge"
+
+
+def check_owners(user: str | None, group: str | None) -> None:
+    """Refuse other owners than those that the units run as; raises ConfigurationError."""
+    for option, name in (("--user", user), ("--group", group)):
+        if name not in (None, OWNER):
+            raise ConfigurationError(
+                f"{option} {name}: nothing here can belong to another than '{OWNER}', as whom the renewal runs; "
+                f"leave {option} out"
+            )
 
 
 def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPFILES) -> None:
     """Make what is missing, and give the directories their owners and modes; raises TedgeCertError."""
     if os.geteuid() != 0:
         raise TedgeCertError("users and directories are made by root alone: run `sudo tedge init`")
+    config_dir = (config_dir or os.environ.get("TEDGE_CONFIG_DIR", "")).rstrip("/")
     accounts, places = _lines(sysusers), _lines(tmpfiles)
     # A group may be that of a user in an earlier line.
     for kind, name, *rest in accounts:

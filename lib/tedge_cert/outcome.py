@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where it is told how a run ended: a plain line, the state for the next run, an event, in this order.
+"""The one place where it is told how a run ended: a plain line, the state, an event, the fleet, in this order.
 
 Whatever goes wrong here is a warning at most: no certificate is lost because its story could not be told.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tedge_cert import events, journal, schedule, state
+from tedge_cert import events, journal, notice, schedule, state
 from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.events import Event
 from tedge_cert.instance import Instance
@@ -84,18 +84,27 @@ def leave(instance: Instance, result: Result) -> State:
     """Record how a step ended, and send its event; the plain line has been written, and the lock is held."""
     active = _active(instance)
     before = state.load(instance.state_file)
-    minimum_s = instance.minimum_s if result.is_success else 0
+    minimum_s = _threshold(instance) if result.is_success else 0
     settings = state.settings_of(instance.config)
     after = state_after(before, result, settings, active, minimum_s, int(time.time()))
     if after != before:
         state.save(instance.state_file, after if result.step == CONDITION else _with_key(instance, after))
     _send(instance, result, after, active)
+    notice.status(result.event.headline)
     # The condition runs without the libraries that this takes; what it finds, the next attempt tells.
     if after != before and result.step != CONDITION and instance.config.is_of_system:
         from tedge_cert import fleet_news
 
         fleet_news.tell(instance)
     return after
+
+
+def _threshold(instance: Instance) -> int:
+    try:
+        return instance.minimum_s
+    except TedgeCertError:
+        # Whoever reads it next says what is wrong with it.
+        return 0
 
 
 def _active(instance: Instance) -> Validity | None:
@@ -129,11 +138,13 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
             "TEDGE_CLOUD": instance.cloud or "c8y",
             "TEDGE_PROFILE": instance.config.profile,
             "TEDGE_DEVICE_ID": (active.common_name if active else "") or UNKNOWN,
+            "TEDGE_INSTANCE": instance.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
             "CERT_NOT_AFTER": _iso(active.not_after_s) if active else UNKNOWN,
             "RENEWAL_STEP": result.step,
             "RENEWAL_RESULT": result.event.name,
             "RENEWAL_REASON": result.reason,
+            "RENEWAL_UNIT": instance.timer.replace(".timer", ".service"),
             "NEXT_ATTEMPT": _iso(after.next_attempt_s) if after.next_attempt_s else expected,
         },
     )

@@ -6,8 +6,10 @@ Help, the manual pages, the completion and README's table are made from these pa
 
 import argparse
 import re
+import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tedge_cert import journal
 
@@ -34,6 +36,10 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.register("action", None, _Once)
+        self.register("action", "store_true", _OnceTrue)
+        # A word that begins with a dash is an option, a number too; behind `--` it is none.
+        self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
         # No option of ours looks like a number, and argparse would take `-1` for a value then.
@@ -56,6 +62,11 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: list[str] | None = None) -> argparse.Namespace:
         """The arguments of this process, and the log level that they ask for."""
+        words = sys.argv[1:] if words is None else words
+        before = words[: words.index("--")] if "--" in words else words
+        # Python 3.13 would take what stands behind for a command.
+        if before != words and self.sub_commands() and not self.sub_commands().keys() & set(before):
+            self.error("a command is expected before '--'")
         arguments = self.parse_args(words)
         if getattr(arguments, "profile_by_option", False) and getattr(arguments, "cloud", "") is None:
             self.error("--profile is that of a cloud: name it too, as in `c8y --profile NAME`")
@@ -88,6 +99,42 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(wrong[1] or wrong[3] or "", known, 1)
             message += f"; did you mean '{near[0]}'?" if near else ""
         super().error(message)
+
+
+class _Once(argparse._StoreAction):
+    """An option that is refused when it comes again."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        _refuse_again(self, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _OnceTrue(argparse._StoreTrueAction):
+    """The same without a value."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        _refuse_again(self, namespace, option_string)
+        super().__call__(parser, namespace, values, option_string)
+
+
+def _refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
+    """What was given is noted in the namespace, which a sub-command has its own of."""
+    given: set[str] = vars(namespace).setdefault("_given", set())
+    if option and action.dest in given:
+        raise argparse.ArgumentError(action, "given more than once")
+    given.add(action.dest)
 
 
 def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:

@@ -22,6 +22,7 @@ from tedge_cert.errors import (
     TedgeCertError,
 )
 from tedge_cert.instance import Instance
+from tedge_cert.progress import waiting
 from tedge_cert.values import split_endpoint
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
@@ -72,7 +73,8 @@ def download(
         checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
-        new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
+        with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
+            new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
         return _keep(instance, new)
 
 

@@ -7,12 +7,26 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert import certificate, checks, cloud, est, files, journal, keys, outcome, privileges, self_signed, turn
+from tedge_cert import (
+    certificate,
+    checks,
+    cloud,
+    est,
+    files,
+    journal,
+    keys,
+    notice,
+    outcome,
+    privileges,
+    self_signed,
+    turn,
+)
 from tedge_cert.certificate import Certificate, name_text, rfc2822
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.instance import CLOUDS, Instance
+from tedge_cert.progress import waiting
 from tedge_cert.result import RENEW
 from tedge_cert.switch import Switch, refuse_directory
 from tedge_cert.validity import format_duration
@@ -90,7 +104,8 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     else:
         request = keys.renewal_request(key, current)
         files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
-    certificates = _request(instance, request)
+    with waiting(f"Asking {instance.http} for a new certificate"):
+        certificates = _request(instance, request)
     try:
         new = checks.pick(certificates, keys.public_key(key))
         checks.check(new, keys.public_key(key), instance.device_id, current)
@@ -126,6 +141,7 @@ def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
 
     The second comes by MQTT, in case that the service does not take the other kind.
     """
+    notice.status(f"asking {instance.http} for a new certificate")
     for last in (False, True):
         who = cloud.who_asks(instance, again=last)
         try:

@@ -14,6 +14,7 @@ from tedge_cert.credentials import basic
 from tedge_cert.errors import CertificateError, RequestRefusedError
 from tedge_cert.https import ELSEWHERE, Answer
 from tedge_cert.instance import Instance
+from tedge_cert.progress import waiting
 
 ADVICE = {
     400: "the tenant could not read the request",
@@ -51,8 +52,9 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
         "name": name,
         "status": "ENABLED",
     }
-    tenant = quote(_tenant_id(instance, operator), safe="")
-    answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
+    with waiting(f"Uploading {path} to {instance.http}"):
+        tenant = quote(_tenant_id(instance, operator), safe="")
+        answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
     if answer.status == 409:
         return Uploaded(path, was_known=True)
     if answer.status not in (200, 201):

@@ -13,6 +13,7 @@ from tedge_cert import (
     journal,
     keys,
     leftovers,
+    notice,
     outcome,
     profiles,
     rejection,
@@ -26,6 +27,7 @@ from tedge_cert.custody import custody
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.instance import Instance
+from tedge_cert.progress import waiting
 from tedge_cert.proof import Verdict, evict_bridge, prove
 from tedge_cert.result import VERIFY
 from tedge_cert.switch import Switch
@@ -111,7 +113,8 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
         parties = _parties_of(instance)
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
-            verdict = _ask(party, prepared.fresh)
+            with waiting(f"Proving the new certificate to {party.instance.http}"):
+                verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
                 journal.info(f"{title} ✗")
                 raise _not_accepted(instance, verdict, found, new)
@@ -127,6 +130,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
 
 
 def _ask(party: _Party, fresh: Path) -> Verdict:
+    notice.status(f"proving the new certificate to {party.instance.mqtt[0]}")
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
     by_token = access_token.prove(party.instance, fresh)
@@ -148,9 +152,11 @@ def _parties_of(instance: Instance) -> list[_Party]:
 
 def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
     """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
+    notice.status(f"{switch.certificate} is in place: waiting for the bridge to come back with it")
     for number, party in enumerate(parties, 1):
         try:
-            confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+            with waiting("Waiting for the bridge to come back with it"):
+                confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
         except CandidateRejectedError:
             for other in parties:
                 if other is not party and other.bridge is not None and other.bridge.is_up:

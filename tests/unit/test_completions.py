@@ -3,13 +3,14 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tedge_cert import executables
 from tedge_cert.config_keys.table import KEYS
-from unit.commands import BIN, run
+from unit.commands import BIN, environment_for, run
 
 LINE = """
 . "$1"
@@ -64,6 +65,39 @@ def test_bash_completes_the_names_of_files(scripts: dict[str, Path], tmp_path: P
     argv = ["bash", "--norc", "-c", LINE, "bash", str(scripts["bash"]), "tedge", "cert", "show", "--cert-path"]
     done = subprocess.run([*argv, f"{tmp_path}/a"], capture_output=True, encoding="utf-8", check=True, timeout=20)
     assert done.stdout == f"{tmp_path}/a certificate.pem\n"
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> dict[str, str]:
+    """The environment of a device with two profiles."""
+    (tmp_path / "tedge.toml").write_text('[c8y.profiles.second]\nurl = "a.example"\n[az.profiles.third]\nurl = "b"\n')
+    program = f'#!/bin/sh\nexec {sys.executable} {BIN}/tedge-config "$2"\n'
+    (tmp_path / "tedge").write_text(program)
+    (tmp_path / "tedge").chmod(0o755)
+    return environment_for(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["tedge", "cert", "show", "--profile", ""], ["second", "third"]),
+        (["tedge", "config", "get", "c8y.url", "--profile", "=", "s"], ["second"]),
+        (["tedge-reconnect", "--profile", "t"], ["third"]),
+    ],
+)
+def test_bash_completes_the_profiles_of_the_device(
+    scripts: dict[str, Path], profiles: dict[str, str], words: list[str], offered: list[str]
+) -> None:
+    argv = ["bash", "--norc", "-c", LINE, "bash", str(scripts["bash"]), *words]
+    done = subprocess.run(argv, env=profiles, capture_output=True, encoding="utf-8", check=True, timeout=20)
+    assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_completes_the_profiles_of_the_device(scripts: dict[str, Path], profiles: dict[str, str]) -> None:
+    argv = ["fish", "-c", f"source {scripts['fish']}; complete -C 'tedge cert show --profile '"]
+    done = subprocess.run(argv, env=profiles, capture_output=True, encoding="utf-8", check=True, timeout=20)
+    assert [each.split("\t")[0] for each in done.stdout.splitlines()] == ["second", "third"]
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")

@@ -47,6 +47,9 @@ def tedge(directory: Path, *words: str) -> Result:
         ("cert renew --new --debug", 11, "tedge-cert-renew --new --debug"),
         ("--config-dir=/x config", 13, "tedge-config --config-dir=/x"),
         ("config -- cert", 13, "tedge-config -- cert"),
+        ("--debug config --debug list", 13, "tedge-config --debug list"),
+        ("--config-dir /x config list --config-dir=/y", 13, "tedge-config --config-dir=/y list"),
+        ("--debug --debug config", 13, "tedge-config --debug --debug"),
     ],
 )
 def test_runs_the_longest_match_and_passes_its_code_on(bin_directory: Path, words: str, code: int, said: str) -> None:
@@ -91,6 +94,47 @@ def test_without_words_it_lists_and_fails(bin_directory: Path) -> None:
     result = tedge(bin_directory)
     assert (result.exit, result.stdout) == (2, "")
     assert "error:" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("help", 0, "usage: tedge [OPTIONS] COMMAND"),
+        ("--debug help", 0, "usage: tedge [OPTIONS] COMMAND"),
+        ("--help config", 0, "usage: tedge [OPTIONS] COMMAND"),
+        ("help cert", 10, "tedge-cert --help"),
+        ("help cert renew", 11, "tedge-cert-renew --help"),
+        ("cert help renew", 11, "tedge-cert-renew --help"),
+        ("config help set", 13, "tedge-config set --help"),
+        ("config set device.type help", 13, "tedge-config set device.type help"),
+        ("help bogus", 2, ""),
+        ("bogus help", 2, ""),
+    ],
+)
+def test_help_is_a_word_too(bin_directory: Path, words: str, code: int, said: str) -> None:
+    result = tedge(bin_directory, *words.split())
+    assert (result.exit, bool(result.stderr)) == (code, code == 2)
+    assert result.stdout.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ("--bogus", "'--bogus' is no option of `tedge`"),
+        ("--bogus config", "'--bogus' is no option of `tedge`"),
+        ("cert --version", "'--version' is no option of `tedge cert`"),
+        ("-- config", "'--' is no option of `tedge`"),
+        ("cret renew", "did you mean 'tedge cert renew'?"),
+        ("cnofig get c8y.url", "did you mean 'tedge config'?"),
+        ("--config-dir", "--config-dir expects a value"),
+        ("config-dir --help", "there is no command 'tedge config-dir'"),
+    ],
+)
+def test_a_mistake_is_named(bin_directory: Path, words: str, wrong: str) -> None:
+    (bin_directory / "tedge-cert").unlink()
+    result = tedge(bin_directory, *words.split())
+    assert (result.exit, result.stdout) == (2, "")
+    assert wrong in result.stderr.splitlines()[0]
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

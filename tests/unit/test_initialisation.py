@@ -9,6 +9,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import initialisation
 from tedge_cert.errors import TedgeCertError
+from unit.commands import run
 from unit.local_device import ROOT
 
 SYSUSERS, TMPFILES = (ROOT / f"debian/tedge-cert-renewer.{kind}" for kind in ("sysusers", "tmpfiles"))
@@ -27,7 +28,10 @@ def made(mocker: MockerFixture) -> list[str]:
 def places(tmp_path: Path) -> Path:
     """The package's own directories, all below one of the test."""
     path = tmp_path / "tmpfiles.conf"
-    path.write_text(TMPFILES.read_text().replace(" /run/", f" {tmp_path}/run/"))
+    text = TMPFILES.read_text()
+    for top in ("/run/", "/var/", "/etc/credstore"):
+        text = text.replace(f" {top}", f" {tmp_path}{top}")
+    path.write_text(text)
     return path
 
 
@@ -36,7 +40,26 @@ def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made:
         initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
     assert made == ["tedge", "mosquitto"]
     found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
-    assert found == ["etc", "etc/device-certs", "etc/mosquitto-conf", "run", "run/tedge-cert-renewer"]
+    assert found == [
+        *("etc", "etc/credstore", "etc/device-certs", "etc/mosquitto-conf", "run", "run/tedge-cert-renewer"),
+        *("var", "var/lib", "var/lib/tedge-cert-renewer"),
+    ]
+
+
+def test_the_environment_names_the_directory_too(
+    tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEDGE_CONFIG_DIR", f"{tmp_path}/here/")
+    initialisation.initialise("", SYSUSERS, places(tmp_path))
+    assert (tmp_path / "here/device-certs").is_dir()
+
+
+@pytest.mark.parametrize("words", [["--user", "other"], ["--group=other"], ["--user", "tedge", "--group", ""]])
+def test_other_owners_are_refused(words: list[str], tmp_path: Path) -> None:
+    result = run(["tedge-init", *words], tmp_path / "none")
+    assert (result.exit, result.stdout) == (1, "")
+    assert "nothing here can belong to another than 'tedge'" in result.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:

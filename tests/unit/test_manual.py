@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.config_keys.table import KEYS
+from tedge_cert.executables import below, parser_of
 from unit.commands import BIN, environment_for
 from unit.local_device import ROOT
 
@@ -45,6 +46,15 @@ def test_a_page_has_what_help_has(pages: Path, name: str) -> None:
     ]
     assert "Fl -config-dir Ar" in text
     assert "here" not in text.split(), "the builder's environment is no part of the page"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_every_option_of_its_command(pages: Path, name: str) -> None:
+    text = (pages / f"{name}.1").read_text()
+    entries = {each for line in text.splitlines() if line.startswith(".It ") for each in line.split()}
+    for words, parser in below(name.replace("-", " "), parser_of(BIN / name)):
+        options = [option for action in parser.arguments() for option in action.option_strings]
+        assert not [each for each in options if each[1:] not in entries], words
 
 
 @pytest.mark.parametrize(

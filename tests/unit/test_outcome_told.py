@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a run as the journal is told of it: what an event carries, and in which order things are said."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import events, fleet_news, outcome
+from tedge_cert.errors import NoAnswerError, RolledBackError
+from tedge_cert.events import Event
+from unit.connected import certify, instance_of, serial_of
+from unit.local_device import LocalDevice
+
+
+@pytest.fixture
+def sent(mocker: MockerFixture) -> list[tuple[str, dict[str, str]]]:
+    """The events that a configuration of the system would send."""
+    found: list[tuple[str, dict[str, str]]] = []
+
+    def send(event: Event, fields: dict[str, str]) -> None:
+        found.append((event.name, fields))
+
+    mocker.patch.object(events, "send", send)
+    mocker.patch.object(fleet_news, "tell")
+    mocker.patch("tedge_cert.config.Config.is_of_system", True)
+    mocker.patch("tedge_cert.instance.Instance.state_file", Path("/nonexistent/c8y.json"))
+    return found
+
+
+def test_the_fields_of_an_event(local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]]) -> None:
+    certify(local_device)
+    serial = f"{int(serial_of(local_device.certificate) or ''):x}"
+    with pytest.raises(RolledBackError), outcome.reported("verify", instance_of(local_device)):
+        raise RolledBackError("it did not hold")
+    [(name, fields)] = sent
+    assert name == "rolled-back"
+    shown = {key: fields[key] for key in ("TEDGE_CLOUD", "TEDGE_PROFILE", "TEDGE_DEVICE_ID", "TEDGE_INSTANCE")}
+    assert list(shown.values()) == ["c8y", "", local_device.device_id, "c8y"]
+    assert (fields["CERT_SERIAL"], fields["RENEWAL_STEP"], fields["RENEWAL_RESULT"]) == (
+        serial,
+        "verify",
+        "rolled-back",
+    )
+    assert fields["RENEWAL_UNIT"] == "tedge-cert-renewer@c8y.service"
+    for field in ("CERT_NOT_AFTER", "NEXT_ATTEMPT"):
+        assert time.strptime(fields[field], "%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_line_comes_before_the_event(
+    local_device: LocalDevice, mocker: MockerFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    certify(local_device)
+    mocker.patch("tedge_cert.config.Config.is_of_system", True)
+    mocker.patch("tedge_cert.instance.Instance.state_file", local_device.directory / "c8y.json")
+    mocker.patch.object(fleet_news, "tell", side_effect=lambda _: print("the fleet", flush=True))
+    mocker.patch.object(events, "send", side_effect=lambda *_: print("the event", flush=True))
+    with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
+        raise NoAnswerError("nobody there")
+    kept: dict[str, Any] = json.loads((local_device.directory / "c8y.json").read_text())
+    assert kept["reason"] == "nobody there"
+    assert capfd.readouterr() == ("the event\nthe fleet\n", "error: nobody there\n")
+
+
+def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    certify(local_device)
+    send = mocker.patch.object(events, "send")
+    with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
+        raise NoAnswerError("nobody there")
+    send.assert_not_called()
