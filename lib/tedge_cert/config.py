@@ -37,13 +37,13 @@ class Config:
         return f"{self.directory}/tedge.toml"
 
     def stored(self, name: str) -> tuple[Value | None, str]:
-        """The value of ``name`` as set by environment or file, and where it came from; None if it is unset."""
+        """The value of ``name`` as set by environment (empty: unset) or file, and where from; None if it is unset."""
         key = _key(name)
         variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
         text = os.environ.get(variable)
         if text is not None:
             try:
-                return key.parse(text), variable
+                return key.parse(text) if text else None, variable
             except ValueError as error:
                 raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
         path, parts = self.place(name)
