@@ -99,7 +99,8 @@ def pause_s(device_id: str, attempts: int, left_s: float, requested_s: int | Non
     """
     place = slot(device_id, attempts)
     if requested_s is not None:
-        return int(min(requested_s * (1 + place / 10), longest_pause_s(left_s)))
+        # One second more, because the time to which this is added has lost its fraction.
+        return int(min(requested_s * (1 + place / 10) + 1, longest_pause_s(left_s)))
     longest = max(0.0, min(LONGEST_PAUSE_S, left_s / PART_OF_LEFT))
     return int(longest * (1 + (SHORTEST_PART - 1) * place) / SHORTEST_PART)
 

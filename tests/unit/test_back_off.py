@@ -65,9 +65,9 @@ def test_short_lives_are_asked_for_often_enough(lifetime_s: int) -> None:
 @pytest.mark.parametrize(
     ("requested_s", "left_s", "least", "most"),
     [
-        (120, YEAR_S, 120, 132),
-        (0, YEAR_S, 0, 0),
-        (6 * HOUR_S, YEAR_S, 6 * HOUR_S, 6.6 * HOUR_S),
+        (120, YEAR_S, 121, 133),
+        (0, YEAR_S, 1, 1),
+        (6 * HOUR_S, YEAR_S, 6 * HOUR_S + 1, 6.6 * HOUR_S + 1),
         (DAY_S, YEAR_S, DAY_S, DAY_S),
         (10 * YEAR_S, YEAR_S, DAY_S, DAY_S),
         (DAY_S, 5 * DAY_S, DAY_S / 2, DAY_S / 2),
