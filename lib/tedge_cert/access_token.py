@@ -16,11 +16,12 @@ from pathlib import Path
 from tedge_cert import access_memory, certificate, checks, journal, proof
 from tedge_cert.access_memory import NOT_OFFERED, OFFERED
 from tedge_cert.bearer import is_token
-from tedge_cert.deadline import bounded
 from tedge_cert.errors import TedgeCertError
+from tedge_cert.http_date import compare_clock
 from tedge_cert.instance import Instance
 from tedge_cert.proof import Answer, Verdict
 from tedge_cert.proxy import Proxy
+from tedge_cert.resolver import reaching
 from tedge_cert.tls import ClientContext, client_context
 from tedge_cert.tls_words import explain
 
@@ -105,7 +106,7 @@ def _ask(instance: Instance, path: Path) -> Reply:
     if way is not None and way.speaks_tls:
         return Reply(Answer.NO_ANSWER, f"{url} is not asked by a proxy that speaks TLS itself ({way.address})")
     try:
-        with bounded(DEADLINE_S, "the whole request"):
+        with reaching(DEADLINE_S, "the whole request"):
             status, content = _exchange(instance.access_token_endpoint, context, _chain(path), way)
     except (OSError, http.client.HTTPException) as error:
         reply = _failure(instance, error, context, path)
@@ -139,6 +140,7 @@ def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str, way
         fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
         connection.request("POST", PATH, headers=fields)
         answer = connection.getresponse()
+        compare_clock(endpoint[0], answer.getheader("Date"))
         return answer.status, answer.read(LIMIT_BYTES)
     finally:
         connection.close()

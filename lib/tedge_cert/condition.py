@@ -42,6 +42,7 @@ def parse(arguments: list[str]) -> Question | None:
     Written by hand, because importing argparse costs as much as all the rest of the hourly check.
     """
     question = Question()
+    by_option = False
     rest = iter(arguments)
     given: set[str] = set()
     for word in rest:
@@ -54,13 +55,14 @@ def parse(arguments: list[str]) -> Question | None:
             if not value:
                 return None
             setattr(question, option[2:].replace("-", "_"), value)
+            by_option = by_option or option == "--profile"
         elif word == "--systemd":
             question.systemd = True
         elif word in CLOUDS and not question.cloud:
             question.cloud = word
         else:
             return None
-    return question
+    return None if by_option and not question.cloud else question
 
 
 def question_of(arguments: object) -> Question:

@@ -8,7 +8,7 @@ import os
 
 from tedge_cert.config_keys import CLOUDS, Key, find
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
-from tedge_cert.values import Value, bracketed, duration_s, split_endpoint, to_text
+from tedge_cert.values import Value, bracketed, duration_s, is_profile, split_endpoint, to_text
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
@@ -37,13 +37,13 @@ class Config:
         return f"{self.directory}/tedge.toml"
 
     def stored(self, name: str) -> tuple[Value | None, str]:
-        """The value of ``name`` as set by environment or file, and where it came from; None if it is unset."""
+        """The value of ``name`` as set by environment (empty: unset) or file, and where from; None if it is unset."""
         key = _key(name)
         variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
         text = os.environ.get(variable)
         if text is not None:
             try:
-                return key.parse(text), variable
+                return key.parse(text) if text else None, variable
             except ValueError as error:
                 raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
         path, parts = self.place(name)
@@ -160,8 +160,7 @@ def load(directory: str = "", profile: str = "") -> Config:
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
     directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
-    plain = profile.replace("-", "").replace("_", "")
-    if profile and not (plain.isascii() and plain.isalnum()):
+    if profile and not is_profile(profile):
         raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
     config = Config(directory, profile.lower())
     config.tree(config.file)

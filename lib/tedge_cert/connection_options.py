@@ -9,9 +9,12 @@ from tedge_cert.instance import CLOUDS, Instance, load_instance
 from tedge_cert.parsers import Parser
 
 
-def add_to(parser: Parser) -> None:
-    """Add the cloud and ``--profile``."""
-    parser.add_argument("cloud", metavar="CLOUD", help="c8y, or c8y.<profile>")
+def add_to(parser: Parser, mappers: bool = False) -> None:
+    """Add the cloud and ``--profile``; with ``mappers`` a name that nobody knows is an error (1), no misuse (2).
+
+    It may be that of a mapper of thin-edge, which can be connected, but not disconnected.
+    """
+    parser.add_argument("cloud", type=str if mappers else _known, metavar="CLOUD", help="c8y, or c8y.<profile>")
     entry.add_profile(parser)
 
 
@@ -24,12 +27,14 @@ def add_allow_path(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
-    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError.
+def _known(text: str) -> str:
+    if text.partition(".")[0] not in CLOUDS:
+        raise argparse.ArgumentTypeError(f"'{text}' is no cloud; expected c8y, or c8y.<profile>")
+    return text
 
-    A cloud is no choice of the parser, because a name that nobody knows is an error (1) and no misuse (2): it may
-    be that of a mapper of thin-edge.
-    """
+
+def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
+    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
     cloud, _, profile = arguments.cloud.partition(".")
     if cloud != "c8y":
         name = CLOUDS.get(cloud, f"'{arguments.cloud}'")

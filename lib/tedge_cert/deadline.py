@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class _ElapsedError(Exception):
+    """Not an OSError: whoever tries one address after the other would take that for the failure of one."""
+
+
 @contextmanager
 def bounded(seconds: float, what: str) -> Iterator[None]:
     """Raise TimeoutError in the main thread when the block takes longer than ``seconds``.
@@ -18,13 +22,15 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
     """
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"{what} took longer than {seconds:g} s")
+        raise _ElapsedError
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
         # Zero would mean no timer at all.
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
         yield
+    except _ElapsedError:
+        raise TimeoutError(f"{what} took longer than {seconds:g} s") from None
     finally:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0)

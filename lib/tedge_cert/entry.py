@@ -10,7 +10,8 @@ from collections.abc import Callable
 from tedge_cert import journal
 from tedge_cert.errors import FAILURE, TedgeCertError
 from tedge_cert.instance import Instance, load_instance
-from tedge_cert.parsers import Parser
+from tedge_cert.parsers import Parser, refuse_again
+from tedge_cert.values import is_profile
 
 
 def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
@@ -24,10 +25,23 @@ def add_profile(made: Parser) -> None:
     made.environment["TEDGE_CLOUD_PROFILE"] = "as --profile"
     made.add_argument(
         "--profile",
+        action=_Profile,
         default=os.environ.get("TEDGE_CLOUD_PROFILE", ""),
         metavar="NAME",
         help="the cloud profile (default: $TEDGE_CLOUD_PROFILE)",
     )
+
+
+class _Profile(argparse.Action):
+    """A profile by option: of a cloud that is named too, lest a command goes on with the certificate of none."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        refuse_again(self, namespace, option)
+        if not is_profile(str(values)):
+            parser.error(f"argument {option}: '{values}' cannot be a profile: expected letters, digits, - and _")
+        namespace.profile, namespace.profile_by_option = str(values), True
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:

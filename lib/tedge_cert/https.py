@@ -2,12 +2,9 @@
 """One HTTPS request to the tenant, with every wait bounded, and what it means when it is not answered as hoped."""
 
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,9 +12,10 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tedge_cert import anchors
-from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
+from tedge_cert.http_date import compare_clock, retry_after_s, seconds_of
 from tedge_cert.proxy import Proxy
+from tedge_cert.resolver import reaching
 from tedge_cert.tls_words import explain, explain_other_name
 
 CONNECT_S = 20.0
@@ -26,7 +24,6 @@ DEADLINE_S = 60.0
 LIMIT_BYTES = 1 << 20
 # How much of a refusal is repeated to the reader.
 QUOTED_CHARACTERS = 300
-LONGEST_S = 1_000_000_000
 ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
 
 
@@ -51,8 +48,10 @@ def ask(
     anchors.check(trust)
     # A mebibyte that is compressed may hold a thousand of them.
     fields = {"Accept-Encoding": "identity", **headers}
-    with failures_explained(url, trust, proxy), bounded(DEADLINE_S, "the whole request"):
-        return _exchange(method, url, trust, fields, body, proxy)
+    with failures_explained(url, trust, proxy), reaching(DEADLINE_S, "the whole request"):
+        answer = _exchange(method, url, trust, fields, body, proxy)
+    compare_clock(urlsplit(url).netloc, answer.headers.get("Date"))
+    return answer
 
 
 @contextmanager
@@ -151,7 +150,8 @@ def _innermost(error: BaseException) -> BaseException:
 
 def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
     """An answer that is not what was asked for, as an error to be raised; ``advice`` is by status code."""
-    retry = retry_after_s(answer.headers.get("Retry-After"))
+    # A date is theirs, so it is measured by their clock.
+    retry = retry_after_s(answer.headers.get("Retry-After"), seconds_of(answer.headers.get("Date")))
     reason, place = (each[:QUOTED_CHARACTERS] for each in (answer.reason, answer.headers.get("Location", "nowhere")))
     parts = [f"{answer.url} answered {answer.status} {reason}".rstrip()]
     if 300 <= answer.status < 400:
@@ -163,19 +163,3 @@ def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
         parts.append(text)
     otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
     return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status, retry)
-
-
-def retry_after_s(value: str | None, now_s: float | None = None) -> int | None:
-    """Seconds asked for by a ``Retry-After`` header, given in seconds or as a date (RFC 9110 §10.2.3)."""
-    if value is None:
-        return None
-    try:
-        if value.strip().isdecimal():
-            # Nobody waits for longer, and a number of any length would be printed.
-            return min(int(value), LONGEST_S)
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
-    begins_s = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
-    return max(0, round(begins_s - (time.time() if now_s is None else now_s)))

@@ -115,14 +115,25 @@ def includes(directory: Path) -> bool:
 
 def bridge_text(instance: Instance) -> str:
     """``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges")."""
+    lines = ["### Bridge", *_connection(instance), "", "### Topics", *_carried(instance)]
+    for line in lines:
+        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
+        if not line.isprintable():
+            raise ConfigurationError(
+                f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
+                f"control characters; see the subject of {instance.certificate}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _connection(instance: Instance) -> list[str]:
+    """Where the bridge connects to, as whom, and how it comes back."""
     host, port = instance.mqtt
     profile = f"@{instance.config.profile}" if instance.config.profile else ""
-    trust = f"{'bridge_capath' if instance.trust.is_dir() else 'bridge_cafile'} {instance.trust}"
-    lines = [
-        "### Bridge",
+    return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
-        trust,
+        f"{'bridge_capath' if instance.trust.is_dir() else 'bridge_cafile'} {instance.trust}",
         f"remote_clientid {instance.device_id}",
         f"local_clientid Cumulocity{profile}",
         *_proof_of_identity(instance),
@@ -139,22 +150,17 @@ def bridge_text(instance: Instance) -> str:
         # out (mosquitto 2.0 counts whole seconds; 2.1 counts from the start of the second, so 2 would be needed
         # there); and it is back within half a minute of the network's return.
         "restart_timeout 1 30",
-        "",
-        "### Topics",
     ]
-    lines += [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
+
+
+def _carried(instance: Instance) -> list[str]:
+    """What the bridge carries."""
+    lines = [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
     if instance.uses_mqtt_service:
         lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
         topics = instance.config.names("c8y.mqtt_service.topics")
         lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
-    for line in lines:
-        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
-        if not line.isprintable():
-            raise ConfigurationError(
-                f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
-                f"control characters; see the subject of {instance.certificate}"
-            )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _proof_of_identity(instance: Instance) -> list[str]:

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tedge_cert.credentials import Credentials
-from tedge_cert.deadline import Deadline, bounded
+from tedge_cert.deadline import Deadline
+from tedge_cert.resolver import reaching
 from tedge_cert.tls import ClientContext
 
 # Where a step gets its token without MQTT, it need not pay for the library: a tenth of its CPU time.
@@ -81,7 +82,7 @@ class Connection:
         if login is not None:
             self._client.username_pw_set(login.username, login.password or None)
         deadline = Deadline(timeout_s)
-        with bounded(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
+        with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
             self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
         self._client.loop_start()
         try:

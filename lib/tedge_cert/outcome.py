@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tedge_cert import events, journal, notice, schedule, state
+from tedge_cert.custody import custody
 from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.events import Event
 from tedge_cert.instance import Instance
-from tedge_cert.lock import locked
 from tedge_cert.result import CONDITION, VERIFY, Result, state_after
 from tedge_cert.state import State
 from tedge_cert.validity import Validity, format_duration, read_validity
@@ -73,7 +73,7 @@ def judged(instance: Instance, error: Exception) -> None:
         _send(instance, result, State(), _active(instance))
         return
     try:
-        with locked(instance.certificate, instance.run_directory, wait_s=0):
+        with custody(instance, wait_s=0):
             leave(instance, result)
     except TedgeCertError as busy:
         journal.debug(f"not recorded: {busy}")

@@ -11,7 +11,7 @@ from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.instance import Instance, checked_device_id, device_id
 
 
-def create(instance: Instance, identity: str) -> Certificate:
+def create(instance: Instance, identity: str | None) -> Certificate:
     """Make a key and a certificate signed with it; neither is ever overwritten. Raises TedgeCertError.
 
     What is left of a former life of the device (previous, candidate) goes first.
@@ -33,7 +33,7 @@ def create(instance: Instance, identity: str) -> Certificate:
         return made
 
 
-def create_request(instance: Instance, identity: str, output: Path | None) -> Path:
+def create_request(instance: Instance, identity: str | None, output: Path | None) -> Path:
     """Write a CSR for the key, which is made if there is none; where it was written to. Raises TedgeCertError."""
     name = _identity(instance, identity)
     with custody(instance):
@@ -70,8 +70,8 @@ def _forget_switch(instance: Instance) -> None:
     state.forget(instance.state_file)
 
 
-def _identity(instance: Instance, given: str) -> str:
-    if given:
+def _identity(instance: Instance, given: str | None) -> str:
+    if given is not None:
         return checked_device_id(given)
     name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
     if name is None:

@@ -6,6 +6,7 @@ Help, the manual pages, the completion and README's table are made from these pa
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -41,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
+        # No option of ours looks like a number, and argparse would take `-1` for a value then.
+        self._has_negative_number_optionals.append(True)
         add_common(self, again="prog" in options)
 
     def format_help(self) -> str:
@@ -59,7 +62,14 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: list[str] | None = None) -> argparse.Namespace:
         """The arguments of this process, and the log level that they ask for."""
+        words = sys.argv[1:] if words is None else words
+        before = words[: words.index("--")] if "--" in words else words
+        # Python 3.13 would take what stands behind for a command.
+        if before != words and self.sub_commands() and not self.sub_commands().keys() & set(before):
+            self.error("a command is expected before '--'")
         arguments = self.parse_args(words)
+        if getattr(arguments, "profile_by_option", False) and getattr(arguments, "cloud", "") is None:
+            self.error("--profile is that of a cloud: name it too, as in `c8y --profile NAME`")
         level: int | None = arguments.log_level
         if level is None:
             level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
@@ -101,7 +111,7 @@ class _Once(argparse._StoreAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        _refuse_again(self, namespace, option_string)
+        refuse_again(self, namespace, option_string)
         super().__call__(parser, namespace, values, option_string)
 
 
@@ -115,12 +125,12 @@ class _OnceTrue(argparse._StoreTrueAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        _refuse_again(self, namespace, option_string)
+        refuse_again(self, namespace, option_string)
         super().__call__(parser, namespace, values, option_string)
 
 
-def _refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
-    """What was given is noted in the namespace, which a sub-command has its own of."""
+def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
+    """Raise ArgumentError for a second time; what was given is noted in the namespace, which each sub-command has."""
     given: set[str] = vars(namespace).setdefault("_given", set())
     if option and action.dest in given:
         raise argparse.ArgumentError(action, "given more than once")

@@ -10,7 +10,7 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
-from tedge_cert import journal
+from tedge_cert import journal, notice
 
 _DUMB = ("", "dumb", "unknown")
 _drawing = False
@@ -43,7 +43,8 @@ class Step:
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
-    """Show a terminal what is waited for; the lines that tell of its end are others, so elsewhere this is silent."""
+    """Show what is waited for, to a terminal and in `systemctl status`; the lines that tell of its end are others."""
+    notice.status(title)
     drawn = _drawn(title)
     if drawn is None and sys.stderr.isatty() and not _drawing:
         journal.say(f"{title}...")
@@ -82,5 +83,5 @@ def _drawn(title: str) -> _Drawing | None:
         return None
     # In ASCII, which serial consoles have too. What is written to stderr meanwhile comes above it; stdout is not its.
     spinner = Spinner("line", Text(f"{title}..."))
-    console = Console(stderr=True, highlight=False, force_terminal=True)
+    console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
     return _Drawing(Live(spinner, console=console, transient=True, refresh_per_second=8, redirect_stdout=False))

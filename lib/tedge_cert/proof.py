@@ -17,6 +17,7 @@ from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
 from tedge_cert.errors import CertificateError
 from tedge_cert.instance import Instance
 from tedge_cert.mqtt import ConnackError, Connection, ConnectionClosedError
+from tedge_cert.resolver import reaching
 from tedge_cert.tls import ClientContext, client_context, verifying_context
 from tedge_cert.tls_words import explain
 from tedge_cert.validity import EXPIRED, NOT_VALID_YET, format_duration
@@ -129,7 +130,9 @@ def why_no_tls(instance: Instance) -> str:
     context, (host, port) = own_context(instance), instance.mqtt
     shown = None if context.login else instance.certificate
     try:
-        with socket.create_connection((host, port), CONNECT_S) as plain:
+        with reaching(CONNECT_S, f"connecting to {host}:{port}"):
+            plain = socket.create_connection((host, port), CONNECT_S)
+        with plain:
             plain.settimeout(REFUSAL_S)
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 # What a server says of a certificate in TLS 1.3 comes after the handshake; silence is consent.

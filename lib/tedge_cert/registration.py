@@ -73,7 +73,7 @@ def download(
         checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
-        with waiting(f"Waiting for {registration.host} to know {registration.device_id}"):
+        with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
             new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
         return _keep(instance, new)
 

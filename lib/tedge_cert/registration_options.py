@@ -46,7 +46,7 @@ def add_to(parser: Parser) -> None:
         help="do not show where to register the device",
     )
     parser.add_argument("--csr-path", type=Path, metavar="FILE", help="a signing request made by others")
-    parser.add_argument("--url", metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
+    parser.add_argument("--url", type=_host, metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
     for option, default, told in (
         ("--retry-every", 30, "between two attempts (default: 30s)"),
         ("--max-timeout", 600, "when to give up (default: 10m)"),
@@ -105,6 +105,13 @@ def _ask(prompt: str) -> str:
     sys.stderr.write(prompt)
     sys.stderr.flush()
     return sys.stdin.readline().strip()
+
+
+def _host(text: str) -> str:
+    try:
+        return checked_host(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _duration(text: str) -> int:

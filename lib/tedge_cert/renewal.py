@@ -15,7 +15,6 @@ from tedge_cert import (
     files,
     journal,
     keys,
-    notice,
     outcome,
     privileges,
     self_signed,
@@ -156,7 +155,6 @@ def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
 
     The second comes by MQTT, in case that the service does not take the other kind.
     """
-    notice.status(f"asking {instance.http} for a new certificate")
     for last in (False, True):
         who = cloud.who_asks(instance, again=last)
         try:

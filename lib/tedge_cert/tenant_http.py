@@ -14,10 +14,10 @@ import requests
 from tedge_cert import anchors
 from tedge_cert.bearer import is_token
 from tedge_cert.credentials import Credentials, authorization
-from tedge_cert.deadline import bounded
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.https import Session, failures_explained
 from tedge_cert.proxy import Proxy
+from tedge_cert.resolver import reaching
 
 CONNECT_S = 20.0
 READ_S = 60.0
@@ -61,7 +61,7 @@ def send(
         raise NoAnswerError(f"the token for {host} is malformed; ask again")
     anchors.check(trust)
     url = url_of(host, request.path)
-    with failures_explained(url, trust, proxy), bounded(timeout_s, "the whole request"):
+    with failures_explained(url, trust, proxy), reaching(timeout_s, "the whole request"):
         return _exchange(url, request, who, trust, proxy)
 
 

@@ -130,14 +130,20 @@ def parse_topic_prefix(text: str) -> Value:
 
 def parse_device_id(text: str) -> Value:
     """A device id that Cumulocity takes as common name and MQTT client id."""
-    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '=(),-.?%*_!@"
+    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'=(),-.?%*_!@"
     if not text:
         raise ValueError("a device id cannot be empty")
     if len(text) > 64:
         raise ValueError(f"a device id has at most 64 characters, this one {len(text)}")
-    if text.strip(allowed) or any(each not in allowed for each in text):
+    if any(each not in allowed for each in text):
         raise ValueError("a device id has only the characters A-Z a-z 0-9 ' = ( ) , - . ? % * _ ! @")
     return text
+
+
+def is_profile(text: str) -> bool:
+    """Whether a cloud profile can have this name."""
+    plain = text.replace("-", "").replace("_", "")
+    return plain.isascii() and plain.isalnum()
 
 
 def to_text(value: Value) -> str:

@@ -13,7 +13,6 @@ from tedge_cert import (
     journal,
     keys,
     leftovers,
-    notice,
     outcome,
     profiles,
     rejection,
@@ -130,7 +129,6 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
 
 
 def _ask(party: _Party, fresh: Path) -> Verdict:
-    notice.status(f"proving the new certificate to {party.instance.mqtt[0]}")
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
     by_token = access_token.prove(party.instance, fresh)
@@ -152,7 +150,6 @@ def _parties_of(instance: Instance) -> list[_Party]:
 
 def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
     """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
-    notice.status(f"{switch.certificate} is in place: waiting for the bridge to come back with it")
     for number, party in enumerate(parties, 1):
         try:
             with waiting("Waiting for the bridge to come back with it"):

@@ -26,3 +26,17 @@ def test_completion_of_the_package_is_what_the_command_prints(device: Device) ->
     line = 'COMP_WORDS=(tedge cert re) COMP_CWORD=2; _tedge; echo "${COMPREPLY[*]}"'
     done = device.run(f"bash -c '. {shipped}; {line}'")
     assert done.stdout == "remove renew\n"
+
+
+def test_words_are_options_or_values_by_the_rule_of_every_python(device: Device) -> None:
+    for words, code in {
+        "config -- get device.type": 2,
+        "config set mqtt.bind.port -1": 2,
+        "config set mqtt.bind.port -- -1": 1,
+        "config get -- device.type": 0,
+        "config get c8y.url --profile a --profile a": 2,
+        "cert show --new c8y": 1,
+        "help cert renew": 0,
+        "cret renew": 2,
+    }.items():
+        assert device.run(f"tedge {words}", check=False).exit_code == code, words

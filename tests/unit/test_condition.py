@@ -48,7 +48,7 @@ def test_codes_of_states(tmp_path: Path, left_days: int, begin_days: int, minimu
     assert result.stderr.startswith(f"Status:        {status}")
 
 
-@pytest.mark.parametrize("words", [["c8y"], ["aws"], ["az"], ["c8y", "--profile", "p"], ["--profile=q"]])
+@pytest.mark.parametrize("words", [["c8y"], ["aws"], ["az"], ["c8y", "--profile", "p"], ["az", "--profile=q"]])
 def test_takes_clouds_and_profiles(tmp_path: Path, words: list[str]) -> None:
     device(tmp_path, make_for(365), "[c8y.profiles.p]")
     assert ask(tmp_path, *words).exit == 1
@@ -116,7 +116,17 @@ def test_a_bad_configuration_is_one(tmp_path: Path, settings: str, words: list[s
 
 
 @pytest.mark.parametrize(
-    "words", [["gcp"], ["c8y", "az"], ["--bogus"], ["--cert-path"], ["--prof", "x"], ["c8y", "--profile"]]
+    "words",
+    [
+        ["gcp"],
+        ["c8y", "az"],
+        ["--bogus"],
+        ["--cert-path"],
+        ["--prof", "x"],
+        ["c8y", "--profile"],
+        ["--profile", "p"],
+        ["--cert-path", ""],
+    ],
 )
 def test_a_mistake_is_two(tmp_path: Path, words: list[str]) -> None:
     device(tmp_path, make_for(365))

@@ -51,7 +51,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
         ("set mqtt.bind.address nowhere", 1, "expected an IP address"),
         ("get c8y.url --profile second", 1, "no profile 'second' of c8y in"),
-        ("set c8y.url a.example --profile ../x", 1, "'../x' cannot be a profile"),
+        ("set c8y.url a.example --profile ../x", 2, "'../x' cannot be a profile"),
         ("bogus", 2, "invalid choice: 'bogus'"),
         ("", 2, "the following arguments are required: COMMAND"),
         ("get c8y.url --prof x", 2, "unrecognized arguments: --prof"),

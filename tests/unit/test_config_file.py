@@ -28,7 +28,7 @@ SHAPES = {
 CHANGES = {
     "c8y.url": "new.example",
     "c8y.device.id": "d-1",
-    "device.id": "d 2",
+    "device.id": "d-2",
     "mqtt.bind.port": "1884",
     "c8y.smartrest.templates": "a,b",
     "certificate.validity.minimum_duration": "9d",

@@ -62,6 +62,16 @@ def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.
     assert config.load(directory, "a-b").get("c8y.url") == "ab.example"
 
 
+def test_an_empty_variable_leaves_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the file says, and whatever the type is: an empty text is a value of hardly any."""
+    (tmp_path / "tedge.toml").write_text('[mqtt.bind]\nport = 1884\n[device]\ntype = "x"\n[c8y]\nurl = "a.example"\n')
+    for name in ("MQTT_BIND_PORT", "DEVICE_TYPE", "C8Y_URL", "C8Y_ROOT_CERT_PATH", "C8Y_AUTH_METHOD", "DEVICE_ID"):
+        monkeypatch.setenv(f"TEDGE_{name}", "")
+    settings = config.load(str(tmp_path))
+    keys = ("mqtt.bind.port", "device.type", "c8y.url", "c8y.root_cert_path", "c8y.auth_method", "device.id")
+    assert [settings.get(key) for key in keys] == [1883, "thin-edge.io", None, "/etc/ssl/certs", "certificate", None]
+
+
 def test_a_bad_value_in_the_environment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEDGE_MQTT_BIND_PORT", "many")
     with pytest.raises(ConfigurationError, match=r"the environment variable TEDGE_MQTT_BIND_PORT: .*'many'"):

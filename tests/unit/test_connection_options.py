@@ -8,11 +8,20 @@ from unit.local_device import LocalDevice
 
 
 @pytest.mark.parametrize("command", ["connect", "disconnect", "reconnect"])
-@pytest.mark.parametrize(("cloud", "said"), [("nosuch", "'nosuch'"), ("az", "Azure"), ("aws.p", "Aws")])
+@pytest.mark.parametrize(("cloud", "said"), [("az", "Azure"), ("aws.p", "Aws")])
 def test_clouds_that_are_not_ours(local_device: LocalDevice, command: str, cloud: str, said: str) -> None:
     result = local_device.run(f"tedge-{command} {cloud}")
     assert (result.exit, result.stdout) == (1, "")
     assert f"a connection to {said} is not supported" in result.stderr
+
+
+@pytest.mark.parametrize(("command", "code"), [("connect", 1), ("disconnect", 2), ("reconnect", 2)])
+def test_a_name_that_nobody_knows_may_be_that_of_a_mapper_to_connect(
+    local_device: LocalDevice, command: str, code: int
+) -> None:
+    result = local_device.run(f"tedge-{command} nosuch")
+    assert (result.exit, result.stdout) == (code, "")
+    assert "'nosuch'" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["connect", "disconnect", "reconnect"])

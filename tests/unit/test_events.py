@@ -13,6 +13,7 @@ from tedge_cert import events, notice
 from unit.local_device import ROOT
 
 CATALOG = ROOT / "units" / "tedge-cert-renewer.catalog"
+MANUAL = ROOT / "debian" / "man" / "tedge-cert-renewer.7"
 FIELDS = {name: name.lower() for name in events.FIELDS}
 
 
@@ -32,6 +33,14 @@ def test_every_event_is_in_the_table() -> None:
 
 def test_no_event_without_entry_and_no_entry_without_event() -> None:
     assert list(entries()) == [each.message_id for each in events.ALL]
+
+
+def test_the_manual_has_the_same_table() -> None:
+    """Whoever looks for an event finds its identifier there."""
+    levels = {3: "err", 4: "warning", 6: "info"}
+    listed = re.findall(r"^\.It (\S+) Ta ([0-9a-f]{32}) Ta (\w+)$", MANUAL.read_text(), re.MULTILINE)
+    assert listed == [(each.name, each.message_id, levels[each.priority]) for each in events.ALL]
+    assert all(f".Ic {name}" in MANUAL.read_text() for name in events.FIELDS)
 
 
 @pytest.mark.parametrize("event", events.ALL, ids=[each.name for each in events.ALL])

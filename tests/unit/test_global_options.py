@@ -106,7 +106,7 @@ def test_an_option_stands_once(tmp_path: Path, words: str, code: int) -> None:
         (["config", "get", ""], 2),
         (["cert", "show", ""], 2),
         (["cert", "renew", "--ca", ""], 2),
-        (["config", "get", "device.type", "--profile", ""], 0),
+        (["config", "get", "device.type", "--profile", ""], 2),
         (["cert", "create", "--device-id", ""], 1),
         (["cert", "show", "--cert-path", ""], 1),
         (["cert", "needs-renewal", "--cert-path", ""], 2),

@@ -6,15 +6,17 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tedge_cert.progress import Step, waiting
-from unit.commands import environment_for
+from unit.commands import BIN, environment_for
 
 # Reports each import of the library, or hides it.
 WATCHED = """
 import sys
+from pathlib import Path
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "rich" or name.startswith("rich."):
@@ -28,13 +30,15 @@ import sys, time
 from tedge_cert.progress import Step, waiting
 with Step("Restarting [it]"):
     with waiting("A part"):
-        sys.stderr.write("a line\\n")
+        sys.stderr.write("a line" + " and more" * 20 + "\\n")
         sys.stdout.write("out\\n")
         time.sleep(0.5)
 """
+LINE = "a line" + " and more" * 20
 FAILING = STEP.replace("time.sleep(0.5)", "raise SystemExit(1)")
 WAITING = """
 import sys
+from pathlib import Path
 from tedge_cert.progress import waiting
 with waiting("Asking"):
     sys.stdout.write("out\\n")
@@ -105,7 +109,7 @@ def test_a_terminal_sees_it_move_and_keeps_the_lines(program: str, mark: str) ->
     assert len(set(re.findall(r"([-\\|/]) Restarting \[it\]\.\.\.", seen))) > (1 if mark == "✓" else 0)
     assert "A part" not in seen
     assert seen.count(CURSOR_HIDDEN) == seen.count(CURSOR_SHOWN) == 1
-    assert left_on_screen(seen) == ["a line", f"Restarting [it]... {mark}"]
+    assert left_on_screen(seen) == [LINE, f"Restarting [it]... {mark}"]
 
 
 def test_waiting_leaves_nothing_on_a_terminal() -> None:
@@ -120,12 +124,12 @@ def test_waiting_leaves_nothing_on_a_terminal() -> None:
 )
 def test_a_terminal_without_it_has_plain_lines(start: str, term: str) -> None:
     out, seen = on_terminal(start + STEP.replace("with waiting", "if True or waiting"), TERM=term)
-    assert (out, seen) == ("out\n", "Restarting [it]... a line\r\n✓\r\n")
+    assert (out, seen) == ("out\n", f"Restarting [it]... {LINE}\r\n✓\r\n")
     assert on_terminal(start + WAITING, TERM=term) == ("out\n", "Asking...\r\n")
 
 
 def test_nothing_is_imported_for_a_pipe() -> None:
-    for program, said in ((STEP, "a line\nRestarting [it]... ✓\n"), (WAITING, "")):
+    for program, said in ((STEP, f"{LINE}\nRestarting [it]... ✓\n"), (WAITING, "")):
         done = subprocess.run(
             [sys.executable, "-c", LOUD + program],
             env=environment_for(None, TERM="xterm", FORCE_COLOR="1"),
@@ -138,3 +142,19 @@ def test_nothing_is_imported_for_a_pipe() -> None:
 
 def test_no_colour_is_used_at_all() -> None:
     assert not re.search(r"\x1b\[[\d;]*m", on_terminal(STEP, FORCE_COLOR="1")[1])
+
+
+def test_a_command_that_waits_keeps_its_lines(tmp_path: Path) -> None:
+    pytest.importorskip("rich", reason="python3-rich is not installed")
+    (tmp_path / "device-certs").mkdir()
+    (tmp_path / "tedge.toml").write_text('[c8y]\nhttp = "127.0.0.1:1"\nmqtt = "127.0.0.1:1"\n')
+    words = ["cert-download", "c8y", "--device-id=d-1", "--one-time-password=x", "--retry-every=1s", "--max-timeout=1s"]
+    program = (
+        f"import runpy, sys; sys.argv[1:] = {words[1:]}; runpy.run_path('{BIN}/tedge-{words[0]}', None, '__main__')"
+    )
+    out, seen = on_terminal(program, TEDGE_CONFIG_DIR=str(tmp_path))
+    assert out == ""
+    assert "Asking 127.0.0.1:1 for the certificate of d-1..." in seen
+    left = left_on_screen(seen)
+    assert not [each for each in left if "Asking" in each]
+    assert [each.startswith("error: no ") for each in left][-3:] == [False, True, True], left

@@ -95,7 +95,7 @@ def test_an_address_has_brackets_before_a_port(host: str, before_port: str) -> N
         (values.parse_list, " a, b,,", ["a", "b"]),
         (values.parse_list, "", []),
         (values.parse_topic_prefix, "c8y/one", "c8y/one"),
-        (values.parse_device_id, "A-z '=(),.?%*_!@" + "0" * 48, "A-z '=(),.?%*_!@" + "0" * 48),
+        (values.parse_device_id, "A-z'=(),.?%*_!@" + "0" * 48, "A-z'=(),.?%*_!@" + "0" * 48),
     ],
 )
 def test_takes_what_is_of_its_type(parse: Callable[[str], Value], text: str, value: Value) -> None:
@@ -118,6 +118,7 @@ def test_takes_what_is_of_its_type(parse: Callable[[str], Value], text: str, val
         (values.parse_device_id, "", "cannot be empty"),
         (values.parse_device_id, "a" * 65, "at most 64 characters, this one 65"),
         (values.parse_device_id, "a:b", "has only the characters"),
+        (values.parse_device_id, "a b", "has only the characters"),
         (values.parse_device_id, "a\n", "has only the characters"),
         (values.parse_device_id, "\u00e4", "has only the characters"),
     ],

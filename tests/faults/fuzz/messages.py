@@ -8,7 +8,7 @@ from unittest import mock
 
 import requests
 
-from tedge_cert import access_token, bridge, est, https, local_broker
+from tedge_cert import access_token, bridge, est, http_date, https, local_broker
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.mqtt import Message
 
@@ -38,7 +38,7 @@ def read_refusal(content: bytes) -> None:
     fields = {"Retry-After": retry.decode("latin-1"), "Location": body.decode("latin-1")}
     error = https.refusal(https.Answer(URL, number, reason.decode("latin-1"), fields, body), est.ADVICE)
     assert len(str(error)) < 2000
-    seconds = https.retry_after_s(retry.decode("latin-1"), 0)
+    seconds = http_date.retry_after_s(retry.decode("latin-1"), 0)
     assert seconds is None or seconds >= 0
 
 

@@ -61,8 +61,11 @@ def test_no_step_writes_outside_its_directories(local_device: LocalDevice, words
     if words == VERIFY:
         assert local_device.run(RENEW).exit == 0
     run = traced(local_device, words)
-    own = (str(local_device.certificate.parent), str(instance_of(local_device).run_directory))
-    assert [each for each in run.calls if not each.path.startswith(own)] == []
+    instance = instance_of(local_device)
+    own = tuple(map(str, (instance.certificate.parent, instance.run_directory, instance.state_file.parent)))
+    # Making the directory of the state syncs the one above, which changes nothing in it.
+    changed = [each for each in run.calls if each.name != "fsync"]
+    assert [each for each in changed if not each.path.startswith(own)] == []
     assert not [each for each in run.calls if b"PRIVATE KEY" in bytes.fromhex(each.data)]
 
 

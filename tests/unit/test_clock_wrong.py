@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clock that cannot be right: every step says so, asks nobody, and throws nothing away."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import connection, reconnection, registration, renewal, state, verification
+from tedge_cert.validity import BUILT_S
+from unit.certificates import DAY_S
+from unit.connected import certify, instance_of, issue, outcome, rejected, serials
+from unit.local_device import LocalDevice
+
+# Begun long before this package was made, so that the package alone knows better than the clock.
+LONG_AGO = -400 * DAY_S
+
+
+def register(device: LocalDevice) -> None:
+    known = registration.Registration(device.device_id, "secret", False, instance_of(device).http)
+    registration.download(instance_of(device), known, None, 1, 1)
+
+
+COMMANDS: dict[str, Callable[[LocalDevice], object]] = {
+    "renew": lambda device: renewal.renew(instance_of(device), None, by_unit=False),
+    "renew by unit": lambda device: renewal.renew(instance_of(device), None, by_unit=True),
+    "verify": lambda device: verification.verify(instance_of(device)),
+    "connect": lambda device: connection.connect(instance_of(device), offline=False),
+    "download": register,
+}
+
+
+def contacts(device: LocalDevice) -> int:
+    found = device.tenant.state()
+    return len(found["requests"]) + len(found["failed_handshakes"])
+
+
+@pytest.mark.parametrize("clock_s", [0, BUILT_S - 1], ids=["1970", "before the package"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nobody_is_asked_and_nothing_is_lost(
+    local_device: LocalDevice, command: str, clock_s: int, mocker: MockerFixture
+) -> None:
+    old = certify(local_device, days=10, not_before_offset_s=LONG_AGO)
+    new = issue(local_device, not_before_offset_s=LONG_AGO)
+    before = contacts(local_device)
+    mocker.patch.object(time, "time", return_value=float(clock_s))
+    code, said = outcome(lambda: COMMANDS[command](local_device))
+    assert (code, "the clock is wrong: " in said) == (1, True), said
+    assert "timedatectl status" in said
+    assert (serials(local_device), rejected(local_device)) == ((old, new, None), None)
+    assert contacts(local_device) == before
+    if command in ("renew by unit", "verify"):
+        left = state.load(instance_of(local_device).state_file)
+        assert (left.result, left.next_attempt_s) == ("clock-wrong", 0)
+
+
+def test_without_a_candidate_either(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    certify(local_device, days=60, not_before_offset_s=LONG_AGO)
+    mocker.patch.object(time, "time", return_value=float(BUILT_S - 1))
+    code, said = outcome(lambda: verification.verify(instance_of(local_device)))
+    assert (code, "the clock is wrong: " in said) == (1, True)
+
+
+def test_reconnecting(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    certify(local_device, days=60, not_before_offset_s=LONG_AGO)
+    local_device.connect()
+    mocker.patch.object(time, "time", return_value=float(BUILT_S - 1))
+    code, said = outcome(lambda: reconnection.reconnect(instance_of(local_device), offline=False))
+    assert (code, "the clock is wrong: " in said) == (1, True), said
+
+
+def test_a_century_ahead_nothing_is_thrown_away(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """It looks like an expired certificate, so nobody is asked, and what is there stays."""
+    old = certify(local_device, days=10)
+    new = issue(local_device)
+    before = contacts(local_device)
+    mocker.patch.object(time, "time", return_value=4_102_444_800.0)
+    code, said = outcome(lambda: renewal.renew(instance_of(local_device), None, by_unit=True))
+    assert (code, "expired 7" in said) == (1, True)
+    assert (serials(local_device), contacts(local_device)) == ((old, new, None), before)
