@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tedge_cert import auth_method, config, journal, schedule
+from tedge_cert import auth_method, config, hour, journal, last_check, schedule
 from tedge_cert.errors import (
     BROKEN_CONDITION,
     FAILURE,
@@ -87,9 +87,10 @@ def ask(question: Question) -> int:
 
 def _unit(question: Question) -> int:
     """The order of this function and the next is the contract: each answer stands above those that it overrules."""
+    # Before anything is read, so that what changes meanwhile is seen to have changed.
+    began_ns = hour.clocks()
     settings, path = _settings(question)
-    minimum_s = settings.seconds(MINIMUM)
-    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
+    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), settings.seconds(MINIMUM))
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW
@@ -99,11 +100,11 @@ def _unit(question: Question) -> int:
             f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
         )
         return SKIP
-    return _by_validity(question, settings, path, minimum_s, spread)
+    return _by_validity(question, settings, path, spread, began_ns)
 
 
-def _by_validity(question: Question, settings: config.Config, path: str, minimum_s: int, spread: int) -> int:
-    validity = _read(path)
+def _by_validity(question: Question, settings: config.Config, path: str, spread: int, began_ns: tuple[int, int]) -> int:
+    validity, minimum_s = _read(path), settings.seconds(MINIMUM)
     now_s = time.time()
     if fault := validity.clock_fault(now_s):
         raise ClockError(
@@ -116,8 +117,8 @@ def _by_validity(question: Question, settings: config.Config, path: str, minimum
         earlier = format_duration(int(lead) - minimum_s, 2)
         threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
     if validity.state(now_s, lead) == VALID:
-        left = format_duration(validity.left_s(now_s), 2)
-        journal.info(f"{path} is valid for {left}, renewing below {threshold}: nothing to do")
+        journal.info(hour.line_of(path, validity.left_s(now_s), threshold))
+        last_check.leave(settings, path, validity, (lead, threshold), began_ns)
         return SKIP
     # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
     from tedge_cert import turn

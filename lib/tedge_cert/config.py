@@ -24,7 +24,7 @@ class Config:
         self.directory = directory
         self.profile = profile
         # By path of the file, each read once; that of a mapper holds the table of its cloud alone.
-        self._trees: dict[str, Tree | None] = {}
+        self.trees: dict[str, Tree | None] = {}
 
     @property
     def is_of_system(self) -> bool:
@@ -69,9 +69,9 @@ class Config:
 
     def tree(self, path: str) -> Tree | None:
         """What the file at ``path`` holds; None if there is none."""
-        if path not in self._trees:
-            self._trees[path] = _parse(path)
-        return self._trees[path]
+        if path not in self.trees:
+            self.trees[path] = _parse(path)
+        return self.trees[path]
 
     def place(self, name: str) -> tuple[str, list[str]]:
         """The file that holds ``name``, and the path of tables within it."""

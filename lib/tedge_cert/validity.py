@@ -8,11 +8,16 @@ below costs two milliseconds less than the interpreter's own ``re`` module does,
 import binascii
 import os
 
+from tedge_cert import hour
+
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 END = b"-----END CERTIFICATE-----"
 UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x17, 0x18, 0x1E
 
 VALID, EXPIRES_SOON, EXPIRED, NOT_VALID_YET = "VALID", "EXPIRES SOON", "EXPIRED", "NOT VALID YET"
+
+
+format_duration = hour.format_duration
 
 
 class UnreadableCertificateError(ValueError):
@@ -78,16 +83,6 @@ class Validity:
         if state == EXPIRED:
             return f"{state} (since: {format_duration(int(now_s - self.not_after_s))})"
         return f"{state} (expires in: {format_duration(self.left_s(now_s))})"
-
-
-def format_duration(seconds: int, units: int = 5) -> str:
-    """The non-zero parts of years (of 365 days), days, hours, minutes and seconds; at most ``units`` of them."""
-    parts = []
-    for suffix, size_s in (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size_s)
-        if count:
-            parts.append(f"{count}{suffix}")
-    return " ".join(parts[:units]) or "0s"
 
 
 def read_validity(path: str) -> Validity:

@@ -83,7 +83,7 @@ def test_a_directory_in_the_place_of_a_file(tmp_path: Path) -> None:
     assert ask(tmp_path).exit == BROKEN
 
 
-@pytest.mark.parametrize("spoilt", ["condition.py", "config.py", "validity.py", "errors.py"])
+@pytest.mark.parametrize("spoilt", ["hour.py", "condition.py", "config.py", "validity.py", "errors.py"])
 @pytest.mark.parametrize("content", ["syntax error", "import nosuch", "raise SystemExit(1)", "raise KeyboardInterrupt"])
 def test_a_broken_installation_is_no_skip(tmp_path: Path, spoilt: str, content: str) -> None:
     device(tmp_path, LATER)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hours between two full checks: what the last one found out holds as long as nothing that it looked at changes.
+
+It left when the certificate is due (never a verdict), and the facts of every file it read. While all of them are the
+same, command line, environment and clock included, there is nothing to do before that time; any doubt is a full check.
+Built-in modules alone are imported, and no other of this library: ``os`` would cost a quarter of an interpreter.
+"""
+
+import posix
+import time
+
+FORMAT = "tedge-cert-renewer 1"
+END = "end"
+DIRECTORY = "tedge-cert-renewer"
+# A full check is made at least this often, whatever the facts say.
+LONGEST_NS = 86_400 * 10**9
+# By how much the clock may drift away from the one that nobody can set: time servers slew it, whoever sets it leaps.
+DRIFT_NS = 60 * 10**9
+_LIMIT_BYTES = 32_768
+_SHARED = 0o022
+
+
+def clocks() -> tuple[int, int]:
+    """The time of day, and the one since the boot, sleep included, both in nanoseconds."""
+    return time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def file_for(arguments: list[str], environment: dict[bytes, bytes]) -> str:
+    """What a full check for this command line leaves; empty for any that is not the one of a unit."""
+    profile = ""
+    if len(arguments) == 4 and arguments[2] == "--profile" and "/" not in arguments[3]:
+        profile = f"@{arguments[3]}"
+    elif len(arguments) != 2:
+        return ""
+    if arguments[:2] != ["--systemd", "c8y"]:
+        return ""
+    run = environment.get(b"TEDGE_RUN_PATH", b"/run").decode("utf-8", "surrogateescape")
+    return f"{run}/{DIRECTORY}/c8y{profile}.hour"
+
+
+def key_of(arguments: list[str], environment: dict[bytes, bytes]) -> str:
+    """Who asks what with which settings, in one line."""
+    settings = sorted(each for each in environment.items() if each[0].startswith((b"TEDGE_", b"RENEWAL_SPREAD")))
+    return repr((FORMAT, posix.geteuid(), arguments, settings))
+
+
+def facts_of(path: str) -> str:
+    """What changes with the content of a file; raises OSError when it cannot be told."""
+    try:
+        found = posix.stat(path)
+    except FileNotFoundError:
+        return "absent"
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
+
+
+def format_duration(seconds: int, units: int = 5) -> str:
+    """The non-zero parts of years (of 365 days), days, hours, minutes and seconds; at most ``units`` of them."""
+    parts = []
+    for suffix, size_s in (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size_s)
+        if count:
+            parts.append(f"{count}{suffix}")
+    return " ".join(parts[:units]) or "0s"
+
+
+def line_of(path: str, left_s: int, threshold: str) -> str:
+    """What is said of a certificate that is not due."""
+    return f"{path} is valid for {format_duration(left_s, 2)}, renewing below {threshold}: nothing to do"
+
+
+def known_line(
+    file: str, arguments: list[str], environment: dict[bytes, bytes], now_ns: int, since_boot_ns: int
+) -> str:
+    """What a full check would say now if nothing changed since the last one, else empty; raises OSError, ValueError."""
+    key, now, since_boot, due_s, not_after_s, path, threshold, *watched, end = _read(file).split("\n")
+    elapsed_ns, passed_ns = now_ns - int(now), since_boot_ns - int(since_boot)
+    if (
+        key != key_of(arguments, environment)
+        or end != END
+        or not watched
+        or not 0 <= elapsed_ns < LONGEST_NS
+        or not -DRIFT_NS < elapsed_ns - passed_ns < DRIFT_NS
+        or now_ns >= int(due_s) * 10**9
+        or _is_there(path + ".previous")
+    ):
+        return ""
+    for each in watched:
+        facts, _, name = each.partition(" ")
+        if facts_of(name) != facts:
+            return ""
+    return line_of(path, (int(not_after_s) * 10**9 - now_ns) // 10**9, threshold)
+
+
+def is_quiet(arguments: list[str]) -> bool:
+    """Whether there is nothing to do, and then it has been said."""
+    environment = posix.environ
+    try:
+        file = file_for(arguments, environment)
+        line = known_line(file, arguments, environment, *clocks()) if file else ""
+    except (OSError, ValueError):
+        # Nothing has been left, or not by us: the full check says what is wrong, if something is.
+        return False
+    if line:
+        _say(line, environment)
+    return bool(line)
+
+
+def _read(file: str) -> str:
+    """Its content, if it can only be ours: a regular file that root or this user wrote, and nobody else can write."""
+    descriptor = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
+    try:
+        found = posix.fstat(descriptor)
+        is_ours = found.st_mode & 0o170000 == 0o100000 and not found.st_mode & _SHARED
+        if not is_ours or found.st_uid not in (0, posix.geteuid()) or found.st_size > _LIMIT_BYTES:
+            return ""
+        return posix.read(descriptor, _LIMIT_BYTES).decode()
+    finally:
+        posix.close(descriptor)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        posix.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _say(line: str, environment: dict[bytes, bytes]) -> None:
+    """One line with the level that ``journal`` gives it, without the imports of that module."""
+    try:
+        found = posix.fstat(2)
+        to_journal = environment.get(b"JOURNAL_STREAM") == b"%d:%d" % (found.st_dev, found.st_ino)
+        posix.write(2, f"{'<6>' if to_journal else ''}{line}\n".encode())
+    except OSError:
+        # The reader has gone: as in ``journal``, no reason for another answer.
+        return
