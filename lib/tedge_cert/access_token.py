@@ -6,7 +6,6 @@ gentlest proof of a certificate, as it takes nobody's client id; but a refusal c
 certificate was given a token: what refuses everybody says nothing about the candidate.
 """
 
-import http.client
 import json
 import ssl
 import time
@@ -101,6 +100,8 @@ def _url(instance: Instance) -> str:
 
 def _ask(instance: Instance, path: Path) -> Reply:
     """Ask with the certificate at ``path`` and the device's key."""
+    import http.client  # Most tenants are asked once in the life of a boot, and this costs what a step's checks do.
+
     context = client_context(instance.trust, path, instance.key)
     url, way = _url(instance), instance.proxy
     if way is not None and way.speaks_tls:
@@ -133,6 +134,8 @@ def _failure(instance: Instance, error: Exception, context: ClientContext, path:
 
 def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str, way: Proxy | None) -> tuple[int, bytes]:
     """Status and body; no redirect is followed, no environment asked. Raises OSError or HTTPException."""
+    import http.client
+
     connection = http.client.HTTPSConnection(*(way.endpoint if way else endpoint), timeout=CONNECT_S, context=context)
     if way is not None:
         connection.set_tunnel(*endpoint, headers=way.headers)

@@ -9,7 +9,6 @@ import glob
 import grp
 import os
 import pwd
-import secrets
 import stat
 import time
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ def create(path: Path, content: bytes, access: Access) -> None:
 
 def write_temporary(path: Path, content: bytes, access: Access) -> Path:
     """A synced temporary file beside ``path`` with ``content``; the caller renames it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -2,8 +2,6 @@
 """Dates as servers write them: when to ask again, and whether the clock of this device agrees with theirs."""
 
 import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from tedge_cert import journal
 from tedge_cert.validity import format_duration
@@ -16,6 +14,9 @@ TOLERANCE_S = 300
 
 def seconds_of(text: str | None) -> float | None:
     """The time that a header such as ``Date`` names (RFC 9110 §5.6.7); None if it is none."""
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
+
     try:
         date = parsedate_to_datetime(text or "")
         # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
