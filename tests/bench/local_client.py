@@ -17,7 +17,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 IN_OPEN, IN_MOVED_TO = 0x20, 0x80  # inotify(7)
-STOP = "bench/stop"
+STOP, KEPT = "bench/stop", "bench/retained/"
 _HEADER = struct.Struct("iIII")
 
 
@@ -47,7 +47,7 @@ class LocalClient:
     """Publishes and counts until it is told to stop."""
 
     def __init__(self, health_topic: str) -> None:
-        self.sent = self.acknowledged = self.disconnects = 0
+        self.sent = self.acknowledged = self.disconnects = self.kept = 0
         self.stopped = threading.Event()
         self._health_topic = health_topic
         options: dict[str, Any] = {"client_id": "bench", "clean_session": True}
@@ -76,28 +76,37 @@ class LocalClient:
     def _received(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         if message.topic == STOP:
             self.stopped.set()
+        elif message.topic.startswith(KEPT):
+            self.kept += 1
         else:
             tell("health", message.payload.decode())
 
-    def run(self, prefix: str, rate: float) -> None:
-        """Publish at a steady rate until told to stop, then see all of it acknowledged by the broker."""
+    def run(self, prefix: str, rate: float, retained: int = 0) -> None:
+        """Publish at a steady rate until told to stop, then see all of it acknowledged by the broker.
+
+        So many messages are retained there before, and looked for after it.
+        """
         self.client.connect("127.0.0.1")
         self.client.loop_start()
+        for number in range(retained):
+            self.client.publish(f"{KEPT}{number}", "kept", 1, retain=True)
         due = time.monotonic()
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
             self.client.publish("c8y/s/us", f"{prefix}{self.sent}", 1)
             self.sent += 1
             due += 1 / rate
         until = time.monotonic() + 20
-        while self.acknowledged < self.sent and time.monotonic() < until:
+        self.client.subscribe(f"{KEPT}#", 1)
+        while (self.acknowledged < self.sent + retained or self.kept < retained) and time.monotonic() < until:
             time.sleep(0.02)
-        tell("end", {"sent": self.sent, "acknowledged": self.acknowledged, "disconnects": self.disconnects})
+        totals = {"sent": self.sent, "acknowledged": self.acknowledged - retained, "disconnects": self.disconnects}
+        tell("end", {**totals, "kept": self.kept})
         self.client.disconnect()
         self.client.loop_stop()
 
 
 if __name__ == "__main__":
-    topic, certificate, message_prefix, per_second = sys.argv[1:]
+    topic, certificate, message_prefix, per_second, *kept = sys.argv[1:]
     os.nice(-10)  # what it sees is to be told when it happens, however busy the machine is
     threading.Thread(target=watch, args=os.path.split(certificate), daemon=True).start()
-    LocalClient(topic).run(message_prefix, float(per_second))
+    LocalClient(topic).run(message_prefix, float(per_second), int(kept[0]) if kept else 0)

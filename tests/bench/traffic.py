@@ -72,6 +72,8 @@ class Account:
     received: int
     duplicates: int
     disconnects: int
+    kept: int
+    """retained messages that the broker had afterwards"""
 
     @property
     def lost(self) -> int:
@@ -82,12 +84,12 @@ class Account:
 class Traffic:
     """A local client that publishes; use it as a context manager."""
 
-    def __init__(self, device: Device, tenant: Tenant) -> None:
+    def __init__(self, device: Device, tenant: Tenant, rate: float = RATE, retained: int = 0) -> None:
         self._device, self._tenant = device, tenant
         tenant.clear_messages()
         self._prefix = f"200,bench,{next(_NUMBERS)},"
         device.copy_in(Path(__file__).with_name("local_client.py"), _PROGRAM)
-        words = [health_topic(device), CERTIFICATE, self._prefix, str(RATE)]
+        words = [health_topic(device), CERTIFICATE, self._prefix, str(rate), str(retained)]
         self._client: Background = device.start(["/usr/bin/python3", "-u", _PROGRAM, *words])
         self._client.expect('"what": "health"')
 
@@ -128,6 +130,7 @@ class Traffic:
             received=len(found),
             duplicates=found.total() - len(found),
             disconnects=totals["disconnects"],
+            kept=totals["kept"],
         )
 
     def _received(self) -> Counter[str]:

@@ -16,6 +16,7 @@ _PLAIN = {"Type", "NotifyAccess", "Environment", "TimeoutStartSec", "User", "Gro
 _DEFAULTS = {
     "CapabilityBoundingSet": "~",
     "KeyringMode": "private",
+    "LimitCORE": "infinity",
     "ProcSubset": "all",
     "ProtectHome": "no",
     "ProtectProc": "default",
