@@ -43,8 +43,8 @@ How it is counted:
 - The *window* of a wave is the time in which the middle half of its requests come. Before and after it are the rise
   and the fall that a week of production gives every policy. *Of the mean* is the busiest hour of the whole wave,
   divided by the mean hour of the window; *of the whole wave's mean* divides by that of all hours from the first request
-  to the last. What the second has above the first is the week of production: it comes to 1 for no spread that is
-  not many times as long as that.
+  to the last. What the second has above the first comes from the week of production, and shrinks with a spread
+  that is many times as long.
 - The *outage* is of a day, in the second wave; the *partition* cuts a third of the devices off for ten days, in the
   third wave; both come when most devices are due. After each, the busiest hour of the next 20 days is divided by the
   mean hour of the window that the wave has without trouble; *last one back* is when the last device that met the
