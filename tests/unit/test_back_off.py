@@ -47,7 +47,8 @@ def test_a_year_of_failures(device_id: str) -> None:
     # Denser again: of the last ten days more than of a month before.
     of_the_end = sum(left <= 10 * DAY_S for _, left in made)
     assert of_the_end > sum(10 * DAY_S < left <= 40 * DAY_S for _, left in made)
-    assert sum(left <= 30 * HOUR_S for _, left in made) == 30
+    # The pause of an attempt a little before the last 30 hours may take the first run in them.
+    assert sum(left <= 29 * HOUR_S for _, left in made) == 29
     assert made[-1][1] <= HOUR_S
 
 
