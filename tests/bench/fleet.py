@@ -13,7 +13,7 @@ from bench.figures import table
 from bench.fleet_figures import GOALS, HEAD, Story, row, tell, windows
 from bench.fleet_picture import draw
 from bench.fleet_policies import POLICIES, Ours, Policy
-from bench.fleet_simulation import HOURLY_PART
+from bench.fleet_simulation import HOURLY_PART, RETRY_AFTER_S
 from unit.local_device import ROOT
 
 DOCUMENT, PICTURE = ROOT / "docs" / "fleet.md", ROOT / "docs" / "fleet.svg"
@@ -30,7 +30,7 @@ others; then {real:,} renewals for real. `make bench` writes this page.
 
 The devices are made from Monday to Friday in two shifts, 6 to 22 o'clock; certificates last a year; one clock in ten is
 off, by up to twelve hours. The authority signs for {limit:,} devices in an hour, and answers all further requests of
-that hour with 429 and `Retry-After: 10800`. What this renewer does is computed by the functions of
+that hour with 429 and `Retry-After: {retry_after}`. What this renewer does is computed by the functions of
 `lib/tedge_cert/schedule.py` that it calls on a device, with the timer, the threshold and the spread of its package.
 Others are modelled by their timer and their threshold; they do not know `Retry-After`.
 
@@ -43,8 +43,8 @@ How it is counted:
 - The *window* of a wave is the time in which the middle half of its requests come. Before and after it are the rise
   and the fall that a week of production gives every policy. *Of the mean* is the busiest hour of the whole wave,
   divided by the mean hour of the window; *of the whole wave's mean* divides by that of all hours from the first request
-  to the last. What the second has above the first is the week of production: it comes to 1 for no spread that is
-  not many times as long as that.
+  to the last. What the second has above the first comes from the week of production, and shrinks with a spread
+  that is many times as long.
 - The *outage* is of a day, in the second wave; the *partition* cuts a third of the devices off for ten days, in the
   third wave; both come when most devices are due. After each, the busiest hour of the next 20 days is divided by the
   mean hour of the window that the wave has without trouble; *last one back* is when the last device that met the
@@ -103,6 +103,7 @@ def page(stories: Sequence[Story], devices: int, outcome: fleet_real.Outcome) ->
         picture=PICTURE.name,
         figures=table(HEAD, [*map(row, stories), GOALS]),
         limit=devices // HOURLY_PART,
+        retry_after=RETRY_AFTER_S,
         policies="\n".join(f"- {each.name}: {each.words}." for each in stories),
         windows=table(("policy", "first", "second", "third"), map(windows, stories)),
         outcome=table(("", ""), outcome.rows()),

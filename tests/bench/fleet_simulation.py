@@ -10,7 +10,7 @@ from tedge_cert.schedule import DAY_S, HOUR_S
 
 YEARS, WAVES = 3, 3
 HOURS = YEARS * YEAR_S // HOUR_S
-# Who comes in these minutes is served in order; nobody comes twice in them, whatever the policy.
+# Who comes in these minutes is served in order; whoever would come twice in them has the next turn.
 TURN_S = 5 * MINUTE_S
 TURNS = HOUR_S // TURN_S
 # Made from Monday to Friday in two shifts, so that the week has 80 hours with work and 88 without.
@@ -72,16 +72,17 @@ class Fleet:
         self._next = array("d", bytes(8 * devices))
         self._asking: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
         self.history = History()
+        self._turn = -1
         for number in range(devices):
             self._wait_until_due(number)
 
     def run(self) -> History:
         """What happens until the last year is over."""
         left = 0
-        for turn in range(HOURS * TURNS):
-            hour, begins = divmod(turn, TURNS)
+        for self._turn in range(HOURS * TURNS):
+            hour, begins = divmod(self._turn, TURNS)
             left = left if begins else self._limit
-            asking = self._asking.pop(turn, None)
+            asking = self._asking.pop(self._turn, None)
             for number in sorted(asking, key=self._next.__getitem__) if asking else ():
                 left -= self._ask(number, hour, left > 0)
         self.history.lost = sum(ends_s < HOURS * HOUR_S for ends_s in self._ends)
@@ -89,7 +90,7 @@ class Fleet:
 
     def _plan(self, number: int, local_s: float) -> None:
         self._next[number] = when_s = local_s - self._clock_off[number]
-        self._asking[int(when_s // TURN_S)].append(number)
+        self._asking[max(int(when_s // TURN_S), self._turn + 1)].append(number)
 
     def _wait_until_due(self, number: int) -> None:
         self._plan(number, self._policy.first_s(number, self._ends[number]))

@@ -8,7 +8,7 @@ import pytest
 from bench import fleet_real
 from bench.fleet_figures import AFTERMATH_H, Story, Window, busiest, tell
 from bench.fleet_picture import draw
-from bench.fleet_policies import Ours, ThinEdge, Timer
+from bench.fleet_policies import Azure, Ours, ThinEdge, Timer
 from bench.fleet_simulation import Fleet, Span
 from tedge_cert.config_keys.table import KEYS
 from tedge_cert.schedule import DAY_S, HOUR_S
@@ -61,6 +61,19 @@ def test_the_simulation_sees_what_is_lost() -> None:
     cut_off = Span(300 * DAY_S, 400 * DAY_S)
     assert Fleet(ThinEdge(300), 300, cut_off).run().lost == 300
     assert tell(ThinEdge, 1_000).surge(0) > 10
+
+
+class AtOnce(Azure):
+    """Comes again in the next second."""
+
+    AGAIN_S = 1
+
+
+def test_whoever_comes_again_at_once_is_not_forgotten() -> None:
+    """With a limit of one in an hour, most are refused, and each is served in the end."""
+    history = Fleet(AtOnce(100), 100).run()
+    assert (history.lost, sum(history.served)) == (0, 300)
+    assert sum(history.hours) > 500
 
 
 def test_a_window_is_the_middle_half() -> None:
