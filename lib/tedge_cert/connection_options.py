@@ -14,7 +14,8 @@ def add_to(parser: Parser, mappers: bool = False) -> None:
 
     It may be that of a mapper of thin-edge, which can be connected, but not disconnected.
     """
-    parser.add_argument("cloud", type=str if mappers else _known, metavar="CLOUD", help="c8y, or c8y.<profile>")
+    named = ", or c8y.<profile>" if mappers else ""
+    parser.add_argument("cloud", type=str if mappers else _known, metavar="CLOUD", help=f"c8y{named}")
     entry.add_profile(parser)
 
 
@@ -28,9 +29,14 @@ def add_allow_path(parser: argparse.ArgumentParser) -> None:
 
 
 def _known(text: str) -> str:
-    if text.partition(".")[0] not in CLOUDS:
-        raise argparse.ArgumentTypeError(f"'{text}' is no cloud; expected c8y, or c8y.<profile>")
+    if text not in CLOUDS:
+        raise argparse.ArgumentTypeError(f"'{text}' is no cloud; expected c8y, a profile of it by --profile")
     return text
+
+
+def is_never_connected(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments name a cloud that nothing here connects to, so that there is nothing to disconnect."""
+    return arguments.cloud in CLOUDS and arguments.cloud != "c8y"
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:

@@ -32,6 +32,8 @@ from tedge_cert.validity import format_duration
 from tedge_cert.verification import check_candidate
 
 SELF_SIGNED = "self-signed"
+# A new certificate that begins later than this is none to wait for: it may be the tenant's clock that is wrong.
+EARLY_S = 86_400
 
 
 def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
@@ -108,13 +110,26 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     try:
         new = checks.pick(certificates, keys.public_key(key))
         checks.check(new, keys.public_key(key), instance.device_id, current)
-    except (UnfitCertificateError, ClockError) as error:
-        kind = ClockError if isinstance(error, ClockError) else RequestRefusedError
-        raise kind(
+    except UnfitCertificateError as error:
+        raise RequestRefusedError(
             f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
+    except ClockError as error:
+        raise ClockError(f"the answer of {instance.http} {_keep_early(instance, current, new)}: {error}") from error
     files.write(instance.candidate, new.pem, files.CERTIFICATE)
     return new
+
+
+def _keep_early(instance: Instance, current: Certificate, new: Certificate) -> str:
+    """Keep a certificate that begins soon; what became of it.
+
+    A clock that is some hours behind would find every certificate too early, and ask for one more each hour.
+    """
+    begins_s = new.validity.not_before_s
+    if begins_s < min(time.time() + EARLY_S, current.validity.not_after_s):
+        files.write(instance.candidate, new.pem, files.CERTIFICATE)
+        return f"is kept as {instance.candidate} until it is valid"
+    return f"is not used, nothing was written, {instance.certificate} stays"
 
 
 def _sign(instance: Instance, current: Certificate) -> Certificate:

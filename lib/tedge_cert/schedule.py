@@ -14,12 +14,16 @@ SPREAD = "RENEWAL_SPREAD"
 HOUR_S, DAY_S = 3_600, 86_400
 # A certificate out of a renewal that the threshold made due at once again is left alone until this part is left.
 GUARDED_PART = 3
-# The pauses between attempts: the first one, doubled by each failure up to the longest.
-FIRST_PAUSE_S = HOUR_S
+# The longest pause between attempts, which is also no longer than this part of what is left of the certificate: so
+# near the end there is an attempt every hour, and a device that has a network for one hour a day is not lost. The
+# shortest is this part of the longest. A pause that begins short and grows would bring a device that meets an outage
+# of a day back five times within it, and a fleet of them all at once when it is over.
 LONGEST_PAUSE_S = 20 * HOUR_S
-# No pause, whoever asked for it, is longer than a day, nor than this part of what is left of the certificate.
+PART_OF_LEFT = 30
+SHORTEST_PART = 5
+# No pause that a server asks for is longer than a day, nor than this part of what is left.
 LONGEST_REQUESTED_S = DAY_S
-PART_OF_LEFT = 10
+REQUESTED_PART_OF_LEFT = 10
 
 _MASK = (1 << 64) - 1
 
@@ -82,22 +86,23 @@ def is_due_at_once(left_s: float, minimum_s: int) -> bool:
 
 
 def longest_pause_s(left_s: float) -> float:
-    """The bound of every pause, with so much left of the certificate."""
-    return max(0.0, min(LONGEST_REQUESTED_S, left_s / PART_OF_LEFT))
+    """The bound of every pause, whoever asked for it, with so much left of the certificate."""
+    return max(0.0, min(LONGEST_REQUESTED_S, left_s / REQUESTED_PART_OF_LEFT))
 
 
 def pause_s(device_id: str, attempts: int, left_s: float, requested_s: int | None = None) -> int:
     """How long to wait after so many failures in a row (1 at least), with so much left of the certificate.
 
     What a server asks for is kept to, and a little more, so that not everyone is back at the same moment; without
-    that the pauses grow, until a tenth of what is left is the shorter one: then they shrink with it.
+    that the pause is anything between the shortest and the longest one, so that a fleet which failed together comes
+    back over most of a day, and another one after each failure, so that no device is always among the last.
     """
     place = slot(device_id, attempts)
-    longest = longest_pause_s(left_s)
     if requested_s is not None:
-        return int(min(requested_s * (1 + place / 10), longest))
-    grown = FIRST_PAUSE_S << min(max(attempts, 1) - 1, 10)
-    return int(min(grown, LONGEST_PAUSE_S, longest) * (1 + place) / 2)
+        # One second more, because the time to which this is added has lost its fraction.
+        return int(min(requested_s * (1 + place / 10) + 1, longest_pause_s(left_s)))
+    longest = max(0.0, min(LONGEST_PAUSE_S, left_s / PART_OF_LEFT))
+    return int(longest * (1 + (SHORTEST_PART - 1) * place) / SHORTEST_PART)
 
 
 def is_held_back(next_attempt_s: int, now_s: float, left_s: float) -> bool:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tenant.authority import Authority, name, new_key
 from tenant.faults import Fault
 from tenant.leaf import issue, load_request
+from tenant.limit import Limit
 from tenant.pkcs7 import est_body
 from tenant.registration import may_enrol
 from tenant.settings import Settings
@@ -81,6 +82,7 @@ class Est:
         self._state = state
         self._issuer = issuer
         self._callers = callers
+        self._limit = Limit(settings)
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are."""
@@ -104,6 +106,7 @@ class Est:
 
     async def reenroll(self, request: web.Request) -> web.Response:
         """The next certificate, for a token."""
+        self._limit.admit()
         self._check_authority()
         device = self._callers.device(request)
         parsed, common_name = await self._read(request)

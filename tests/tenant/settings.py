@@ -37,6 +37,10 @@ class Settings:
     est_newline: str = "\n"
     est_content_type: str = "application/pkcs7-mime; smime-type=certs-only"
     est_strict: bool = True  # refuse the request forms that libest refuses
+    # So many re-enrolments in any `est_limit_s` seconds, 0 for any number; others are told to come back.
+    est_limit: int = 0
+    est_limit_s: int = 1
+    est_retry_after_s: int = 120
     # Tokens.
     token_lifetime_s: int = 3600
     token_epoch: int = 0  # a token of another epoch is refused

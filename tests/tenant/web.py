@@ -121,17 +121,19 @@ _REFUSALS: dict[int, type[web.HTTPException]] = {
     404: web.HTTPNotFound,
     409: web.HTTPConflict,
     422: web.HTTPUnprocessableEntity,
+    429: web.HTTPTooManyRequests,
 }
 
 
-def refusal(status: int, error: str, message: str) -> web.HTTPException:
+def refusal(status: int, error: str, message: str, headers: dict[str, str] | None = None) -> web.HTTPException:
     """An error as Cumulocity words it, ready to be raised."""
     body = {
         "error": error,
         "message": message,
         "info": "https://www.cumulocity.com/guides/reference/rest-implementation",
     }
-    return _REFUSALS[status](text=json.dumps(body), content_type="application/vnd.com.nsn.cumulocity.error+json")
+    content_type = "application/vnd.com.nsn.cumulocity.error+json"
+    return _REFUSALS[status](text=json.dumps(body), content_type=content_type, headers=headers)
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:

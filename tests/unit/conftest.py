@@ -2,10 +2,8 @@
 """What the tests share: a tenant, a device in a directory, and the paths of the checkout."""
 
 import os
-import random
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +12,7 @@ import hypothesis
 import pytest
 
 from tenant.client import Tenant
-from unit.local_device import LocalDevice
+from unit.local_device import LocalDevice, free_address
 
 # The tests of the tenant itself use its own client, which is written for paho 2; the device is tested with both.
 collect_ignore_glob = [] if find_spec("paho.mqtt.enums") else ["test_tenant*.py"]
@@ -53,19 +51,10 @@ def tenant(running_tenant: Tenant) -> Iterator[Tenant]:
     running_tenant.settings(**{**before, "faults": [], "token_epoch": epoch})
 
 
-def _free_address() -> str:
-    """An address of this machine whose port for client certificates nobody has: the product looks there alone."""
-    while True:
-        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"  # noqa: S311
-        with socket.socket() as probe:
-            if probe.connect_ex((address, 8443)):
-                return address
-
-
 @pytest.fixture(scope="session")
 def running_token_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     """A tenant that gives tokens for client certificates; use `token_device`."""
-    address = _free_address()
+    address = free_address()
     with Tenant.start(tmp_path_factory.mktemp("token-tenant"), [address], address, token_port=8443) as started:
         yield started
 

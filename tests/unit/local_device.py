@@ -2,6 +2,7 @@
 """A device in a directory: the executables of the checkout and a mosquitto as child processes, no systemd, no root."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +24,15 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def free_address() -> str:
+    """An address of this machine whose port for client certificates nobody has: the product looks there alone."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"  # noqa: S311
+        with socket.socket() as probe:
+            if probe.connect_ex((address, 8443)):
+                return address
 
 
 @dataclass(frozen=True)

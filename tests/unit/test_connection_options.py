@@ -7,12 +7,25 @@ from unit.connected import certify, issue
 from unit.local_device import LocalDevice
 
 
-@pytest.mark.parametrize("command", ["connect", "disconnect", "reconnect"])
-@pytest.mark.parametrize(("cloud", "said"), [("az", "Azure"), ("aws.p", "Aws")])
-def test_clouds_that_are_not_ours(local_device: LocalDevice, command: str, cloud: str, said: str) -> None:
-    result = local_device.run(f"tedge-{command} {cloud}")
+@pytest.mark.parametrize(
+    ("words", "said"), [("connect az", "Azure"), ("connect aws.p", "Aws"), ("reconnect az", "Azure")]
+)
+def test_clouds_that_are_not_ours(local_device: LocalDevice, words: str, said: str) -> None:
+    result = local_device.run(f"tedge-{words}")
     assert (result.exit, result.stdout) == (1, "")
     assert f"a connection to {said} is not supported" in result.stderr
+
+
+@pytest.mark.parametrize(("cloud", "name"), [("az", "Azure"), ("aws", "Aws"), ("az --profile p", "Azure")])
+def test_what_was_never_connected_is_disconnected(local_device: LocalDevice, cloud: str, name: str) -> None:
+    result = local_device.run(f"tedge-disconnect {cloud}")
+    assert result.exit == 0
+    assert result.stdout.endswith(f"already disconnected from {name}.\n")
+
+
+@pytest.mark.parametrize("command", ["disconnect", "reconnect"])
+def test_a_profile_behind_the_cloud_is_for_connect_alone(local_device: LocalDevice, command: str) -> None:
+    assert local_device.run(f"tedge-{command} c8y.second").exit == 2
 
 
 @pytest.mark.parametrize(("command", "code"), [("connect", 1), ("disconnect", 2), ("reconnect", 2)])

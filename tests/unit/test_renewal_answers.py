@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import https
+from tedge_cert import checks, https
 from tedge_cert.renewal import renew
 from unit.connected import certify, configure, connect, instance_of, outcome, serials
 from unit.local_client import Local
@@ -76,7 +76,7 @@ def status(code: int) -> dict[str, Any]:
         ({"do": "wrong-key"}, "for the key of this device"),
         ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
         ({"do": "expired"}, "it expired"),
-        ({"do": "not-yet-valid", "seconds": 600}, "the clock is wrong"),
+        ({"do": "not-yet-valid", "seconds": 2 * DAY_S}, "the clock is wrong"),
         ({"do": "lifetime", "seconds": 9 * DAY_S}, "not later than the certificate that it is to replace"),
         ({"do": "garbage"}, ""),
         ({"do": "empty"}, "empty"),
@@ -102,6 +102,31 @@ def test_no_bad_answer(local_device: LocalDevice, mocker: MockerFixture, fault: 
     assert f"127.0.0.1:{local_device.tenant.http_port}" in text
     assert fault["do"] != "status" or f" answered {fault['status']} " in text
     assert (serials(local_device)[1:], local_device.certificate.read_bytes()) == ((None, None), before)
+
+
+def test_a_clock_that_is_behind_asks_once(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """Every certificate would begin too early for it; the first is kept until it is valid."""
+    old = certify(local_device)
+    local_device.tenant.fault(where="est", do="not-yet-valid", seconds=7_200, times=1)
+    code, text = ask(local_device)
+    assert (code, text.count("\n")) == (1, 0)
+    assert f"is kept as {local_device.candidate} until it is valid: the clock is wrong" in text
+    new = local_device.tenant.device(local_device.device_id)["issued"][-1]["serial"]
+    instance, before = instance_of(local_device), len(local_device.tenant.state()["requests"])
+    assert outcome(lambda: renew(instance, None, True))[0] == 1
+    # Two hours later.
+    mocker.patch.object(checks, "CLOCK_TOLERANCE_S", 7_500)
+    assert outcome(lambda: renew(instance, None, True)) == (0, "")
+    assert serials(local_device) == (old, new, None)
+    assert len(local_device.tenant.state()["requests"]) == before
+
+
+def test_no_early_certificate_is_waited_for_beyond_the_end(local_device: LocalDevice) -> None:
+    old = certify(local_device, days=1 / 24)
+    local_device.tenant.fault(where="est", do="not-yet-valid", seconds=7_200)
+    code, text = ask(local_device)
+    assert (code, serials(local_device)) == (1, (old, None, None))
+    assert "is not used, nothing was written" in text
 
 
 def test_a_bad_answer_leaves_bridge_and_candidate_alone(local_device: LocalDevice) -> None:

@@ -129,3 +129,14 @@ def test_an_uploaded_certificate_and_the_operator(tenant: Tenant, device: Device
     assert device.hears("connack") == ACCEPTED
     client.disconnect()
     client.loop_stop()
+
+
+def test_a_limit_sends_who_comes_too_often_away(tenant: Tenant, device: Device) -> None:
+    bearer = {"Authorization": f"Bearer {device.token()}"}
+    _, body = make_csr(device.name)
+    tenant.settings(est_limit=2, est_limit_s=60, est_retry_after_s=7)
+    answers = [post(tenant, EST + "simplereenroll", body, headers=bearer) for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert answers[-1].headers["Retry-After"] == "7"
+    tenant.settings(est_limit=3)
+    assert post(tenant, EST + "simplereenroll", body, headers=bearer).status_code == 200
