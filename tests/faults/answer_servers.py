@@ -118,7 +118,16 @@ ROWS = [
         "issued to somebody-else, expected the device id",
     ),
     Row("certificate already expired", fault(do="expired"), {RENEW: 1}, "it expired"),
-    Row("certificate that begins later", fault(do="not-yet-valid", seconds=600), {RENEW: 1}, "the clock is wrong"),
+    Row(
+        "certificate that begins in days", fault(do="not-yet-valid", seconds=200_000), {RENEW: 1}, "the clock is wrong"
+    ),
+    Row(
+        "certificate that begins in minutes",
+        fault(do="not-yet-valid", seconds=600),
+        {RENEW: 1},
+        "is kept as <CERT>.new until it is valid: the clock is wrong",
+        changes=True,
+    ),
     Row(
         "certificate shorter-lived than the current one",
         fault(do="lifetime", seconds=86_400),

@@ -99,6 +99,9 @@ def test_the_clock_jumps_while_renew_waits(device: ClockedDevice, matrix: Matrix
         assert done.exit == 0, done
     else:
         assert done.exit == 1, done
+        # What came to a clock that is behind by hours is good as soon as that clock has come so far.
+        if "until it is valid" in done.stderr:
+            device.candidate.unlink()
         assert whole_directory(device.directory) == before
     device.clock = "+0"
     device.tenant.clear_faults()
