@@ -15,12 +15,12 @@ HOUR_S, DAY_S = 3_600, 86_400
 # A certificate out of a renewal that the threshold made due at once again is left alone until this part is left.
 GUARDED_PART = 3
 # The longest pause between attempts, which is also no longer than this part of what is left of the certificate: so
-# near the end there is an attempt every hour, and a device that has a network for one hour a day is not lost. The
-# shortest is this part of the longest. A pause that begins short and grows would bring a device that meets an outage
-# of a day back five times within it, and a fleet of them all at once when it is over.
+# near the end there is an attempt every hour, and a device that has a network for one hour a day is not lost. What
+# grows is the shortest pause, by this part of the longest with each failure, up to so many. Pauses that double would
+# bring a device that meets an outage of a day back five times within it, and a fleet of them all at once afterwards.
 LONGEST_PAUSE_S = 20 * HOUR_S
 PART_OF_LEFT = 30
-SHORTEST_PART = 5
+GROWTH_PART, GROWTHS = 10, 6
 # No pause that a server asks for is longer than a day, nor than this part of what is left.
 LONGEST_REQUESTED_S = DAY_S
 REQUESTED_PART_OF_LEFT = 10
@@ -94,15 +94,16 @@ def pause_s(device_id: str, attempts: int, left_s: float, requested_s: int | Non
     """How long to wait after so many failures in a row (1 at least), with so much left of the certificate.
 
     What a server asks for is kept to, and a little more, so that not everyone is back at the same moment; without
-    that the pause is anything between the shortest and the longest one, so that a fleet which failed together comes
-    back over most of a day, and another one after each failure, so that no device is always among the last.
+    that the pause is anything between the shortest, which grows, and the longest one, so that a fleet which failed
+    together comes back over most of a day, and another one after each failure, so that no device is always the last.
     """
     place = slot(device_id, attempts)
     if requested_s is not None:
         # One second more, because the time to which this is added has lost its fraction.
         return int(min(requested_s * (1 + place / 10) + 1, longest_pause_s(left_s)))
     longest = max(0.0, min(LONGEST_PAUSE_S, left_s / PART_OF_LEFT))
-    return int(longest * (1 + (SHORTEST_PART - 1) * place) / SHORTEST_PART)
+    shortest = longest * min(max(attempts, 1), GROWTHS) / GROWTH_PART
+    return int(shortest + (longest - shortest) * place)
 
 
 def is_held_back(next_attempt_s: int, now_s: float, left_s: float) -> bool:

@@ -102,7 +102,7 @@ class Ours(Policy):
     """The functions that the hourly check and the renewal call on a device."""
 
     name = "tedge-cert-renewer"
-    words = "30 days left and up to 6 days earlier; every hour, 5 min at random; 4 to 20 hours after a failure"
+    words = "30 days left and up to 6 days earlier; every hour, 5 min at random; 2 to 20 hours after a failure"
     # A test holds these, and the timer, to the units and to the default of the setting.
     MINIMUM_S, SPREAD = 30 * DAY_S, "20%"
 

@@ -26,12 +26,12 @@ def attempts(device_id: str, left_s: float, every_s: int = HOUR_S) -> Iterator[t
 
 
 # Of some attempts with a year left, in seconds.
-PAUSES = {"device-1": (18_933, 45_764, 19_756, 24_688, 17_560), "sensor-0815": (24_532, 70_616, 23_413, 34_595, 37_432)}
+PAUSES = {"device-1": (12_300, 45_764, 26_287, 36_516, 37_975), "sensor-0815": (18_599, 70_616, 29_486, 43_946, 50_395)}
 
 
 @pytest.mark.parametrize("device_id", PAUSES)
-def test_pauses_do_not_grow(device_id: str) -> None:
-    """Vectors; the first is as long as any other, or a fleet would come back several times within an outage."""
+def test_pauses(device_id: str) -> None:
+    """Vectors; the first may be as long as any other, or a fleet would come back several times within an outage."""
     assert tuple(schedule.pause_s(device_id, number, YEAR_S) for number in range(1, 6)) == PAUSES[device_id]
 
 
@@ -44,9 +44,11 @@ def test_a_year_of_failures(device_id: str) -> None:
     assert max(gaps) <= 21 * HOUR_S
     for (_, left_s), gap in zip(made, gaps, strict=False):
         assert gap <= max(left_s / 30, 0) + HOUR_S
-    # Denser again: of the last ten days more than of two months before.
-    assert sum(left <= 10 * DAY_S for _, left in made) > 100
-    assert sum(left <= 30 * HOUR_S for _, left in made) == 30
+    # Denser again: of the last ten days more than of a month before.
+    of_the_end = sum(left <= 10 * DAY_S for _, left in made)
+    assert of_the_end > sum(10 * DAY_S < left <= 40 * DAY_S for _, left in made)
+    # The pause of an attempt a little before the last 30 hours may take the first run in them.
+    assert sum(left <= 29 * HOUR_S for _, left in made) == 29
     assert made[-1][1] <= HOUR_S
 
 
@@ -81,14 +83,16 @@ def test_what_a_server_asks_for_is_kept_to_within_bounds(
     assert least <= schedule.pause_s("device-1", 3, left_s, requested_s) <= most
 
 
-@pytest.mark.parametrize("failed", [1, 5])
-def test_devices_that_failed_together_come_back_apart(failed: int) -> None:
+@pytest.mark.parametrize(("failed", "shortest_h"), [(1, 2), (2, 4), (5, 10), (6, 12), (7, 12), (500, 12)])
+def test_devices_that_failed_together_come_back_apart(failed: int, shortest_h: int) -> None:
+    """Over the hours from the shortest pause, which grows, to the longest."""
     hours = [0] * 20
     for number in range(10_000):
         hours[schedule.pause_s(f"sensor-{number}", failed, YEAR_S) // HOUR_S] += 1
-    assert hours[:4] == [0] * 4
-    assert min(hours[4:]) > 530
-    assert max(hours[4:]) < 720
+    share = 10_000 / (20 - shortest_h)
+    assert hours[:shortest_h] == [0] * shortest_h
+    assert min(hours[shortest_h:]) > 0.85 * share
+    assert max(hours[shortest_h:]) < 1.15 * share
 
 
 def test_no_device_is_always_among_the_last() -> None:
