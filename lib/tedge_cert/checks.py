@@ -9,7 +9,7 @@ from cryptography import x509
 from tedge_cert import files
 from tedge_cert.certificate import Certificate, from_pem, rfc2822
 from tedge_cert.errors import CertificateError, ClockError, ExpiredError
-from tedge_cert.validity import BUILT_S, EXPIRED, NOT_VALID_YET, format_duration
+from tedge_cert.validity import EXPIRED, NOT_VALID_YET, format_duration, impossible
 
 # A certificate that begins a little ahead of the device's clock is no reason to doubt either of them.
 CLOCK_TOLERANCE_S = 300
@@ -121,8 +121,7 @@ def check_clock(current: Certificate, path: Path) -> None:
 
 def check_clock_of_device(now_s: float) -> None:
     """Whether the clock can be right at all, before anything is judged by it; raises ClockError."""
-    if now_s < BUILT_S:
+    if fault := impossible(now_s):
         raise ClockError(
-            f"the clock is wrong: it says {rfc2822(int(now_s))}, which is before this package was made; set it (see "
-            "`timedatectl status`), until then no certificate is judged"
+            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then no certificate is judged"
         )

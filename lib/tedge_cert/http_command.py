@@ -51,9 +51,16 @@ def _add_verbs(verbs: "argparse._SubParsersAction[Parser]") -> None:
             content.add_argument("content", nargs="?", help="what to send")
             content.add_argument("--data", help="what to send")
             content.add_argument("--file", type=Path, help="the file to send")
-            verb.add_argument("--content-type", metavar="TYPE", help="media type of what is sent")
-        verb.add_argument("--accept-type", metavar="TYPE", help="media type of the answer")
+            verb.add_argument("--content-type", metavar="TYPE", type=_field, help="media type of what is sent")
+        verb.add_argument("--accept-type", metavar="TYPE", type=_field, help="media type of the answer")
         add_profile(verb)
+
+
+def _field(text: str) -> str:
+    """What can be the value of a header's field, and is not the begin of another one (RFC 9110 §5.5)."""
+    if not (text.isascii() and text.isprintable() and text.strip() == text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a media type such as application/json")
+    return text
 
 
 def execute(arguments: argparse.Namespace) -> int:

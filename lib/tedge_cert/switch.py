@@ -88,9 +88,11 @@ class Switch:
 
     def _check_kinds(self) -> None:
         if self.certificate.is_symlink():
+            # One that leads to itself cannot be resolved.
+            there = self.certificate.resolve() if self.certificate.exists() else "there is none where the link leads"
             raise TedgeCertError(
                 f"{self.certificate} is a symbolic link, which a renewal would replace by a file; set device.cert_path "
-                f"to the file itself: {self.certificate.resolve()}"
+                f"to the file itself: {there}"
             )
         refuse_directory(self.previous)
 

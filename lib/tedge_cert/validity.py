@@ -26,6 +26,8 @@ class UnreadableCertificateError(ValueError):
 
 # When this version was made, which no clock that is right is before; a test holds it to debian/changelog.
 BUILT_S = 1_795_435_200
+# Forty years, which no installation of this version lasts: a clock without a battery may begin anywhere.
+SERVICE_S = 1_261_440_000
 
 
 class Validity:
@@ -57,11 +59,10 @@ class Validity:
 
     def clock_fault(self, now_s: float) -> str:
         """Why the clock of the device must be wrong, or else this certificate is; empty if it may be right."""
-        if now_s < BUILT_S:
-            return f"it is {format_duration(int(BUILT_S - now_s), 2)} behind the making of this package"
-        if now_s < self.not_before_s:
-            return f"the certificate begins in {format_duration(int(self.not_before_s - now_s), 2)} only"
-        return ""
+        fault = impossible(now_s)
+        if not fault and now_s < self.not_before_s:
+            fault = f"the certificate begins in {format_duration(int(self.not_before_s - now_s), 2)} only"
+        return fault
 
     def state(self, now_s: float, minimum_s: float) -> str:
         """One of the four states; it "expires soon" when no more than ``minimum_s`` seconds are left."""
@@ -85,11 +86,17 @@ class Validity:
         return f"{state} (expires in: {format_duration(self.left_s(now_s))})"
 
 
-def read_validity(path: str) -> Validity:
-    """The validity of the first certificate in the PEM file ``path``.
+def impossible(now_s: float) -> str:
+    """Why no right clock can say this, whatever certificate there is; empty if one can."""
+    ahead_s = now_s - BUILT_S
+    if 0 <= ahead_s <= SERVICE_S:
+        return ""
+    side = "behind" if ahead_s < 0 else "ahead of"
+    return f"it is {format_duration(int(abs(ahead_s)), 2)} {side} the making of this package"
 
-    Raises OSError if it cannot be read, UnreadableCertificateError if it holds no certificate.
-    """
+
+def read_validity(path: str) -> Validity:
+    """The validity of the first certificate in the PEM file ``path``; OSError or UnreadableCertificateError."""
     # Not blocking, because a pipe put there by mistake would hold up every check from then on.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -107,9 +114,7 @@ def validity_of_pem(content: bytes) -> Validity:
     end = content.find(END, begin)
     if begin < 0 or end < 0:
         if content[:1] == b"\x30":
-            raise UnreadableCertificateError(
-                "the file looks like DER, expected PEM (openssl x509 -inform DER converts it)"
-            )
+            raise UnreadableCertificateError("it looks like DER, expected PEM (openssl x509 -inform DER converts it)")
         raise UnreadableCertificateError('no "BEGIN CERTIFICATE" block found, expected a certificate in PEM')
     try:
         return validity_of_der(binascii.a2b_base64(content[begin + len(BEGIN) : end]))
@@ -172,20 +177,15 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 def _time_s(tag: int, text: str) -> int:
     """Seconds since the epoch of a UTCTime or GeneralizedTime (RFC 5280 §4.1.2.5.1, §4.1.2.5.2)."""
     digits = 2 if tag == UTC_TIME else 4
-    if (
-        tag not in (UTC_TIME, GENERALIZED_TIME)
-        or len(text) != digits + 11
-        or text[-1] != "Z"
-        or not text[:-1].isdecimal()
-    ):
+    known = tag in (UTC_TIME, GENERALIZED_TIME) and len(text) == digits + 11
+    if not (known and text[-1] == "Z" and text[:-1].isdecimal()):
         raise ValueError("time that is not RFC 5280")
     year = int(text[:digits])
     if tag == UTC_TIME:
         year += 1900 if year >= 50 else 2000
     month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(digits, digits + 10, 2))
-    last = (
-        31 - (month in (4, 6, 9, 11)) if month != 2 else 28 + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
-    )
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    last = 28 + leap if month == 2 else 31 - (month in (4, 6, 9, 11))
     if not (1 <= month <= 12 and 1 <= day <= last and hour < 24 and minute < 60 and second < 60):
         raise ValueError("time that does not exist")
     # Days of the civil calendar with years that begin in March, so that the leap day is the last one.

@@ -1,14 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input on the device: its configuration, certificate, key and candidate."""
 
-from faults.answers import RENEW, Row, candidate, certificate, key, other_key, setting, toml
-from unit.certificates import make, make_for
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from faults.answers import RENEW, VERIFY, Row, Standing, candidate, certificate, key, other_key, setting, toml
+from unit.certificates import make, make_for, name_of, new_key
 from unit.connected import issue
 
-HOURLY, VERIFY, SHOW = "tedge-cert-needs-renewal --systemd c8y", "tedge-cert-verify c8y", "tedge-cert-show"
+HOURLY, SHOW = "tedge-cert-needs-renewal --systemd c8y", "tedge-cert-show"
 BROKEN = {HOURLY: 255, RENEW: 1, VERIFY: 1}
 SOON = "[certificate.validity]\nminimum_duration = {}\n[c8y]"
 SET = "tedge-config set certificate.validity.minimum_duration"
+
+
+def looping(standing: Standing) -> None:
+    """A link to itself: what nobody can read, not even root."""
+    path = standing.device.certificate
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def other_request(standing: Standing) -> None:
+    """A CSR that was made with another key."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name_of(standing.device.device_id))
+    request = builder.sign(new_key(), hashes.SHA256())
+    (standing.device.directory / "run" / "other.csr").write_bytes(request.public_bytes(Encoding.PEM))
+
 
 ROWS = [
     Row("tedge.toml that is not TOML", toml("\n[device\n"), BROKEN, "<TOML> is not valid TOML: "),
@@ -21,6 +40,7 @@ ROWS = [
     Row("certificate missing", certificate(None), {**BROKEN, SHOW: 1}, "<CERT>"),
     Row("certificate empty", certificate(b""), {**BROKEN, SHOW: 1}, "the file is empty"),
     Row("certificate a directory", certificate(b"directory"), {HOURLY: 255, RENEW: 1, VERIFY: 1}, "<CERT>"),
+    Row("certificate that cannot be read", looping, {**BROKEN, SHOW: 1}, "<CERT>"),
     Row("certificate garbage", certificate(b"garbage"), {**BROKEN, SHOW: 1}, 'no "BEGIN CERTIFICATE" block found'),
     Row("certificate in DER", certificate(make().der), {HOURLY: 255}, "looks like DER, expected PEM"),
     Row("certificate cut off", certificate(make().pem[:300]), {**BROKEN, SHOW: 1}, "<CERT>"),
@@ -41,6 +61,12 @@ ROWS = [
     Row("key encrypted", key(b"encrypted"), {RENEW: 1}, "<KEY>"),
     Row("key garbage", key(b"garbage"), {RENEW: 1}, "<KEY> holds no private key"),
     Row("key of another certificate", other_key, {RENEW: 1}, "<KEY>"),
+    Row(
+        "CSR of another key",
+        other_request,
+        {"tedge-cert-renew --csr-path <RUN>/other.csr c8y": 1},
+        "the CSR <RUN>/other.csr was made with another key than the one of this device",
+    ),
     Row("candidate garbage", candidate(b"garbage"), {VERIFY: 3}, "holds no certificate in PEM"),
     Row("candidate of another key", candidate(make_for(90).pem), {VERIFY: 3}, "for the key of this device"),
     Row("candidate of another name", candidate(name="somebody-else"), {VERIFY: 3}, "issued to somebody-else"),

@@ -5,14 +5,28 @@ import base64
 
 import pytest
 
-from faults.answers import RENEW, Row, fault, port, setting, status
+from faults.answers import RENEW, VERIFY, Row, Standing, fault, mqtt_port, port, setting, status
 from tenant.pkcs7 import certs_only
+from unit.connected import issue
 from unit.local_device import free_port
 
 WHOLE = (pytest.mark.whole,)
 EMPTY_MESSAGE = base64.b64encode(certs_only([], indefinite=True)).decode()
 DATE = "Wed, 25 Nov 2099 10:00:00 GMT"
 ELSEWHERE = "https://e.example/"
+
+
+def captive_portal(standing: Standing) -> None:
+    """On every path, whoever asks."""
+    for where in ("est", "http"):
+        fault(where, do="html")(standing)
+
+
+def silent_mqtt(standing: Standing) -> None:
+    """A candidate, and a tenant that accepts connections and says no more, while the bridge keeps what it has."""
+    issue(standing.device)
+    fault("mqtt", do="silent-at-accept")(standing)
+
 
 ROWS = [
     Row(
@@ -69,7 +83,21 @@ ROWS = [
     Row("cut-off body", fault(do="truncated"), {RENEW: 1}, "no answer from https://<HTTP>"),
     Row("oversized body", fault(do="oversized"), {RENEW: 1}, "more than 1048576 bytes"),
     Row("body that is no base64", fault(do="garbage"), {RENEW: 1}, "something that is no certificate"),
-    Row("portal that answers 200 with HTML", fault(do="html"), {RENEW: 1}, "it begins '<!DOCTYPE html>"),
+    Row("captive portal that answers 200 with HTML", captive_portal, {RENEW: 1}, "it begins '<!DOCTYPE html>"),
+    Row(
+        "middlebox that opens TLS",
+        port(lambda s: s.middlebox.port),
+        {RENEW: 1},
+        "cannot speak TLS with https://127.0.0.1:",
+    ),
+    Row(
+        "middlebox that opens TLS, for MQTT",
+        mqtt_port(lambda s: s.middlebox.port),
+        {VERIFY: 1},
+        "is kept for the next run",
+    ),
+    Row("MQTT that refuses", mqtt_port(lambda _: free_port()), {VERIFY: 1}, "is kept for the next run"),
+    Row("MQTT that is silent", silent_mqtt, {VERIFY: 1}, "is kept for the next run", marks=WHOLE),
     Row(
         "body that is no PKCS#7",
         fault(do="status", status=200, body="aGVsbG8gd29ybGQ="),
@@ -90,7 +118,16 @@ ROWS = [
         "issued to somebody-else, expected the device id",
     ),
     Row("certificate already expired", fault(do="expired"), {RENEW: 1}, "it expired"),
-    Row("certificate that begins later", fault(do="not-yet-valid", seconds=600), {RENEW: 1}, "the clock is wrong"),
+    Row(
+        "certificate that begins in days", fault(do="not-yet-valid", seconds=200_000), {RENEW: 1}, "the clock is wrong"
+    ),
+    Row(
+        "certificate that begins in minutes",
+        fault(do="not-yet-valid", seconds=600),
+        {RENEW: 1},
+        "is kept as <CERT>.new until it is valid: the clock is wrong",
+        changes=True,
+    ),
     Row(
         "certificate shorter-lived than the current one",
         fault(do="lifetime", seconds=86_400),

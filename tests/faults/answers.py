@@ -19,22 +19,24 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from faults.middlebox import Middlebox
 from tenant.client import Tenant
 from unit.certificates import make
 from unit.connected import certify, configure, connect, issue, key_file
 from unit.local_device import LocalDevice
 
-RENEW = "tedge-cert-renew c8y"
+RENEW, VERIFY = "tedge-cert-renew c8y", "tedge-cert-verify c8y"
 # Locks, what the broker says, and the request that is written before it is sent.
 _VOLATILE = ("run", "mosquitto.log", "certs/device.csr", "state")
 
 
 @dataclass
 class Standing:
-    """The device of the rows, and a listener that accepts connections and says nothing."""
+    """The device of the rows, a listener that accepts connections and says nothing, and a box that opens TLS."""
 
     device: LocalDevice
     silent: socket.socket
+    middlebox: Middlebox
 
     def restore(self, kept: Path) -> None:
         """Put back what a row changed."""
@@ -49,7 +51,7 @@ def stand(tenant: Tenant, directory: Path) -> Standing:
     device = LocalDevice(directory / "device", tenant, "answers")
     certify(device, 10)
     connect(device)
-    return Standing(device, socket.create_server(("127.0.0.1", 0)))
+    return Standing(device, socket.create_server(("127.0.0.1", 0)), Middlebox())
 
 
 def whole_directory(directory: Path) -> dict[str, tuple[int, int, int, str]]:
@@ -80,12 +82,17 @@ class Row:
 
     def said(self, standing: Standing) -> str:
         """What is printed, with the names of this device."""
-        device = standing.device
-        places = {"TOML": device.directory / "tedge.toml", "CERT": device.certificate, "KEY": key_file(device)}
-        text = self.words
-        for name, value in {**places, "HTTP": f"127.0.0.1:{device.tenant.http_port}"}.items():
-            text = text.replace(f"<{name}>", str(value))
-        return text
+        return placed(self.words, standing)
+
+
+def placed(text: str, standing: Standing) -> str:
+    """The text with the names of this device in it."""
+    device = standing.device
+    places = {"TOML": device.directory / "tedge.toml", "CERT": device.certificate, "KEY": key_file(device)}
+    more = {"HTTP": f"127.0.0.1:{device.tenant.http_port}", "MQTT": f"127.0.0.1:{device.tenant.mqtt_port}"}
+    for name, value in {**places, **more, "RUN": device.directory / "run"}.items():
+        text = text.replace(f"<{name}>", str(value))
+    return text
 
 
 def toml(text: str) -> Callable[[Standing], None]:
@@ -146,6 +153,17 @@ def port(to: Callable[[Standing], int]) -> Callable[[Standing], None]:
 def fault(where: str = "est", **spec: Any) -> Callable[[Standing], None]:
     """The tenant does this."""
     return lambda standing: standing.device.tenant.fault(where=where, **spec)
+
+
+def mqtt_port(to: Callable[[Standing], int]) -> Callable[[Standing], None]:
+    """A candidate, and another server in the place of the tenant's MQTT endpoint."""
+
+    def arrange(standing: Standing) -> None:
+        issue(standing.device)
+        there = f"127.0.0.1:{standing.device.tenant.mqtt_port}"
+        configure(standing.device, f'mqtt = "{there}"', f'mqtt = "127.0.0.1:{to(standing)}"')
+
+    return arrange
 
 
 def candidate(content: bytes | None = None, **options: Any) -> Callable[[Standing], None]:

@@ -3,7 +3,7 @@
 
 from email.utils import parsedate_to_datetime
 
-from tedge_cert.validity import BUILT_S, Validity
+from tedge_cert.validity import BUILT_S, SERVICE_S, Validity
 from unit.local_device import ROOT
 
 
@@ -18,5 +18,6 @@ def test_what_a_clock_is_told() -> None:
     assert validity.clock_fault(BUILT_S - 86_400) == "it is 1d behind the making of this package"
     assert validity.clock_fault(BUILT_S + 40) == "the certificate begins in 1m only"
     assert validity.clock_fault(BUILT_S + 100) == ""
-    # In 2100 it has expired, which cannot be told from a clock that is wrong.
-    assert validity.clock_fault(4_102_444_800) == ""
+    # Later it has expired, and only far ahead that must be the clock's fault.
+    assert validity.clock_fault(BUILT_S + SERVICE_S) == ""
+    assert validity.clock_fault(4_102_444_800) == "it is 73y 56d ahead of the making of this package"

@@ -65,6 +65,20 @@ def test_misuse(tmp_path: Path, words: str) -> None:
     assert (result.exit, result.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("option", ["--content-type", "--accept-type"])
+@pytest.mark.parametrize("value", ["text/plain\r\nX-Other: 1", "text/plain\n", "a/\x07", "tëxt/plain", " text/plain"])
+def test_no_header_comes_in_by_a_type(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser("http", "")
+    http_command.add_to(parser)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["post", "/c8y/x", "{}", option, value])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert option in said
+    assert "expected a media type such as application/json" in said
+    assert "\r" not in said
+
+
 def test_without_a_tenant(tmp_path: Path) -> None:
     result = run(["tedge-http", "get", "/c8y/x"], tmp_path)
     assert (result.exit, result.stdout) == (1, "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cable is pulled before, within and after each step of the unit; with the cable back, the next run ends well."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from faults.record import LostDeviceError, Matrix
 from system.device import Device
 from system.journal import Entry
-from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, start
+from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, make_due, start, wait_out
 from tenant.client import Tenant
 
 # The line after which the cable is pulled, in the order of the run; none: before it begins.
@@ -21,6 +22,34 @@ LINES = [
     "is now the active certificate",
     "confirmed",
 ]
+
+
+# What a person takes to put a cable back; a connection that waits for it meanwhile does not end.
+PULLED_S = 2.0
+
+
+@pytest.mark.row("Network")
+def test_cut_for_a_moment_within_each_step(connected: Device, tenant: Tenant, release: str, matrix: Matrix) -> None:
+    """One run, with the cable out for a moment in each of its steps: it ends well all the same, or the next one."""
+    if release != "bookworm":
+        pytest.skip("a cable is the same on every release")
+    make_due(connected)
+    tenant.settings(lifetime_s=400 * 86_400)
+    after = connected.cursor()
+    connected.systemctl("start", "--no-block", SERVICE)
+    for line in LINES[1:-1]:
+        connected.await_entry(_with(line), after=after, timeout_s=60)
+        with matrix.case(f"cut for {PULLED_S} s after {line}"):
+            connected.cut()
+            time.sleep(PULLED_S)
+            connected.restore()
+    connected.await_entry(_is_over, after=after, timeout_s=200)
+    wait_out(connected)
+    run = start(connected)
+    matrix.said("\n".join(each.message for each in connected.journal(SERVICE, after=after)))
+    if run.outcome not in ("success", "skipped"):
+        raise LostDeviceError("\n".join(run.lines))
+    _is_good(connected, tenant)
 
 
 @pytest.mark.row("Network")

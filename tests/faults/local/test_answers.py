@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faults import answer_files, answer_servers
-from faults.answers import Row, Standing, stand, whole_directory
+from faults.answers import Row, Standing, placed, stand, whole_directory
 from faults.record import Matrix
 from tenant.client import Tenant
 
@@ -24,6 +24,8 @@ def standing(running_tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -
     made = stand(running_tenant, tmp_path_factory.mktemp("answers"))
     yield made
     made.device.stop_broker()
+    made.middlebox.stop()
+    made.silent.close()
 
 
 @pytest.mark.parametrize("row", [pytest.param(each, marks=each.marks, id=each.name) for each in ROWS])
@@ -37,7 +39,7 @@ def test_a_row(standing: Standing, row: Row, tenant: Tenant, tmp_path: Path, mat
         evictions = tenant.device(device.device_id)["evictions"]
         for words, code in row.commands.items():
             with matrix.case(f"{row.name}: {words}"):
-                done = device.run(words, DEVICE_ONE_TIME_PASSWORD="never-printed")
+                done = device.run(placed(words, standing), DEVICE_ONE_TIME_PASSWORD="never-printed")
                 said = matrix.said(done.stderr)
                 assert done.exit == code, done
                 assert row.said(standing) in said, done
@@ -45,6 +47,7 @@ def test_a_row(standing: Standing, row: Row, tenant: Tenant, tmp_path: Path, mat
                 assert all(LINE.fullmatch(each) for each in said.splitlines(keepends=True)), done
                 if not row.changes:
                     assert whole_directory(device.directory) == before
+        assert standing.middlebox.heard == b""
         assert row.evicts or tenant.device(device.device_id)["evictions"] == evictions
     finally:
         tenant.clear_faults()

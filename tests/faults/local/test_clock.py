@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clock that is wrong: named, nothing judged or thrown away, and all is well when it is right again."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from faults.answers import whole_directory
+from faults.clock import ClockedDevice, ahead, at
+from faults.goodness import expect_good
+from faults.hourly import CONDITION, RENEW, VERIFY, hour
+from faults.record import Matrix
+from tenant.client import Tenant
+from unit.connected import certify, connect, issue, serials
+
+pytestmark = pytest.mark.row("Time")
+YEAR_S = 365 * 86_400
+# Before the package was made, before the certificate begins, and later than anybody uses this version.
+WRONG = {"1970": at(1970), "a year behind": ahead(-YEAR_S), "an hour behind": ahead(-3_600), "2100": at(2100)}
+NAMED = re.compile(r"(error: )?the clock is wrong: [^\n]+timedatectl[^\n]+\n")
+
+
+@pytest.fixture
+def device(tenant: Tenant, tmp_path: Path) -> Iterator[ClockedDevice]:
+    """A connected device whose certificate began just now, and is due."""
+    made = ClockedDevice(tmp_path / "device", tenant, tmp_path.name.replace("_", "-"))
+    certify(made, not_before_offset_s=0)
+    connect(made)
+    yield made
+    made.stop_broker()
+
+
+@contextmanager
+def jump(device: ClockedDevice, after_s: float, offset: str) -> Iterator[None]:
+    """Set the clock in the middle of what is done meanwhile."""
+    timer = threading.Timer(after_s, lambda: setattr(device, "clock", offset))
+    timer.start()
+    yield
+    timer.join()
+
+
+@pytest.mark.parametrize("clock", WRONG)
+def test_a_wrong_clock_is_named_and_judges_nothing(device: ClockedDevice, matrix: Matrix, clock: str) -> None:
+    candidate = issue(device)
+    before = whole_directory(device.directory)
+    device.clock = WRONG[clock]
+    for words, code in {CONDITION: 255, RENEW: 1, VERIFY: 1}.items():
+        with matrix.case(f"{clock}: {words}"):
+            done = device.run(words)
+            assert done.exit == code, done
+            assert NAMED.search(matrix.said(done.stderr)), done
+            assert whole_directory(device.directory) == before
+    with matrix.case(f"{clock}: the unit, and again when the clock is right"):
+        # Twice: what the first run leaves is not held against the second.
+        for _ in range(2):
+            assert hour(device).result == "exit-code"
+        assert whole_directory(device.directory) == before
+        device.clock = "+0"
+        run = hour(device)
+        assert run.result == "success", run.said
+        assert serials(device) == (candidate, None, None)
+        expect_good(device, run.said)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("clock", WRONG)
+def test_a_wrong_clock_and_a_switch_that_is_unfinished(device: ClockedDevice, matrix: Matrix, clock: str) -> None:
+    """That is finished or undone whatever the clock says, and not by what it says."""
+    device.certificate.rename(device.previous)
+    issue(device, device.certificate)
+    device.clock = WRONG[clock]
+    with matrix.case(f"{clock}: an unfinished switch"):
+        assert device.run(CONDITION).exit == 0
+        run = hour(device)
+        assert run.result in ("success", "exit-code"), run.said
+        device.clock = "+0"
+        last = hour(device)
+        assert last.result in ("success", "exec-condition"), last.said
+        expect_good(device, run.said + last.said)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("offset", [ahead(-20 * YEAR_S), ahead(-3_600), ahead(86_400), ahead(100 * YEAR_S)])
+def test_the_clock_jumps_while_renew_waits(device: ClockedDevice, matrix: Matrix, offset: str) -> None:
+    """The wait takes what it takes; what came is not judged by a clock that cannot be right."""
+    device.tenant.fault(where="token", do="late", delay_s=6)
+    before = whole_directory(device.directory)
+    begins_s = time.monotonic()
+    with matrix.case(f"renew, {offset} s"), jump(device, 3, offset):
+        done = device.run(RENEW)
+        matrix.said(done.stderr)
+    assert time.monotonic() - begins_s < 60
+    if offset == ahead(86_400):
+        assert done.exit == 0, done
+    else:
+        assert done.exit == 1, done
+        # What came to a clock that is behind by hours is good as soon as that clock has come so far.
+        if "until it is valid" in done.stderr:
+            device.candidate.unlink()
+        assert whole_directory(device.directory) == before
+    device.clock = "+0"
+    device.tenant.clear_faults()
+    last = hour(device)
+    assert last.result == "success", last.said
+    expect_good(device, done.stderr + last.said)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("offset", [ahead(-20 * YEAR_S), ahead(-3_600), ahead(86_400), ahead(100 * YEAR_S)])
+def test_the_clock_jumps_while_verify_waits(device: ClockedDevice, matrix: Matrix, offset: str) -> None:
+    """The candidate was checked before, and goes on to be used: at once, or as soon as TLS works by that clock."""
+    candidate = issue(device)
+    device.tenant.fault(where="mqtt", do="slow-puback", delay_s=6, topic="s/us")
+    begins_s = time.monotonic()
+    with matrix.case(f"verify, {offset} s"), jump(device, 3, offset):
+        done = device.run(VERIFY)
+        # Under a clock by which the tenant's own certificate is none, there is no word from it.
+        kept = any(each in done.stderr for each in ("both stay, the next run decides", "is kept for the next run"))
+        assert done.exit == 0 or (done.exit == 1 and kept), done
+        matrix.said(done.stderr)
+    assert time.monotonic() - begins_s < 100
+    device.clock = "+0"
+    last = hour(device)
+    assert last.result in ("success", "exec-condition"), last.said
+    assert serials(device) == (candidate, None, None)
+    expect_good(device, done.stderr + last.said)

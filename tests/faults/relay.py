@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A way to the tenant that can be cut so that nobody is told: what is sent is lost, and no connection ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from unit.local_device import ROOT, free_port
+
+
+class Relay:
+    """Carries connections to `port` on to a port of this machine; use it as a context manager."""
+
+    def __init__(self, there: int) -> None:
+        self.port = free_port()
+        self._there = there
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.mend()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+        self.end()
+
+    def mend(self) -> None:
+        """Carry on, what was frozen too, or anew."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            return
+        command = [sys.executable, "-m", "system.forwarder", f"{self.port}:127.0.0.1:{self._there}"]
+        self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")})
+        deadline_s = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                if time.monotonic() > deadline_s:
+                    raise
+                # There is nothing to wait on before it listens.
+                time.sleep(0.05)
+            else:
+                return
+
+    def freeze(self) -> None:
+        """Drop everything in silence: connections stay, and new ones are taken by nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def end(self) -> None:
+        """Cut all connections; new ones are refused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
