@@ -91,6 +91,11 @@ def without_renew_step(device: Device, tenant: Tenant) -> None:
     put(lifetime_s=10 * DAY_S)(device, tenant)
 
 
+def spoilt(device: Device, tenant: Tenant) -> None:
+    device.write(CERTIFICATE, "garbage")
+    start(device)
+
+
 def verified_by_hand(device: Device, tenant: Tenant) -> None:
     device.run("tedge cert verify c8y")
 
@@ -110,7 +115,7 @@ SITUATIONS: dict[str, Situation] = {
     "step-failed": without_renew_step,
     "certificate-expired": put(lifetime_s=-60, not_before_offset_s=-3_600),
     "clock-wrong": put(not_before_offset_s=DAY_S),
-    "certificate-unusable": lambda device, _: (device.write(CERTIFICATE, "garbage"), start(device)),
+    "certificate-unusable": spoilt,
 }
 IDS = {event.message_id: event for event in events.ALL}
 
