@@ -168,9 +168,11 @@ def remove_stale_temporaries(path: Path) -> int:
 
 def _cannot_write(path: Path, error: OSError) -> TedgeCertError:
     reason = error.strerror or str(error)
+    # Root acts as this user too, where paths come from a configuration that the user may write.
+    owner = f"run this command as root, and let user tedge write there (`chown tedge:mosquitto {path.parent}`)"
     advice = {
-        errno.EACCES: "run this command as root, or check the owner of the directory",
-        errno.EPERM: "run this command as root, or check the owner of the directory",
+        errno.EACCES: owner,
+        errno.EPERM: owner,
         errno.EROFS: "the file system is read-only here: mount it writable, or, in a unit, add ReadWritePaths=",
         errno.ENOSPC: "free some space on that file system",
         errno.ENOENT: "create the directory",

@@ -5,7 +5,7 @@ import pytest
 
 from system import onboarding, renewer
 from system.device import Device
-from system.renewer import SERVICE, make_due, said, start
+from system.renewer import SERVICE, make_due, said, start, wait_out
 from tenant.client import Tenant
 
 DROP_IN = f"/etc/systemd/system/{SERVICE}.d/50-certificate-path.conf"
@@ -19,14 +19,17 @@ def test_a_certificate_elsewhere_is_renewed_once_the_unit_may(device: Device, te
     assert f"may not write in {where}; `tedge connect c8y --allow-path`" in said_by_set
     device.run(f"tedge config set device.key_path {where}/key.pem")
     device.run(f"tedge config set device.csr_path {where}/device.csr")
+    refused = device.run("tedge cert download c8y --device-id a --one-time-password password-1", check=False)
+    assert refused.exit_code == 1
+    assert f"`chown tedge:mosquitto {where}`" in refused.stderr
+    device.run(f"chown tedge:mosquitto {where}")
     onboarding.register(device, tenant)
     connected = device.run("tedge connect c8y", timeout_s=120)
     assert f"the renewal cannot write in {where}: {SERVICE} is confined" in connected.stderr
-    assert f"`chown tedge:mosquitto {where}` lets it" in connected.stderr
     before = tenant.wait_connected(device.name)["serial"]
     make_due(device)
     assert start(device).outcome == "failed"
-    device.run(f"chown tedge:mosquitto {where}")
+    wait_out(device)
     allowed = device.run("tedge reconnect c8y --allow-path", timeout_s=120)
     assert "cannot write" not in allowed.stderr
     assert f'ReadWritePaths="-{where}"' in device.read(DROP_IN)
