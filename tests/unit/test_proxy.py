@@ -41,6 +41,8 @@ def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guard
             (lambda: token_device.run("tedge-cert-renew c8y"), [access, tenant]),
         ]
         for step, expected in steps:
+            # Each certificate ends later than the one before, in whatever second it is issued.
+            token_device.tenant.settings(lifetime_s=31_536_000 + 60 * steps.index((step, expected)))
             between.tunnels.clear()
             result = step()
             assert result.exit == 0, result.stderr
