@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+_AGAIN_S = 1.0
+
+
 class _ElapsedError(Exception):
     """Not an OSError: whoever tries one address after the other would take that for the failure of one."""
 
@@ -24,10 +27,13 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise _ElapsedError
 
+    if seconds <= 0:
+        # Zero would mean no timer at all.
+        raise TimeoutError(f"{what} took longer than {seconds:g} s")
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        # Zero would mean no timer at all.
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+        # Once more each second, because an exception is lost where nobody can catch it, in a finalizer say.
+        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
         yield
     except _ElapsedError:
         raise TimeoutError(f"{what} took longer than {seconds:g} s") from None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounds on waits."""
 
+import contextlib
 import signal
 import socket
 
@@ -17,6 +18,20 @@ def test_ends_a_wait_that_takes_longer(seconds: float) -> None:
     ours, theirs = socket.socketpair()
     expected = pytest.raises(TimeoutError, match=f"the answer took longer than {seconds:g} s")
     with ours, theirs, expected, bounded(seconds, "the answer"):
+        ours.recv(1)
+
+
+def test_an_alarm_that_is_lost_comes_again() -> None:
+    """Raised in a finalizer, an exception is printed and forgotten."""
+    ours, theirs = socket.socketpair()
+
+    class Finalized:
+        def __del__(self) -> None:
+            with contextlib.suppress(BaseException):
+                ours.recv(1)
+
+    with ours, theirs, pytest.raises(TimeoutError), bounded(0.05, "the answer"):
+        Finalized()
         ours.recv(1)
 
 
