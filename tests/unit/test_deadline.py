@@ -30,7 +30,7 @@ def test_an_alarm_that_is_lost_comes_again() -> None:
             with contextlib.suppress(BaseException):
                 ours.recv(1)
 
-    with ours, theirs, pytest.raises(TimeoutError), bounded(0.05, "the answer"):
+    with ours, theirs, pytest.raises(TimeoutError), bounded(0.05, "the answer"):  # noqa: PT012 (the first is lost)
         Finalized()
         ours.recv(1)
 
