@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from tedge_cert import checks, journal, privileges, rejection
+from tedge_cert import checks, journal, privileges, rejection, state
 from tedge_cert.errors import CandidateRejectedError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.switch import Switch
@@ -25,13 +25,15 @@ class Outcome:
 def switch_first(instance: Instance, offline: bool) -> Outcome:
     """Finish or undo an unfinished switch, then go on with a candidate; to be called under the lock.
 
-    Whatever was rejected stays where it is: the person who calls this may want to look at it.
+    The unit is not held back any longer. Whatever was rejected stays where it is: the person who calls this may want
+    to look at it.
     """
     if instance.uses_basic:
         # No certificate is shown to the tenant, so none can be proved, nor is any in use.
         return Outcome()
     with privileges.dropped(instance.config.is_of_system):
         rejection.forget(instance)
+        state.end_pause(instance.state_file)
         try:
             return _switch(instance, Switch.of(instance), offline)
         finally:

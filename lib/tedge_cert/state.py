@@ -8,7 +8,7 @@ certificate from being renewed.
 import binascii
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,13 @@ def save(path: Path, state: State) -> None:
         files.write(path, json.dumps({"version": VERSION, **known}).encode(), files.HANDOVER)
     except (OSError, TedgeCertError) as error:
         journal.warning(f"the result of this run is not kept: {error}")
+
+
+def end_pause(path: Path) -> None:
+    """Let the next run ask the tenant again: somebody was here and may have mended what was wrong."""
+    kept = load(path)
+    if kept.next_attempt_s:
+        save(path, replace(kept, next_attempt_s=0))
 
 
 def forget(path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from system import onboarding, renewer
 from system.device import Device
-from system.renewer import SERVICE, make_due, said, start, wait_out
+from system.renewer import SERVICE, make_due, said, start
 from tenant.client import Tenant
 
 DROP_IN = f"/etc/systemd/system/{SERVICE}.d/50-certificate-path.conf"
@@ -29,7 +29,6 @@ def test_a_certificate_elsewhere_is_renewed_once_the_unit_may(device: Device, te
     before = tenant.wait_connected(device.name)["serial"]
     make_due(device)
     assert start(device).outcome == "failed"
-    wait_out(device)
     allowed = device.run("tedge reconnect c8y --allow-path", timeout_s=120)
     assert "cannot write" not in allowed.stderr
     assert f'ReadWritePaths="-{where}"' in device.read(DROP_IN)

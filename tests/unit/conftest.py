@@ -3,6 +3,7 @@
 
 import os
 import re
+import zlib
 import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -71,7 +72,9 @@ def token_device(running_token_tenant: Tenant, tmp_path: Path, request: pytest.F
 
 
 def _device_name(request: pytest.FixtureRequest) -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", str(request.node.name))[:60].strip("-")
+    """Of the test and its module, because the tenant of a worker remembers what it saw of each name."""
+    plain = re.sub(r"[^A-Za-z0-9-]", "-", str(request.node.name))[:50].strip("-")
+    return f"{plain}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import confirmation, rejection
+from tedge_cert import confirmation, rejection, state
 from tedge_cert.errors import CandidateRejectedError
-from unit.connected import certify, issue, rejected, serials
+from tedge_cert.state import State
+from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice
 from unit.reconnecting import bridge_file, connect, connections, go, quicken
@@ -33,6 +34,16 @@ def test_with_nothing_new_the_bridge_connects_once_more(device: LocalDevice) -> 
     # The bridge, the connection that pushed it out, the bridge.
     assert connections(device) == [active] * 3
     assert (device.broker_pid, bridge_file(device).read_bytes()) == (pid, before)
+
+
+def test_who_reconnects_ends_the_pause_after_a_failure(device: LocalDevice) -> None:
+    """And nothing else of what is known of the failures."""
+    certify(device)
+    connect(device)
+    path = instance_of(device).state_file
+    state.save(path, State(result="no-answer", reason="silent", attempts=3, next_attempt_s=2_000_000_000))
+    assert go(device) == (0, "")
+    assert state.load(path) == State(result="no-answer", reason="silent", attempts=3)
 
 
 def test_a_candidate_becomes_the_certificate(device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
