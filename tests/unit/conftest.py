@@ -3,8 +3,8 @@
 
 import os
 import re
-import zlib
 import signal
+import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
