@@ -11,6 +11,8 @@ from tedge_cert.proof import prove
 from unit.connected import instance_of, key_file, serial_of
 from unit.local_device import LocalDevice
 
+# A bridge that only now hears of its end comes back after its longest pause (restart_timeout 1 30).
+RETURN_S = 45
 LASTING = {"key.pem", "cert.pem", "device.csr"}
 
 
@@ -55,7 +57,7 @@ def _connection(device: LocalDevice) -> str:
         return "" if verdict.accepted else f"the tenant does not take the certificate: {verdict.reason}"
     serial = serial_of(device.certificate)
     try:
-        device.tenant.wait_connected(device.device_id, serial=serial, timeout_s=15)
+        device.tenant.wait_connected(device.device_id, serial=serial, timeout_s=RETURN_S)
     except Exception as error:  # noqa: BLE001 (whatever it is, the bridge is not up with this certificate)
         return f"the bridge is not connected with {serial}: {error}"
     return ""
