@@ -101,8 +101,8 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-class _Once(argparse._StoreAction):
-    """An option that is refused when it comes again."""
+class _Refusing(argparse.Action):
+    """What an option does the first time; the second is refused."""
 
     def __call__(
         self,
@@ -115,18 +115,12 @@ class _Once(argparse._StoreAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-class _OnceTrue(argparse._StoreTrueAction):
+class _Once(_Refusing, argparse._StoreAction):
+    """An option with a value that is refused when it comes again."""
+
+
+class _OnceTrue(_Refusing, argparse._StoreTrueAction):
     """The same without a value."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        refuse_again(self, namespace, option_string)
-        super().__call__(parser, namespace, values, option_string)
 
 
 def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:

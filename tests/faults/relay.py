@@ -3,14 +3,12 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from types import TracebackType
 from typing import Self
 
-from unit.local_device import ROOT, free_port
+from unit.local_device import ROOT, await_port, free_port
 
 
 class Relay:
@@ -35,17 +33,7 @@ class Relay:
             return
         command = [sys.executable, "-m", "system.forwarder", f"{self.port}:127.0.0.1:{self._there}"]
         self._process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")})
-        deadline_s = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                if time.monotonic() > deadline_s:
-                    raise
-                # There is nothing to wait on before it listens.
-                time.sleep(0.05)
-            else:
-                return
+        await_port(self.port)
 
     def freeze(self) -> None:
         """Drop everything in silence: connections stay, and new ones are taken by nobody."""

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from pytest_mock import MockerFixture
 
 from tenant.client import Tenant
 from unit.local_device import LocalDevice, free_address
+from unit.switching import bridge
 
 # The tests of the tenant itself use its own client, which is written for paho 2; the device is tested with both.
 collect_ignore_glob = [] if find_spec("paho.mqtt.enums") else ["test_tenant*.py"]
@@ -83,6 +85,12 @@ def local_device(tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest)
     device = LocalDevice(tmp_path / "device", tenant, _device_name(request))
     yield device
     device.stop_broker()
+
+
+@pytest.fixture
+def bridged(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
+    """A connected device with ten days left."""
+    return bridge(local_device, mocker)
 
 
 @pytest.fixture

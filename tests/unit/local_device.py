@@ -126,17 +126,7 @@ class LocalDevice:
         main.write_text(f"{user}include_dir {self.directory}/mosquitto-conf\n")
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._broker = subprocess.Popen([MOSQUITTO, "-c", str(main)], stdout=log, stderr=log)
-        deadline_s = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                if time.monotonic() > deadline_s:
-                    raise
-                # There is nothing to wait on before the broker listens.
-                time.sleep(0.05)
-            else:
-                return
+        await_port(self.port)
 
     def stop_broker(self) -> None:
         """Stop mosquitto."""
@@ -153,3 +143,18 @@ class LocalDevice:
         self.start_broker()
         self.tenant.wait_connected(self.device_id)
         return result
+
+
+def await_port(port: int) -> None:
+    """Wait until somebody listens on this port of the machine; raises OSError."""
+    deadline_s = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > deadline_s:
+                raise
+            # There is nothing to wait on before it listens.
+            time.sleep(0.05)
+        else:
+            return

@@ -15,43 +15,24 @@ from unit.certificates import make_for
 from unit.connected import (
     after,
     before,
-    certify,
-    connect,
     digest,
     freeze,
     hurry,
     instance_of,
     issue,
-    outcome,
     rejected,
     serials,
     thaw,
 )
 from unit.local_device import LocalDevice
+from unit.switching import refuse, verify
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-def bridged(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
-    """A connected device with ten days left."""
-    hurry(mocker)
-    certify(local_device)
-    connect(local_device)
-    return local_device
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
 
 
 def age(device: LocalDevice, path: Path) -> None:
     """Let a certificate of this device have expired."""
     issue(device, path, days=-1, not_before_offset_s=-2 * DAY_S)
-
-
-def refuse(device: LocalDevice, serial: str, **fault: Any) -> None:
-    device.tenant.fault(where="mqtt", serials=[serial], **(fault or {"do": "connack", "code": 5}))
 
 
 @pytest.mark.parametrize("fault", [{}, {"do": "tls-unknown-ca"}, {"do": "close-after-connack"}])

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import verification
 from tedge_cert.bridge import Bridge
 from tedge_cert.switch import Switch
 from unit.connected import (
@@ -15,32 +14,14 @@ from unit.connected import (
     connect,
     cut_bridge,
     hurry,
-    instance_of,
     issue,
-    outcome,
     serials,
 )
 from unit.local_client import Local
 from unit.local_device import LocalDevice
+from unit.switching import refuse, verify
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-def bridged(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
-    """A connected device with ten days left."""
-    hurry(mocker)
-    certify(local_device)
-    connect(local_device)
-    return local_device
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
-
-
-def refuse(device: LocalDevice, serial: str, **fault: Any) -> None:
-    device.tenant.fault(where="mqtt", serials=[serial], **(fault or {"do": "connack", "code": 5}))
 
 
 def test_a_bridge_without_a_token(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import renewal, verification
+from tedge_cert import renewal
 from tedge_cert.switch import Switch
 from unit import connected
 from unit.connected import (
@@ -20,27 +20,20 @@ from unit.connected import (
     hurry,
     instance_of,
     issue,
-    outcome,
     rejected,
     serial_of,
     serials,
 )
 from unit.local_client import Local
 from unit.local_device import LocalDevice
+from unit.switching import bridge, verify
 from unit.test_access_token import asked
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
 
 
 @pytest.fixture
 def bridged(token_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
     """A connected device with ten days left."""
-    hurry(mocker)
-    certify(token_device)
-    connect(token_device)
-    return token_device
+    return bridge(token_device, mocker)
 
 
 def test_one_interruption_and_no_loss(

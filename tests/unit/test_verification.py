@@ -12,15 +12,12 @@ from tedge_cert.cleanup import clean_up
 from tedge_cert.switch import Switch
 from unit import connected
 from unit.certificates import make_for
-from unit.connected import after, certify, connect, instance_of, issue, outcome, rejected, serials
+from unit.connected import after, certify, connect, instance_of, issue, rejected, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice
+from unit.switching import verify
 
 MIB = 1 << 20
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
 
 
 def contacts(device: LocalDevice) -> int:

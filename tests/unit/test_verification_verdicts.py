@@ -6,17 +6,13 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import verification
 from tedge_cert.cleanup import clean_up
 from unit import connected
-from unit.connected import certify, connect, digest, instance_of, issue, outcome, rejected, serials
+from unit.connected import certify, connect, digest, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
+from unit.switching import verify
 
 MIB = 1 << 20
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
 
 
 def contacts(device: LocalDevice) -> int:
