@@ -4,27 +4,24 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tedge_cert import mqtt_library
 from tedge_cert.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.resolver import reaching
 from tedge_cert.tls import ClientContext
 
-# Where a step gets its token without MQTT, it need not pay for the library: a tenth of its CPU time.
+# For its types alone.
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
 KEEPALIVE_S = 20
-# What this package waits for is smaller and rarer; others may send what they like, as fast as they like.
-LIMIT_BYTES = 1 << 20
+# What this package waits for is rarer; others may send as fast as they like.
 _WAITING_MESSAGES = 100
-# paho 2 tells the return code of CONNACK in MQTT 5's numbers.
-_RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 
 
 class ConnectionClosedError(OSError):
@@ -35,9 +32,7 @@ class ConnackError(OSError):
     """The other side answered CONNECT with a return code that is not zero (MQTT 3.1.1 §3.2.2.3)."""
 
     def __init__(self, code: int) -> None:
-        import paho.mqtt.client as paho
-
-        super().__init__(f"CONNACK {code} ({paho.connack_string(code).lower().rstrip('.')})")
+        super().__init__(f"CONNACK {code} ({mqtt_library.words_of(code)})")
         self.code = code
 
 
@@ -62,8 +57,12 @@ class Connection:
         on_message: Callable[[Message], None] | None = None,
         on_close: Callable[[], None] | None = None,
         login: Credentials | None = None,
+        before_connect: Callable[[Any], None] | None = None,
     ) -> None:
-        """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``."""
+        """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``.
+
+        ``before_connect`` is called with the socket between the TLS handshake and CONNECT.
+        """
         self._changed = threading.Condition()
         self._code: int | None = None
         self._closed = False
@@ -71,7 +70,7 @@ class Connection:
         self._messages: deque[Message] = deque(maxlen=_WAITING_MESSAGES)
         self._on_message = on_message
         self._on_close = on_close
-        self._client = _new_client(client_id)
+        self._client = mqtt_library.new_client(client_id)
         self._client.on_connect = self._handle_connect
         self._client.on_disconnect = self._handle_disconnect
         self._client.on_message = self._handle_message
@@ -81,14 +80,10 @@ class Connection:
             self._client.tls_set_context(tls)
         if login is not None:
             self._client.username_pw_set(login.username, login.password or None)
-        deadline = Deadline(timeout_s)
-        with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
-            self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
-        self._client.loop_start()
+        if before_connect is not None:
+            self._client.on_socket_open = lambda _client, _data, sock: before_connect(sock)
         try:
-            self._wait(lambda: self._code is not None, deadline, "CONNACK")
-            if self._code:
-                raise ConnackError(self._code)
+            self._connect(endpoint, timeout_s)
         except OSError:
             self.close()
             raise
@@ -125,6 +120,15 @@ class Connection:
     ) -> None:
         self.close()
 
+    def _connect(self, endpoint: tuple[str, int], timeout_s: float) -> None:
+        deadline = Deadline(timeout_s)
+        with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
+            self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
+        self._client.loop_start()
+        self._wait(lambda: self._code is not None, deadline, "CONNACK")
+        if self._code:
+            raise ConnackError(self._code)
+
     def _wait(self, condition: Callable[[], bool], deadline: Deadline, what: str) -> None:
         with self._changed:
             while not condition():
@@ -135,9 +139,8 @@ class Connection:
 
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
     def _handle_connect(self, _client: object, _data: object, _flags: object, code: Any, *_rest: object) -> None:
-        number = int(getattr(code, "value", code))
         with self._changed:
-            self._code = _RETURN_CODES.get(number, number)
+            self._code = mqtt_library.return_code(code)
             self._changed.notify_all()
 
     def _handle_disconnect(self, *_arguments: object) -> None:
@@ -160,38 +163,3 @@ class Connection:
         with self._changed:
             self._messages.append(received)
             self._changed.notify_all()
-
-
-@contextmanager
-def _as_connection_error() -> Iterator[None]:
-    """No route and time-outs of TCP too are the end of a connection."""
-    try:
-        yield
-    except (BlockingIOError, ConnectionError):
-        raise
-    except OSError as error:
-        raise ConnectionError(str(error)) from error
-
-
-def _new_client(client_id: str) -> "paho.Client":
-    import paho.mqtt.client as paho
-
-    class Client(paho.Client):
-        """The library's client, which reads a message of any size, and in version 1 dies of errors it does not know."""
-
-        def _sock_recv(self, bufsize: int) -> bytes:
-            if bufsize > LIMIT_BYTES:
-                raise ConnectionError(f"a message of {bufsize} bytes, expected {LIMIT_BYTES} at most")
-            with _as_connection_error():
-                data: bytes = super()._sock_recv(bufsize)
-            return data
-
-        def _sock_send(self, buf: bytes) -> int:
-            with _as_connection_error():
-                sent: int = super()._sock_send(buf)
-            return sent
-
-    options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "reconnect_on_failure": False}
-    if hasattr(paho, "CallbackAPIVersion"):
-        return Client(paho.CallbackAPIVersion.VERSION2, **options)
-    return Client(**options)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from tedge_cert import certificate, journal
+from tedge_cert import certificate, journal, moment
 from tedge_cert.bridge import LEAST_PAUSE_S, Bridge
 from tedge_cert.errors import CertificateError
 from tedge_cert.instance import Instance
@@ -83,7 +83,7 @@ def _prove(
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
-        verdict = _attempt(instance, context, shown)
+        verdict = _attempt(instance, context, shown, pushes=bridge is not None and bridge.is_up)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
         if verdict.accepted:
@@ -99,7 +99,7 @@ def _prove(
 def evict_bridge(instance: Instance) -> Verdict:
     """Push the bridge out by a short connection with the active certificate, so that it reconnects with it."""
     context = own_context(instance)
-    return _attempt(instance, context, None if context.login else instance.certificate, publish=False)
+    return _attempt(instance, context, None if context.login else instance.certificate, True, publish=False)
 
 
 def own_context(instance: Instance) -> ClientContext:
@@ -111,9 +111,10 @@ def own_context(instance: Instance) -> ClientContext:
     return context
 
 
-def open_own(instance: Instance, context: ClientContext) -> Connection:
-    """A connection of our own to the tenant's MQTT endpoint; raises OSError."""
-    return Connection(instance.mqtt, instance.device_id, CONNECT_S, context, login=context.login)
+def open_own(instance: Instance, context: ClientContext, pushes: bool = False) -> Connection:
+    """A connection of our own to the tenant's MQTT endpoint, which ``pushes`` the bridge out; raises OSError."""
+    when = moment.await_moment if pushes else None
+    return Connection(instance.mqtt, instance.device_id, CONNECT_S, context, login=context.login, before_connect=when)
 
 
 def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
@@ -160,11 +161,13 @@ def why_refused(path: Path) -> str:
     return "it is within its validity, so the tenant does not recognise it: is it, or its issuer, trusted there?"
 
 
-def _attempt(instance: Instance, context: ClientContext, shown: Path | None, publish: bool = True) -> Verdict:
+def _attempt(
+    instance: Instance, context: ClientContext, shown: Path | None, pushes: bool, publish: bool = True
+) -> Verdict:
     context.refusal = None
     host, port = instance.mqtt
     try:
-        with open_own(instance, context) as connection:
+        with open_own(instance, context, pushes) as connection:
             connected_s = time.monotonic()
             try:
                 if publish:
