@@ -147,8 +147,8 @@ def _connection(instance: Instance) -> list[str]:
         "bridge_attempt_unsubscribe false",
         f"keepalive_interval {instance.config.seconds('c8y.bridge.keepalive_interval')}",
         # The bridge reads the certificate anew when it reconnects, between one and two seconds after it was pushed
-        # out (mosquitto 2.0 counts whole seconds; 2.1 counts from the start of the second, so 2 would be needed
-        # there); and it is back within half a minute of the network's return.
+        # out (mosquitto 2.0 counts whole seconds, which `moment` makes use of; 2.1 counts from the start of the
+        # second, so 2 would be needed there); and it is back within half a minute of the network's return.
         "restart_timeout 1 30",
     ]
 
