@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the verification tells the clean-up: which candidate was rejected, by its digest.
+"""What the verification tells the clean-up: which candidate was rejected, by its digest, and in which run of the unit.
 
-Only those very bytes are removed: another candidate that an administrator put there meanwhile is theirs.
+Only those very bytes are removed: another candidate that an administrator put there meanwhile is theirs. So is one
+that their own verification rejected, whatever run of the unit comes after it.
 """
 
 import hashlib
+import os
 
 from tedge_cert import files, journal
 from tedge_cert.errors import TedgeCertError
@@ -14,7 +16,7 @@ from tedge_cert.instance import Instance
 def record(instance: Instance, content: bytes) -> None:
     """Say that a candidate of these bytes was rejected; a verdict that cannot be written down still is one."""
     try:
-        files.write(instance.rejection_file, _digest(content), files.HANDOVER)
+        files.write(instance.rejection_file, _mark(content), files.HANDOVER)
     except TedgeCertError as error:
         journal.warning(f"{error}; {instance.candidate} stays, and the next run looks at it again")
 
@@ -25,12 +27,14 @@ def forget(instance: Instance) -> None:
 
 
 def is_recorded(instance: Instance, content: bytes) -> bool:
-    """Whether a candidate of these bytes was rejected."""
+    """Whether a candidate of these bytes was rejected in this run of the unit; for a person, by a person."""
     try:
-        return files.read_regular(instance.rejection_file, 200) == _digest(content)
+        return files.read_regular(instance.rejection_file, 200) == _mark(content)
     except OSError:
         return False
 
 
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()
+def _mark(content: bytes) -> bytes:
+    # One for each run of a unit, the same in all its steps; none where a person calls (systemd.exec(5)).
+    run = os.environ.get("INVOCATION_ID", "")
+    return f"{hashlib.sha256(content).hexdigest()} {run}".strip().encode()

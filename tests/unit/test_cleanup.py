@@ -43,6 +43,24 @@ def test_nothing_happens_after_a_run_that_rejected_nothing(local_device: LocalDe
     assert rejected(local_device)
 
 
+@pytest.mark.parametrize(
+    ("verified", "cleaned", "stays"),
+    [({}, {"INVOCATION_ID": "1f"}, True), ({"INVOCATION_ID": "2e"}, {"INVOCATION_ID": "1f"}, True),
+     ({"INVOCATION_ID": "1f"}, {"INVOCATION_ID": "1f"}, False), ({}, {}, False)],
+    ids=["by hand", "another run", "the same run", "no unit at all"],
+)  # fmt: skip
+def test_a_run_removes_what_it_rejected_itself(
+    local_device: LocalDevice, verified: dict[str, Any], cleaned: dict[str, Any], stays: bool
+) -> None:
+    """Not what a person's own verification rejected, though the unit fails before it comes to verify anything."""
+    old = certify(local_device)
+    new = issue(local_device, name="somebody-else")
+    assert local_device.run("tedge-cert-verify c8y", **verified).exit == 3
+    assert serials(local_device) == (old, new, None)
+    assert local_device.run("tedge-cert-cleanup c8y", SERVICE_RESULT="exit-code", **cleaned).exit == 0
+    assert (serials(local_device), rejected(local_device)) == ((old, new if stays else None, None), None)
+
+
 def test_another_candidate_stays(local_device: LocalDevice) -> None:
     old = certify(local_device)
     reject(local_device)
