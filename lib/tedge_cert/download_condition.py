@@ -28,10 +28,12 @@ def ask(instance: Instance) -> int:
     if validity.state(now_s, 0) == EXPIRED:
         journal.info(f"{path} expired {left} ago: registering anew")
         return REGISTER
+    fault = validity.clock_fault(now_s)
+    found = f"the clock is wrong: {fault}" if fault else f"{path} is valid for {left}"
     if record.unfinished(instance) is not None:
-        journal.info(f"{path} is valid for {left}, and the device is not connected yet")
+        journal.info(f"{found}, and the device is not connected yet")
         return REGISTER
-    journal.info(f"nothing to register: {path} is valid for {left}")
+    journal.info(f"nothing to register: {found}")
     return SKIP
 
 

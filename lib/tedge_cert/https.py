@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from tedge_cert import anchors
+from tedge_cert import anchors, journal
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.http_date import compare_clock, retry_after_s, seconds_of
 from tedge_cert.proxy import Proxy
@@ -45,13 +45,27 @@ def ask(
 
     Raises NoAnswerError when there was no whole answer, ConfigurationError without trust anchors.
     """
+    answer = _ask(method, url, trust, headers, body, proxy)
+    compare_clock(urlsplit(url).netloc, answer.headers.get("Date"))
+    return answer
+
+
+def time_of(host: str, trust: Path, proxy: Proxy | None = None) -> float | None:
+    """What the clock of the tenant says, in seconds since the epoch; None if it cannot be had. It is told nothing."""
+    try:
+        answer = _ask("GET", f"https://{host}/tenant/loginOptions", trust, {}, b"", proxy)
+    except NoAnswerError as error:
+        journal.debug(f"the time of {host} is not known: {error}")
+        return None
+    return seconds_of(answer.headers.get("Date"))
+
+
+def _ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes, proxy: Proxy | None) -> Answer:
     anchors.check(trust)
     # A mebibyte that is compressed may hold a thousand of them.
     fields = {"Accept-Encoding": "identity", **headers}
     with failures_explained(url, trust, proxy), reaching(DEADLINE_S, "the whole request"):
-        answer = _exchange(method, url, trust, fields, body, proxy)
-    compare_clock(urlsplit(url).netloc, answer.headers.get("Date"))
-    return answer
+        return _exchange(method, url, trust, fields, body, proxy)
 
 
 @contextmanager

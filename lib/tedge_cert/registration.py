@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, journal, keys, privileges, proxy, state
+from tedge_cert import checks, est, files, former_life, journal, keys, privileges, proxy, unjudged
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
@@ -61,12 +61,32 @@ def checked_host(text: str) -> str:
     return host if port == 443 else f"{host}:{port}"
 
 
+@dataclass(frozen=True)
+class _Received:
+    """What came: the certificate, and why the clock cannot judge it (empty if it can)."""
+
+    certificate: Certificate
+    doubt: str
+
+
+def kept(instance: Instance, registration: Registration) -> Certificate | None:
+    """The certificate of an earlier call, which the clock could not judge then; None if there is none to go on with.
+
+    Raises UnjudgedError while it still cannot.
+    """
+    with custody(instance):
+        return unjudged.waiting(
+            instance, registration.device_id, "" if registration.generated else registration.password
+        )
+
+
 def download(
     instance: Instance, registration: Registration, csr: Path | None, retry_every_s: int, max_timeout_s: int
 ) -> Certificate:
     """Ask for the first certificate until the tenant knows the device; raises TedgeCertError.
 
-    What belongs to a former life of the device (previous, candidate) goes before the new certificate comes.
+    What belongs to a former life of the device (previous, candidate) goes before the new certificate comes. One that
+    the clock cannot judge is written too, with UnjudgedError.
     """
     with custody(instance):
         # A one-time password is spent by an answer that this clock could not judge.
@@ -74,8 +94,9 @@ def download(
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
-            new = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
-        return _keep(instance, new)
+            received = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
+        _keep(instance, registration, received)
+    return _judged(instance, received)
 
 
 def download_once(instance: Instance, registration: Registration) -> Certificate:
@@ -84,18 +105,26 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
         checks.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, None)
-        return _keep(instance, _ask(instance, registration, request, keys.public_key(key)))
+        received = _ask(instance, registration, request, keys.public_key(key))
+        _keep(instance, registration, received)
+    return _judged(instance, received)
 
 
-def _keep(instance: Instance, new: Certificate) -> Certificate:
-    files.remove(instance.previous)
-    files.remove(instance.candidate)
-    state.forget(instance.state_file)
+def _keep(instance: Instance, registration: Registration, received: _Received) -> None:
     try:
-        files.write(instance.certificate, new.pem, files.CERTIFICATE)
+        former_life.end(instance)
+        if received.doubt:
+            # Before the certificate: of another one it says nothing.
+            unjudged.mark(instance, received.certificate, registration.password)
+        files.write(instance.certificate, received.certificate.pem, files.CERTIFICATE)
     except TedgeCertError as error:
         raise TedgeCertError(f"{error}, then register the device anew: its one-time password is spent") from error
-    return new
+
+
+def _judged(instance: Instance, received: _Received) -> Certificate:
+    if received.doubt:
+        raise unjudged.told(instance, received.doubt)
+    return received.certificate
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
@@ -116,7 +145,7 @@ def _ask_until(
     public_key: bytes,
     retry_every_s: int,
     max_timeout_s: int,
-) -> Certificate:
+) -> _Received:
     deadline = Deadline(max_timeout_s)
     while True:
         try:
@@ -135,17 +164,16 @@ def _ask_until(
         time.sleep(retry_every_s)
 
 
-def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> Certificate:
+def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> _Received:
     host = registration.host
     way = proxy.for_host(instance.config, host)
     received = est.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
     try:
         new = checks.pick(received, public_key)
-        checks.check(new, public_key, registration.device_id)
+        return _Received(new, unjudged.doubt(instance, host, new, public_key, registration.device_id))
     except (UnfitCertificateError, ClockError) as error:
         kind = ClockError if isinstance(error, ClockError) else CertificateError
         raise kind(
             f"the answer of {registration.host} is not used: {error}; nothing was written, and the one-time password "
             "is spent: register the device anew"
         ) from error
-    return new

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an unattended registration leaves: for root's part of it, for the next attempt, for the next life."""
+"""What a registration leaves: for root's part of it, for the next attempt, for the next life."""
 
 import hashlib
 import json
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tedge_cert import files
 from tedge_cert.instance import Instance
+from tedge_cert.lock import make_directory
 
-# Both hold the digest of a password that nobody may have used yet, so they are not for everybody.
+# They hold the digest of a password that nobody may have used yet, so they are not for everybody.
 _OWN = files.Access("tedge", "mosquitto", 0o600)
 
 
@@ -28,6 +29,14 @@ class Attempts:
     credentials: str = ""
     failed: int = 0
     at_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A certificate that came while the clock was wrong: its digest, and that of the password it was had for."""
+
+    certificate: str = ""
+    password: str = ""
 
 
 def digest(*parts: str) -> str:
@@ -70,12 +79,49 @@ def save_attempts(instance: Instance, record: Attempts) -> None:
     files.write(_attempts_file(instance), json.dumps(asdict(record)).encode(), _OWN)
 
 
+def unjudged(instance: Instance) -> Unjudged:
+    """The certificate that waits for the clock; an empty one if there is none."""
+    found = _load(_unjudged_file(instance))
+    return Unjudged(str(found.get("certificate") or ""), str(found.get("password") or ""))
+
+
+def keep_unjudged(instance: Instance, waiting: Unjudged) -> None:
+    """Say that this certificate waits for the clock."""
+    make_directory(instance.state_file.parent, files.SHARED_DIRECTORY)
+    files.write(_unjudged_file(instance), json.dumps(asdict(waiting)).encode(), _OWN)
+
+
+def end_unjudged(instance: Instance) -> None:
+    """Say that none does."""
+    files.remove(_unjudged_file(instance))
+
+
+def end_attempts(instance: Instance) -> None:
+    """Let the next registration begin without a pause."""
+    files.remove(_attempts_file(instance))
+
+
+def end_unfinished(instance: Instance) -> None:
+    """Say that the device is not to be connected for a registration that began."""
+    files.remove(_unfinished_file(instance))
+
+
+def tidy(instance: Instance) -> None:
+    """Remove the temporary files of registrations that were killed."""
+    for path in (_unfinished_file, _finished_file, _unjudged_file, _attempts_file):
+        files.remove_stale_temporaries(path(instance))
+
+
 def _unfinished_file(instance: Instance) -> Path:
     return instance.state_file.with_suffix(".registering")
 
 
 def _finished_file(instance: Instance) -> Path:
     return instance.state_file.with_suffix(".registered")
+
+
+def _unjudged_file(instance: Instance) -> Path:
+    return instance.state_file.with_suffix(".unjudged")
 
 
 def _attempts_file(instance: Instance) -> Path:

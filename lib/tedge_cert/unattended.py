@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 from tedge_cert import (
+    certificate,
+    checks,
     connection,
     files,
     fleet_news,
@@ -18,7 +20,7 @@ from tedge_cert import (
 from tedge_cert import registration_record as record
 from tedge_cert.config_file import set_value
 from tedge_cert.download_condition import is_certified
-from tedge_cert.errors import CredentialError, TedgeCertError
+from tedge_cert.errors import CredentialError, TedgeCertError, UnjudgedError
 from tedge_cert.instance import Instance, checked_device_id, device_id, load_instance
 from tedge_cert.registration import Registration, checked_host
 from tedge_cert.registration_record import Attempts
@@ -38,6 +40,8 @@ def register(instance: Instance) -> None:
     if is_certified(instance):
         before = _wait(instance, _CONNECTING)
         record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
+        # To connect takes a clock that is right.
+        checks.check_clock(certificate.load(instance.certificate), instance.certificate)
         journal.info("the device is registered; what is left is to connect it")
         return
     wanted, url = _wanted(instance)
@@ -51,6 +55,9 @@ def register(instance: Instance) -> None:
     record.begin(instance, record.Registration(password, url))
     try:
         new = registration.download_once(instance, wanted)
+    except UnjudgedError as error:
+        record.save_attempts(instance, Attempts(_CONNECTING, 1, time.monotonic()))
+        raise UnjudgedError(f"{error}; looking again in {format_duration(_pause_s(1))}") from error
     except TedgeCertError as error:
         failed = before.failed + 1
         record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic()))

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's settings but those of the test."""
     for name in list(os.environ):
         ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y")) and name != "TEDGE_TENANT_PYTHON"
-        if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM"):
+        if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM", "INVOCATION_ID"):
             monkeypatch.delenv(name)
 
 
@@ -100,3 +100,14 @@ def _no_alarm() -> Iterator[None]:
     yield
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is before
+
+
+@pytest.fixture
+def asked(tenant: Tenant) -> Callable[[], int]:
+    """How often the tenant was asked for a first certificate since the test began."""
+
+    def count() -> int:
+        return sum(each["path"].endswith("/simpleenroll") for each in tenant.state()["requests"])
+
+    before = count()
+    return lambda: count() - before

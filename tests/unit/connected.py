@@ -85,8 +85,7 @@ def serials(device: LocalDevice) -> tuple[str | None, str | None, str | None]:
 def rejected(device: LocalDevice) -> str | None:
     """The digest that the verification left for the clean-up."""
     record = instance_of(device).rejection_file
-    # Behind it stands the run of the unit that the tests may be part of.
-    return record.read_text().split()[0] if record.exists() else None
+    return record.read_text() if record.exists() else None
 
 
 def digest(path: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from faults.answers import whole_directory
 from faults.clock import ClockedDevice, ahead, at
 from faults.goodness import expect_good
-from faults.hourly import CONDITION, RENEW, VERIFY, hour
+from faults.hourly import CONDITION, DOWNLOAD, RENEW, VERIFY, hour
 from faults.record import Matrix
 from tenant.client import Tenant
 from unit.connected import certify, connect, issue, serials
@@ -33,6 +33,35 @@ def device(tenant: Tenant, tmp_path: Path) -> Iterator[ClockedDevice]:
     connect(made)
     yield made
     made.stop_broker()
+
+
+@pytest.mark.parametrize("clock", WRONG)
+def test_a_registration_by_a_wrong_clock(tenant: Tenant, tmp_path: Path, matrix: Matrix, clock: str) -> None:
+    """By a clock that cannot be right nobody is asked; what one cannot judge is kept."""
+    device = ClockedDevice(tmp_path / "device", tenant, tmp_path.name.replace("_", "-"))
+    words = DOWNLOAD.format(device.device_id)
+    given = {"DEVICE_ONE_TIME_PASSWORD": "one-time-password"}
+    tenant.register(device.device_id, given["DEVICE_ONE_TIME_PASSWORD"])
+    device.clock = WRONG[clock]
+    with matrix.case(f"{clock}: registering, twice"):
+        for _ in range(2):
+            done = device.run(words, **given)
+            assert (done.exit, done.stdout) == (1, "")
+            last = matrix.said(done.stderr).splitlines()[-1]
+            assert "the clock is wrong" in last
+            assert "timedatectl" in last
+        hours_behind = clock == "an hour behind"
+        assert device.certificate.exists() == hours_behind
+        assert len(tenant.device(device.device_id)["issued"]) == hours_behind
+    with matrix.case(f"{clock}: the unit meanwhile"):
+        assert hour(device).result == "exit-code"
+    with matrix.case(f"{clock}: registering when the clock is right"):
+        device.clock = "+0"
+        done = device.run(words, **given)
+        assert done.exit == 0, matrix.said(done.stderr)
+        assert len(tenant.device(device.device_id)["issued"]) == 1
+        assert hour(device).result == "exec-condition"
+        expect_good(device, done.stderr)
 
 
 @contextmanager
