@@ -4,7 +4,8 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from tedge_cert import certificate, files, keys, privileges, rejection, self_signed, state
+from tedge_cert import certificate, files, former_life, keys, privileges, self_signed
+from tedge_cert import registration_record as record
 from tedge_cert.certificate import Certificate
 from tedge_cert.custody import custody
 from tedge_cert.errors import CertificateError, ConfigurationError
@@ -23,7 +24,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
                 raise _exists(path)
         key = keys.new()
         made = self_signed.first(key, keys.first_subject(name, *_organization(instance)), instance.config)
-        _forget_switch(instance)
+        _end_former_life(instance)
         try:
             keys.create(instance.key, key)
             _create_or_undo(instance, made)
@@ -48,7 +49,7 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
 def remove(instance: Instance) -> bool:
     """Remove certificate and key with all that belongs to them; whether there was one of the two."""
     with custody(instance):
-        _forget_switch(instance)
+        _end_former_life(instance)
         removed = [files.remove(path) for path in (instance.certificate, instance.key)]
         return any(removed)
 
@@ -62,12 +63,10 @@ def _create_or_undo(instance: Instance, made: Certificate) -> None:
         raise
 
 
-def _forget_switch(instance: Instance) -> None:
-    # Previous first: while it exists, whoever comes next takes the switch for unfinished and wants to put it back.
-    files.remove(instance.previous)
-    files.remove(instance.candidate)
-    rejection.forget(instance)
-    state.forget(instance.state_file)
+def _end_former_life(instance: Instance) -> None:
+    former_life.end(instance)
+    # A registration that began would be gone on with at the next boot, with whatever certificate there is then.
+    record.end_unfinished(instance)
 
 
 def _identity(instance: Instance, given: str | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tedge_cert import checks, est, files, former_life, journal, keys, privileges, proxy, unjudged
+from tedge_cert import checks, est, files, fleet_news, former_life, journal, keys, privileges, proxy, unjudged
 from tedge_cert.certificate import Certificate
 from tedge_cert.checks import UnfitCertificateError
 from tedge_cert.custody import custody
@@ -96,6 +96,9 @@ def download(
         with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
             received = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
         _keep(instance, registration, received)
+    if instance.bridge_file.exists():
+        # No renewal is due for long, and an alarm about the certificate before this one would stand all the while.
+        fleet_news.tell(instance)
     return _judged(instance, received)
 
 
