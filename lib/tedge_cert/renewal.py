@@ -13,6 +13,8 @@ from tedge_cert import (
     cloud,
     est,
     files,
+    http_date,
+    https,
     journal,
     keys,
     outcome,
@@ -86,11 +88,36 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
     if not Switch.of(instance).has_candidate:
         return False
     try:
-        check_candidate(instance, current, checks.read_candidate(instance.candidate))
+        found = checks.read_candidate(instance.candidate)
+        check_candidate(instance, current, found)
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False
+    except ClockError:
+        if not _is_ours_of_a_wrong_clock(instance, checks.parse_candidate(found, current.public_key)):
+            raise
+        return False
     journal.info(f"nothing asked for: the candidate {instance.candidate} still fits and is used")
+    return True
+
+
+def _is_ours_of_a_wrong_clock(instance: Instance, early: Certificate) -> bool:
+    """Whether a candidate that is not valid yet was signed here while the clock was far ahead, which is told.
+
+    Nobody takes it before it begins, and nobody else would ever remove it. The clock that says so is beyond doubt if
+    the tenant's agrees; one of an authority stays, as whoever got it may know why it begins then.
+    """
+    begins_s, now_s = early.validity.not_before_s, time.time()
+    if not early.is_self_signed or begins_s < now_s + EARLY_S:
+        return False
+    theirs_s = https.time_of(instance.http, instance.trust, instance.proxy)
+    if theirs_s is None or abs(theirs_s - now_s) > http_date.TOLERANCE_S:
+        return False
+    journal.warning(
+        f"the candidate {instance.candidate} (serial {early.leaf.serial_number:x}) is replaced: it is self-signed, and "
+        f"begins {rfc2822(begins_s)} only, as the clock was wrong when it was made; whether that one was uploaded or "
+        "not, the new one waits for `tedge cert upload c8y`"
+    )
     return True
 
 
