@@ -37,6 +37,7 @@ class ClockedDevice(LocalDevice):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.clock = "+0"
+        self.variables: dict[str, str] = {}
 
     @property
     def clock_file(self) -> Path:
@@ -65,4 +66,5 @@ class ClockedDevice(LocalDevice):
             "FAKETIME_TIMESTAMP_FILE": str(self.clock_file),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            **self.variables,
         }

@@ -32,6 +32,15 @@ def test_candidate_refused_at_mqtt_is_removed_and_nothing_changes(connected: Dev
     assert tenant.device(connected.name)["evictions"] == 0
 
 
+def test_what_a_person_rejected_is_not_removed_by_a_run_that_fails(connected: Device) -> None:
+    """Before it comes to verify anything: the record of the verification by hand is not one of this run's."""
+    connected.write(CANDIDATE, "garbage", owner="tedge:mosquitto")
+    assert connected.run("tedge cert verify c8y", check=False).exit_code == 3
+    connected.write("/etc/tedge/tedge.toml", "garbage")
+    assert start(connected).outcome == "failed"
+    assert connected.read(CANDIDATE) == "garbage"
+
+
 def test_certificate_refused_after_the_proof_is_rolled_back(connected: Device, tenant: Tenant) -> None:
     old, before = serial(tenant, connected), connected.read(CERTIFICATE)
     tenant.fault(where="mqtt", do="connack", code=5, except_serials=[old], accept_first=1)

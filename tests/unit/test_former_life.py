@@ -8,10 +8,11 @@ import pytest
 
 from tedge_cert import pair
 from tedge_cert import registration_record as record
+from tedge_cert.fleet_news import tell
 from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
 from unit.remembered import remember
-from unit.test_fleet_news import alarms, left, online, tell
+from unit.test_fleet_news import alarms, left, online
 
 SPENT = record.Registration("spent", "")
 

@@ -40,12 +40,12 @@ def test_a_registration_by_a_wrong_clock(tenant: Tenant, tmp_path: Path, matrix:
     """By a clock that cannot be right nobody is asked; what one cannot judge is kept."""
     device = ClockedDevice(tmp_path / "device", tenant, tmp_path.name.replace("_", "-"))
     words = DOWNLOAD.format(device.device_id)
-    given = {"DEVICE_ONE_TIME_PASSWORD": "one-time-password"}
-    tenant.register(device.device_id, given["DEVICE_ONE_TIME_PASSWORD"])
+    device.variables = {"DEVICE_ONE_TIME_PASSWORD": "one-time-password"}
+    tenant.register(device.device_id, "one-time-password")
     device.clock = WRONG[clock]
     with matrix.case(f"{clock}: registering, twice"):
         for _ in range(2):
-            done = device.run(words, **given)
+            done = device.run(words)
             assert (done.exit, done.stdout) == (1, "")
             last = matrix.said(done.stderr).splitlines()[-1]
             assert "the clock is wrong" in last
@@ -57,11 +57,44 @@ def test_a_registration_by_a_wrong_clock(tenant: Tenant, tmp_path: Path, matrix:
         assert hour(device).result == "exit-code"
     with matrix.case(f"{clock}: registering when the clock is right"):
         device.clock = "+0"
-        done = device.run(words, **given)
+        done = device.run(words)
         assert done.exit == 0, matrix.said(done.stderr)
         assert len(tenant.device(device.device_id)["issued"]) == 1
         assert hour(device).result == "exec-condition"
         expect_good(device, done.stderr)
+
+
+# By how many microseconds the kernel estimates its clock to be off; -1: it does not say, as to a confined program.
+ESTIMATES = {"not synchronised": 16_000_000, "unknown whether it is synchronised": -1, "synchronised": 500}
+SHOWN = [
+    "not synchronised",
+    *(pytest.param(each, marks=pytest.mark.whole) for each in list(ESTIMATES)[1:]),
+]
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_no_synchronisation_yet(device: ClockedDevice, matrix: Matrix, shown: str) -> None:
+    """That decides nothing: a device may have its time from elsewhere. There is nothing of systemd's to ask either."""
+    device.variables = {"KERNEL_CLOCK_ERROR_US": str(ESTIMATES[shown]), "PATH": "/nonexistent"}
+    candidate = issue(device)
+    before = whole_directory(device.directory)
+    with matrix.case(f"{shown}: status"):
+        row = next(line for line in device.run("tedge-cert-status c8y").stdout.splitlines() if "Clock:" in line)
+        assert row.split(":", 1)[1].strip().startswith(shown)
+    with matrix.case(f"{shown}: a clock that is wrong is wrong by the certificate"):
+        device.clock = WRONG["an hour behind"]
+        run = hour(device)
+        assert run.result == "exit-code"
+        assert NAMED.search(matrix.said(run.said)), run.said
+        assert whole_directory(device.directory) == before
+    with matrix.case(f"{shown}: a certificate that is due is renewed"):
+        device.clock = "+0"
+        run = hour(device)
+        assert run.result == "success", run.said
+        assert serials(device) == (candidate, None, None)
+    with matrix.case(f"{shown}: one that is not due is left alone"):
+        assert hour(device).result == "exec-condition"
+        expect_good(device, run.said)
 
 
 @contextmanager

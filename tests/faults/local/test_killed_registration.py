@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.clock import ClockedDevice, ahead
 from faults.goodness import expect_good
 from faults.hourly import DOWNLOAD, Traced, hour, traced
 from faults.record import Matrix
@@ -25,9 +26,20 @@ def registering(device: LocalDevice, again: bool, number: int = 0, when: str = "
     return traced(device, words, number, when, {"DEVICE_ONE_TIME_PASSWORD": PASSWORD})
 
 
+def made(directory: Path, tenant: Tenant, name: str, behind: bool) -> LocalDevice:
+    """A device, with a clock that is two hours ``behind`` if told to."""
+    if not behind:
+        return LocalDevice(directory, tenant, name)
+    device = ClockedDevice(directory, tenant, name)
+    device.clock = ahead(-7_200)
+    return device
+
+
 def kill(device: LocalDevice, again: bool, number: int, when: str) -> None:
     killed = registering(device, again, number, when)
     assert killed.result.exit == -signal.SIGKILL, killed.result
+    if isinstance(device, ClockedDevice):
+        device.clock = "+0"
     after = hour(device)
     if not device.certificate.exists():
         assert not again
@@ -41,17 +53,21 @@ def kill(device: LocalDevice, again: bool, number: int, when: str) -> None:
 @pytest.mark.row("Killed anywhere")
 @pytest.mark.whole
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
-def test_killed_while_registering(tenant: Tenant, tmp_path: Path, matrix: Matrix, again: bool, part: int) -> None:
-    name = f"registering-{again}-{part}"
-    clean = registering(LocalDevice(tmp_path / "clean" / "device", tenant, name), again)
-    assert clean.result.exit == 0, clean.result
+@pytest.mark.parametrize(
+    ("again", "behind"), [(False, False), (True, False), (False, True)], ids=["first", "again", "by a clock behind"]
+)
+def test_killed_while_registering(
+    tenant: Tenant, tmp_path: Path, matrix: Matrix, again: bool, behind: bool, part: int
+) -> None:
+    name = f"registering-{again}-{behind}-{part}"
+    clean = registering(made(tmp_path / "clean" / "device", tenant, name, behind), again)
+    assert clean.result.exit == behind, clean.result
     points = [(call.number, when) for call in clean.calls for when in ("before", "after")]
     assert len(points) > PARTS
     for number, when in points[part::PARTS]:
         with matrix.case(f"{when} {clean.calls[number - 1]}"):
             kill(
-                LocalDevice(tmp_path / f"{number}-{when}" / "device", tenant, f"{name}-{number}-{when}"),
+                made(tmp_path / f"{number}-{when}" / "device", tenant, f"{name}-{number}-{when}", behind),
                 again,
                 number,
                 when,
