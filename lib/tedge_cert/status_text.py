@@ -10,17 +10,17 @@ from tedge_cert.validity import format_duration
 
 def text_of(facts: Facts, found: list[Problem]) -> str:
     """The whole block of an instance, ending in a line break."""
-    rows = [("Status:", colour.of_health(WORDS[health(found)])), *_rows(facts)]
+    rows = [("Status:", colour.of_health(WORDS[health(found)])), *_rows(facts, found)]
     told = "".join(f"  {WORDS[each.rank]}: {each.what}\n    => {each.cure}\n" for each in found)
     lines = "".join(f"{label:<15}{value}\n" for label, value in rows)
     return f"{facts.name}\n{told}{lines}"
 
 
-def _rows(facts: Facts) -> list[tuple[str, str]]:
+def _rows(facts: Facts, found: list[Problem]) -> list[tuple[str, str]]:
     rows = [("Device id:", facts.device_id or "none yet")]
     if facts.certificate is not None:
         rows += _of_certificate(facts, facts.certificate)
-    rows.append(("Last result:", _result(facts)))
+    rows.append(("Last result:", _result(facts, found)))
     if facts.state.attempts:
         rows.append(("Attempts:", _attempts(facts)))
     if facts.units is not None:
@@ -78,12 +78,16 @@ def _key(facts: Facts) -> str:
     return f"{says}, as a run found on {rfc2822(facts.key.looked_at_s)}" if facts.key.looked_at_s else says
 
 
-def _result(facts: Facts) -> str:
+def _result(facts: Facts, found: list[Problem]) -> str:
     left = facts.state
     if not left.result:
-        return "no run has left one yet"
-    reason = f": {left.reason}" if left.reason else ""
-    return f"{left.result.replace('-', ' ')} on {rfc2822(left.at_s)}{reason}"
+        return "none yet (an hour with nothing to do leaves none)"
+    what = f"{left.result.replace('-', ' ')} on {rfc2822(left.at_s)}"
+    if left.attempts and left.reason:
+        return f"{what}, see above"
+    if not found and left.at_s > left.succeeded_s:
+        return f"{what}, which is over"
+    return f"{what}: {left.reason}" if left.reason else what
 
 
 def _attempts(facts: Facts) -> str:

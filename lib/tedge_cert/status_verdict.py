@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tedge_cert.events import NOT_TRUSTED_YET
 from tedge_cert.status_facts import Facts, UnitFacts
 from tedge_cert.validity import format_duration
 
@@ -34,6 +35,9 @@ def health(found: list[Problem]) -> int:
 def _of_configuration(facts: Facts) -> Iterator[Problem]:
     if facts.fault:
         yield Problem(BROKEN, facts.fault, "tedge config list --doc")
+    elif not facts.host:
+        option = f" --profile {facts.profile}" if facts.profile else ""
+        yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{option}")
 
 
 def _of_certificate(facts: Facts) -> Iterator[Problem]:
@@ -75,13 +79,14 @@ def _register(facts: Facts) -> str:
 
 def _of_renewal(facts: Facts) -> Iterator[Problem]:
     left = facts.state
+    waits = bool(left.attempts) and left.result == NOT_TRUSTED_YET.name
     if left.attempts:
         times = "once" if left.attempts == 1 else f"{left.attempts} times"
         late = facts.certificate is not None and facts.left_s < facts.threshold_s / 3
         yield Problem(
             BROKEN if late else ATTENTION,
             f"the renewal has failed {times}: {left.reason or left.result}",
-            _journal_of(facts),
+            f"tedge cert upload {facts.words}" if waits else _journal_of(facts),
         )
     if facts.previous is not None:
         yield Problem(
@@ -89,7 +94,7 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
             "a switch of the certificate is unfinished: the next run finishes or undoes it",
             f"tedge reconnect {facts.words}",
         )
-    elif facts.candidate is not None:
+    elif facts.candidate is not None and not waits:
         what = facts.candidate.fault or "a candidate waits beside the certificate for the next run"
         yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
 

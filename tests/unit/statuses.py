@@ -71,6 +71,8 @@ UNHEALTHY = {
     "failing": facts(state=FAILING),
     "failing-late": facts(state=FAILING, certificate=certificate(not_after_s=NOW_S + 9 * DAY_S)),
     "previous": facts(previous=certificate(path="/c.pem.previous")),
+    "no-tenant": facts(host=""),
+    "not-uploaded": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
     "candidate": facts(candidate=certificate(path="/c.pem.new")),
     "no-bridge": facts(bridge=BridgeFacts()),
     "no-broker": facts(bridge=BridgeFacts(True)),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from tedge_cert.state import State
 from tedge_cert.status_document import document_of
 from tedge_cert.status_facts import Facts, KeyFacts
 from tedge_cert.status_metrics import metrics_of
@@ -57,7 +58,8 @@ def test_what_an_earlier_run_found_is_told_with_its_time() -> None:
 
 def test_failed_attempts_and_the_next_one_are_told() -> None:
     text = screen(UNHEALTHY["failing"])
-    assert "request refused on Mon, 23 Nov 2026 11:59:00 +0000: tenant.test answered 503" in text
+    assert "failed 3 times: tenant.test answered 503" in text
+    assert "request refused on Mon, 23 Nov 2026 11:59:00 +0000, see above" in text
     assert "3 failed" in text
 
 
@@ -112,3 +114,11 @@ def test_a_broken_device_has_a_state_and_no_dates() -> None:
     found = samples(metrics_of(judged(UNHEALTHY["missing"])))
     assert [each.value for each in found["tedge_certificate_state"]] == [2]
     assert "tedge_certificate_not_after_timestamp_seconds" not in found
+
+
+def test_a_failure_that_is_over_is_not_shown_as_one_that_lasts() -> None:
+    over = State(result="certificate-unusable", reason="there is no such file", at_s=NOW_S - 60)
+    assert "certificate unusable on Mon, 23 Nov 2026 11:59:00 +0000, which is over" in screen(facts(state=over))
+    missing = facts(state=over, certificate=UNHEALTHY["missing"].certificate)
+    assert "+0000: there is no such file" in screen(missing)
+    assert "none yet (an hour with nothing to do leaves none)" in screen(facts(state=State()))

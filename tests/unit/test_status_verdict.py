@@ -22,6 +22,8 @@ EXPECTED = {
     ),
     "failing-late": (BROKEN, "failed 3 times", "journalctl -x"),
     "previous": (ATTENTION, "unfinished", "tedge reconnect c8y"),
+    "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
+    "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
     "candidate": (ATTENTION, "candidate waits", "tedge reconnect c8y"),
     "no-bridge": (ATTENTION, "not connected", "tedge connect c8y"),
     "no-broker": (ATTENTION, "no answer from the local broker", "systemctl status mosquitto"),
