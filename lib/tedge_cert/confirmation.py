@@ -192,5 +192,5 @@ class Confirmation:
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise ExpiredError(
                 f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
-                "`tedge cert download c8y` and a new one-time password"
+                f"`tedge cert download {self.instance.words}` and a new one-time password"
             )

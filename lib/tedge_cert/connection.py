@@ -85,7 +85,7 @@ def disconnect(instance: Instance) -> bool:
     try:
         if service_manager.is_active("mosquitto.service"):
             with Step("Restarting mosquitto"):
-                service_manager.systemctl("restart", "mosquitto.service")
+                service_manager.restart("mosquitto.service")
         with Step(f"Disabling {instance.timer}"):
             service_manager.systemctl("disable", "--now", instance.timer)
     except TedgeCertError as error:
@@ -120,7 +120,7 @@ def _announce(instance: Instance, active: certificate.Certificate | None) -> Non
         verdict = proof.prove_own(instance)
         if not verdict.accepted:
             unknown = verdict.refused and active is not None and active.is_self_signed
-            first = ", `tedge cert upload c8y` first" if unknown else ""
+            first = f", `tedge cert upload {instance.words}` first" if unknown else ""
             raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
 
 
@@ -158,7 +158,7 @@ def restart_broker(instance: Instance, before: Before) -> None:
     """Restart mosquitto with the new configuration, or with the one before if it does not start."""
     try:
         with Step("Restarting mosquitto"):
-            service_manager.systemctl("restart", "mosquitto.service")
+            service_manager.restart("mosquitto.service")
         with Step("Waiting for mosquitto"):
             wait_for_broker(instance)
         service_manager.systemctl("enable", "mosquitto.service")
@@ -172,7 +172,11 @@ def put_back(before: Before) -> None:
     journal.warning("putting mosquitto's configuration back as it was")
     for placement, text in reversed(before):
         placement.put(text)
-    service_manager.run(["systemctl", "restart", "mosquitto.service"])
+    try:
+        service_manager.restart("mosquitto.service")
+    except TedgeCertError as error:
+        # The failure that led here is the one to end with.
+        journal.warning(f"{error}; `systemctl status mosquitto.service` tells why")
 
 
 def _is_working(instance: Instance) -> bool:

@@ -34,6 +34,12 @@ class Instance(TenantSide):
         return f"{self.cloud or 'c8y'} --profile {profile}" if profile else self.cloud or "c8y"
 
     @property
+    def words_at_tenant(self) -> str:
+        """The same for a command that only the tenant knows, whatever cloud the certificate is for."""
+        profile = self.config.profile
+        return f"c8y --profile {profile}" if profile else "c8y"
+
+    @property
     def timer(self) -> str:
         """The timer unit that checks this instance every hour."""
         return self.service.removesuffix("service") + "timer"
@@ -74,7 +80,7 @@ class Instance(TenantSide):
         """The identity of the device; raises ConfigurationError when neither certificate nor setting tell it."""
         identity = device_id(self.config, self._key("device.id"))
         if identity is None:
-            how = "register it with `tedge cert download c8y --device-id <id>`"
+            how = f"register it with `tedge cert download {self.words} --device-id <id>`"
             if self.uses_basic:
                 how = "set it with `tedge config set device.id <id>`"
             raise ConfigurationError(

@@ -19,6 +19,7 @@ from tedge_cert.state import State
 from tedge_cert.validity import Validity, format_duration, read_validity
 
 UNKNOWN = "unknown"
+NAMELESS = "this device"
 
 
 @contextmanager
@@ -137,7 +138,7 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
         {
             "TEDGE_CLOUD": instance.cloud or "c8y",
             "TEDGE_PROFILE": instance.config.profile,
-            "TEDGE_DEVICE_ID": (active.common_name if active else "") or UNKNOWN,
+            "TEDGE_DEVICE_ID": (active.common_name if active else "") or instance.config.get("device.id") or NAMELESS,
             "TEDGE_INSTANCE": instance.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
             "CERT_NOT_AFTER": _iso(active.not_after_s) if active else UNKNOWN,

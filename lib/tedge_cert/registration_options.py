@@ -94,9 +94,9 @@ def next_step(instance: Instance) -> str:
     if instance.bridge_file.exists():
         return (
             "the bridge takes it when it connects anew, within half a minute; a device with another id than before "
-            "needs `tedge disconnect c8y` and `tedge connect c8y`"
+            f"needs `tedge disconnect {instance.words}` and `tedge connect {instance.words}`"
         )
-    return "`tedge connect c8y` connects it"
+    return f"`tedge connect {instance.words}` connects it"
 
 
 def _ask(prompt: str) -> str:

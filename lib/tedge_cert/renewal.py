@@ -69,12 +69,12 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
     return new
 
 
-def next_steps(new: Certificate) -> str:
+def next_steps(instance: Instance, new: Certificate) -> str:
     """What a person does to take the candidate into use, a line each."""
     reconnect = "    => the device has to be reconnected to the cloud\n"
     if not new.is_self_signed:
         return reconnect
-    return f"    => `tedge cert upload c8y` makes the tenant trust the new certificate\n{reconnect}"
+    return f"    => `tedge cert upload {instance.words_at_tenant}` makes the tenant trust the new certificate\n{reconnect}"
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:

@@ -28,6 +28,16 @@ def systemctl(*words: str) -> str:
     return result.stdout
 
 
+def restart(unit: str) -> None:
+    """Restart ``unit``, however often that was done before. Raises TedgeCertError with what systemctl said.
+
+    systemd refuses the sixth start within ten seconds and leaves the unit stopped (StartLimitBurst=): that is for a
+    unit that fails in circles, not for a script that connects and disconnects profiles one after the other.
+    """
+    run(["systemctl", "reset-failed", unit])
+    systemctl("restart", unit)
+
+
 def is_active(unit: str) -> bool:
     """Whether ``unit`` is active."""
     return run(["systemctl", "is-active", "--quiet", unit]).returncode == 0

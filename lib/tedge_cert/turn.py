@@ -40,7 +40,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     if validity.state(now_s, 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {left} ago and cannot renew itself any more; get a new one-time password for the "
-            "device, then run `tedge cert download c8y`"
+            f"device, then run `tedge cert download {Instance(settings, cloud).words}`"
         )
     if kept.settings == state.settings_of(settings) and schedule.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)

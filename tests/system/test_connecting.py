@@ -75,3 +75,24 @@ def test_a_device_with_user_and_password(device: Device, tenant: Tenant) -> None
     device.run("tedge disconnect c8y")
     assert not device.exists("/etc/tedge/mosquitto-conf/c8y-bridge.conf")
     assert renewer.enrolments(tenant) == 0
+
+
+def test_a_script_that_connects_again_and_again(device: Device, tenant: Tenant) -> None:
+    """systemd refuses one start too many, and would leave the broker stopped: no matter who restarts it how often."""
+    limit = "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"
+    device.write("/etc/systemd/system/mosquitto.service.d/limit.conf", limit)
+    device.systemctl("daemon-reload")
+    onboarding.connect(device, tenant)
+    device.run("tedge disconnect c8y")
+    assert device.unit("mosquitto.service", "ActiveState")["ActiveState"] == "active"
+    device.run("tedge connect c8y", timeout_s=120)
+    tenant.wait_connected(device.name)
+
+
+def test_what_is_typed_next_names_the_profile(device: Device, tenant: Tenant) -> None:
+    tenant.register("second", onboarding.PASSWORD)
+    device.run(f"tedge config set c8y.url {onboarding.TENANT} --profile other")
+    device.run(f"tedge config set c8y.http {onboarding.TENANT}:{tenant.http_port} --profile other")
+    given = f"--device-id second --one-time-password {onboarding.PASSWORD}"
+    told = device.run(f"tedge cert download c8y --profile other {given}")
+    assert "=> `tedge connect c8y --profile other` connects it" in told.stderr
