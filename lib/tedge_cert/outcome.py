@@ -138,7 +138,7 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
         {
             "TEDGE_CLOUD": instance.cloud or "c8y",
             "TEDGE_PROFILE": instance.config.profile,
-            "TEDGE_DEVICE_ID": (active.common_name if active else "") or instance.config.get("device.id") or NAMELESS,
+            "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
             "TEDGE_INSTANCE": instance.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
             "CERT_NOT_AFTER": _iso(active.not_after_s) if active else UNKNOWN,

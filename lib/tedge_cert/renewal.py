@@ -74,7 +74,9 @@ def next_steps(instance: Instance, new: Certificate) -> str:
     reconnect = "    => the device has to be reconnected to the cloud\n"
     if not new.is_self_signed:
         return reconnect
-    return f"    => `tedge cert upload {instance.words_at_tenant}` makes the tenant trust the new certificate\n{reconnect}"
+    return (
+        f"    => `tedge cert upload {instance.words_at_tenant}` makes the tenant trust the new certificate\n{reconnect}"
+    )
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:

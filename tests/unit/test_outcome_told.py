@@ -71,3 +71,12 @@ def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
         raise NoAnswerError("nobody there")
     send.assert_not_called()
+
+
+def test_a_device_whose_certificate_cannot_be_read_is_spoken_of(
+    local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]]
+) -> None:
+    with pytest.raises(NoAnswerError), outcome.reported("verify", instance_of(local_device)):
+        raise NoAnswerError("nobody there")
+    [(_, fields)] = sent
+    assert (fields["TEDGE_DEVICE_ID"], fields["CERT_SERIAL"]) == ("this device", "unknown")
