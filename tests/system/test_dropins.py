@@ -2,7 +2,19 @@
 """What an administrator changes with `systemctl edit`."""
 
 from system.device import Device
-from system.renewer import CANDIDATE, CERTIFICATE, KEY, SERVICE, TIMER, enrolments, make_due, said, serial, start
+from system.renewer import (
+    CANDIDATE,
+    CERTIFICATE,
+    DIRECTORY,
+    KEY,
+    SERVICE,
+    TIMER,
+    enrolments,
+    make_due,
+    said,
+    serial,
+    start,
+)
 from tenant.client import Tenant
 
 
@@ -31,8 +43,10 @@ def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) ->
     old = serial(tenant, connected)
     csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN={connected.name}/O=Thin Edge/OU=Device'").stdout
     connected.write("/usr/local/share/issued.pem", tenant.issue(csr, lifetime_s=400 * 86_400))
-    step = f"/bin/cp /usr/local/share/issued.pem {CANDIDATE}"
-    edit(connected, SERVICE, f"[Service]\nExecStartPre=\nExecStartPre={step}\n")
+    # As in the manual, with a request of the confined step's own.
+    step = f"tedge cert create-csr\ntest -s {DIRECTORY}/tedge.csr\ncp /usr/local/share/issued.pem {CANDIDATE}\n"
+    connected.write("/usr/local/bin/fetch-certificate", f"#!/bin/sh -e\n{step}", mode=0o755)
+    edit(connected, SERVICE, "[Service]\nExecStartPre=\nExecStartPre=/usr/local/bin/fetch-certificate\n")
     make_due(connected)
     run = start(connected)
     assert run.outcome == "success", run.lines
