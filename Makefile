@@ -26,6 +26,8 @@ deb:
 	@dpkg-buildpackage --no-sign --build=binary
 bench:
 	@tests/bench/run
+screens:
+	@tests/demo/run --screens README.md
 
 # Manual pages and completions, from the parsers of the executables, so that each text exists once.
 made:
@@ -63,4 +65,4 @@ uninstall:
 	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
 	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(wildcard debian/man/*.7))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 
-.PHONY: demo test test-faults test-dist-upgrade lint deb bench made install uninstall
+.PHONY: demo test test-faults test-dist-upgrade lint deb bench screens made install uninstall

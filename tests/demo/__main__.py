@@ -3,8 +3,9 @@
 
 import argparse
 import sys
+from pathlib import Path
 
-from demo import booted, local
+from demo import booted, local, screens
 from system import machine
 
 
@@ -13,7 +14,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--release", default="trixie", choices=("bookworm", "trixie"), help="the Debian to boot")
     parser.add_argument("--local", action="store_true", help="without systemd, as where nothing can be booted")
+    parser.add_argument("--screens", metavar="FILE", type=Path, help="write the screens of a run into this page")
     arguments = parser.parse_args()
+    if arguments.screens:
+        screens.write(arguments.screens, arguments.release)
+        return 0
     reason = "asked for by --local" if arguments.local else machine.missing()
     if reason is None:
         booted.tell(arguments.release)

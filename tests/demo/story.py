@@ -4,6 +4,9 @@
 import os
 import sys
 
+SHORT_S, LONG_S = 60 * 86_400, 365 * 86_400
+"""How long the first certificate is valid, and the ones after it, in s."""
+
 _COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""README shows what the programs say."""
+
+from demo import screens
+from system.device import Device
+from system.package import CHECKOUT
+from tenant.client import Tenant
+
+
+def test_readme_shows_what_a_run_shows(device: Device, tenant: Tenant, release: str) -> None:
+    """Where it does not: `make screens`."""
+    found, shown = screens.capture(device, tenant), screens.shown((CHECKOUT / "README.md").read_text())
+    assert set(shown) == set(screens.NAMES)
+    for name in screens.NAMES:
+        # The page shows Debian 13, and the unit's status is systemd's own.
+        if release == "trixie" or name != "unit":
+            assert screens.shape(shown[name]) == screens.shape(found[name])
+
+
+def test_a_screen_takes_its_place_and_nothing_else() -> None:
+    page = "a\n<!-- screen hour, made by make screens -->\n```\nold\n```\nb\n```\nc\n```\n"
+    made = screens.renewed(page, {"hour": "valid for 364d 23h until Mon, 01 Feb 2027\n"})
+    assert made == page.replace("old", "valid for 364d 23h until Mon, 01 Feb 2027")
+    assert screens.shape(screens.shown(made)["hour"]) == screens.shape("valid for 1y until Tue, 30 Nov 2027\n")
