@@ -4,7 +4,7 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from tedge_cert import certificate, files, former_life, keys, privileges, self_signed
+from tedge_cert import certificate, files, former_life, journal, keys, privileges, profiles, self_signed
 from tedge_cert import registration_record as record
 from tedge_cert.certificate import Certificate
 from tedge_cert.custody import custody
@@ -51,7 +51,19 @@ def remove(instance: Instance) -> bool:
     with custody(instance):
         _end_former_life(instance)
         removed = [files.remove(path) for path in (instance.certificate, instance.key)]
-        return any(removed)
+    if removed[1]:
+        _warn_of_others(instance)
+    return any(removed)
+
+
+def _warn_of_others(instance: Instance) -> None:
+    """A key that nothing else sets is that of all profiles."""
+    for each in profiles.others(instance):
+        if each.key == instance.key and each.certificate.exists():
+            journal.warning(
+                f"{instance.key} was the key of {each.certificate} too, which is of no use without it; "
+                f"`tedge cert download {each.words}` registers that one anew"
+            )
 
 
 def _create_or_undo(instance: Instance, made: Certificate) -> None:

@@ -163,3 +163,17 @@ def test_a_clock_before_the_epoch_of_certificates_is_no_crash(directory: Path, m
     made = pair.create(instance_of(directory), "d")
     assert made.validity.not_before_s == -DAY_S
     assert datetime.fromtimestamp(made.validity.not_after_s, UTC).year == 1970
+
+
+def test_remove_tells_whose_key_it_was_too(directory: Path) -> None:
+    settings = directory / "tedge.toml"
+    second = f'[c8y.profiles.p]\nurl = "two.example"\ndevice.cert_path = "{directory}/certs/p.pem"\n'
+    settings.write_text(settings.read_text() + second)
+    assert tedge(directory, "create --device-id d").exit == 0
+    assert "key of" not in tedge(directory, "remove").stderr
+    assert tedge(directory, "create --device-id d").exit == 0
+    (directory / "certs/p.pem").write_bytes(make().pem)
+    result = tedge(directory, "remove")
+    assert (result.exit, present(directory)) == (0, {"p.pem"})
+    assert f"key.pem was the key of {directory}/certs/p.pem too" in result.stderr
+    assert "`tedge cert download c8y --profile p` registers that one anew" in result.stderr
