@@ -174,8 +174,8 @@ def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certi
     stays = f"the current certificate stays in use: {instance.certificate}"
     if new.is_self_signed:
         return NotTrustedYetError(
-            f"{verdict.reason}: {instance.candidate} is self-signed and not yet uploaded; `tedge cert upload "
-            f"{instance.words}` makes the tenant trust it, then the next run takes it into use; {stays}"
+            f"{instance.candidate} is self-signed and not yet uploaded; `tedge cert upload {instance.words}` makes the "
+            f"tenant trust it, then the next run takes it into use; {stays} ({verdict.reason})"
         )
     rejection.record(instance, found)
     return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")
