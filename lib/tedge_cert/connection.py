@@ -3,8 +3,10 @@
 
 from tedge_cert import (
     adoption,
+    broker_change,
     certificate,
     checks,
+    files,
     fleet_news,
     journal,
     keys,
@@ -13,16 +15,13 @@ from tedge_cert import (
     proof,
     service_manager,
 )
-from tedge_cert.connection_check import check, manages_services, wait_for_broker
+from tedge_cert.connection_check import check, manages_services
 from tedge_cert.custody import custody
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.instance import Instance
-from tedge_cert.listener import text_of_listener
 from tedge_cert.preparation import prepare
 from tedge_cert.progress import Step
 from tedge_cert.switch import Switch
-
-Before = list[tuple[mosquitto.Placement, str | None]]
 
 
 def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
@@ -39,19 +38,17 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
         active = load_active(instance)
         if not offline:
             _announce(instance, active)
-        before = configure(instance)
+        before = _configure(instance)
     if not manages_services(instance):
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
             "`tedge cert needs-renewal`, `renew` and `verify` from cron"
         )
         return 0
-    # Before the broker, so that whoever interrupts this leaves no connected device whose certificate nobody renews.
-    _enable_timer(instance, before)
     try:
-        restart_broker(instance, before)
+        broker_change.restart(instance, before)
     except TedgeCertError:
-        service_manager.run(["systemctl", "disable", "--now", instance.timer])
+        _disable_timer(instance)
         raise
     if not (offline or _is_working(instance)):
         raise TedgeCertError(
@@ -64,16 +61,18 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
 
 
 def disconnect(instance: Instance) -> bool:
-    """Remove the bridge and disable the hourly check; whether there was a bridge. Raises TedgeCertError.
+    """Remove the bridge and disable the hourly check; whether there was something to do. Raises TedgeCertError.
 
     A renewal under way is waited for: it would otherwise look for a bridge that is no more.
     """
     with Step("Removing the bridge"):
-        if not instance.bridge_file.exists():
+        if not instance.bridge_file.exists() and not broker_change.is_unfinished(instance):
             adoption.tidy_links(instance.bridge_file.parent)
             return False
         with custody(instance, keep_root=True):
+            broker_change.begin(instance)
             mosquitto.bridge_placement(instance).remove()
+            files.remove_stale_temporaries(instance.bridge_file)
     if Switch.of(instance).is_unfinished:
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "
@@ -92,20 +91,31 @@ def disconnect(instance: Instance) -> bool:
         raise TedgeCertError(
             f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
         ) from error
+    broker_change.end(instance)
     return True
 
 
-def _enable_timer(instance: Instance, before: Before) -> None:
+def _configure(instance: Instance) -> broker_change.Before:
+    """The timer before the files: whoever interrupts this leaves no bridge whose certificate nobody renews."""
+    if not manages_services(instance):
+        return broker_change.configure(instance)
+    with Step(f"Enabling {instance.timer}"):
+        service_manager.systemctl("enable", "--now", instance.timer)
     try:
-        with Step(f"Enabling {instance.timer}"):
-            service_manager.systemctl("enable", "--now", instance.timer)
+        return broker_change.configure(instance)
     except TedgeCertError:
-        put_back(before)
+        _disable_timer(instance)
         raise
 
 
+def _disable_timer(instance: Instance) -> None:
+    """Unless there is a bridge nevertheless, of an earlier attempt."""
+    if not instance.bridge_file.exists():
+        service_manager.run(["systemctl", "disable", "--now", instance.timer])
+
+
 def _refuse_second(instance: Instance) -> None:
-    if instance.bridge_file.exists():
+    if instance.bridge_file.exists() and not broker_change.is_unfinished(instance):
         raise TedgeCertError(
             f"already connected ({instance.bridge_file} exists); `tedge reconnect {instance.words}` takes a new "
             f"certificate or changed settings, `tedge connect {instance.words} --test` checks the connection, "
@@ -142,41 +152,6 @@ def exit_code(instance: Instance, switched: pending.Outcome) -> int:
         "for the reason"
     )
     return REJECTED
-
-
-def configure(instance: Instance) -> Before:
-    """Write what mosquitto reads; each place with what it held before."""
-    with Step("Configuring the bridge in mosquitto"):
-        listener, bridge = mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)
-        before = [(listener, listener.text()), (bridge, bridge.text())]
-        listener.put(text_of_listener(instance))
-        bridge.install(mosquitto.bridge_text(instance))
-    return before
-
-
-def restart_broker(instance: Instance, before: Before) -> None:
-    """Restart mosquitto with the new configuration, or with the one before if it does not start."""
-    try:
-        with Step("Restarting mosquitto"):
-            service_manager.restart("mosquitto.service")
-        with Step("Waiting for mosquitto"):
-            wait_for_broker(instance)
-        service_manager.systemctl("enable", "mosquitto.service")
-    except TedgeCertError:
-        put_back(before)
-        raise
-
-
-def put_back(before: Before) -> None:
-    """Give mosquitto the configuration that it had."""
-    journal.warning("putting mosquitto's configuration back as it was")
-    for placement, text in reversed(before):
-        placement.put(text)
-    try:
-        service_manager.restart("mosquitto.service")
-    except TedgeCertError as error:
-        # The failure that led here is the one to end with.
-        journal.warning(f"{error}; `systemctl status mosquitto.service` tells why")
 
 
 def _is_working(instance: Instance) -> bool:

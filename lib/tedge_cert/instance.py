@@ -129,6 +129,11 @@ class Instance(TenantSide):
         return self.run_directory / f"{self.name}.rejected"
 
     @property
+    def restart_file(self) -> Path:
+        """There while mosquitto has yet to be restarted with what its files say."""
+        return self.run_directory / f"{self.name}.restart"
+
+    @property
     def access_token_file(self) -> Path:
         """Whether the tenant gives tokens for client certificates, as found out since the boot."""
         return self.run_directory / f"{self.name}.access-token"

@@ -3,7 +3,7 @@
 
 import time
 
-from tedge_cert import checks, connection, journal, mosquitto, pending, proof, service_manager
+from tedge_cert import broker_change, checks, connection, journal, mosquitto, pending, proof, service_manager
 from tedge_cert.bridge import Bridge, open_bridge
 from tedge_cert.confirmation import BRIDGE_WAIT_S
 from tedge_cert.connection_check import check, manages_services, wait_for_broker
@@ -19,7 +19,8 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
 
     3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
     """
-    if not instance.bridge_file.exists():
+    # Of a command that was interrupted before the broker took what it wrote, nobody knows how much is left to do.
+    if not instance.bridge_file.exists() or broker_change.is_unfinished(instance):
         return connection.connect(instance, offline, "Reconnecting to", allow_path)
     prepare(instance, "Reconnecting to", allow_path)
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
@@ -62,17 +63,17 @@ def _start_broker(instance: Instance) -> bool:
 def _take_settings(instance: Instance, offline: bool) -> None:
     """Give mosquitto the changed settings; the former ones come back if the bridge does not come up with these."""
     journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
-    before = connection.configure(instance)
+    before = broker_change.configure(instance)
     if not manages_services(instance):
         journal.warning("no service manager: restart mosquitto yourself, then it takes the changed settings")
         return
-    connection.restart_broker(instance, before)
+    broker_change.restart(instance, before)
     if offline:
         return
     try:
         check(instance)
     except TedgeCertError as error:
-        connection.put_back(before)
+        broker_change.put_back(instance, before)
         raise TedgeCertError(
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
             f"`tedge config list c8y`, or take them unseen by `tedge reconnect {instance.words} --offline`"
