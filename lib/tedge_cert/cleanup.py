@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 4: remove the candidate that was rejected, and what killed runs left; nothing else."""
+"""Step 4: remove the candidate that was rejected, and (whoever takes the lock does) what killed runs left."""
 
-from tedge_cert import files, journal, leftovers, rejection
+from tedge_cert import files, journal, rejection
 from tedge_cert.custody import custody
 from tedge_cert.instance import Instance
 
@@ -15,7 +15,6 @@ def clean_up(instance: Instance) -> None:
     A candidate without a verdict is kept for the next run, and an administrator's own is theirs.
     """
     with custody(instance, WAIT_S):
-        leftovers.remove(instance)
         if _holds_rejected(instance):
             files.remove(instance.candidate)
             journal.info(f"removed the rejected candidate {instance.candidate}")

@@ -126,6 +126,7 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             # Inline tables, dotted keys and tables out of order are more than tomlkit can write at times.
             continue
         files.write(Path(path), text.encode(), files.CONFIGURATION)
+        files.remove_stale_temporaries(Path(path))
         return
     raise ConfigurationError(
         f"{path}: cannot change {config.full_name(name)} and keep all else as it is; change it by hand, "

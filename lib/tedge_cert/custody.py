@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tedge_cert import privileges
+from tedge_cert import leftovers, privileges
 from tedge_cert.instance import Instance
 from tedge_cert.lock import WAIT_S, locked
 
@@ -13,11 +13,13 @@ from tedge_cert.lock import WAIT_S, locked
 def custody(instance: Instance, wait_s: float = WAIT_S, keep_root: bool = False) -> Iterator[None]:
     """Hold the lock of the instance's certificate; root acts as user tedge meanwhile, unless told to ``keep_root``.
 
-    A configuration elsewhere was named by the caller, who is then trusted with its paths. Raises BusyError.
+    What killed runs left beside it is removed first. A configuration elsewhere was named by the caller, who is then
+    trusted with its paths. Raises BusyError.
     """
     with ExitStack() as held:
         # The lock is no exception: run.path comes from the configuration as well.
         with privileges.dropped(instance.config.is_of_system):
             held.enter_context(locked(instance.certificate, instance.run_directory, wait_s))
+            leftovers.remove(instance)
         held.enter_context(privileges.dropped(instance.config.is_of_system and not keep_root))
         yield

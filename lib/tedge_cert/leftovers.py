@@ -6,10 +6,19 @@ from tedge_cert.instance import Instance
 
 
 def remove(instance: Instance) -> None:
-    """Remove the temporary files beside everything that the steps write; to be called under the lock."""
+    """Remove the temporary files beside everything that is written under the lock, which the caller holds.
+
+    A killed run may have left a private key in one. What cannot be removed holds nobody up.
+    """
     switched = (instance.certificate, instance.candidate, instance.previous)
     handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
     for path in (*switched, instance.key, instance.csr, *handed_over):
-        stale = files.remove_stale_temporaries(path)
+        try:
+            stale = files.remove_stale_temporaries(path)
+        except OSError as error:
+            journal.warning(
+                f"cannot remove {error.filename}, which an interrupted run left: {error.strerror}; remove it as root"
+            )
+            continue
         if stale:
             journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")

@@ -12,7 +12,6 @@ from tedge_cert import (
     checks,
     journal,
     keys,
-    leftovers,
     outcome,
     profiles,
     rejection,
@@ -55,7 +54,6 @@ def verify(instance: Instance) -> None:
     with custody(instance), told:
         switch = Switch.of(instance)
         rejection.forget(instance)
-        leftovers.remove(instance)
         switch.settle()
         if switch.is_unfinished:
             finish(instance, switch)

@@ -18,7 +18,8 @@ LASTING = {"key.pem", "cert.pem", "device.csr"}
 
 def flaw(device: LocalDevice) -> str:
     """What is wrong with the device; empty if all is well."""
-    return "; ".join(filter(None, (_pair(device), _leftovers(device), _lock(device)))) or _connection(device)
+    on_disk = (flaw_of_pair(device), _leftovers(device), flaw_of_lock(device))
+    return "; ".join(filter(None, on_disk)) or _connection(device)
 
 
 def expect_good(device: LocalDevice, context: object) -> None:
@@ -28,7 +29,8 @@ def expect_good(device: LocalDevice, context: object) -> None:
         raise LostDeviceError(f"{found}\n{context}")
 
 
-def _pair(device: LocalDevice) -> str:
+def flaw_of_pair(device: LocalDevice) -> str:
+    """Why key and certificate are no pair; empty if they are."""
     try:
         certificate = x509.load_pem_x509_certificate(device.certificate.read_bytes())
         key = load_pem_private_key(key_file(device).read_bytes(), None)
@@ -43,7 +45,8 @@ def _leftovers(device: LocalDevice) -> str:
     return f"left behind: {sorted(beside | run)}" if beside | run else ""
 
 
-def _lock(device: LocalDevice) -> str:
+def flaw_of_lock(device: LocalDevice) -> str:
+    """Who holds the lock; empty if nobody does."""
     try:
         with locked(device.certificate, instance_of(device).run_directory, 0.0):
             return ""

@@ -113,6 +113,14 @@ def test_temporary_files_go(local_device: LocalDevice, capsys: pytest.CaptureFix
     assert str(local_device.certificate) in capsys.readouterr().err
 
 
+def test_what_cannot_be_removed_holds_nobody_up(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    certify(local_device)
+    stuck = local_device.certificate.with_name(".cert.pem.0123abcd.tmp")
+    stuck.mkdir()
+    clean_up(instance_of(local_device))
+    assert f"cannot remove {stuck}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("step", [clean_up, verification.verify])
 def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
     """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""

@@ -122,6 +122,16 @@ def test_create_ends_a_former_life(directory: Path) -> None:
     assert present(directory) == {"cert.pem", "key.pem"}
 
 
+@pytest.mark.parametrize("command", ["create --device-id d", "remove"])
+def test_a_key_that_an_interrupted_run_left_goes(directory: Path, command: str) -> None:
+    """In the file that would have become the key."""
+    (directory / "certs/.key.pem.0123abcd.tmp").write_text("a private key")
+    result = tedge(directory, command)
+    assert result.exit == 0
+    assert f"removed 1 temporary file(s) of an interrupted run beside {directory}/certs/key.pem" in result.stderr
+    assert present(directory) == ({"cert.pem", "key.pem"} if command != "remove" else set())
+
+
 def test_create_leaves_no_key_without_its_certificate(directory: Path, mocker: MockerFixture) -> None:
     real = files.create
 
