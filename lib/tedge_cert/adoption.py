@@ -41,7 +41,9 @@ def check_accounts(instance: Instance) -> None:
 
 
 def give_owners(instance: Instance) -> None:
-    """Let bridge and renewer both read what other programs left: the owners and modes of key and certificate."""
+    """Let bridge and renewer both read what other programs or a careless hand left, and others write none of it."""
+    if instance.config.is_of_system:
+        _give_owners_of_places(instance)
     if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
         ownership.adapt(instance.certificate.parent, files.SHARED_DIRECTORY, fixed=True)
     kinds = (
@@ -51,6 +53,22 @@ def give_owners(instance: Instance) -> None:
     )
     for path, access in kinds:
         ownership.adapt(path, access)
+
+
+def _give_owners_of_places(instance: Instance) -> None:
+    """The directories, as ``tmpfiles.d`` makes them, and what lies in them beside key and certificate."""
+    etc, run = Path(config.SYSTEM_DIRECTORY), Path("/run/tedge-cert-renewer")
+    for path in (etc, etc / "mosquitto-conf"):
+        ownership.adapt(path, files.DIRECTORY_OF_ROOT, fixed=True)
+    for path in (etc / "device-certs", run, instance.state_file.parent):
+        ownership.adapt(path, files.SHARED_DIRECTORY, fixed=True)
+    ownership.adapt(etc / "tedge.toml", files.CONFIGURATION, fixed=True)
+    for path in run.glob("*.lock"):
+        ownership.adapt(path, files.LOCK)
+    for placement in (mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)):
+        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
+        secret = "remote_password" in (placement.text() or "")
+        ownership.adapt(placement.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION, fixed=True)
 
 
 def tidy_links(directory: Path) -> bool:
@@ -110,10 +128,7 @@ def _take_over(profile: str, first: bool) -> bool:
     """Whether the broker has to be restarted to find the bridge of this profile."""
     instance = load_instance("c8y", profile, known=False)
     placements = (mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance))
-    for each in placements:
-        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
-        secret = "remote_password" in (each.text() or "")
-        ownership.adapt(each.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION, fixed=True)
+    _give_owners_of_places(instance)
     changed = [each.link_up() for each in placements if each.text() is not None]
     if first:
         service_manager.systemctl("enable", instance.timer)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from tedge_cert import colour, files
-from tedge_cert.errors import CertificateError
+from tedge_cert.errors import CertificateError, mend
 from tedge_cert.validity import BEGIN, END, Validity, validity_of_der
 
 # That a later release of the library will refuse it is nothing that the reader of a line can do anything about.
@@ -128,6 +128,7 @@ def load(path: Path) -> Certificate:
         source = "`tedge cert renew`" if path.suffix == ".new" else "`tedge cert download c8y`"
         raise CertificateError(
             f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM ({source} gets one)"
+            f"{mend(error)}"
         ) from error
     try:
         certificates = from_pem(content)

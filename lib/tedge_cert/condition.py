@@ -15,7 +15,9 @@ from tedge_cert.errors import (
     ConfigurationError,
     HeldBackError,
     TedgeCertError,
+    mend,
 )
+from tedge_cert.exposure import is_exposed
 from tedge_cert.validity import NOT_VALID_YET, VALID, Validity, format_duration, read_validity
 
 RENEW, SKIP = 0, 1
@@ -118,7 +120,9 @@ def _by_validity(question: Question, settings: config.Config, path: str, spread:
         threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
     if validity.state(now_s, lead) == VALID:
         journal.info(hour.line_of(path, validity.left_s(now_s), threshold))
-        last_check.leave(settings, path, validity, (lead, threshold), began_ns)
+        key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
+        if not is_exposed(key):
+            last_check.leave(settings, (path, key), validity, (lead, threshold), began_ns)
         return SKIP
     # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
     from tedge_cert import turn
@@ -176,6 +180,11 @@ def _read(path: str) -> Validity:
     except FileNotFoundError as error:
         raise CertificateError(
             f"cannot check the certificate {path}: there is no such file; `tedge cert download c8y` gets the first one"
+        ) from error
+    except PermissionError as error:
+        raise CertificateError(
+            f"cannot check the certificate {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0644, "
+            f"in directories that all may enter{mend(error)}"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

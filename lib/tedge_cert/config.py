@@ -7,7 +7,7 @@ The hourly check reads its settings through this module, so nothing slow is impo
 import os
 
 from tedge_cert.config_keys import CLOUDS, Key, find
-from tedge_cert.errors import ConfigurationError, UnknownKeyError
+from tedge_cert.errors import ConfigurationError, UnknownKeyError, mend
 from tedge_cert.values import Value, bracketed, duration_s, is_profile, split_endpoint, to_text
 
 Tree = dict[str, object]
@@ -186,7 +186,7 @@ def _parse(path: str) -> Tree | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode 0644") from error
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode 0644{mend(error)}") from error
     if not content.strip(b" \t\n"):  # a carriage return alone is no blank in TOML
         return {}
     import tomllib

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from tedge_cert import journal
-from tedge_cert.errors import FAILURE, TedgeCertError
+from tedge_cert.errors import FAILURE, TedgeCertError, mend
 from tedge_cert.instance import Instance, load_instance
 from tedge_cert.parsers import Parser, refuse_again
 from tedge_cert.values import is_profile
@@ -70,6 +70,11 @@ def run(main: Callable[[], int | None]) -> None:
         if not error.is_told:
             journal.error(str(error))
         code = error.exit_code
+    except PermissionError as error:
+        journal.error(
+            f"cannot get at {error.filename}: {error.strerror}; run this command as root or as user tedge{mend(error)}"
+        )
+        code = FAILURE
     except KeyboardInterrupt:
         journal.error("interrupted")
         code = 128 + 2

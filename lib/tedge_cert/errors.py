@@ -8,6 +8,14 @@ REJECTED = 3
 BROKEN_CONDITION = 255
 
 
+MEND = "`sudo tedge reconnect c8y` gives owners and modes back"
+
+
+def mend(error: Exception) -> str:
+    """What puts right whatever a careless chown or chmod did, where that is what went wrong; else nothing."""
+    return f"; {MEND}" if isinstance(error, PermissionError) else ""
+
+
 class TedgeCertError(Exception):
     """An expected failure: its text names the file, key or host, what was expected and what to do."""
 

@@ -33,6 +33,7 @@ HANDOVER = Access("tedge", "mosquitto", 0o644)
 # Whoever can open a lock can hold it up, so it is not for everybody.
 LOCK = Access("tedge", "mosquitto", 0o640)
 SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
+DIRECTORY_OF_ROOT = Access("root", "root", 0o755)
 CONFIGURATION = Access("tedge", "tedge", 0o644)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
 BROKER_SECRET = Access("root", "mosquitto", 0o640)

@@ -2,6 +2,7 @@
 """The private key of the device, and what is made with it: certificate signing requests."""
 
 import base64
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tedge_cert import files
 from tedge_cert.certificate import Certificate
-from tedge_cert.errors import CertificateError
+from tedge_cert.errors import CertificateError, mend
+from tedge_cert.exposure import is_exposed
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -28,6 +30,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 def load(path: Path) -> PrivateKey:
     """The private key at ``path``; raises CertificateError that says what is wrong with it."""
     _dump_no_core()
+    is_exposed(os.fspath(path))
     try:
         content = files.read_regular(path, follow=True)
     except FileNotFoundError as error:
@@ -38,6 +41,7 @@ def load(path: Path) -> PrivateKey:
     except OSError as error:
         raise CertificateError(
             f"cannot read the private key {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0640"
+            f"{mend(error)}"
         ) from error
     try:
         key = load_pem_private_key(content, password=None)

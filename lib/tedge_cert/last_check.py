@@ -17,8 +17,11 @@ SETTLED_NS = 2 * 10**9
 LIBRARY = __file__.rpartition("/")[0]
 
 
-def leave(settings: Config, path: str, validity: Validity, due: tuple[float, str], began_ns: tuple[int, int]) -> None:
-    """Leave what was found at ``began_ns`` (see ``hour.clocks``): ``due`` is how long before its end, and in words.
+def leave(
+    settings: Config, files: tuple[str, str], validity: Validity, due: tuple[float, str], began_ns: tuple[int, int]
+) -> None:
+    """Leave what was found at ``began_ns`` (see ``hour.clocks``): ``due`` is how long before its end, and in words;
+    ``files`` are certificate and key.
 
     Nothing is left for a command line that is not a unit's, and where it is in doubt; whatever goes wrong costs the
     next hour a full check.
@@ -29,7 +32,7 @@ def leave(settings: Config, path: str, validity: Validity, due: tuple[float, str
         return
     lead, threshold = due
     # The library counts too, because another version may judge otherwise.
-    watched = [LIBRARY, path, *settings.trees, *auth_method.files(settings)]
+    watched = [LIBRARY, *files, *settings.trees, *auth_method.files(settings)]
     try:
         facts = [(hour.facts_of(each), each) for each in watched]
         changed_ns = [int(each.rpartition(":")[2]) for each, _ in facts if ":" in each]
@@ -41,7 +44,7 @@ def leave(settings: Config, path: str, validity: Validity, due: tuple[float, str
             # A second early: at the due time itself a full check decides.
             str(int(validity.not_after_s - lead) - 1),
             str(validity.not_after_s),
-            path,
+            files[0],
             threshold,
             *(" ".join(each) for each in facts),
             hour.END,

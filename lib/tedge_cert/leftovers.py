@@ -2,6 +2,7 @@
 """What runs that were killed left: their temporary files."""
 
 from tedge_cert import files, journal
+from tedge_cert.errors import mend
 from tedge_cert.instance import Instance
 
 
@@ -17,8 +18,8 @@ def remove(instance: Instance) -> None:
             stale = files.remove_stale_temporaries(path)
         except OSError as error:
             journal.warning(
-                f"cannot remove {error.filename}, which an interrupted run left: {error.strerror}; remove it as root"
+                f"what interrupted runs left beside {path} stays there: {error.filename}: {error.strerror}{mend(error)}"
             )
-            continue
+            return
         if stale:
             journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tedge_cert import files, journal
 from tedge_cert.deadline import bounded
-from tedge_cert.errors import BusyError, TedgeCertError
+from tedge_cert.errors import BusyError, TedgeCertError, mend
 
 WAIT_S = 90.0
 
@@ -55,6 +55,7 @@ def _open(lock_file: Path) -> int:
         raise TedgeCertError(
             f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
             f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
+            f"{mend(error)}"
         ) from error
     facts = os.fstat(descriptor)
     # Not a file of root's that somebody linked to here.

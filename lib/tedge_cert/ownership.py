@@ -6,6 +6,7 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
+from tedge_cert import journal
 from tedge_cert.files import Access, account_ids, apply_access
 
 
@@ -31,4 +32,7 @@ def adapt(path: Path, access: Access, fixed: bool = False) -> None:
         facts, owner = os.fstat(descriptor), os.fstat(directory).st_uid
         plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
         if (plain and (fixed or owner == account_ids(access)[0])) or (fixed and stat.S_ISDIR(facts.st_mode)):
-            apply_access(descriptor, access)
+            try:
+                apply_access(descriptor, access)
+            except OSError as error:
+                journal.warning(f"cannot give {path} its owner and mode: {error.strerror}; mount it writable")

@@ -16,6 +16,7 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     the renewal may write where the certificate is kept.
     """
     adoption.check_accounts(instance)
+    adoption.give_owners(instance)
     journal.say(summary(instance, what))
     profiles.check_conflicts(instance)
     _warn_of_proxy(instance)
@@ -29,7 +30,6 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:
         credentials.warn_if_exposed(Path(to_text(local_password)))
-    adoption.give_owners(instance)
     adoption.tidy_links(instance.bridge_file.parent)
 
 

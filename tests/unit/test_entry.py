@@ -40,6 +40,12 @@ def end(body: str, *words: str, **environment: str) -> "tuple[int, str]":
         ("raise errors.UnknownKeyError('no')", 2, "error: no\n"),
         ("raise errors.CandidateRejectedError('no')", 3, "error: no\n"),
         ("raise KeyboardInterrupt", 130, "error: interrupted\n"),
+        (
+            "raise PermissionError(13, 'Permission denied', '/etc/tedge/x')",
+            1,
+            "error: cannot get at /etc/tedge/x: Permission denied; run this command as root or as user tedge; "
+            "`sudo tedge reconnect c8y` gives owners and modes back\n",
+        ),
     ],
 )
 def test_codes_and_lines_of_errors(body: str, code: int, said: str) -> None:

@@ -69,6 +69,23 @@ def test_nothing_is_left_by_another_answer(tmp_path: Path, monkeypatch: pytest.M
     assert not made.file.exists()
 
 
+def test_a_key_that_everybody_can_read_is_said_each_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device, key = remember(tmp_path, monkeypatch), tmp_path / "key.pem"
+    device.toml.write_text(f'device.key_path = "{key}"\n{device.toml.read_text()}')
+    key.touch(0o600)
+    key.chmod(0o604)
+    assert device.full_check() == 1
+    assert not device.file.exists()
+    assert f"everybody on this device can get at the private key {key} (mode 0604)" in capsys.readouterr().err
+    key.chmod(0o640)
+    assert device.full_check() == 1
+    assert device.is_quiet()
+    key.chmod(0o644)
+    assert not device.is_quiet()
+
+
 def test_a_killed_run_keeps_nobody_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = remember(tmp_path, monkeypatch)
     (tmp_path / "elsewhere").write_text("untouched")

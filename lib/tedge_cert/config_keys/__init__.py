@@ -104,6 +104,17 @@ def cert_path_of(cloud: str) -> Key:
     )
 
 
+def key_path_of(cloud: str) -> Key:
+    """The private key of one cloud."""
+    return Key(
+        values.parse_path,
+        None,
+        f"Private key for {cloud}.",
+        f"/etc/tedge/device-certs/{cloud}-key.pem",
+        ("device.key_path",),
+    )
+
+
 HOURLY: dict[str, Key] = {
     "certificate.validity.minimum_duration": Key(
         values.parse_duration,
@@ -119,6 +130,13 @@ HOURLY: dict[str, Key] = {
         "/etc/tedge/device-certs/tedge-certificate.pem",
     ),
     "c8y.device.cert_path": cert_path_of("c8y"),
+    "device.key_path": Key(
+        values.parse_path,
+        f"{HERE}/device-certs/tedge-private-key.pem",
+        "Private key of the device.",
+        "/etc/tedge/device-certs/tedge-private-key.pem",
+    ),
+    "c8y.device.key_path": key_path_of("c8y"),
     "c8y.auth_method": Key(
         values.parse_auth_method,
         "certificate",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that every cloud has, and those of Azure and AWS, which are only stored and listed here."""
 
-from tedge_cert.config_keys import HOURLY, Key, cert_path_of
+from tedge_cert.config_keys import HOURLY, Key, cert_path_of, key_path_of
 from tedge_cert.config_keys.kinds import one_of, parse_payload_size, parse_prefix
 from tedge_cert.values import (
     parse_device_id,
@@ -34,9 +34,7 @@ def device(cloud: str) -> dict[str, Key]:
         f"{name}.id": Key(
             parse_device_id, None, f"Identity of the device for {cloud}: the name in its certificate, else this.",
             "sensor-0815", ("device.id",)),
-        f"{name}.key_path": Key(
-            parse_path, None, f"Private key for {cloud}.", f"/etc/tedge/device-certs/{cloud}-key.pem",
-            ("device.key_path",)),
+        f"{name}.key_path": HOURLY.get(f"{name}.key_path") or key_path_of(cloud),
         f"{name}.cert_path": HOURLY.get(f"{name}.cert_path") or cert_path_of(cloud),
         f"{name}.csr_path": Key(
             parse_path, None, f"The last certificate signing request for {cloud}.",

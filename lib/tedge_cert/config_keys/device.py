@@ -10,9 +10,7 @@ DEVICE: dict[str, Key] = {
         parse_device_id, None,
         "Identity of the device: the common name of its certificate where there is one, else this value.",
         "sensor-0815"),
-    "device.key_path": Key(
-        parse_path, f"{HERE}/device-certs/tedge-private-key.pem", "Private key of the device.",
-        "/etc/tedge/device-certs/tedge-private-key.pem"),
+    "device.key_path": HOURLY["device.key_path"],
     "device.cert_path": HOURLY["device.cert_path"],
     "device.csr_path": Key(
         parse_path, f"{HERE}/device-certs/tedge.csr", "The last certificate signing request.",
