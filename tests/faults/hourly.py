@@ -55,6 +55,8 @@ class Traced:
 
     result: Result
     calls: list[Call]
+    # Arguments and environment of what was started, the command itself first.
+    started: list[dict[str, list[str]]]
 
 
 def traced(
@@ -62,6 +64,8 @@ def traced(
 ) -> Traced:
     """Run a command, and kill it before or after the call of that number, if that is not 0."""
     log = device.directory.parent / "calls"
+    started = log.with_name("calls.started")
+    started.unlink(missing_ok=True)
     tracer = [sys.executable, "-m", "faults.tracer", str(log), str(number), when]
     environment = {**device.environment, **(variables or {})}
     # The directory of the tests is for the tracer; the library alone is what the command sees of its own accord.
@@ -75,7 +79,8 @@ def traced(
         timeout=200,
         check=False,
     )
-    return Traced(Result(done.returncode, done.stdout, done.stderr), read_log(log))
+    began = [json.loads(line) for line in started.read_text(encoding="utf-8").splitlines()]
+    return Traced(Result(done.returncode, done.stdout, done.stderr), read_log(log), began)
 
 
 def read_log(log: Path) -> list[Call]:

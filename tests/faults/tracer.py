@@ -3,8 +3,9 @@
 
     python -m faults.tracer LOG NUMBER before|after PROGRAM ARGUMENT…
 
-The calls are lines of JSON in LOG; NUMBER counts them from one, 0 kills never. Ends as the program did. A program of
-its own, because whoever traces has to be the one thread that started what is traced (ptrace(2), seccomp(2)).
+The calls are lines of JSON in LOG, what was started (arguments, environment) in LOG.started; NUMBER counts the calls
+from one, 0 kills never. Ends as the program did. A program of its own, because whoever traces has to be the one thread
+that started what is traced (ptrace(2), seccomp(2)).
 """
 
 import ctypes
@@ -22,7 +23,7 @@ _LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _LIBC.ptrace.restype = ctypes.c_long
 # linux/ptrace.h
 _TRACEME, _CONT, _SYSCALL, _SETOPTIONS, _GET_SYSCALL_INFO = 0, 7, 24, 0x4200, 0x420E
-_EVENT_SECCOMP = 7
+_EVENT_EXEC, _EVENT_SECCOMP = 4, 7
 # SYSGOOD, FORK, VFORK, CLONE, EXEC, SECCOMP, EXITKILL
 _OPTIONS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x80 | 0x100000
 _WALL = 0x40000000
@@ -98,6 +99,8 @@ class Tracer:
             self._leaves(pid, main)
             _ptrace(_CONT, pid)
         else:
+            if event == _EVENT_EXEC:
+                self._starts(pid)
             # A thread or child begins with a stop that is nobody's signal.
             ours = event != 0 or signal_number in (signal.SIGSTOP, signal.SIGTRAP)
             _ptrace(_CONT, pid, 0, 0 if ours else signal_number)
@@ -112,6 +115,15 @@ class Tracer:
             if (call.number, self._when) == (self._wanted, "before"):
                 os.kill(main, signal.SIGKILL)
         return call
+
+    def _starts(self, pid: int) -> None:
+        """Note what a process has become, as everybody on the machine can read it, or its own user."""
+        begins = {}
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123
+                begins[name] = os.fsdecode(file.read()).split("\0")[:-1]
+        with open(f"{self._log.name}.started", "a", encoding="utf-8") as started:  # noqa: PTH123
+            started.write(json.dumps(begins) + "\n")
 
     def _leaves(self, pid: int, main: int) -> None:
         call = self._begun.pop(pid)

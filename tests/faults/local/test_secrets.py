@@ -70,6 +70,32 @@ def test_no_step_writes_outside_its_directories(local_device: LocalDevice, words
 
 
 @pytest.mark.row("Who may do what: the key")
+@pytest.mark.parametrize("words", [RENEW, VERIFY, DOWNLOAD, "tedge-connect c8y", "tedge-reconnect c8y"])
+def test_no_child_is_told_a_secret(local_device: LocalDevice, matrix: Matrix, words: str) -> None:
+    """Neither by its arguments nor by its environment: password, token, key, nor the password for the local broker."""
+    if words == DOWNLOAD:
+        local_device.tenant.register(local_device.device_id, PASSWORD)
+    else:
+        certify(local_device)
+        connect(local_device)
+    if words == VERIFY:
+        assert local_device.run(RENEW).exit == 0
+    if words == "tedge-connect c8y":
+        assert local_device.run("tedge-disconnect c8y").exit == 0
+    run = traced(local_device, words.format(local_device.device_id), variables={"DEVICE_ONE_TIME_PASSWORD": PASSWORD})
+    assert run.result.exit == 0, run.result
+    key = key_file(local_device).read_text().splitlines()[1]
+    command, *children = run.started
+    assert not any(PASSWORD in each for each in command["cmdline"])
+    # Connecting asks mosquitto for its version.
+    assert bool(children) == words.startswith(("tedge-connect", "tedge-reconnect"))
+    for each in children:
+        with matrix.case(f"{words}: {each['cmdline']}"):
+            told = "\n".join([*each["cmdline"], *each["environ"]])
+            assert not [secret for secret in (PASSWORD, key, "eyJ", "PRIVATE KEY") if secret in told], told
+
+
+@pytest.mark.row("Who may do what: the key")
 def test_no_core_is_dumped_of_who_holds_the_key(local_device: LocalDevice) -> None:
     certify(local_device)
     program = (
