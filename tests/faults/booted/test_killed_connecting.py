@@ -25,12 +25,12 @@ def broker(device: Device) -> str:
     return device.unit("mosquitto.service", "MainPID")["MainPID"]
 
 
-def traced(device: Device, words: str, log: Path, number: int, when: str) -> list[Call]:
+def traced(device: Device, words: str, log: Path, number: int) -> list[Call]:
     """Run a command, killed at the call of that number if it is not 0; its calls."""
     device.run("mkdir -p /root/faults")
     for name in ("tracer", "syscalls"):
         device.copy_in(Path(faults.__path__[0]) / f"{name}.py", f"/root/faults/{name}.py")
-    command = f"PYTHONPATH=/root python3 -m faults.tracer /root/calls {number} {when} {words}"
+    command = f"PYTHONPATH=/root python3 -m faults.tracer /root/calls {number} after {words}"
     done = device.run(command, check=False, timeout_s=LIMIT_S)
     assert (done.exit_code == 0) == (number == 0), done
     log.write_text(device.read("/root/calls"))
@@ -79,11 +79,11 @@ COMMANDS = {
 }
 
 
-def kill(device: Device, tenant: Tenant, name: str, log: Path, number: int, when: str) -> None:
+def kill(device: Device, tenant: Tenant, name: str, log: Path, number: int) -> None:
     typed, words = COMMANDS[name], f"tedge-{name} c8y"
     typed.begin(device)
     before = broker(device)
-    traced(device, words, log, number, when)
+    traced(device, words, log, number)
     timer = device.run(f"systemctl is-enabled {TIMER}", check=False)
     if device.exists(BRIDGE) and timer.exit_code:
         # Mosquitto would connect it when it starts, and nobody would renew its certificate.
@@ -103,11 +103,9 @@ def test_killed_before_mosquitto_was_restarted(
     connected: Device, tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str
 ) -> None:
     COMMANDS[name].begin(connected)
-    calls = traced(connected, f"tedge-{name} c8y", tmp_path / "calls", 0, "before")
+    calls = traced(connected, f"tedge-{name} c8y", tmp_path / "calls", 0)
     there = [each for each in calls if each.path.startswith(PLACES)]
-    # The very last one is that after which only the restart is left to be done.
-    whens = ("before", "after") if matrix.whole else ("after",)
+    # Before a call is after the one before. The very last one is that after which only the restart is left to be done.
     for call in there if matrix.whole else there[-1:]:
-        for when in whens:
-            with matrix.case(f"{name}: {when} {call}"):
-                kill(connected, tenant, name, tmp_path / "calls", call.number, when)
+        with matrix.case(f"{name}: after {call}"):
+            kill(connected, tenant, name, tmp_path / "calls", call.number)
