@@ -122,6 +122,9 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
+        # A read-only file system says so of whatever is to be removed, be it there or not.
+        if error.errno == errno.EROFS and not os.path.lexists(path):
+            return False
         raise _cannot_write(path, error) from error
     sync_directory(path.parent)
     return True

@@ -181,3 +181,11 @@ def test_reads_nothing_but_regular_files(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError, match=str(path)):
         files.read_regular(path)
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+def test_what_is_not_there_is_no_fault_of_a_read_only_file_system(tmp_path: Path, mocker: MockerFixture) -> None:
+    (tmp_path / "there").touch()
+    mocker.patch.object(Path, "unlink", side_effect=OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    assert files.remove(tmp_path / "not-there") is False
+    with pytest.raises(TedgeCertError, match="the file system is read-only here"):
+        files.remove(tmp_path / "there")
