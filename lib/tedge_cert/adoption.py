@@ -5,15 +5,13 @@
 here interrupts a connection.
 """
 
-import grp
 import os
-import pwd
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tedge_cert import config, files, journal, mosquitto, ownership, service_manager
+from tedge_cert import config, files, journal, mosquitto, ownership, privileges, service_manager
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance, load_instance
 
@@ -27,17 +25,13 @@ def check_accounts(instance: Instance) -> None:
     thin-edge's package deletes them, and all of /etc/tedge, when it is purged; systemd then takes each hour's failure
     to start the renewer for an hour with nothing to do.
     """
-    for kind, known, name in (("user", pwd.getpwnam, "tedge"), ("group", grp.getgrnam, "mosquitto")):
-        try:
-            known(name)
-        except KeyError as error:
-            if not instance.config.is_of_system or os.geteuid() != 0:
-                return
-            raise TedgeCertError(
-                f"there is no {kind} {name} on this device, so nothing can renew its certificate; "
-                "`apt install --reinstall tedge-cert-renewer` makes it, and puts back what purging thin-edge's "
-                "package deleted"
-            ) from error
+    missing = privileges.missing_accounts()
+    if missing and instance.config.is_of_system and os.geteuid() == 0:
+        raise TedgeCertError(
+            f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
+            "`apt install --reinstall tedge-cert-renewer` makes it, and puts back what purging thin-edge's "
+            "package deleted"
+        )
 
 
 def give_owners(instance: Instance) -> None:

@@ -14,6 +14,17 @@ from contextlib import contextmanager
 USER, GROUP = "tedge", "mosquitto"
 
 
+def missing_accounts() -> list[str]:
+    """Those of user tedge and group mosquitto that do not exist, as ``user tedge``."""
+    missing = []
+    for kind, known, name in (("user", pwd.getpwnam, USER), ("group", grp.getgrnam, GROUP)):
+        try:
+            known(name)
+        except KeyError:
+            missing.append(f"{kind} {name}")
+    return missing
+
+
 @contextmanager
 def dropped(wanted: bool = True) -> Iterator[None]:
     """Act as the user who owns key and certificates, if root runs this and it is ``wanted``."""

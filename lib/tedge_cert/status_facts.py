@@ -97,6 +97,8 @@ class Facts:
     # None without a service manager, or where the configuration is not that of its services.
     units: UnitFacts | None = None
     bridge: BridgeFacts = BridgeFacts()
+    # The user and the group that the service runs as, where they do not exist.
+    missing_accounts: tuple[str, ...] = ()
     clock_is_synchronised: bool | None = None
     # None if the tenant was not asked, else why it could not be reached.
     tenant_fault: str | None = None

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import bridge, certificate, clock, keys, schedule, service_manager, state
+from tedge_cert import bridge, certificate, clock, keys, privileges, schedule, service_manager, state
 from tedge_cert.certificate import Certificate, name_text
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -32,7 +32,8 @@ def gather(instance: Instance, online: bool) -> Facts:
     units = inquiry.answer() if inquiry else None
     if units is not None:
         settings = dict(each.partition("=")[::2] for each in units.environment)
-        facts = replace(facts, due_s=_due_s(facts, settings.get(schedule.SPREAD, "")))
+        due_s = _due_s(facts, settings.get(schedule.SPREAD, ""))
+        facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()))
     return replace(facts, units=units, clock_is_synchronised=clock.is_synchronised())
 
 

@@ -9,6 +9,8 @@ from tedge_cert.status_facts import Facts, UnitFacts
 from tedge_cert.validity import format_duration
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
+# Of a unit that ended before its first program did: EXIT_GROUP, EXIT_USER (systemd.exec(5)), and their steps.
+_ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -118,11 +120,19 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             BROKEN, f"{units.timer} or its service is missing", "apt-get install --reinstall tedge-cert-renewer"
         )
         return
-    if units.not_started:
+    if facts.missing_accounts:
+        yield Problem(
+            BROKEN,
+            f"there is no {' and no '.join(facts.missing_accounts)}, as whom the renewal runs: systemd takes that for "
+            "nothing to do, and the certificate will expire",
+            # The last for the owners of key and certificate: the account may have another number now.
+            f"systemd-sysusers && systemd-tmpfiles --create && tedge reconnect {facts.words}",
+        )
+    elif units.not_started:
         yield Problem(
             BROKEN,
             f"the last run could not begin, which systemd takes for nothing to do: {units.not_started}",
-            "apt-get install --reinstall tedge-cert-renewer",
+            _cure_of_start(units),
         )
     elif units.has_failed and not facts.state.attempts and not any(_of_certificate(facts)):
         yield Problem(BROKEN, f"the last run failed ({units.result})", _journal_of(facts))
@@ -137,6 +147,13 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
         yield Problem(
             ATTENTION, f"{units.service} is not confined: a drop-in took that away", f"systemctl cat {units.service}"
         )
+
+
+def _cure_of_start(units: UnitFacts) -> str:
+    """An account that was missing is there by now, so the next run will begin; a program has to be brought."""
+    if any(word in units.not_started for word in _ACCOUNT):
+        return f"systemctl start {units.service}"
+    return "apt-get install --reinstall tedge-cert-renewer"
 
 
 def _journal_of(facts: Facts) -> str:

@@ -80,6 +80,8 @@ UNHEALTHY = {
     "tenant": facts(tenant_fault="no answer from https://tenant.test"),
     "units": facts(units=units(is_installed=False)),
     "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),
+    "account": facts(missing_accounts=("user tedge",), units=units(not_started="Failed at step USER spawning /x")),
+    "account-back": facts(units=units(not_started="/usr/bin/x could not be started (status 217)")),
     "failed": facts(units=units(has_failed=True, result="timeout")),
     "timer-disabled": facts(units=units(is_enabled=False)),
     "timer-stopped": facts(units=units(is_active=False)),

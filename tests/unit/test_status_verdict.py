@@ -31,6 +31,12 @@ EXPECTED = {
     "tenant": (ATTENTION, "no answer from https://tenant.test", "tedge config get c8y.http"),
     "units": (BROKEN, "missing", "--reinstall tedge-cert-renewer"),
     "not-started": (BROKEN, "Failed at step EXEC", "--reinstall tedge-cert-renewer"),
+    "account": (
+        BROKEN,
+        "there is no user tedge",
+        "systemd-sysusers && systemd-tmpfiles --create && tedge reconnect c8y",
+    ),
+    "account-back": (BROKEN, "(status 217)", "systemctl start tedge-cert-renewer@c8y.service"),
     "failed": (BROKEN, "the last run failed (timeout)", "journalctl -x"),
     "timer-disabled": (ATTENTION, "is not enabled", "systemctl enable --now tedge-cert-renewer@c8y.timer"),
     "timer-stopped": (ATTENTION, "is not active", "systemctl enable --now tedge-cert-renewer@c8y.timer"),
