@@ -85,7 +85,7 @@ def _tell(instance: Instance) -> None:
     deadline = Deadline(LIMIT_S)
     with local_broker.connect(instance, deadline.left_s()) as broker:
         if instance.bridge_file.exists():
-            facts = replace(facts, bridge=BridgeFacts(True, _is_up(instance, broker, deadline)))
+            facts = replace(facts, bridge=BridgeFacts(True, is_up=_is_up(instance, broker, deadline)))
             for each in news_of(facts, marker.exists()):
                 broker.publish(f"{instance.prefix}/{each.topic}", each.payload, timeout_s=deadline.left_s())
             _remember(marker, is_alarming(facts))

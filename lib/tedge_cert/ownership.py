@@ -2,12 +2,15 @@
 """Owners and modes that other programs left, mended by root's commands, and by them only where nobody is misled."""
 
 import os
+import pwd
 import stat
 from contextlib import ExitStack
 from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.files import Access, account_ids, apply_access
+
+BROKER = "mosquitto"
 
 
 def adapt(path: Path, access: Access, fixed: bool = False) -> None:
@@ -36,3 +39,16 @@ def adapt(path: Path, access: Access, fixed: bool = False) -> None:
                 apply_access(descriptor, access)
             except OSError as error:
                 journal.warning(f"cannot give {path} its owner and mode: {error.strerror}; mount it writable")
+
+
+def is_shut_to_broker(path: Path) -> bool:
+    """Whether user mosquitto may not read the file; False where there is no such user or no such file."""
+    try:
+        account, facts = pwd.getpwnam(BROKER), path.stat()
+    except (KeyError, OSError):
+        return False
+    if facts.st_uid == account.pw_uid:
+        return not facts.st_mode & stat.S_IRUSR
+    if facts.st_gid in os.getgrouplist(BROKER, account.pw_gid):
+        return not facts.st_mode & stat.S_IRGRP
+    return not facts.st_mode & stat.S_IROTH

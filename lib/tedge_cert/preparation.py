@@ -3,8 +3,9 @@
 
 from pathlib import Path
 
-from tedge_cert import adoption, anchors, confinement, credentials, journal, profiles
+from tedge_cert import adoption, anchors, confinement, credentials, journal, profiles, service_manager
 from tedge_cert.connection_check import manages_services, summary
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.instance import Instance
 from tedge_cert.values import to_text
 
@@ -15,6 +16,11 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
     the renewal may write where the certificate is kept.
     """
+    if manages_services(instance) and not service_manager.is_installed("mosquitto.service"):
+        raise TedgeCertError(
+            "mosquitto is not installed, whose bridge is the connection to the cloud: `apt install mosquitto`, then "
+            "this command again"
+        )
     adoption.check_accounts(instance)
     adoption.give_owners(instance)
     journal.say(summary(instance, what))

@@ -43,6 +43,11 @@ def is_active(unit: str) -> bool:
     return run(["systemctl", "is-active", "--quiet", unit]).returncode == 0
 
 
+def is_installed(unit: str) -> bool:
+    """Whether systemd knows ``unit``, enabled or not."""
+    return run(["systemctl", "show", "--property=LoadState", "--value", unit]).stdout.strip() != "not-found"
+
+
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a child with nothing on stdin, a fixed locale and a bound; raises TedgeCertError if it cannot run."""
     try:

@@ -37,6 +37,8 @@ class KeyFacts:
     fits: bool | None = None
     # When a run looked; 0 if it was looked at just now.
     looked_at_s: int = 0
+    # Whether the broker may not read it, so that no bridge connects.
+    is_shut_to_broker: bool = False
     fault: str = ""
 
 
@@ -57,6 +59,8 @@ class UnitFacts:
     registration: str = ""
     # Why the last run could not even begin: systemd takes that for "nothing to do".
     not_started: str = ""
+    # Whether mosquitto is installed as a service.
+    has_broker: bool = True
     is_confined: bool = False
     environment: tuple[str, ...] = ()
 
@@ -66,6 +70,8 @@ class BridgeFacts:
     """The bridge as the local broker shows it; None while there is no broker to ask."""
 
     is_configured: bool = False
+    # The link by which the broker finds it, if that is missing.
+    missing_link: str = ""
     is_up: bool | None = None
 
 

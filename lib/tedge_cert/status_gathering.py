@@ -6,7 +6,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import bridge, certificate, clock, keys, privileges, schedule, service_manager, state
+from tedge_cert import (
+    bridge,
+    certificate,
+    clock,
+    keys,
+    mosquitto,
+    ownership,
+    privileges,
+    schedule,
+    service_manager,
+    state,
+)
 from tedge_cert.certificate import Certificate, name_text
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
 from tedge_cert.instance import Instance
@@ -25,6 +36,8 @@ def gather(instance: Instance, online: bool) -> Facts:
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
+        if manages and not instance.uses_basic:
+            facts = replace(facts, key=replace(facts.key, is_shut_to_broker=ownership.is_shut_to_broker(instance.key)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
@@ -123,10 +136,12 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 def _bridge(instance: Instance) -> BridgeFacts:
     if not instance.bridge_file.exists():
         return BridgeFacts()
+    link = mosquitto.bridge_placement(instance).link
+    found = BridgeFacts(True, missing_link="" if link is None or link.is_symlink() else str(link))
     try:
-        return BridgeFacts(True, bridge.is_healthy(instance, BROKER_S))
+        return replace(found, is_up=bridge.is_healthy(instance, BROKER_S))
     except OSError:
-        return BridgeFacts(True)
+        return found
 
 
 def _tenant_fault(instance: Instance) -> str:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from tedge_cert.errors import BROKEN_CONDITION
@@ -24,6 +25,7 @@ _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
 # A registration that waits for its next attempt is at work, and one that has given up tells why.
+_BROKER = "mosquitto.service"
 _AT_WORK = ("activating", "failed")
 # From here on an exit status is systemd's own word on a program that it could not start (systemd.exec(5)).
 _FIRST_OF_SYSTEMD = 200
@@ -37,7 +39,7 @@ class Inquiry:
         self._service = f"{timer.removesuffix('.timer')}.service"
         self._registration = self._service.replace("-renewer@", "-download@")
         properties = ",".join(_PROPERTIES)
-        names = [self._timer, self._service, self._registration]
+        names = [self._timer, self._service, self._registration, _BROKER]
         self._shown = _start(["systemctl", "show", f"--property={properties}", *names])
         selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
         fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
@@ -50,9 +52,10 @@ class Inquiry:
         by_name = {block.get("Id", ""): block for block in blocks}
         if self._timer not in by_name:
             return None
-        return facts_of(
+        found = facts_of(
             by_name[self._timer], by_name.get(self._service, {}), entries, by_name.get(self._registration, {})
         )
+        return replace(found, has_broker=by_name.get(_BROKER, {}).get("LoadState") != "not-found")
 
 
 def facts_of(

@@ -63,6 +63,13 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
         yield Problem(BROKEN, reason, f"tedge cert download {facts.words}")
+    if facts.key.is_shut_to_broker:
+        yield Problem(
+            ATTENTION,
+            f"mosquitto may not read the private key {facts.key.path}, so its bridge cannot connect: expected owner and "
+            "group tedge:mosquitto, mode 0640",
+            f"tedge reconnect {facts.words}",
+        )
     if facts.threshold_s >= active.lifetime_s:
         yield Problem(
             ATTENTION,
@@ -106,6 +113,13 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
         yield from _of_units(facts, facts.units)
     if not facts.bridge.is_configured and not facts.fault:
         yield Problem(ATTENTION, "the device is not connected: it has no bridge", f"tedge connect {facts.words}")
+    elif facts.units is not None and not facts.units.has_broker:
+        yield Problem(
+            ATTENTION, "mosquitto is not installed, whose bridge connects the device", "apt install mosquitto"
+        )
+    elif facts.bridge.missing_link:
+        what = f"mosquitto does not know of the bridge: {facts.bridge.missing_link} is missing"
+        yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
     elif facts.bridge.is_configured and facts.bridge.is_up is None:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up:

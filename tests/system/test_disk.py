@@ -69,9 +69,7 @@ def test_certificates_cannot_be_written(connected: Device, tenant: Tenant, name:
     # The bridge was not touched: it is the connection that it was.
     assert serial(tenant, connected) == old
     assert len(tenant.device(connected.name)["connections"]) == connections
-    connected.run(
-        f"mosquitto_sub -t 'te/device/main/service/mosquitto-c8y-bridge/status/health' -C 1 -W 5 | grep -qx 1"
-    )
+    connected.run("mosquitto_sub -t 'te/device/main/service/mosquitto-c8y-bridge/status/health' -C 1 -W 5 | grep -qx 1")
     status = connected.run("tedge cert status", check=False)
     assert status.exit_code == 1
     assert fault.reason in status.stdout

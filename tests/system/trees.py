@@ -2,7 +2,7 @@
 """Debian trees to boot, kept from session to session in layers.
 
 base          minbase with systemd and mosquitto, as an image builder makes it
-archive       + the lists and packages that apt needs to install our package without a network
+archive       + the lists and packages that apt needs to install our package, or mosquitto anew, without a network
 dependencies  + those packages installed
 installed     + our package installed
 """
@@ -21,6 +21,7 @@ from system.overlay import Overlay
 
 RELEASES = {"bookworm": "debian12", "trixie": "debian13"}
 PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
+BROKER = "mosquitto"
 UNUSED_S = 7 * 24 * 3600
 _APT = [
     *("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", "-qy"),
@@ -101,15 +102,16 @@ def depends(package: Path) -> str:
 def archive(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian that can `apt-get install` the package without a network."""
     wanted, lowers = depends(package), base(release)
-    commands = [[*_APT, "update"], [*_APT, "--download-only", "satisfy", wanted]]
-    final = _trees() / f"{release}-archive-{_digest(PACKAGES, wanted)}"
+    fetch = [*_APT, "--download-only"]
+    commands = [[*_APT, "update"], [*fetch, "satisfy", wanted], [*fetch, "--reinstall", "install", BROKER]]
+    final = _trees() / f"{release}-archive-{_digest(PACKAGES, BROKER, wanted)}"
     return _layer(final, lowers, commands, f"{RELEASES[release]}: fetch dependencies")
 
 
 def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on."""
     wanted, lowers = depends(package), archive(release, package)
-    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, wanted)}"
+    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, wanted)}"
     commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
     return _layer(final, lowers, commands, f"{RELEASES[release]}: install dependencies")
 
@@ -118,7 +120,7 @@ def installed(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package installed before its first boot."""
     lowers = dependencies(release, package)
     content = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
-    final = _trees() / f"{release}-installed-{_digest(PACKAGES, depends(package))}-{content}"
+    final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, depends(package))}-{content}"
     commands = [[*_APT, "--no-install-recommends", "install", f"/run/harness/{package.name}"]]
     return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", package)
 

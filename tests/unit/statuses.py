@@ -39,7 +39,7 @@ HEALTHY = Facts(
     due_s=NOW_S + 235 * DAY_S,
     state=State(result="renewed", step="verify", at_s=NOW_S - 100 * DAY_S, succeeded_s=NOW_S - 100 * DAY_S),
     units=UNITS,
-    bridge=BridgeFacts(True, True),
+    bridge=BridgeFacts(True, is_up=True),
     clock_is_synchronised=True,
 )
 
@@ -67,6 +67,7 @@ UNHEALTHY = {
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
     "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
     "key": facts(key=KeyFacts("/k.pem", False)),
+    "key-shut": facts(key=KeyFacts("/k.pem", fits=True, is_shut_to_broker=True)),
     "threshold": facts(threshold_s=400 * DAY_S),
     "failing": facts(state=FAILING),
     "failing-late": facts(state=FAILING, certificate=certificate(not_after_s=NOW_S + 9 * DAY_S)),
@@ -76,7 +77,9 @@ UNHEALTHY = {
     "candidate": facts(candidate=certificate(path="/c.pem.new")),
     "no-bridge": facts(bridge=BridgeFacts()),
     "no-broker": facts(bridge=BridgeFacts(True)),
-    "bridge-down": facts(bridge=BridgeFacts(True, False)),
+    "broker-missing": facts(bridge=BridgeFacts(True), units=units(has_broker=False)),
+    "link-missing": facts(bridge=BridgeFacts(True, missing_link="/etc/mosquitto/conf.d/50-x.conf", is_up=False)),
+    "bridge-down": facts(bridge=BridgeFacts(True, is_up=False)),
     "tenant": facts(tenant_fault="no answer from https://tenant.test"),
     "units": facts(units=units(is_installed=False)),
     "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),

@@ -14,6 +14,7 @@ EXPECTED = {
     "expired": (BROKEN, "expired 1d ago", "tedge cert download c8y"),
     "clock": (BROKEN, "begins in 1d only", "timedatectl status"),
     "key": (BROKEN, "/k.pem is not the one", "tedge cert download c8y"),
+    "key-shut": (ATTENTION, "mosquitto may not read the private key /k.pem", "tedge reconnect c8y"),
     "threshold": (ATTENTION, "no shorter than the life", "minimum_duration 2920h"),
     "failing": (
         ATTENTION,
@@ -27,6 +28,8 @@ EXPECTED = {
     "candidate": (ATTENTION, "candidate waits", "tedge reconnect c8y"),
     "no-bridge": (ATTENTION, "not connected", "tedge connect c8y"),
     "no-broker": (ATTENTION, "no answer from the local broker", "systemctl status mosquitto"),
+    "broker-missing": (ATTENTION, "mosquitto is not installed", "apt install mosquitto"),
+    "link-missing": (ATTENTION, "/etc/mosquitto/conf.d/50-x.conf is missing", "tedge reconnect c8y"),
     "bridge-down": (ATTENTION, "bridge is not connected", "tedge connect c8y --test"),
     "tenant": (ATTENTION, "no answer from https://tenant.test", "tedge config get c8y.http"),
     "units": (BROKEN, "missing", "--reinstall tedge-cert-renewer"),
