@@ -42,8 +42,14 @@ def configure(instance: Instance) -> Before:
         before = [(listener, listener.text()), (bridge, bridge.text())]
         # It may hold a password. One of the listener's is left, for another profile may be writing it.
         files.remove_stale_temporaries(bridge.file)
-        listener.put(text_of_listener(instance))
-        bridge.install(mosquitto.bridge_text(instance))
+        try:
+            listener.put(text_of_listener(instance))
+            bridge.install(mosquitto.bridge_text(instance))
+        except TedgeCertError:
+            # A bridge's file that mosquitto does not know of would pass for a connection.
+            _put(before)
+            end(instance)
+            raise
     return before
 
 
@@ -62,11 +68,9 @@ def restart(instance: Instance, before: Before) -> None:
 
 
 def put_back(instance: Instance, before: Before) -> None:
-    """Give mosquitto the configuration that it had."""
-    journal.warning("putting mosquitto's configuration back as it was")
+    """Give mosquitto the configuration that it had, and start it with that."""
     begin(instance)
-    for placement, text in reversed(before):
-        placement.put(text)
+    _put(before)
     try:
         service_manager.restart("mosquitto.service")
     except TedgeCertError as error:
@@ -74,3 +78,13 @@ def put_back(instance: Instance, before: Before) -> None:
         journal.warning(f"{error}; `systemctl status mosquitto.service` tells why")
     else:
         end(instance)
+
+
+def _put(before: Before) -> None:
+    journal.warning("putting mosquitto's configuration back as it was")
+    for placement, text in reversed(before):
+        try:
+            placement.put(text)
+        except TedgeCertError as error:
+            # What went wrong first is what the caller tells.
+            journal.warning(str(error))

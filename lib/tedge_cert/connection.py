@@ -99,8 +99,12 @@ def _configure(instance: Instance) -> broker_change.Before:
     """The timer before the files: whoever interrupts this leaves no bridge whose certificate nobody renews."""
     if not manages_services(instance):
         return broker_change.configure(instance)
-    with Step(f"Enabling {instance.timer}"):
-        service_manager.systemctl("enable", "--now", instance.timer)
+    try:
+        with Step(f"Enabling {instance.timer}"):
+            service_manager.systemctl("enable", "--now", instance.timer)
+    except TedgeCertError as error:
+        image = f"where /etc is read-only, `systemctl enable {instance.timer}` when the image is made"
+        raise TedgeCertError(f"cannot enable {instance.timer}: {error}; {image} (tedge-first-boot(7))") from error
     try:
         return broker_change.configure(instance)
     except TedgeCertError:
@@ -147,10 +151,8 @@ def exit_code(instance: Instance, switched: pending.Outcome) -> int:
     """The code of a device that is connected, but may not be so with its new certificate."""
     if not switched.left_out:
         return 0
-    journal.warning(
-        f"connected, but not with the new certificate: {instance.certificate} is the one in use, see the lines above "
-        "for the reason"
-    )
+    active = f"{instance.certificate} is the one in use"
+    journal.warning(f"connected, but not with the new certificate: {active}, the lines above tell why")
     return REJECTED
 
 

@@ -115,6 +115,15 @@ def rename(source: Path, target: Path) -> float:
     return renamed_s
 
 
+def symlink(path: Path, target: Path) -> None:
+    """Make ``path``, where there is nothing, a symbolic link to ``target``, and make that last."""
+    try:
+        path.symlink_to(target)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    sync_directory(path.parent)
+
+
 def remove(path: Path) -> bool:
     """Remove ``path`` for good; whether it was there."""
     try:

@@ -42,8 +42,11 @@ class Placement:
         """Make the link to the file, which is there; whether there was none."""
         if self.link is None or self.link.is_symlink():
             return False
-        self.link.symlink_to(self.file)
-        files.sync_directory(self.link.parent)
+        try:
+            files.symlink(self.link, self.file)
+        except TedgeCertError as error:
+            instead = f"`include_dir {self.file.parent}` in {MAIN} does instead, as in a read-only image"
+            raise TedgeCertError(f"{error}; {instead} (tedge-first-boot(7))") from error
         return True
 
     def text(self) -> str | None:

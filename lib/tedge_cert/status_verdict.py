@@ -66,8 +66,8 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     if facts.key.is_shut_to_broker:
         yield Problem(
             ATTENTION,
-            f"mosquitto may not read the private key {facts.key.path}, so its bridge cannot connect: expected owner and "
-            "group tedge:mosquitto, mode 0640",
+            f"mosquitto may not read the private key {facts.key.path}, so its bridge cannot connect: expected owner "
+            "and group tedge:mosquitto, mode 0640",
             f"tedge reconnect {facts.words}",
         )
     if facts.threshold_s >= active.lifetime_s:

@@ -55,6 +55,8 @@ class Container:
         self.name = name
         self.tree = tree
         self.credentials: dict[str, str] = {}
+        self.options: list[str] = []
+        """further ones of systemd-nspawn, such as --read-only"""
         self._namespace = namespace
         self._init = init
         self._console = tree.directory / "console"
@@ -71,7 +73,7 @@ class Container:
         place = [f"--machine={self.name}", f"--hostname={self.name}", f"--directory={self.tree.root}"]
         given = [f"--set-credential={name}:{text}" for name, text in self.credentials.items()]
         start = ["--as-pid2", "--", *self._init] if self._init else ["--boot", "--notify-ready=yes"]
-        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *given, *place, *network, *start])
+        nspawn = self.tree.around(["systemd-nspawn", *_OPTIONS, *self.options, *given, *place, *network, *start])
         groups = [str(path) for path in cgroups.create(self.name)]
         return ["sh", "-ec", _JOIN, "sh", *groups, "--", *nspawn]
 

@@ -153,8 +153,9 @@ class Device(Shell):
         return [entry for entry in found if entry.unit == full]
 
     def await_entry(self, wanted: Callable[[Entry], bool], *, after: str, timeout_s: float = 30) -> Entry:
-        """Wait for an entry after the cursor that the function says yes to."""
-        command = [*_JOURNAL, "--all", "--follow", "--output=json", "--lines=all", f"--after-cursor={after}"]
+        """Wait for an entry after the cursor, or of all that is there, that the function says yes to."""
+        selected = [f"--after-cursor={after}"] if after else []
+        command = [*_JOURNAL, "--all", "--follow", "--output=json", "--lines=all", *selected]
         follower = self.start(command)
         try:
             line = follower.expect(lambda line: line.startswith("{") and wanted(Entry.from_json(line)), timeout_s)
