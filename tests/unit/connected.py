@@ -45,6 +45,7 @@ def signing_request(device: LocalDevice, name: str | x509.Name = "", names: tupl
     file = key_file(device)
     if not file.exists():
         file.write_bytes(key_pem(new_key()))
+        file.chmod(0o640)
     key = load_pem_private_key(file.read_bytes(), None)
     subject = name if isinstance(name, x509.Name) else name_of(name or device.device_id)
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
