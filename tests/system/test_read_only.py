@@ -76,13 +76,13 @@ def check_next_boot(device: Device, tenant: Tenant) -> None:
     ("prepared", "reason", "advice"),
     [
         (
-            "true",
+            ENABLE,
             "cannot write /etc/mosquitto/conf.d/",
             "`include_dir /etc/tedge/mosquitto-conf` in /etc/mosquitto/mosquitto.conf",
         ),
         (INCLUDE, f"cannot enable {TIMER}", f"`systemctl enable {TIMER}` when the image is made"),
     ],
-    ids=["nothing", "include"],
+    ids=["timer alone", "include alone"],
 )
 def test_an_image_that_is_not(read_only: Device, prepared: str, reason: str, advice: str) -> None:
     device = read_only
