@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from faults.record import Matrix, Tally, rows_of, table, to_property
+from system.conftest import is_repeat
 
 _MATRIX = pytest.StashKey[Matrix]()
 
@@ -36,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the whole has."""
-    left_out = [each for each in items if each.get_closest_marker("whole") and not config.getoption("--whole")]
+    whole = config.getoption("--whole")
+    left_out = [each for each in items if not whole and (each.get_closest_marker("whole") or is_repeat(each))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [each for each in items if each not in left_out]

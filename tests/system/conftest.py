@@ -19,11 +19,21 @@ _DEVICES = pytest.StashKey[Devices]()
 _HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Everything in this folder needs root and boots something."""
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.system)
+    ours = [item for item in items if item.path.is_relative_to(_HERE)]
+    for item in ours:
+        item.add_marker(pytest.mark.system)
+    if repeats := [item for item in ours if is_repeat(item)]:
+        config.hook.pytest_deselected(items=repeats)
+        items[:] = [item for item in items if item not in repeats]
+
+
+def is_repeat(item: pytest.Item) -> bool:
+    """Whether the test is of what no release does otherwise, and runs on another one; with chosen releases none is."""
+    where = getattr(item, "callspec", None)
+    marked = item.get_closest_marker("one_release") is not None and "TEDGE_TEST_RELEASES" not in os.environ
+    return marked and where is not None and where.params.get("release") != _releases()[-1]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,6 +9,8 @@ from system.device import Device
 from system.renewer import CANDIDATE, CERTIFICATE, DIRECTORY, STATE, make_due, said, serial, start, wait_out
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.one_release
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -15,6 +15,8 @@ from system.devices import Devices
 from system.network import ip
 from system.shell import CommandError
 
+pytestmark = pytest.mark.one_release
+
 
 def _lives(process: Path, name: str) -> bool:
     """Whether the process is of that device and no zombie, which only PID 1 of this machine can take away."""

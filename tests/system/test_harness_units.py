@@ -5,6 +5,8 @@ import pytest
 
 from system.device import Device
 
+pytestmark = pytest.mark.one_release
+
 _BURN = "i=0; while [ $$i -lt 50000 ]; do i=$$((i+1)); done"
 
 

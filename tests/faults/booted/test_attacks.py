@@ -9,6 +9,8 @@ from system.onboarding import PASSWORD
 from system.renewer import CERTIFICATE, KEY, SERVICE, make_due, start
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.one_release
+
 TOML = "/etc/tedge/tedge.toml"
 VICTIM = "/etc/victim"
 FACTS = f"stat -c '%n %U %G %a %h' {VICTIM}* /etc/cron.d/* /etc/shadow /etc; cat {VICTIM}*; ls -a /etc/cron.d /etc /run"

@@ -15,6 +15,8 @@ from system.device import Device
 from system.renewer import TIMER
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.one_release
+
 BRIDGE = "/etc/tedge/mosquitto-conf/c8y-bridge.conf"
 # Where mosquitto's configuration and the directories that lead to it are.
 PLACES = ("/etc/tedge/mosquitto-conf", "/etc/mosquitto/conf.d")

@@ -9,6 +9,8 @@ from system.device import Device
 from system.renewer import CERTIFICATE, KEY, make_due, start
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.one_release
+
 CURE = "`sudo tedge reconnect c8y` gives owners and modes back"
 ETC, CERTS, OURS = "/etc/tedge", "/etc/tedge/device-certs", "/var/lib/tedge-cert-renewer /run/tedge-cert-renewer"
 LOCK = "/run/tedge-cert-renewer/etc-tedge-device-certs-tedge-certificate.pem.lock"
