@@ -30,6 +30,16 @@ def start(device: Device, timeout_s: float = 400) -> UnitRun:
     return device.start_unit(SERVICE, timeout_s)
 
 
+def expect_renewal(device: Device, tenant: Tenant) -> None:
+    """Let the certificate be due, and see the unit renew it and the bridge come back with the new one."""
+    old = serial(tenant, device)
+    tenant.settings(lifetime_s=400 * 86_400)
+    make_due(device)
+    run = start(device)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(device.name, not_serial=old)
+
+
 def main_status(device: Device) -> str:
     """The exit status of the step `ExecStart`."""
     return device.unit(SERVICE, "ExecMainStatus")["ExecMainStatus"]

@@ -9,7 +9,7 @@ from system.device import Device
 from system.devices import Devices
 from system.installing import altered, install, remove
 from system.onboarding import configure, register
-from system.renewer import CERTIFICATE, KEY, TIMER, make_due, serial, start
+from system.renewer import CERTIFICATE, KEY, TIMER, expect_renewal
 from tenant.client import Tenant
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto 2>&1"
@@ -45,17 +45,8 @@ def test_mosquitto_is_installed_after_the_package(device: Device, tenant: Tenant
     assert (device.stat(KEY).owner, device.stat(KEY).group) == ("tedge", "mosquitto")
     assert altered(device) == []
     assert device.run("tedge cert status", check=False).exit_code == 0
-    check_renewal(device, tenant)
+    expect_renewal(device, tenant)
     check_new_broker(device, tenant)
-
-
-def check_renewal(device: Device, tenant: Tenant) -> None:
-    old = serial(tenant, device)
-    tenant.settings(lifetime_s=400 * 86_400)
-    make_due(device)
-    run = start(device)
-    assert run.outcome == "success", run.lines
-    tenant.wait_connected(device.name, not_serial=old)
 
 
 def check_new_broker(device: Device, tenant: Tenant) -> None:

@@ -8,7 +8,7 @@ import pytest
 from system.device import Device
 from system.machine import command
 from system.onboarding import PASSWORD, TENANT
-from system.renewer import CERTIFICATE, TIMER, make_due, serial, start
+from system.renewer import CERTIFICATE, TIMER, expect_renewal
 from system.test_first_boot import STORED, UNIT, expire, fresh, give, tenant
 from tenant.client import Tenant
 
@@ -64,12 +64,7 @@ def check_next_boot(device: Device, tenant: Tenant) -> None:
     tenant.wait_connected(device.name, connections=connections + 1)
     assert device.read(CERTIFICATE) == before
     assert device.state == "running"
-    old = serial(tenant, device)
-    tenant.settings(lifetime_s=400 * 86_400)
-    make_due(device)
-    run = start(device)
-    assert run.outcome == "success", run.lines
-    tenant.wait_connected(device.name, not_serial=old)
+    expect_renewal(device, tenant)
 
 
 @pytest.mark.parametrize(
