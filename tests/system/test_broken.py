@@ -31,6 +31,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("name", BROKEN)
 def test_unit_fails_and_names_file_and_fault(connected: Device, name: str) -> None:
     command, path, word = BROKEN[name]

@@ -51,6 +51,7 @@ def test_a_directory_that_nothing_opens(device: Device, tenant: Tenant) -> None:
     assert not device.exists(DROP_IN)
 
 
+@pytest.mark.one_release
 def test_a_device_with_user_and_password(device: Device, tenant: Tenant) -> None:
     tenant.settings(device_users={"device_x": "a password"})
     onboarding.configure(device, tenant)
@@ -89,6 +90,7 @@ def test_a_script_that_connects_again_and_again(device: Device, tenant: Tenant) 
     tenant.wait_connected(device.name)
 
 
+@pytest.mark.one_release
 def test_what_is_typed_next_names_the_profile(device: Device, tenant: Tenant) -> None:
     tenant.register("second", onboarding.PASSWORD)
     device.run(f"tedge config set c8y.url {onboarding.TENANT} --profile other")

@@ -116,6 +116,7 @@ def test_an_encrypted_password(fresh: Device, tenant: Tenant) -> None:
     assert not fresh.exists(target)
 
 
+@pytest.mark.one_release
 def test_a_device_that_is_registered_later_comes_up_then(fresh: Device, tenant: Tenant) -> None:
     image(fresh, tenant, registered=False)
     fresh.boot()
@@ -126,6 +127,7 @@ def test_a_device_that_is_registered_later_comes_up_then(fresh: Device, tenant: 
     is_up(fresh, tenant)
 
 
+@pytest.mark.one_release
 def test_a_wrong_password_is_told_and_asked_with_more_and_more_rarely(fresh: Device, tenant: Tenant) -> None:
     image(fresh, tenant)
     give(fresh, "tedge.one-time-password", "another-password")

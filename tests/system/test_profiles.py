@@ -88,6 +88,7 @@ def test_each_goes_its_own_way(connected: Device, tenant: Tenant, second: Tenant
     tenant.wait_connected(connected.name)
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
