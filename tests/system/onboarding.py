@@ -5,6 +5,8 @@ from system.device import Device
 from tenant.client import Tenant
 
 TENANT = "tenant.test"
+STORE = "/etc/credstore"
+STORED = f"{STORE}/tedge.one-time-password"
 PASSWORD = "first-boot-password"
 
 
@@ -35,3 +37,9 @@ def connect(device: Device, tenant: Tenant, device_id: str | None = None) -> Non
     register(device, tenant, device_id)
     device.run("tedge connect c8y", timeout_s=120)
     tenant.wait_connected(device_id or device.name)
+
+
+def give(device: Device, name: str, text: str) -> None:
+    """Leave a credential in the store of an image."""
+    device.run(["install", "-d", "-m", "700", STORE])
+    device.write(f"{STORE}/{name}", f"{text}\n", mode=0o600)

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 from system.device import Device
-from system.onboarding import PASSWORD, TENANT, introduce
+from system.onboarding import PASSWORD, STORE, STORED, TENANT, give, introduce
 from system.renewer import CERTIFICATE, KEY, SERVICE, TIMER
 from tenant.client import Tenant
 
 UNIT = "tedge-cert-download@c8y.service"
-STORE = "/etc/credstore"
-STORED = f"{STORE}/tedge.one-time-password"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-encrypted.conf"
 ENCRYPTED = """\
 [Service]
@@ -37,12 +35,6 @@ def fresh(_off: Device, tenant: Tenant) -> Device:
     """A device that is off, has our package, and trusts the tenant."""
     introduce(_off, tenant, _off.network.host)
     return _off
-
-
-def give(device: Device, name: str, text: str) -> None:
-    """Leave a credential in the store of an image."""
-    device.run(["install", "-d", "-m", "700", STORE])
-    device.write(f"{STORE}/{name}", f"{text}\n", mode=0o600)
 
 
 def image(device: Device, tenant: Tenant, *, registered: bool = True) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from system.device import Device
 from system.machine import command
-from system.onboarding import PASSWORD, TENANT
+from system.onboarding import PASSWORD, STORED, TENANT, give
 from system.renewer import CERTIFICATE, TIMER, expect_renewal
-from system.test_first_boot import STORED, UNIT, expire, fresh, give, tenant
+from system.test_first_boot import UNIT, expire, fresh, tenant
 from tenant.client import Tenant
 
 __all__ = ["fresh", "tenant"]
