@@ -88,12 +88,17 @@ def online(device: LocalDevice, days: float) -> None:
     device.tenant.wait_messages(device.device_id, topic="s/us")
 
 
+def raise_alarm(device: LocalDevice, reason: str) -> None:
+    """Few days are left, and the renewal has failed again and again for this reason."""
+    online(device, days=5)
+    left(device, result="request-refused", reason=reason, attempts=4)
+    tell(instance_of(device))
+    device.tenant.wait_messages(device.device_id, count=3)
+    assert alarms(device) == ["ACTIVE"]
+
+
 def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice) -> None:
-    online(local_device, days=5)
-    left(local_device, result="request-refused", reason='answered "503", twice', attempts=4)
-    tell(instance_of(local_device))
-    local_device.tenant.wait_messages(local_device.device_id, count=3)
-    assert alarms(local_device) == ["ACTIVE"]
+    raise_alarm(local_device, 'answered "503", twice')
     serial = managed_object(local_device)[TWIN]["serial"]
     assert int(serial, 16) == int(serial_of(local_device.certificate) or "")
     left(local_device, result="renewed")

@@ -12,7 +12,7 @@ from tedge_cert.fleet_news import tell
 from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
 from unit.remembered import remember
-from unit.test_fleet_news import alarms, left, online
+from unit.test_fleet_news import alarms, raise_alarm
 
 SPENT = record.Registration("spent", "")
 
@@ -84,11 +84,7 @@ def test_a_device_without_certificate_is_not_registered_for_what_had_begun(local
 
 def test_an_alarm_about_the_certificate_before_is_cleared(local_device: LocalDevice) -> None:
     """By the registration itself: no renewal is due for a year, perhaps."""
-    online(local_device, days=5)
-    left(local_device, result="request-refused", reason='answered "503"', attempts=4)
-    tell(instance_of(local_device))
-    local_device.tenant.wait_messages(local_device.device_id, count=3)
-    assert alarms(local_device) == ["ACTIVE"]
+    raise_alarm(local_device, 'answered "503"')
     download(local_device)
     local_device.tenant.wait_messages(local_device.device_id, count=5)
     assert alarms(local_device) == ["CLEARED"]
@@ -98,10 +94,7 @@ def test_an_alarm_about_the_certificate_before_is_cleared(local_device: LocalDev
 
 def test_an_alarm_is_not_forgotten_with_the_certificate(local_device: LocalDevice) -> None:
     """Removed by a person, who connects the device with another one: the marker waits for that."""
-    online(local_device, days=5)
-    left(local_device, result="request-refused", attempts=4)
-    tell(instance_of(local_device))
-    local_device.tenant.wait_messages(local_device.device_id, count=3)
+    raise_alarm(local_device, "")
     remove(local_device)
     certify(local_device, days=90)
     tell(instance_of(local_device))
