@@ -38,7 +38,7 @@ def give_owners(instance: Instance) -> None:
     """Let bridge and renewer both read what other programs or a careless hand left, and others write none of it."""
     if instance.config.is_of_system:
         _give_owners_of_places(instance)
-    if instance.certificate.parent == Path(instance.config.directory) / "device-certs":
+    elif instance.certificate.parent == Path(instance.config.directory) / "device-certs":
         ownership.adapt(instance.certificate.parent, files.SHARED_DIRECTORY, fixed=True)
     kinds = (
         (instance.key, files.PRIVATE_KEY),

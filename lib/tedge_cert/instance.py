@@ -30,14 +30,12 @@ class Instance(TenantSide):
     @property
     def words(self) -> str:
         """How a command line names this instance."""
-        profile = self.config.profile
-        return f"{self.cloud or 'c8y'} --profile {profile}" if profile else self.cloud or "c8y"
+        return self._words(self.cloud or "c8y")
 
     @property
     def words_at_tenant(self) -> str:
         """The same for a command that only the tenant knows, whatever cloud the certificate is for."""
-        profile = self.config.profile
-        return f"c8y --profile {profile}" if profile else "c8y"
+        return self._words("c8y")
 
     @property
     def timer(self) -> str:
@@ -142,6 +140,10 @@ class Instance(TenantSide):
     def minimum_s(self) -> int:
         """The threshold: a certificate is renewed when no more than this many seconds are left."""
         return self.config.seconds("certificate.validity.minimum_duration")
+
+    def _words(self, cloud: str) -> str:
+        profile = self.config.profile
+        return f"{cloud} --profile {profile}" if profile else cloud
 
     def _key(self, name: str) -> str:
         return f"{self.cloud}.{name}" if self.cloud else name

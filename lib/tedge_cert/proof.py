@@ -99,7 +99,7 @@ def _prove(
 def evict_bridge(instance: Instance) -> Verdict:
     """Push the bridge out by a short connection with the active certificate, so that it reconnects with it."""
     context = own_context(instance)
-    return _attempt(instance, context, None if context.login else instance.certificate, True, publish=False)
+    return _attempt(instance, context, None if context.login else instance.certificate, pushes=True, publish=False)
 
 
 def own_context(instance: Instance) -> ClientContext:

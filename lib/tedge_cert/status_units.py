@@ -24,8 +24,8 @@ _NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
 _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
-# A registration that waits for its next attempt is at work, and one that has given up tells why.
 _BROKER = "mosquitto.service"
+# A registration that waits for its next attempt is at work, and one that has given up tells why.
 _AT_WORK = ("activating", "failed")
 # From here on an exit status is systemd's own word on a program that it could not start (systemd.exec(5)).
 _FIRST_OF_SYSTEMD = 200

@@ -95,24 +95,17 @@ class Key:
 
 def cert_path_of(cloud: str) -> Key:
     """The certificate of one cloud."""
-    return Key(
-        values.parse_path,
-        None,
-        f"Certificate for {cloud}, followed by its chain.",
-        f"/etc/tedge/device-certs/{cloud}.pem",
-        ("device.cert_path",),
-    )
+    return _path_of_cloud("device.cert_path", f"Certificate for {cloud}, followed by its chain.", f"{cloud}.pem")
 
 
 def key_path_of(cloud: str) -> Key:
     """The private key of one cloud."""
-    return Key(
-        values.parse_path,
-        None,
-        f"Private key for {cloud}.",
-        f"/etc/tedge/device-certs/{cloud}-key.pem",
-        ("device.key_path",),
-    )
+    return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
+
+
+def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
+    """A path that is the device's own where nothing is set for the cloud."""
+    return Key(values.parse_path, None, doc, f"/etc/tedge/device-certs/{example}", (of_device,))
 
 
 HOURLY: dict[str, Key] = {
