@@ -4,7 +4,7 @@
 import os
 import sys
 
-from tedge_cert.validity import EXPIRES_SOON, VALID
+from tedge_cert.hourly.validity import EXPIRES_SOON, VALID
 
 _GREEN, _YELLOW, _RED = 32, 33, 31
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from bench.fleet_policies import Policy
 from bench.fleet_simulation import Fleet, History, Span
-from tedge_cert.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 
 DAY_H = DAY_S // HOUR_S
 OUTAGE_H, PARTITION_H = DAY_H, 10 * DAY_H

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from bench.fleet_figures import DAY_H, Story
 from bench.fleet_simulation import HOURLY_PART
-from tedge_cert.schedule import HOUR_S
+from tedge_cert.hourly.schedule import HOUR_S
 
 # Measures in pixels.
 LEFT, TOP, WIDTH, HEIGHT, GAP_X, GAP_Y = 70, 116, 330, 118, 22, 54

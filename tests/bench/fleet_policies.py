@@ -7,8 +7,8 @@ Times are seconds; those of the fleet are right, those on a device are off by wh
 import random
 from dataclasses import dataclass
 
-from tedge_cert import schedule
-from tedge_cert.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 
 YEAR_S = 365 * DAY_S
 MINUTE_S = 60

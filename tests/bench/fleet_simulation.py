@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from bench.fleet_policies import DICE, MINUTE_S, YEAR_S, Policy
-from tedge_cert.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 
 YEARS, WAVES = 3, 3
 HOURS = YEARS * YEAR_S // HOUR_S

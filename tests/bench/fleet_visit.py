@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import condition, state
+from tedge_cert.device import state
+from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.instance import load_instance
-from tedge_cert.renewal import renew
-from tedge_cert.verification import verify
+from tedge_cert.steps import needs_renewal
+from tedge_cert.steps.renew import renew
+from tedge_cert.steps.verify import verify
 
 HELD_BACK, RENEWED, FAILED = "held back", "renewed", "failed"
 
@@ -35,12 +36,12 @@ def begin(log: str) -> None:
 
 def activate(number: int, directory: str) -> Visit:
     """Condition and renew."""
-    question = condition.Question()
+    question = needs_renewal.Question()
     question.cloud, question.config_dir, question.systemd = "c8y", directory, True
     began_s = time.monotonic()
     instance = load_instance("c8y", "", directory)
     result, reason = HELD_BACK, ""
-    if condition.ask(question) == condition.RENEW:
+    if needs_renewal.ask(question) == needs_renewal.RENEW:
         try:
             renew(instance, None, by_unit=True)
             result = RENEWED

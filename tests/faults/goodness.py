@@ -5,9 +5,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from faults.record import LostDeviceError
+from tedge_cert.disk.lock import locked
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.lock import locked
-from tedge_cert.proof import prove
+from tedge_cert.tenant.proof import prove
 from unit.connected import instance_of, key_file, serial_of
 from unit.local_device import LocalDevice
 

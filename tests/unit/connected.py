@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pytest_mock import MockerFixture
 
-from tedge_cert import access_token, bridge, cloud, confirmation, mosquitto, proof
+from tedge_cert.bridge import health, mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.instance import Instance, load_instance
-from tedge_cert.listener import text_of_listener
+from tedge_cert.steps import confirmation
+from tedge_cert.tenant import device_token, proof, token
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -97,10 +99,10 @@ def digest(path: Path) -> str:
 def connect(device: LocalDevice) -> None:
     """The bridge as `tedge connect` configures it, but never more than two seconds apart; and see it up."""
     instance = instance_of(device)
-    text = mosquitto.bridge_text(instance)
+    text = mosquitto_conf.bridge_text(instance)
     assert "restart_timeout 1 30\n" in text
-    mosquitto.listener_placement(instance).put(text_of_listener(instance))
-    mosquitto.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
+    mosquitto_conf.listener_placement(instance).put(text_of_listener(instance))
+    mosquitto_conf.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")
@@ -127,7 +129,7 @@ def misdirect(device: LocalDevice) -> None:
 def hurry(mocker: MockerFixture, **more: float) -> None:
     """Shorter waits than on a device; the names are those of the constants."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
-    for module in (confirmation, proof, bridge, cloud, access_token):
+    for module in (confirmation, proof, health, token, device_token):
         for name, seconds in waits.items():
             if name in vars(module):
                 mocker.patch.object(module, name, seconds)

@@ -6,8 +6,9 @@ from typing import Any
 
 from pytest_mock import MockerFixture
 
-from tedge_cert import mosquitto, reconnection
-from tedge_cert.listener import text_of_listener
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.commands import reconnect
 from unit.connected import hurry, instance_of, outcome
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -15,21 +16,21 @@ from unit.local_device import LocalDevice
 
 def quicken(mocker: MockerFixture) -> None:
     """Shorter waits, and a bridge that is never more than two seconds apart, as if we wrote it so."""
-    written = mosquitto.bridge_text
+    written = mosquitto_conf.bridge_text
 
     def quicker(instance: Any) -> str:
         return written(instance).replace("restart_timeout 1 30", "restart_timeout 1 2")
 
-    mocker.patch.object(mosquitto, "bridge_text", quicker)
+    mocker.patch.object(mosquitto_conf, "bridge_text", quicker)
     hurry(mocker)
-    mocker.patch.object(reconnection, "BRIDGE_WAIT_S", 8.0)
+    mocker.patch.object(reconnect, "BRIDGE_WAIT_S", 8.0)
 
 
 def connect(device: LocalDevice) -> None:
     """The bridge, as it would be written; and see it up."""
     instance = instance_of(device)
-    mosquitto.listener_placement(instance).put(text_of_listener(instance))
-    mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
+    mosquitto_conf.listener_placement(instance).put(text_of_listener(instance))
+    mosquitto_conf.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")
@@ -43,7 +44,7 @@ def bridge_file(device: LocalDevice) -> Path:
 def go(device: LocalDevice, offline: bool = False) -> tuple[int, str]:
     """Reconnect: the exit code that the command would have, and what it would say last."""
     codes: list[int] = []
-    code, text = outcome(lambda: codes.append(reconnection.reconnect(instance_of(device), offline)))
+    code, text = outcome(lambda: codes.append(reconnect.reconnect(instance_of(device), offline)))
     return (codes[0] if codes else code), text
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import condition, hour, last_check
+from tedge_cert.hourly import memo, memo_writer
+from tedge_cert.steps import needs_renewal
 from unit.certificates import make_for
 
 HOUR_NS = 3_600 * 10**9
@@ -47,20 +48,20 @@ class Remembered:
     @property
     def file(self) -> Path:
         """What the full check left."""
-        return Path(hour.file_for(self.arguments, self.environment))
+        return Path(memo.file_for(self.arguments, self.environment))
 
     def full_check(self) -> int:
         """What the condition answers without what was left."""
-        question = condition.parse(self.arguments)
+        question = needs_renewal.parse(self.arguments)
         assert question is not None
-        return condition.ask(question)
+        return needs_renewal.ask(question)
 
     def is_quiet(self, after_ns: int = HOUR_NS, set_by_ns: int = 0, booted_ns: int = 0) -> bool:
         """Whether nothing more than what was left is needed so long after, the clock set meanwhile by so much."""
         now = (self.began_ns[0] + after_ns + set_by_ns, self.began_ns[1] + after_ns - booted_ns)
-        self.monkeypatch.setattr(hour, "clocks", lambda: now)
+        self.monkeypatch.setattr(memo, "clocks", lambda: now)
         self.monkeypatch.setattr(posix, "environ", self.environment)
-        return hour.is_quiet(self.arguments)
+        return memo.is_quiet(self.arguments)
 
 
 def remember(directory: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...] = UNIT) -> Remembered:
@@ -71,11 +72,11 @@ def remember(directory: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str,
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["tedge-cert-needs-renewal", *words])
-    now_ns, since_boot_ns = hour.clocks()
+    now_ns, since_boot_ns = memo.clocks()
     made = Remembered(directory, monkeypatch, list(words), (now_ns + AHEAD_NS, since_boot_ns + AHEAD_NS))
-    monkeypatch.setattr(hour, "clocks", lambda: made.began_ns)
-    monkeypatch.setattr(last_check, "LIBRARY", str(made.library))
-    (directory / "run" / hour.DIRECTORY).mkdir(parents=True)
+    monkeypatch.setattr(memo, "clocks", lambda: made.began_ns)
+    monkeypatch.setattr(memo_writer, "LIBRARY", str(made.library))
+    (directory / "run" / memo.DIRECTORY).mkdir(parents=True)
     made.library.mkdir()
     made.toml.write_text(f'device.cert_path = "{made.certificate}"\n{SETTINGS}[c8y.profiles.p]\n')
     made.certificate.write_bytes(make_for(100).pem)

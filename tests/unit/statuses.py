@@ -4,8 +4,8 @@
 from dataclasses import replace
 from typing import Any
 
-from tedge_cert.state import State
-from tedge_cert.status_facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
+from tedge_cert.device.state import State
+from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from unit.certificates import DAY_S, NOW_S
 
 CERTIFICATE = CertificateFacts(

@@ -5,7 +5,7 @@ from typing import Any
 
 from pytest_mock import MockerFixture
 
-from tedge_cert import verification
+from tedge_cert.steps import verify as verification
 from unit.connected import certify, connect, hurry, instance_of, outcome
 from unit.local_device import LocalDevice
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import access_memory, access_token
-from tedge_cert.instance import Instance
+from tedge_cert.device.instance import Instance
+from tedge_cert.tenant import device_token, device_token_memory
 from unit.connected import certify, hurry, instance_of
 from unit.local_device import LocalDevice
 
@@ -45,8 +45,8 @@ def test_a_port_that_drops_packets_costs_its_time_once(
     spent: list[float] = []
     for _ in range(3):
         began_s = time.monotonic()
-        assert access_token.request(instance) is None
-        assert access_token.prove(instance, local_device.certificate) is None
+        assert device_token.request(instance) is None
+        assert device_token.prove(instance, local_device.certificate) is None
         spent.append(time.monotonic() - began_s)
     assert spent[0] >= 1.0
     assert max(spent[1:]) < 0.2
@@ -56,19 +56,19 @@ def test_a_port_that_drops_packets_costs_its_time_once(
 def test_silence_is_forgotten_after_a_while(local_device: LocalDevice, mocker: MockerFixture) -> None:
     instance = instance_of(local_device)
     now = mocker.patch.object(time, "monotonic", return_value=1000.0)
-    access_memory.keep_silence(instance, URL)
-    assert not access_memory.is_to_be_asked(instance, URL)
-    assert access_memory.is_to_be_asked(instance, "https://another.example:8443/x")
-    now.return_value += access_memory.SILENCE_S - 1
-    assert not access_memory.is_to_be_asked(instance, URL)
+    device_token_memory.keep_silence(instance, URL)
+    assert not device_token_memory.is_to_be_asked(instance, URL)
+    assert device_token_memory.is_to_be_asked(instance, "https://another.example:8443/x")
+    now.return_value += device_token_memory.SILENCE_S - 1
+    assert not device_token_memory.is_to_be_asked(instance, URL)
     now.return_value += 1
-    assert access_memory.is_to_be_asked(instance, URL)
+    assert device_token_memory.is_to_be_asked(instance, URL)
 
 
 @pytest.mark.parametrize("fact", ["silent until 99999999999", "silent until soon", "silent", "", "offered"])
 def test_what_was_never_written_silences_nobody(local_device: LocalDevice, fact: str) -> None:
     instance = instance_of(local_device)
-    access_memory.keep(instance, URL, fact)
-    assert access_memory.is_to_be_asked(instance, URL)
-    access_memory.keep(instance, URL, access_memory.NOT_OFFERED)
-    assert not access_memory.is_to_be_asked(instance, URL)
+    device_token_memory.keep(instance, URL, fact)
+    assert device_token_memory.is_to_be_asked(instance, URL)
+    device_token_memory.keep(instance, URL, device_token_memory.NOT_OFFERED)
+    assert not device_token_memory.is_to_be_asked(instance, URL)

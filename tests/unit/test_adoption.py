@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import adoption, config, mosquitto
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.mosquitto_conf import Placement
+from tedge_cert.commands import takeover
+from tedge_cert.config import settings
+from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.instance import load_instance
-from tedge_cert.mosquitto import Placement
 from unit.local_device import MOSQUITTO, LocalDevice, free_port
 
 # What changes a directory; a kill falls between two of them.
@@ -27,8 +29,8 @@ def broker(tmp_path: Path, mocker: MockerFixture) -> Path:
     conf_d.mkdir()
     (tmp_path / "mosquitto-conf").mkdir()
     main.write_text(f"include_dir {conf_d}\n")
-    mocker.patch.object(mosquitto, "CONF_D", conf_d)
-    mocker.patch.object(mosquitto, "MAIN", main)
+    mocker.patch.object(mosquitto_conf, "CONF_D", conf_d)
+    mocker.patch.object(mosquitto_conf, "MAIN", main)
     return tmp_path
 
 
@@ -109,12 +111,12 @@ def test_a_link_that_dangles_goes_and_others_stay(broker: Path) -> None:
     mine = broker / "conf.d" / "mine.conf"
     mine.symlink_to(broker / "nowhere.conf")
     assert not starts(broker)
-    assert adoption.tidy_links(broker / "mosquitto-conf")
+    assert takeover.tidy_links(broker / "mosquitto-conf")
     assert listener.is_installed(listener.file.read_text())
     assert mine.is_symlink()
     mine.unlink()
     assert starts(broker)
-    assert not adoption.tidy_links(broker / "mosquitto-conf")
+    assert not takeover.tidy_links(broker / "mosquitto-conf")
 
 
 @pytest.mark.parametrize("line", ["include_dir {0}", "include_dir {0}/", " include_dir {0}"])
@@ -124,14 +126,14 @@ def test_a_link_to_what_the_broker_includes_goes(broker: Path, line: str) -> Non
     main = broker / "mosquitto.conf"
     main.write_text(f"{line.format(broker / 'mosquitto-conf')}\n{main.read_text()}")
     assert not starts(broker)
-    assert adoption.tidy_links(broker / "mosquitto-conf")
+    assert takeover.tidy_links(broker / "mosquitto-conf")
     assert list((broker / "conf.d").iterdir()) == []
     assert starts(broker)
 
 
 def test_a_machine_without_a_broker_has_no_links(broker: Path) -> None:
     (broker / "conf.d").rmdir()
-    assert not adoption.tidy_links(broker / "mosquitto-conf")
+    assert not takeover.tidy_links(broker / "mosquitto-conf")
 
 
 def test_a_configuration_that_is_broken_fails_no_installation(
@@ -140,8 +142,8 @@ def test_a_configuration_that_is_broken_fails_no_installation(
     (tmp_path / "mosquitto-conf").mkdir()
     (tmp_path / "mosquitto-conf" / "c8y-bridge.conf").touch()
     (tmp_path / "tedge.toml").write_text("c8y = [")
-    mocker.patch.object(config, "SYSTEM_DIRECTORY", str(tmp_path))
-    adoption.adopt(first=True)
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(tmp_path))
+    takeover.adopt(first=True)
     said = capfd.readouterr().err
     assert "tedge.toml" in said
     assert "line 1" in said
@@ -153,7 +155,7 @@ def test_a_device_without_the_user_of_the_service_is_not_connected(
     instance = load_instance("c8y", "", str(local_device.directory))
     mocker.patch("pwd.getpwnam", side_effect=KeyError("tedge"))
     mocker.patch("os.geteuid", return_value=0)
-    adoption.check_accounts(instance)  # a trial elsewhere has no accounts of its own
-    mocker.patch.object(config, "SYSTEM_DIRECTORY", str(local_device.directory))
+    takeover.check_accounts(instance)  # a trial elsewhere has no accounts of its own
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
     with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
-        adoption.check_accounts(instance)
+        takeover.check_accounts(instance)

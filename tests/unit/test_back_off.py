@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import schedule
-from tedge_cert.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 
 YEAR_S = 365 * DAY_S
 

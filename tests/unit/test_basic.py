@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import condition, mosquitto
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.steps import needs_renewal
 from unit.connected import instance_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -113,9 +114,9 @@ def test_the_hourly_check(
     assert basic_device.run(f"tedge-config set c8y.auth_method {method}").exit == 0
     if not there:
         (basic_device.directory / "credentials.toml").unlink()
-    question = condition.parse(["--systemd", "c8y", "--config-dir", str(basic_device.directory)])
+    question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(basic_device.directory)])
     assert question is not None
-    assert condition.ask(question) == (255 if renews else 1)
+    assert needs_renewal.ask(question) == (255 if renews else 1)
     assert (f"nothing to renew: c8y.auth_method is {method}" in capsys.readouterr().err) is not renews
 
 
@@ -127,7 +128,7 @@ def test_from_certificate_to_password_and_back(basic_device: LocalDevice) -> Non
     instance = instance_of(basic_device)
     certificate = instance.bridge_file.read_text()
     assert basic_device.run("tedge-config set c8y.auth_method basic").exit == 0
-    assert not mosquitto.is_current(instance_of(basic_device))
+    assert not mosquitto_conf.is_current(instance_of(basic_device))
     taken = basic_device.run("tedge-reconnect c8y --offline")
     assert taken.exit == 0, taken.stderr
     basic_device.stop_broker()

@@ -6,8 +6,8 @@ import time
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import bridge as module
-from tedge_cert.bridge import Bridge, open_bridge
+from tedge_cert.bridge import health as module
+from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.errors import NoAnswerError
 from unit.connected import certify, connect, cut_bridge, freeze, hurry, instance_of
 from unit.local_client import HEALTH, Local

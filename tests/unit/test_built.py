@@ -3,7 +3,7 @@
 
 from email.utils import parsedate_to_datetime
 
-from tedge_cert.validity import BUILT_S, SERVICE_S, Validity
+from tedge_cert.hourly.validity import BUILT_S, SERVICE_S, Validity
 from unit.local_device import ROOT
 
 

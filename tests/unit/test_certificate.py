@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import certificate
-from tedge_cert.certificate import Certificate, load, name_text
 from tedge_cert.errors import CertificateError
+from tedge_cert.x509 import certificate
+from tedge_cert.x509.certificate import Certificate, load, name_text
 from unit.certificates import DAY_S, NOW_S, make, make_for, name_of
 from unit.commands import run
 

@@ -11,10 +11,10 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import checks
-from tedge_cert.certificate import Certificate
-from tedge_cert.checks import UnfitCertificateError
+from tedge_cert.authority import answer_checks
+from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
+from tedge_cert.x509.certificate import Certificate
 from unit.certificates import DAY_S, NOW, NOW_S, Made, make, name_of, new_key
 
 ROOT_CA = make("root")
@@ -41,32 +41,32 @@ def x509_of(*made: Made) -> list[x509.Certificate]:
     ],
 )
 def test_the_leaf_is_known_by_its_key(received: list[Made], chain: list[Made]) -> None:
-    picked = checks.pick(x509_of(*received), OURS)
+    picked = answer_checks.pick(x509_of(*received), OURS)
     assert (picked.leaf, list(picked.chain)) == (LEAF.certificate, x509_of(*chain))
 
 
 def test_of_two_leaves_the_one_that_lasts_longer() -> None:
     shorter = make(issuer=CA, key=KEY, end=NOW + timedelta(days=9))
     for order in ([shorter, LEAF], [LEAF, shorter]):
-        assert checks.pick(x509_of(*order), OURS).leaf == LEAF.certificate
+        assert answer_checks.pick(x509_of(*order), OURS).leaf == LEAF.certificate
 
 
 def test_a_chain_in_a_circle_ends() -> None:
     one = make("one", issuer=make("two"), key=KEY)
     two = make("two", issuer=make("one"))
-    picked = checks.pick(x509_of(two, one), OURS)
+    picked = answer_checks.pick(x509_of(two, one), OURS)
     assert [picked.leaf, *picked.chain] == x509_of(one, two)
 
 
 @pytest.mark.parametrize(("received", "count"), [([], 0), ([STRANGER], 1), ([CA, ROOT_CA], 2)])
 def test_nothing_for_our_key(received: list[Made], count: int) -> None:
     with pytest.raises(UnfitCertificateError, match=f"none of the {count} certificate.s. received is for the key"):
-        checks.pick(x509_of(*received), OURS)
+        answer_checks.pick(x509_of(*received), OURS)
 
 
 def judge(made: Made, current: Made | None = None, device_id: str = "device-1", now_s: float = NOW_S) -> None:
     before = Certificate(current.certificate) if current else None
-    checks.check(Certificate(made.certificate), OURS, device_id, before, now_s)
+    answer_checks.check(Certificate(made.certificate), OURS, device_id, before, now_s)
 
 
 def leaf(begin_s: int = -DAY_S, end_s: int = 365 * DAY_S, name: str | x509.Name = "device-1") -> Made:
@@ -133,18 +133,18 @@ def test_a_clock_that_is_wrong_rejects_nothing() -> None:
 )
 def test_candidates_that_are_none(content: bytes, said: str) -> None:
     with pytest.raises(UnfitCertificateError, match=said):
-        checks.parse_candidate(content, OURS)
+        answer_checks.parse_candidate(content, OURS)
 
 
 def test_a_candidate_in_any_order() -> None:
-    assert checks.parse_candidate(CA.pem + LEAF.pem, OURS).pem == LEAF.pem + CA.pem
+    assert answer_checks.parse_candidate(CA.pem + LEAF.pem, OURS).pem == LEAF.pem + CA.pem
 
 
 @given(st.integers(0, len(LEAF.pem) - 1), st.binary(max_size=3), st.integers(0, len(LEAF.pem)))
 def test_a_spoilt_candidate_is_judged_whatever_it_holds(at: int, octets: bytes, length: int) -> None:
     for content in (LEAF.pem[:at] + octets + LEAF.pem[at + 1 :], LEAF.pem[:length], octets):
         try:
-            checks.check(checks.parse_candidate(content, OURS), OURS, "device-1", None, NOW_S)
+            answer_checks.check(answer_checks.parse_candidate(content, OURS), OURS, "device-1", None, NOW_S)
         except TedgeCertError as error:
             assert str(error)  # noqa: PT017 (some of them are still good)
 
@@ -154,7 +154,7 @@ def test_a_spoilt_certificate_is_judged_whatever_it_holds(at: int, octet: int) -
     spoilt = LEAF.der[:at] + bytes([octet]) + LEAF.der[at + 1 :]
     pem = b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(spoilt) + b"\n-----END CERTIFICATE-----\n"
     try:
-        checks.check(checks.parse_candidate(pem + CA.pem, OURS), OURS, "device-1", None, NOW_S)
+        answer_checks.check(answer_checks.parse_candidate(pem + CA.pem, OURS), OURS, "device-1", None, NOW_S)
     except TedgeCertError as error:
         assert str(error)  # noqa: PT017 (some of them are still good)
 
@@ -171,4 +171,4 @@ def test_a_candidate_must_be_a_plain_file(tmp_path: Path, kind: str) -> None:
     elif kind == "huge":
         path.write_bytes(b"x" * ((1 << 20) + 1))
     with pytest.raises(UnfitCertificateError, match=f"{path} cannot be read as a plain file"):
-        checks.read_candidate(path)
+        answer_checks.read_candidate(path)

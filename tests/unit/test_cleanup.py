@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tedge_cert import files, verification
-from tedge_cert.cleanup import clean_up
-from tedge_cert.instance import Instance
+from tedge_cert.device.instance import Instance
+from tedge_cert.disk import files
+from tedge_cert.steps import verify
+from tedge_cert.steps.cleanup import clean_up
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
@@ -16,7 +17,7 @@ from unit.local_device import LocalDevice
 def reject(device: LocalDevice) -> None:
     """A candidate that the verification rejects."""
     device.candidate.write_text("garbage")
-    assert outcome(lambda: verification.verify(instance_of(device)))[0] == 3
+    assert outcome(lambda: verify.verify(instance_of(device)))[0] == 3
     assert rejected(device)
 
 
@@ -75,7 +76,7 @@ def test_a_candidate_without_a_verdict_stays(local_device: LocalDevice) -> None:
     reject(local_device)
     local_device.candidate.unlink()
     local_device.tenant.fault(where="mqtt", do="reset")
-    assert outcome(lambda: verification.verify(instance_of(local_device)))[0] == 1
+    assert outcome(lambda: verify.verify(instance_of(local_device)))[0] == 1
     local_device.candidate.write_text("garbage")
     clean_up(instance_of(local_device))
     assert local_device.candidate.read_text() == "garbage"
@@ -121,7 +122,7 @@ def test_what_cannot_be_removed_holds_nobody_up(local_device: LocalDevice, capsy
     assert f"stays there: {stuck}: Is a directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("step", [clean_up, verification.verify])
+@pytest.mark.parametrize("step", [clean_up, verify.verify])
 def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
     """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""
     certify(local_device, days=60)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import connection, reconnection, registration, renewal, state, verification
-from tedge_cert.validity import BUILT_S
+from tedge_cert.commands import connect, download, reconnect
+from tedge_cert.device import state
+from tedge_cert.hourly.validity import BUILT_S
+from tedge_cert.steps import renew, verify
 from unit.certificates import DAY_S
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
@@ -18,15 +20,15 @@ LONG_AGO = -400 * DAY_S
 
 
 def register(device: LocalDevice) -> None:
-    known = registration.Registration(device.device_id, "secret", False, instance_of(device).http)
-    registration.download(instance_of(device), known, None, 1, 1)
+    known = download.Registration(device.device_id, "secret", False, instance_of(device).http)
+    download.download(instance_of(device), known, None, 1, 1)
 
 
 COMMANDS: dict[str, Callable[[LocalDevice], object]] = {
-    "renew": lambda device: renewal.renew(instance_of(device), None, by_unit=False),
-    "renew by unit": lambda device: renewal.renew(instance_of(device), None, by_unit=True),
-    "verify": lambda device: verification.verify(instance_of(device)),
-    "connect": lambda device: connection.connect(instance_of(device), offline=False),
+    "renew": lambda device: renew.renew(instance_of(device), None, by_unit=False),
+    "renew by unit": lambda device: renew.renew(instance_of(device), None, by_unit=True),
+    "verify": lambda device: verify.verify(instance_of(device)),
+    "connect": lambda device: connect.connect(instance_of(device), offline=False),
     "download": register,
 }
 
@@ -58,7 +60,7 @@ def test_nobody_is_asked_and_nothing_is_lost(
 def test_without_a_candidate_either(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device, days=60, not_before_offset_s=LONG_AGO)
     mocker.patch.object(time, "time", return_value=float(BUILT_S - 1))
-    code, said = outcome(lambda: verification.verify(instance_of(local_device)))
+    code, said = outcome(lambda: verify.verify(instance_of(local_device)))
     assert (code, "the clock is wrong: " in said) == (1, True)
 
 
@@ -66,7 +68,7 @@ def test_reconnecting(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device, days=60, not_before_offset_s=LONG_AGO)
     local_device.connect()
     mocker.patch.object(time, "time", return_value=float(BUILT_S - 1))
-    code, said = outcome(lambda: reconnection.reconnect(instance_of(local_device), offline=False))
+    code, said = outcome(lambda: reconnect.reconnect(instance_of(local_device), offline=False))
     assert (code, "the clock is wrong: " in said) == (1, True), said
 
 
@@ -76,6 +78,6 @@ def test_a_century_ahead_nothing_is_thrown_away(local_device: LocalDevice, mocke
     new = issue(local_device)
     before = contacts(local_device)
     mocker.patch.object(time, "time", return_value=4_102_444_800.0)
-    code, said = outcome(lambda: renewal.renew(instance_of(local_device), None, by_unit=True))
+    code, said = outcome(lambda: renew.renew(instance_of(local_device), None, by_unit=True))
     assert (code, "the clock is wrong" in said) == (1, True)
     assert (serials(local_device), contacts(local_device)) == ((old, new, None), before)

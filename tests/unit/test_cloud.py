@@ -5,8 +5,8 @@ import pytest
 import requests
 from pytest_mock import MockerFixture
 
-from tedge_cert import cloud
 from tedge_cert.errors import NoAnswerError
+from tedge_cert.tenant import token as cloud
 from unit.connected import certify, configure, connect, hurry, instance_of, misdirect
 from unit.local_device import LocalDevice, free_port
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import executables
-from tedge_cert.config_keys.table import KEYS
+from tedge_cert.cli import executables
+from tedge_cert.config.keys.table import KEYS
 from unit.commands import BIN, environment_for, run
 
 LINE = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import condition
+from tedge_cert.steps import needs_renewal
 from unit.certificates import Made, make_for
 from unit.commands import run
 from unit.local_device import Result
@@ -164,7 +164,7 @@ def test_another_configuration_directory(tmp_path: Path) -> None:
 
 
 def test_reads_the_plain_command_lines_itself() -> None:
-    question = condition.parse(["--systemd", "c8y", "--profile", "p", "--cert-path=/c", "--config-dir", "/d"])
+    question = needs_renewal.parse(["--systemd", "c8y", "--profile", "p", "--cert-path=/c", "--config-dir", "/d"])
     assert question is not None
     assert [getattr(question, name) for name in sorted(question.__slots__)] == ["/c", "c8y", "/d", "p", True]
-    assert condition.parse(["--help"]) is None
+    assert needs_renewal.parse(["--help"]) is None

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import condition, config, schedule, state
-from tedge_cert.instance import load_instance
-from tedge_cert.state import State
-from tedge_cert.validity import read_validity
+from tedge_cert.config import settings as config
+from tedge_cert.device import state
+from tedge_cert.device.instance import load_instance
+from tedge_cert.device.state import State
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.validity import read_validity
+from tedge_cert.steps import needs_renewal
 from unit.certificates import Made, make_for
 from unit.test_condition import device
 
@@ -18,9 +21,9 @@ NAME = "device-1"
 
 
 def ask(directory: Path, *words: str) -> int:
-    question = condition.parse(["--systemd", "c8y", "--config-dir", str(directory), *words])
+    question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(directory), *words])
     assert question is not None
-    return condition.ask(question)
+    return needs_renewal.ask(question)
 
 
 def prepared(directory: Path, made: Made, settings: str = "", **kept: object) -> Path:
@@ -74,9 +77,9 @@ def test_a_spread_that_is_none_is_a_broken_configuration(
 def test_the_command_line_knows_no_spread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device(tmp_path, make_for(33))
     monkeypatch.setenv("RENEWAL_SPREAD", "much")
-    question = condition.parse(["c8y", "--config-dir", str(tmp_path)])
+    question = needs_renewal.parse(["c8y", "--config-dir", str(tmp_path)])
     assert question is not None
-    assert condition.ask(question) == SKIP
+    assert needs_renewal.ask(question) == SKIP
 
 
 @pytest.mark.parametrize(

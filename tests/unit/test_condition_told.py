@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.validity import BUILT_S
+from tedge_cert.hourly.validity import BUILT_S
 from unit.certificates import DAY_S, make_for
 from unit.test_condition import device
 from unit.test_condition_due import BROKEN, SKIP, ask, prepared, state_file

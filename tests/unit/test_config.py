@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import config
+from tedge_cert.config import settings as config
+from tedge_cert.config.values import Value
 from tedge_cert.errors import FAILURE, USAGE, ConfigurationError, UnknownKeyError
-from tedge_cert.values import Value
 
 
 def write(directory: Path, text: str, name: str = "tedge.toml") -> str:

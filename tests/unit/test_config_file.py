@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import config, config_file
+from tedge_cert.config import edit
+from tedge_cert.config import settings as config
 from tedge_cert.errors import ConfigurationError, TedgeCertError, UnknownKeyError
 
 # Shapes of a file: each with comments, keys that are not ours, and one key of ours (c8y.http).
@@ -54,7 +55,7 @@ def remarks(text: str) -> list[str]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sets_one_key_and_changes_nothing_else(tmp_path: Path, shape: str, name: str, profile: str) -> None:
     settings = load(tmp_path, SHAPES[shape], profile)
-    config_file.set_value(settings, name, CHANGES[name])
+    edit.set_value(settings, name, CHANGES[name])
     after = tomllib.loads(content(tmp_path))
     wanted = tomllib.loads(SHAPES[shape])
     *above, last = settings.place(name)[1]
@@ -66,16 +67,16 @@ def test_sets_one_key_and_changes_nothing_else(tmp_path: Path, shape: str, name:
     assert remarks(content(tmp_path)) == remarks(SHAPES[shape])
     assert ("\r\n" in content(tmp_path)) == (shape == "CR LF")
 
-    config_file.unset_value(load(tmp_path, profile=profile), name)
+    edit.unset_value(load(tmp_path, profile=profile), name)
     assert load(tmp_path, profile=profile).stored(name)[0] is None
     assert remarks(content(tmp_path)) == remarks(SHAPES[shape])
 
 
 def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
-    config_file.set_value(load(tmp_path), "device.type", "gateway")
-    config_file.set_value(load(tmp_path, profile="p"), "c8y.url", "p.example")
+    edit.set_value(load(tmp_path), "device.type", "gateway")
+    edit.set_value(load(tmp_path, profile="p"), "c8y.url", "p.example")
     assert content(tmp_path) == '[device]\ntype = "gateway"\n\n[c8y.profiles.p]\nurl = "p.example"\n'
-    config_file.set_value(load(tmp_path), "c8y.url", "a.example")
+    edit.set_value(load(tmp_path), "c8y.url", "a.example")
     assert (load(tmp_path).get("c8y.url"), load(tmp_path, profile="p").get("c8y.url")) == ("a.example", "p.example")
     assert (tmp_path / "tedge.toml").stat().st_mode & 0o777 == 0o644
 
@@ -104,17 +105,17 @@ def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
 def test_what_cannot_be_set_changes_nothing(tmp_path: Path, text: str, name: str, value: str, said: str) -> None:
     settings = load(tmp_path, text)
     with pytest.raises(ConfigurationError, match=said):
-        config_file.set_value(settings, name, value)
+        edit.set_value(settings, name, value)
     assert content(tmp_path) == text
     assert [each.name for each in tmp_path.iterdir()] == ["tedge.toml"]
 
 
-@pytest.mark.parametrize("change", [config_file.set_value, config_file.add_value, config_file.remove_value])
+@pytest.mark.parametrize("change", [edit.set_value, edit.add_value, edit.remove_value])
 def test_unknown_keys(tmp_path: Path, change: Any) -> None:
     with pytest.raises(UnknownKeyError, match=r"'c8y.urk'; did you mean 'c8y.url'"):
         change(load(tmp_path), "c8y.urk", "x")
     with pytest.raises(UnknownKeyError):
-        config_file.unset_value(load(tmp_path), "c8y.urk")
+        edit.unset_value(load(tmp_path), "c8y.urk")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,7 +131,7 @@ def test_unknown_keys(tmp_path: Path, change: Any) -> None:
     ],
 )
 def test_lists_grow_and_shrink(tmp_path: Path, steps: list[str], value: list[str] | None) -> None:
-    changes = {"add": config_file.add_value, "remove": config_file.remove_value, "set": config_file.set_value}
+    changes = {"add": edit.add_value, "remove": edit.remove_value, "set": edit.set_value}
     for step in steps:
         verb, text = step.split()
         changes[verb](load(tmp_path), "c8y.smartrest.templates", text)
@@ -138,16 +139,16 @@ def test_lists_grow_and_shrink(tmp_path: Path, steps: list[str], value: list[str
 
 
 def test_other_keys_are_set_by_add_and_unset_by_remove(tmp_path: Path) -> None:
-    config_file.add_value(load(tmp_path), "device.type", "one")
-    config_file.remove_value(load(tmp_path), "device.type", "two")
+    edit.add_value(load(tmp_path), "device.type", "one")
+    edit.remove_value(load(tmp_path), "device.type", "two")
     assert load(tmp_path).get("device.type") == "one"
-    config_file.remove_value(load(tmp_path), "device.type", "one")
+    edit.remove_value(load(tmp_path), "device.type", "one")
     assert load(tmp_path).stored("device.type")[0] is None
 
 
 def test_the_environment_is_not_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEDGE_C8Y_SMARTREST_TEMPLATES", "from-environment")
-    config_file.add_value(load(tmp_path), "c8y.smartrest.templates", "one")
+    edit.add_value(load(tmp_path), "c8y.smartrest.templates", "one")
     assert tomllib.loads(content(tmp_path)) == {"c8y": {"smartrest": {"templates": ["one"]}}}
 
 
@@ -155,14 +156,14 @@ def test_keys_of_the_cloud_go_where_the_mapper_keeps_them(tmp_path: Path) -> Non
     mapper = tmp_path / "mappers" / "c8y" / "mapper.toml"
     mapper.parent.mkdir(parents=True)
     mapper.write_text("# the mapper's\n")
-    config_file.set_value(load(tmp_path), "c8y.url", "a.example")
-    config_file.set_value(load(tmp_path), "device.type", "x")
+    edit.set_value(load(tmp_path), "c8y.url", "a.example")
+    edit.set_value(load(tmp_path), "device.type", "x")
     assert mapper.read_text() == '# the mapper\'s\nurl = "a.example"\n'
     assert content(tmp_path) == '[device]\ntype = "x"\n'
 
 
 def test_unset_of_what_is_not_set_writes_nothing(tmp_path: Path) -> None:
-    config_file.unset_value(load(tmp_path), "c8y.url")
+    edit.unset_value(load(tmp_path), "c8y.url")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,7 +185,7 @@ def test_whatever_else_a_file_holds_stays(
     settings = load(directory, tomlkit.dumps({"other": tree}))
     before = tomllib.loads(content(directory))
     try:
-        config_file.set_value(settings, "certificate.organization", value)
+        edit.set_value(settings, "certificate.organization", value)
     except TedgeCertError:
         assert tomllib.loads(content(directory)) == before
         return

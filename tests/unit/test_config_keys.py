@@ -3,9 +3,9 @@
 
 import pytest
 
-from tedge_cert.config_keys import HERE, HOURLY
-from tedge_cert.config_keys.table import KEYS, OLD_NAMES, listed
-from tedge_cert.values import to_text
+from tedge_cert.config.keys import HERE, HOURLY
+from tedge_cert.config.keys.table import KEYS, OLD_NAMES, listed
+from tedge_cert.config.values import to_text
 
 
 @pytest.mark.parametrize("name", KEYS)

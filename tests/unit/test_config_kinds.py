@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tedge_cert import values
-from tedge_cert.config_keys import kinds
-from tedge_cert.values import Value
+from tedge_cert.config import values
+from tedge_cert.config.keys import kinds
+from tedge_cert.config.values import Value
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import config
+from tedge_cert.config import settings as config
 from tedge_cert.errors import ConfigurationError
 from unit.test_config import write
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import config as configuration
-from tedge_cert.config_keys.table import KEYS
+from tedge_cert.config import settings as configuration
+from tedge_cert.config.keys.table import KEYS
 from unit.local_device import Result
 from unit.test_config import write
 from unit.test_config_command import config

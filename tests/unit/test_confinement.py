@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import confinement
+from tedge_cert.commands import drop_in
 from tedge_cert.errors import ConfigurationError
 from unit.connected import instance_of
 from unit.local_device import LocalDevice
@@ -26,9 +26,9 @@ def move(device: LocalDevice, where: str) -> None:
 )
 def test_what_the_drop_in_says(local_device: LocalDevice, where: str, lines: list[str]) -> None:
     move(local_device, where)
-    text = confinement.text_of(instance_of(local_device))
+    text = drop_in.text_of(instance_of(local_device))
     assert text.splitlines()[1:] == ["[Service]", *lines]
-    assert confinement.drop_in(instance_of(local_device)) == Path(
+    assert drop_in.drop_in(instance_of(local_device)) == Path(
         "/etc/systemd/system/tedge-cert-renewer@c8y.service.d/50-certificate-path.conf"
     )
 
@@ -37,7 +37,7 @@ def test_what_the_drop_in_says(local_device: LocalDevice, where: str, lines: lis
 def test_directories_that_no_drop_in_opens(local_device: LocalDevice, where: str, words: str) -> None:
     move(local_device, where)
     with pytest.raises(ConfigurationError, match=words):
-        confinement.text_of(instance_of(local_device))
+        drop_in.text_of(instance_of(local_device))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_directories_that_no_drop_in_opens(local_device: LocalDevice, where: str
     ],
 )
 def test_the_hint_of_config_set(path: str, said: str) -> None:
-    hint = confinement.hint(Path(path))
+    hint = drop_in.hint(Path(path))
     assert said in hint
     assert bool(said) is bool(hint)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import verification
-from tedge_cert.cleanup import clean_up
-from tedge_cert.switch import Switch
+from tedge_cert.steps import verify as verification
+from tedge_cert.steps.cleanup import clean_up
+from tedge_cert.steps.switch import Switch
 from unit.certificates import make_for
 from unit.connected import (
     after,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.bridge import Bridge
-from tedge_cert.switch import Switch
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.steps.switch import Switch
 from unit.connected import (
     before,
     certify,

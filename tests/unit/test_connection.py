@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import connection, connection_check, mosquitto
-from tedge_cert.listener import text_of_listener
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.commands import connect as connection
+from tedge_cert.commands import connection_check
 from unit.connected import (
     certify,
     configure,
@@ -49,7 +51,7 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     written = {each.name: each.read_text() for each in bridge_file(local_device).parent.iterdir()}
     assert written == {
         "tedge-mosquitto.conf": text_of_listener(instance),
-        "c8y-bridge.conf": mosquitto.bridge_text(instance),
+        "c8y-bridge.conf": mosquitto_conf.bridge_text(instance),
     }
     assert {each.stat().st_mode & 0o777 for each in bridge_file(local_device).parent.iterdir()} == {0o644}
     message = local_device.tenant.wait_messages(local_device.device_id)[0]

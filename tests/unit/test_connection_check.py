@@ -8,8 +8,10 @@ from subprocess import CompletedProcess
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import connection_check, mosquitto, preparation, service_manager
-from tedge_cert.bridge import Bridge
+from tedge_cert import systemd
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.commands import connection_check, preparation
 from unit.connected import certify, connect, instance_of
 from unit.local_device import LocalDevice
 
@@ -67,11 +69,11 @@ def test_a_proxy_is_not_for_the_bridge(
     [("mosquitto version 2.0.11\n\nmosquitto is", "2.0.11"), ("", ""), ("else\n", ""), ("mosquitto version\n", "")],
 )
 def test_the_version_of_the_broker(mocker: MockerFixture, said: str, version: str) -> None:
-    mocker.patch.object(service_manager, "run", return_value=CompletedProcess([], 3, said, ""))
-    assert mosquitto.version() == version
+    mocker.patch.object(systemd, "run", return_value=CompletedProcess([], 3, said, ""))
+    assert mosquitto_conf.version() == version
 
 
 def test_without_a_broker_installed(mocker: MockerFixture) -> None:
-    mocker.patch.object(service_manager, "PATH", "/nonexistent")
-    assert mosquitto.version() == ""
-    assert not service_manager.is_running()
+    mocker.patch.object(systemd, "PATH", "/nonexistent")
+    assert mosquitto_conf.version() == ""
+    assert not systemd.is_running()

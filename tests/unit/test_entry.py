@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import entry, errors, journal
+from tedge_cert import errors, journal
+from tedge_cert.cli import entry
+from tedge_cert.cli.arguments import Parser
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.parsers import Parser
 from unit.commands import BIN, environment_for, run
 
 RAISING = """\

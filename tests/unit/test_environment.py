@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tedge_cert import est, http_command, https, tenant_http
+from tedge_cert.authority import est_wire
+from tedge_cert.commands import http
 from tedge_cert.errors import NoAnswerError, TedgeCertError
-from tedge_cert.tls import client_context
+from tedge_cert.net import https
+from tedge_cert.net.tls import client_context
+from tedge_cert.tenant import rest
 from unit.answering import answering
 from unit.certificates import make
 from unit.connected import certify, serials
@@ -96,11 +99,11 @@ def old_tls(directory: Path) -> Iterator[int]:
 
 
 def by_est(port: int, directory: Path) -> None:
-    est.reenrol(f"localhost:{port}", "a.b.c", b"request", directory / "root.pem")
+    est_wire.reenrol(f"localhost:{port}", "a.b.c", b"request", directory / "root.pem")
 
 
 def by_token(port: int, directory: Path) -> None:
-    tenant_http.send(f"localhost:{port}", tenant_http.Request("GET", "/"), "a.b.c", directory / "root.pem", 10)
+    rest.send(f"localhost:{port}", rest.Request("GET", "/"), "a.b.c", directory / "root.pem", 10)
 
 
 def by_mqtt(port: int, directory: Path) -> None:
@@ -125,8 +128,8 @@ def test_old_tls_is_not_spoken(tmp_path: Path, ask: Callable[[int, Path], None])
 )  # fmt: skip
 def test_a_token_goes_to_the_tenant_alone(tmp_path: Path, uri: str) -> None:
     with answering(tmp_path, OK) as server:
-        request = tenant_http.Request("GET", http_command.path_of(uri))
-        answer = tenant_http.send(f"localhost:{server.port}", request, "a.b.c", server.trust, 10)
+        request = rest.Request("GET", http.path_of(uri))
+        answer = rest.send(f"localhost:{server.port}", request, "a.b.c", server.trust, 10)
     assert answer.status == 200
     head = server.asked[0].split(b"\r\n")
     assert head[0].startswith(b"GET /")
@@ -138,7 +141,7 @@ def test_a_token_goes_to_the_tenant_alone(tmp_path: Path, uri: str) -> None:
 )  # fmt: skip
 def test_another_address_is_refused_before_there_is_a_token(uri: str) -> None:
     with pytest.raises(TedgeCertError, match="expected /c8y/"):
-        http_command.path_of(uri)
+        http.path_of(uri)
 
 
 @contextmanager

@@ -11,12 +11,14 @@ import pytest
 from cryptography import x509
 from pytest_mock import MockerFixture
 
-from tedge_cert import checks, est, https, keys
-from tedge_cert.certificate import Certificate
-from tedge_cert.checks import UnfitCertificateError
-from tedge_cert.cloud import request_token_directly
+from tedge_cert.authority import answer_checks, est_wire
+from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import ClockError, NoAnswerError, RequestRefusedError
-from tedge_cert.instance import load_instance
+from tedge_cert.net import https
+from tedge_cert.tenant.token import request_token_directly
+from tedge_cert.x509 import keys
+from tedge_cert.x509.certificate import Certificate
 from tenant.client import Tenant
 from unit.certificates import new_key
 from unit.local_device import LocalDevice
@@ -34,17 +36,17 @@ def enrol(tenant: Tenant, **fault: Any) -> list[x509.Certificate]:
     if fault:
         tenant.fault(where="est", times=1, **fault)
     request = keys.first_request(KEY, NAME, "ACME", "IoT")
-    return est.enrol(f"localhost:{tenant.http_port}", NAME, PASSWORD, request, tenant.server_ca)
+    return est_wire.enrol(f"localhost:{tenant.http_port}", NAME, PASSWORD, request, tenant.server_ca)
 
 
 @pytest.mark.parametrize("form", ["ber", "der", "raw-der", "pem", "pem-pkcs7"])
 @pytest.mark.parametrize("order", ["leaf-first", "leaf-last"])
 def test_enrols_in_every_form(tenant: Tenant, form: str, order: str) -> None:
     tenant.settings(est_format=form, est_order=order, est_chain=True, intermediate=True)
-    picked = checks.pick(enrol(tenant), OURS)
+    picked = answer_checks.pick(enrol(tenant), OURS)
     assert picked.common_names == [NAME]
     assert len(picked.chain) == 2
-    checks.check(picked, OURS, NAME)
+    answer_checks.check(picked, OURS, NAME)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_enrols_in_every_form(tenant: Tenant, form: str, order: str) -> None:
 )
 def test_takes_answers_as_servers_give_them(tenant: Tenant, settings: dict[str, Any]) -> None:
     tenant.settings(**settings)
-    assert checks.pick(enrol(tenant), OURS).common_names == [NAME]
+    assert answer_checks.pick(enrol(tenant), OURS).common_names == [NAME]
 
 
 def test_renews_with_a_token(local_device: LocalDevice) -> None:
@@ -68,11 +70,11 @@ def test_renews_with_a_token(local_device: LocalDevice) -> None:
     key = keys.load(instance.key)
     request = keys.renewal_request(key, Certificate(x509.load_pem_x509_certificate(instance.certificate.read_bytes())))
     token = request_token_directly(instance)
-    new = checks.pick(est.reenrol(instance.http, token, request, instance.trust), keys.public_key(key))
-    checks.check(new, keys.public_key(key), local_device.device_id)
+    new = answer_checks.pick(est_wire.reenrol(instance.http, token, request, instance.trust), keys.public_key(key))
+    answer_checks.check(new, keys.public_key(key), local_device.device_id)
     tenant.revoke_tokens()
     with pytest.raises(RequestRefusedError, match="answered 401 Unauthorized") as raised:
-        est.reenrol(instance.http, token, request, instance.trust)
+        est_wire.reenrol(instance.http, token, request, instance.trust)
     assert raised.value.status == 401
     assert token not in str(raised.value)
 
@@ -131,7 +133,7 @@ def test_a_long_refusal_is_cut(tenant: Tenant) -> None:
 def test_a_wrong_password_is_refused(tenant: Tenant) -> None:
     request = keys.first_request(KEY, "nobody", "ACME", "IoT")
     with pytest.raises(RequestRefusedError, match="401 Unauthorized"):
-        est.enrol(f"localhost:{tenant.http_port}", "nobody", "wrong", request, tenant.server_ca)
+        est_wire.enrol(f"localhost:{tenant.http_port}", "nobody", "wrong", request, tenant.server_ca)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +192,14 @@ def test_a_server_that_drips_quickly_enough_is_heard(tenant: Tenant) -> None:
 def test_certificates_that_do_not_fit(tenant: Tenant, fault: dict[str, Any], kind: type[Exception], said: str) -> None:
     received = enrol(tenant, **fault)
     with pytest.raises(kind, match=said):
-        checks.check(checks.pick(received, OURS), OURS, NAME)
+        answer_checks.check(answer_checks.pick(received, OURS), OURS, NAME)
 
 
 def test_a_certificate_that_lives_shorter(tenant: Tenant) -> None:
-    current, shorter = checks.pick(enrol(tenant), OURS), checks.pick(enrol(tenant, do="lifetime", seconds=60), OURS)
-    checks.check(shorter, OURS, NAME)
+    current, shorter = (
+        answer_checks.pick(enrol(tenant), OURS),
+        answer_checks.pick(enrol(tenant, do="lifetime", seconds=60), OURS),
+    )
+    answer_checks.check(shorter, OURS, NAME)
     with pytest.raises(UnfitCertificateError, match="not later than the certificate that it is to replace"):
-        checks.check(shorter, OURS, NAME, current)
+        answer_checks.check(shorter, OURS, NAME, current)

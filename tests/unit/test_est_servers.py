@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import est, https
+from tedge_cert.authority import est_wire
 from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.net import https
 from unit.answering import answering
 from unit.certificates import make
 from unit.local_device import free_port
@@ -24,13 +25,13 @@ def answer(body: bytes, *headers: str) -> bytes:
 
 
 def enrol(host: str, trust: Path) -> None:
-    assert est.enrol(host, "device-1", "one-time-password", REQUEST, trust) == [MADE.certificate]
+    assert est_wire.enrol(host, "device-1", "one-time-password", REQUEST, trust) == [MADE.certificate]
 
 
 def test_the_request_is_what_the_standard_asks_for(tmp_path: Path) -> None:
     with answering(tmp_path, answer(MADE.pem)) as server:
         enrol(f"localhost:{server.port}", server.trust)
-        assert est.reenrol(f"localhost:{server.port}", "a.b.c", REQUEST, server.trust)
+        assert est_wire.reenrol(f"localhost:{server.port}", "a.b.c", REQUEST, server.trust)
     first, second = (each.partition(b"\r\n\r\n") for each in server.asked)
     assert first[0].startswith(b"POST /.well-known/est/simpleenroll HTTP/1.1\r\n")
     assert second[0].startswith(b"POST /.well-known/est/simplereenroll HTTP/1.1\r\n")
@@ -47,7 +48,7 @@ def test_the_request_is_what_the_standard_asks_for(tmp_path: Path) -> None:
 
 def test_an_umlaut_in_a_password_arrives(tmp_path: Path) -> None:
     with answering(tmp_path, answer(MADE.pem)) as server:
-        est.enrol(f"localhost:{server.port}", "d", "a\u00e4", REQUEST, server.trust)
+        est_wire.enrol(f"localhost:{server.port}", "d", "a\u00e4", REQUEST, server.trust)
     assert server.asked
 
 

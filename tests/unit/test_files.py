@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import files
+from tedge_cert.disk import files
+from tedge_cert.disk.files import Access
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.files import Access
 
 PLAIN = Access("no-such-user", "no-such-group", 0o640)
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -85,7 +85,7 @@ def test_syncs_the_file_then_renames_then_syncs_the_directory(tmp_path: Path, mo
         steps.append("rename")
         return rename(source, target)
 
-    mocker.patch("tedge_cert.files.os.fsync", note_sync)
+    mocker.patch("tedge_cert.disk.files.os.fsync", note_sync)
     mocker.patch.object(Path, "rename", note_rename)
     files.write(tmp_path / "a", b"x", PLAIN)
     assert steps == ["file", "rename", "directory"]
@@ -112,7 +112,7 @@ def test_a_failed_write_leaves_all_as_it_was(
     before = {} if where == "os.link" else {"cert.pem": b"old"}
     if before:
         path.write_bytes(b"old")
-    mocker.patch(f"tedge_cert.files.{where}", side_effect=OSError(number, os.strerror(number)))
+    mocker.patch(f"tedge_cert.disk.files.{where}", side_effect=OSError(number, os.strerror(number)))
     with pytest.raises(TedgeCertError, match=f"cannot write {path}: {said}"):
         act(path, b"new", PLAIN)
     mocker.stopall()
@@ -120,7 +120,7 @@ def test_a_failed_write_leaves_all_as_it_was(
 
 
 def test_a_directory_that_cannot_be_synced_is_told(tmp_path: Path, mocker: MockerFixture) -> None:
-    sync = mocker.patch("tedge_cert.files.os.fsync", side_effect=[None, OSError(errno.EIO, "Input/output error")])
+    sync = mocker.patch("tedge_cert.disk.files.os.fsync", side_effect=[None, OSError(errno.EIO, "Input/output error")])
     with pytest.raises(TedgeCertError, match=f"cannot sync {tmp_path}: Input/output error; the last change"):
         files.write(tmp_path / "a", b"x", PLAIN)
     assert sync.call_count == 2

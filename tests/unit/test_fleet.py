@@ -10,9 +10,9 @@ from bench.fleet_figures import AFTERMATH_H, Story, Window, busiest, tell
 from bench.fleet_picture import draw
 from bench.fleet_policies import Azure, Ours, ThinEdge, Timer
 from bench.fleet_simulation import Fleet, Span
-from tedge_cert.config_keys.table import KEYS
-from tedge_cert.schedule import DAY_S, HOUR_S
-from tedge_cert.values import duration_s
+from tedge_cert.config.keys.table import KEYS
+from tedge_cert.config.values import duration_s
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 from unit.local_device import ROOT
 
 DEVICES = 10_000

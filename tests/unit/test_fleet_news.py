@@ -10,8 +10,8 @@ import pytest
 import requests
 from pytest_mock import MockerFixture
 
-from tedge_cert import fleet_news
-from tedge_cert.fleet_news import TWIN, news_of, tell
+from tedge_cert.tenant import alarm
+from tedge_cert.tenant.alarm import TWIN, news_of, tell
 from unit.certificates import DAY_S, NOW_S
 from unit.connected import certify, connect, freeze, instance_of, serial_of, thaw
 from unit.local_client import Local
@@ -149,7 +149,7 @@ def test_a_broker_that_hangs_is_not_waited_for_long(
 ) -> None:
     certify(local_device, days=90)
     connect(local_device)
-    mocker.patch.object(fleet_news, "LIMIT_S", 1.0)
+    mocker.patch.object(alarm, "LIMIT_S", 1.0)
     freeze(local_device)
     began_s = time.monotonic()
     try:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import pair
-from tedge_cert import registration_record as record
-from tedge_cert.fleet_news import tell
+from tedge_cert.commands import create as pair
+from tedge_cert.device import registration_record as record
+from tedge_cert.tenant.alarm import tell
 from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
 from unit.remembered import remember

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import hardware_id
+from tedge_cert.commands import hardware_id
 from tedge_cert.errors import CredentialError
 
 MACHINE_ID = "0123456789abcdef0123456789abcdef"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import hour
+from tedge_cert.hourly import memo
 from unit.remembered import HOUR_NS, UNIT, Remembered, remember
 
 DAY_NS, SECOND_NS = 24 * HOUR_NS, 10**9
@@ -105,7 +105,7 @@ CHANGES: dict[str, Callable[[Remembered], object]] = {
     "spread": lambda device: device.environment.update({b"RENEWAL_SPREAD": b"21%"}),
     "no spread": lambda device: device.environment.pop(b"RENEWAL_SPREAD"),
     "user": lambda device: device.monkeypatch.setattr(posix, "geteuid", lambda: 4_242),
-    "version": lambda device: device.monkeypatch.setattr(hour, "FORMAT", "tedge-cert-renewer 2"),
+    "version": lambda device: device.monkeypatch.setattr(memo, "FORMAT", "tedge-cert-renewer 2"),
     "left nothing": lambda device: device.file.unlink(),
     "left empty": lambda device: device.file.write_text(""),
     "left garbage": lambda device: device.file.write_bytes(os.urandom(500)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import hour
+from tedge_cert.hourly import memo
 from unit.certificates import make_for
 from unit.commands import BIN, environment_for, run
 from unit.remembered import UNIT, remember
@@ -33,10 +33,10 @@ def test_nothing_is_left_of_what_changed_just_now(
     """It might change once more within what the file system takes for the same moment."""
     made = remember(tmp_path, monkeypatch)
     began_ns = (tmp_path / changed).stat().st_ctime_ns
-    monkeypatch.setattr(hour, "clocks", lambda: (began_ns + 10**9, made.began_ns[1]))
+    monkeypatch.setattr(memo, "clocks", lambda: (began_ns + 10**9, made.began_ns[1]))
     assert made.full_check() == 1
     assert not made.file.exists()
-    monkeypatch.setattr(hour, "clocks", lambda: made.began_ns)
+    monkeypatch.setattr(memo, "clocks", lambda: made.began_ns)
     assert made.full_check() == 1
     assert made.file.exists()
 
@@ -53,12 +53,12 @@ def test_nothing_is_left_of_what_changed_just_now(
     ],
 )
 def test_only_the_command_lines_of_the_units(words: tuple[str, ...]) -> None:
-    assert hour.file_for(list(words), {}) == ""
+    assert memo.file_for(list(words), {}) == ""
 
 
 def test_each_instance_has_its_own() -> None:
-    assert hour.file_for(["--systemd", "c8y"], {}) == "/run/tedge-cert-renewer/c8y.hour"
-    assert hour.file_for(["--systemd", "c8y", "--profile", "p"], {}) == "/run/tedge-cert-renewer/c8y@p.hour"
+    assert memo.file_for(["--systemd", "c8y"], {}) == "/run/tedge-cert-renewer/c8y.hour"
+    assert memo.file_for(["--systemd", "c8y", "--profile", "p"], {}) == "/run/tedge-cert-renewer/c8y@p.hour"
 
 
 @pytest.mark.parametrize("settings", ['c8y.auth_method = "basic"', 'certificate.validity.minimum_duration = "99y"'])
@@ -113,22 +113,22 @@ def imported(command: list[str], environment: dict[str, str]) -> set[str]:
 
 
 def test_the_quick_hour_loads_one_module(tmp_path: Path) -> None:
-    (tmp_path / "run" / hour.DIRECTORY).mkdir(parents=True)
+    (tmp_path / "run" / memo.DIRECTORY).mkdir(parents=True)
     path = tmp_path / "cert.pem"
     path.write_bytes(make_for(100).pem)
     (tmp_path / "tedge.toml").write_text(f'device.cert_path = "{path}"')
     environment = environment_for(tmp_path, TEDGE_RUN_PATH=str(tmp_path / "run"), RENEWAL_SPREAD="20%")
     until_s = time.monotonic() + WAIT_S
     # Until the files have settled there is nothing to go by.
-    while not (tmp_path / "run" / hour.DIRECTORY / "c8y.hour").exists():
+    while not (tmp_path / "run" / memo.DIRECTORY / "c8y.hour").exists():
         assert time.monotonic() < until_s
         variables = {"TEDGE_RUN_PATH": str(tmp_path / "run"), "RENEWAL_SPREAD": "20%"}
         result = run([PROGRAM, *UNIT], tmp_path, isolated=True, variables=variables)
         assert result.exit == 1
     bare = imported(["-c", "pass"], environment)
-    assert imported([str(BIN / PROGRAM), *UNIT], environment) - bare <= {"tedge_cert", "tedge_cert.hour", "time"}
+    assert imported([str(BIN / PROGRAM), *UNIT], environment) - bare <= {"tedge_cert", "tedge_cert.hourly.memo", "time"}
     (tmp_path / "tedge.toml").touch()
-    assert "tedge_cert.condition" in imported([str(BIN / PROGRAM), *UNIT], environment)
+    assert "tedge_cert.steps.needs_renewal" in imported([str(BIN / PROGRAM), *UNIT], environment)
 
 
 @pytest.mark.parametrize("result", ["exec-condition", "success"])

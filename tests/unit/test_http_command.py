@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import cloud, http_command
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import http
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.parsers import Parser
+from tedge_cert.tenant import token
 from unit.commands import run
 from unit.connected import certify, connect
 from unit.local_device import LocalDevice
@@ -29,7 +30,7 @@ from unit.local_device import LocalDevice
     ],
 )
 def test_the_path_within_the_tenant(uri: str, path: str) -> None:
-    assert http_command.path_of(uri) == path
+    assert http.path_of(uri) == path
 
 
 @pytest.mark.parametrize(
@@ -38,13 +39,13 @@ def test_the_path_within_the_tenant(uri: str, path: str) -> None:
 )
 def test_the_user_interface_is_left_alone(uri: str) -> None:
     with pytest.raises(TedgeCertError, match="loses its token"):
-        http_command.path_of(uri)
+        http.path_of(uri)
 
 
 @pytest.mark.parametrize("uri", ["/te/v1/files/x", "/tedge/x", "tenant/currentTenant", "/c8yx", "https://x/c8y/", ""])
 def test_other_addresses_are_not_local(uri: str) -> None:
     with pytest.raises(TedgeCertError, match="not a local HTTP uri"):
-        http_command.path_of(uri)
+        http.path_of(uri)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_misuse(tmp_path: Path, words: str) -> None:
 @pytest.mark.parametrize("value", ["text/plain\r\nX-Other: 1", "text/plain\n", "a/\x07", "tëxt/plain", " text/plain"])
 def test_no_header_comes_in_by_a_type(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = Parser("http", "")
-    http_command.add_to(parser)
+    http.add_to(parser)
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(["post", "/c8y/x", "{}", option, value])
     assert ended.value.code == 2
@@ -136,19 +137,19 @@ def test_a_token_that_is_refused_is_replaced_once(
     tokens: list[str] = []
 
     def request_token(instance: Any, again: bool = False) -> str:
-        tokens.append("nobodys" if len(tokens) < times else cloud.request_token_directly(instance))
+        tokens.append("nobodys" if len(tokens) < times else token.request_token_directly(instance))
         return tokens[-1]
 
-    mocker.patch.object(cloud, "request_token", request_token)
+    mocker.patch.object(token, "request_token", request_token)
     mocker.patch.dict("os.environ", TEDGE_CONFIG_DIR=str(local_device.directory))
     parser = Parser("test")
-    http_command.add_to(parser)
+    http.add_to(parser)
     arguments = parser.parse_args(["get", "/c8y/tenant/currentTenant"])
     if times == 1:
-        assert http_command.execute(arguments) == 0
+        assert http.execute(arguments) == 0
         assert json.loads(capfdbinary.readouterr().out)["name"] == "t1"
     else:
         with pytest.raises(TedgeCertError, match="401"):
-            http_command.execute(arguments)
+            http.execute(arguments)
         assert capfdbinary.readouterr().out == b""
     assert len(tokens) == 2

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert.http_date import compare_clock, retry_after_s, seconds_of
-from tedge_cert.https import ask, refusal
+from tedge_cert.net.https import ask, refusal
+from tedge_cert.net.retry_after import compare_clock, retry_after_s, seconds_of
 from unit.answering import answering
 from unit.certificates import NOW, NOW_S
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import initialisation
+from tedge_cert.commands import init
 from tedge_cert.errors import TedgeCertError
 from unit.commands import run
 from unit.local_device import ROOT
@@ -20,8 +20,8 @@ def made(mocker: MockerFixture) -> list[str]:
     """The accounts that root would make here, where none exists."""
     asked: list[str] = []
     mocker.patch("os.geteuid", return_value=0)
-    mocker.patch("tedge_cert.initialisation._exists", side_effect=lambda _, name: name in asked)
-    mocker.patch("tedge_cert.initialisation._run", side_effect=lambda *command: asked.append(command[-1]))
+    mocker.patch("tedge_cert.commands.init._exists", side_effect=lambda _, name: name in asked)
+    mocker.patch("tedge_cert.commands.init._run", side_effect=lambda *command: asked.append(command[-1]))
     return asked
 
 
@@ -37,7 +37,7 @@ def places(tmp_path: Path) -> Path:
 
 def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made: list[str]) -> None:
     for _ in range(2):
-        initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+        init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
     assert made == ["tedge", "mosquitto"]
     found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
     assert found == [
@@ -50,7 +50,7 @@ def test_the_environment_names_the_directory_too(
     tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEDGE_CONFIG_DIR", f"{tmp_path}/here/")
-    initialisation.initialise("", SYSUSERS, places(tmp_path))
+    init.initialise("", SYSUSERS, places(tmp_path))
     assert (tmp_path / "here/device-certs").is_dir()
 
 
@@ -64,24 +64,24 @@ def test_other_owners_are_refused(words: list[str], tmp_path: Path) -> None:
 
 def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:
     (tmp_path / "etc/device-certs").mkdir(parents=True, mode=0o700)
-    initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
     assert stat.S_IMODE((tmp_path / "etc/device-certs").stat().st_mode) == 0o755
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path, made: list[str]) -> None:
     (tmp_path / "etc").write_text("")
     with pytest.raises(TedgeCertError, match=f"cannot make the directory {tmp_path}/etc: File exists"):
-        initialisation.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+        init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
 
 
 def test_others_than_root_are_told(tmp_path: Path, mocker: MockerFixture) -> None:
     mocker.patch("os.geteuid", return_value=1000)
     with pytest.raises(TedgeCertError, match="sudo tedge init"):
-        initialisation.initialise(str(tmp_path), SYSUSERS, TMPFILES)
+        init.initialise(str(tmp_path), SYSUSERS, TMPFILES)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_package_that_is_not_whole_is_named(tmp_path: Path, mocker: MockerFixture) -> None:
     mocker.patch("os.geteuid", return_value=0)
     with pytest.raises(TedgeCertError, match=r"none\.conf: No such file"):
-        initialisation.initialise(str(tmp_path), tmp_path / "none.conf", TMPFILES)
+        init.initialise(str(tmp_path), tmp_path / "none.conf", TMPFILES)

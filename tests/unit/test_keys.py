@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.name import _ASN1Type
 
-from tedge_cert import keys
-from tedge_cert.certificate import Certificate
 from tedge_cert.errors import CertificateError
+from tedge_cert.x509 import keys
+from tedge_cert.x509.certificate import Certificate
 from unit.certificates import Key, key_pem, make, name_of, new_key
 
 RSA = rsa.generate_private_key(65_537, 2048)

@@ -26,8 +26,8 @@ SLOW = [
     "tomllib",
     "subprocess",
     "socket",
-    "tedge_cert.config_keys.table",
-    "tedge_cert.state",
+    "tedge_cert.config.keys.table",
+    "tedge_cert.device.state",
 ]
 # What not even an hour that something is wrong with may load: there are many of those where a tenant is away.
 SLOWEST = ["argparse", "cryptography", "requests", "subprocess"]

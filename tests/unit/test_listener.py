@@ -6,10 +6,10 @@ import ssl
 import pytest
 import trustme
 
+from tedge_cert.bridge.listener import text_of_listener
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.listener import text_of_listener
-from tedge_cert.mqtt import Connection
-from tedge_cert.tls import client_context, verifying_context
+from tedge_cert.net.mqtt import Connection
+from tedge_cert.net.tls import client_context, verifying_context
 from unit.connected import certify, configure, instance_of
 from unit.local_device import LocalDevice, free_port
 

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from tedge_cert import events, schedule
-from tedge_cert.result import RENEW, VERIFY, Result, state_after
-from tedge_cert.schedule import DAY_S, HOUR_S
-from tedge_cert.state import State
-from tedge_cert.validity import VALID, Validity
+from tedge_cert import events
+from tedge_cert.device.state import State
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly.validity import VALID, Validity
+from tedge_cert.steps.result import RENEW, VERIFY, Result, state_after
 
 YEAR_S = 365 * DAY_S
 # Of the name that the certificates of these devices bear: SEQUENCE, SET, OID of the common name.

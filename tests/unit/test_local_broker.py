@@ -6,9 +6,11 @@ import shutil
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import cloud, local_broker, verification
-from tedge_cert.bridge import Bridge, open_bridge
+from tedge_cert.bridge import local_broker
+from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.steps import verify
+from tedge_cert.tenant import token
 from unit.connected import certify, configure, hurry, instance_of, issue, outcome, serials
 from unit.guarded_broker import PASSWORD, guard, introduce
 from unit.local_device import LocalDevice
@@ -30,9 +32,9 @@ def test_a_renewal_over_a_guarded_listener(
     assert not (instance.bridge_file.parent / "tedge-mosquitto.conf").exists()
     tested = local_device.run("tedge-connect c8y --test")
     assert tested.exit == 0, tested.stderr
-    assert cloud.request_token(instance)
+    assert token.request_token(instance)
     new = issue(local_device)
-    assert outcome(lambda: verification.verify(instance)) == (0, "")
+    assert outcome(lambda: verify.verify(instance)) == (0, "")
     assert serials(local_device)[0] == new
     with Bridge(instance) as bridge:
         assert bridge.is_up

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import bridge as module
-from tedge_cert import mqtt_library
-from tedge_cert.bridge import Bridge
+from tedge_cert.bridge import health as module
+from tedge_cert.bridge.health import Bridge
 from tedge_cert.errors import NoAnswerError
+from tedge_cert.net import mqtt_library
 from unit.connected import certify, connect, hurry, instance_of, serials
 from unit.local_client import HEALTH, Local
 from unit.local_device import LocalDevice
@@ -91,7 +91,7 @@ def test_what_is_heard_takes_no_more_and_more_memory(device: LocalDevice, mocker
 
 
 def test_a_message_of_any_size_is_not_read(device: LocalDevice) -> None:
-    size = 64 * mqtt_library.LIMIT_BYTES
+    size = 64 * paho.LIMIT_BYTES
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Local(device) as local:
         huge = b"71," + b"a" * size

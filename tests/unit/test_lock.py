@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import files
+from tedge_cert.disk import files
+from tedge_cert.disk.lock import locked
 from tedge_cert.errors import BusyError, TedgeCertError
-from tedge_cert.lock import locked
 from unit.commands import environment_for
 
 pytestmark = pytest.mark.usefixtures("_no_alarm")

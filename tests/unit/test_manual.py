@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert.config_keys.table import KEYS
-from tedge_cert.executables import below, parser_of
+from tedge_cert.cli.executables import below, parser_of
+from tedge_cert.config.keys.table import KEYS
 from unit.commands import BIN, environment_for
 from unit.local_device import ROOT
 

@@ -9,30 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from tedge_cert import moment, proof
-from tedge_cert.bridge import Bridge
-from tedge_cert.proof import Answer
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.tenant import eviction, proof
+from tedge_cert.tenant.proof import Answer
 from unit.connected import certify, configure, connect, instance_of
 from unit.local_device import LocalDevice
 from unit.tls_server import TlsServer
 
 
-@given(st.floats(0, moment.LONGEST_LEAD_S), st.floats(0, 1e7))
+@given(st.floats(0, eviction.LONGEST_LEAD_S), st.floats(0, 1e7))
 def test_the_end_of_a_second(lead_s: float, clock_s: float) -> None:
-    pause_s = moment.pause_s(lead_s, clock_s)
+    pause_s = eviction.pause_s(lead_s, clock_s)
     assert 0 <= pause_s < 1
     left_s = 1 - (clock_s + pause_s) % 1
     assert min(abs(left_s - lead_s), abs(left_s - lead_s - 1), abs(left_s - lead_s + 1)) < 1e-6
 
 
 def test_a_way_too_slow_for_that() -> None:
-    assert moment.pause_s(moment.LONGEST_LEAD_S + 0.01, 17.0) == 0
+    assert eviction.pause_s(eviction.LONGEST_LEAD_S + 0.01, 17.0) == 0
 
 
 def test_what_the_kernel_knows_of_the_way(local_device: LocalDevice) -> None:
     """On this machine a round trip takes no time to speak of; one before the connection is known for nothing."""
     with socket.create_connection(("127.0.0.1", local_device.tenant.mqtt_port)) as connection:
-        assert moment.HANDLING_S < moment.lead_s(connection) < moment.LONGEST_LEAD_S
+        assert eviction.HANDLING_S < eviction.lead_s(connection) < eviction.LONGEST_LEAD_S
 
 
 @pytest.mark.parametrize("lead_s", [0.3, 0.9])
@@ -40,9 +40,9 @@ def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: Mocker
     """With a clock that stands: how long is waited follows from it, and nothing is said to the tenant before."""
     certify(local_device)
     connect(local_device)
-    mocker.patch.object(moment, "lead_s", return_value=lead_s)
+    mocker.patch.object(eviction, "lead_s", return_value=lead_s)
     mocker.patch("time.clock_gettime", return_value=7.4)
-    waited = mocker.spy(moment, "pause_s")
+    waited = mocker.spy(eviction, "pause_s")
     with Bridge(instance_of(local_device)) as bridge:
         began_s = time.monotonic()
         assert proof.prove(instance_of(local_device), local_device.certificate, bridge).accepted
@@ -55,14 +55,14 @@ def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: Mocker
 
 def test_nobody_to_push_out(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device)
-    waited = mocker.spy(moment, "pause_s")
+    waited = mocker.spy(eviction, "pause_s")
     assert proof.prove(instance_of(local_device), local_device.certificate).accepted
     assert waited.call_count == 0
 
 
 def test_refused_while_it_waits(local_device: LocalDevice, mocker: MockerFixture) -> None:
     """A refusal by TLS 1.3 comes after the handshake, and is not overtaken by what the server no longer reads."""
-    mocker.patch.object(moment, "pause_s", return_value=30.0)
+    mocker.patch.object(eviction, "pause_s", return_value=30.0)
     mocker.patch.object(proof, "PAUSE_S", 0.0)
     certify(local_device)
     connect(local_device)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import config, mosquitto
-from tedge_cert.instance import load_instance
-from tedge_cert.listener import text_of_listener
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.config import settings
+from tedge_cert.device.instance import load_instance
 from unit.connected import certify, connect, instance_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -94,7 +95,7 @@ def test_the_files(local_device: LocalDevice) -> None:
     certify(local_device)
     instance = instance_of(local_device)
     assert text_of_listener(instance) == LISTENER.format(port=local_device.port)
-    assert mosquitto.bridge_text(instance) == expected(local_device, TOPICS)
+    assert mosquitto_conf.bridge_text(instance) == expected(local_device, TOPICS)
 
 
 def test_settings_of_the_bridge(local_device: LocalDevice) -> None:
@@ -103,7 +104,7 @@ def test_settings_of_the_bridge(local_device: LocalDevice) -> None:
     file = local_device.directory / "tedge.toml"
     more = 'smartrest.templates = ["one", "two"]\nsmartrest1.templates = ["old"]\nbridge.keepalive_interval = "2m"\n'
     file.write_text(file.read_text().replace("[c8y]\n", f'[c8y]\nbridge.topic_prefix = "pre"\n{more}'))
-    found = mosquitto.bridge_text(instance_of(local_device))
+    found = mosquitto_conf.bridge_text(instance_of(local_device))
     text = expected(local_device, TOPICS + TEMPLATES + TEMPLATES_1, prefix="pre")
     assert found == text.replace("keepalive_interval 60", "keepalive_interval 120")
     file.write_text(file.read_text().replace('bridge.topic_prefix = "pre"\n', ""))
@@ -118,7 +119,7 @@ def test_a_profile_and_a_directory_of_anchors(local_device: LocalDevice, tmp_pat
     file.write_text(f'{file.read_text()}[c8y.profiles.second]\n{own}bridge.topic_prefix = "c8y-second"\n')
     instance = load_instance("c8y", "second", str(local_device.directory))
     text = expected(local_device, TOPICS, "@second", "c8y-second")
-    assert mosquitto.bridge_text(instance) == text.replace(
+    assert mosquitto_conf.bridge_text(instance) == text.replace(
         f"bridge_cafile {local_device.tenant.server_ca}", f"bridge_capath {tmp_path}"
     )
     assert instance.bridge_file.name == "c8y@second-bridge.conf"
@@ -135,10 +136,10 @@ def test_the_way_from_the_brokers_own_configuration(
     conf_d.mkdir()
     line = f"include_dir {instance.bridge_file.parent}\n"
     main.write_text(f"pid_file /run/mosquitto.pid\n{line if included else '#' + line}")
-    mocker.patch.object(mosquitto, "MAIN", main)
-    mocker.patch.object(mosquitto, "CONF_D", conf_d)
-    mocker.patch.object(config, "SYSTEM_DIRECTORY", str(local_device.directory))
-    listener, bridge = mosquitto.listener_placement(instance), mosquitto.bridge_placement(instance)
+    mocker.patch.object(mosquitto_conf, "MAIN", main)
+    mocker.patch.object(mosquitto_conf, "CONF_D", conf_d)
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
+    listener, bridge = mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance)
     for placement in (listener, bridge, bridge):
         placement.install("# text\n")
     names = [] if included else ["00-tedge-mosquitto.conf", "50-tedge-c8y-bridge.conf"]
@@ -157,9 +158,9 @@ def test_the_way_from_the_brokers_own_configuration(
 def test_a_link_whose_file_is_gone_is_removed(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> None:
     """It would keep the broker from starting."""
     certify(local_device)
-    mocker.patch.object(mosquitto, "CONF_D", tmp_path)
-    mocker.patch.object(config, "SYSTEM_DIRECTORY", str(local_device.directory))
-    placement = mosquitto.bridge_placement(instance_of(local_device))
+    mocker.patch.object(mosquitto_conf, "CONF_D", tmp_path)
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
+    placement = mosquitto_conf.bridge_placement(instance_of(local_device))
     placement.install("# text\n")
     placement.file.unlink()
     assert not placement.remove()

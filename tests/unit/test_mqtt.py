@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tedge_cert.mqtt import ConnackError, Connection, ConnectionClosedError
-from tedge_cert.tls import client_context
+from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
+from tedge_cert.net.tls import client_context
 from unit.connected import certify, connect, freeze, instance_of, key_file
 from unit.local_device import LocalDevice, free_port
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import ownership
+from tedge_cert.disk import owners
 
 NOBODY, NOGROUP, OTHER = 65534, 65534, 12345
 
@@ -27,15 +27,15 @@ NOBODY, NOGROUP, OTHER = 65534, 65534, 12345
 def test_owner_group_and_others_are_looked_at_in_turn(
     tmp_path: Path, mocker: MockerFixture, user: int, group: int, mode: int, shut: bool
 ) -> None:
-    mocker.patch.object(ownership, "BROKER", "nobody")
+    mocker.patch.object(owners, "BROKER", "nobody")
     key = tmp_path / "key.pem"
     key.touch()
     os.chown(key, user, group)
     key.chmod(mode)
-    assert ownership.is_shut_to_broker(key) is shut
+    assert owners.is_shut_to_broker(key) is shut
 
 
 def test_no_file_and_no_broker_is_nothing_to_tell(tmp_path: Path, mocker: MockerFixture) -> None:
-    assert not ownership.is_shut_to_broker(tmp_path / "missing")
-    mocker.patch.object(ownership, "BROKER", "no-such-user")
-    assert not ownership.is_shut_to_broker(tmp_path)
+    assert not owners.is_shut_to_broker(tmp_path / "missing")
+    mocker.patch.object(owners, "BROKER", "no-such-user")
+    assert not owners.is_shut_to_broker(tmp_path)

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pytest_mock import MockerFixture
 
-from tedge_cert import certificate, files, keys, pair
+from tedge_cert.commands import create
+from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
+from tedge_cert.x509 import certificate, keys
 from unit.certificates import DAY_S, make
 from unit.unregistered import instance_of, lay_out, present, tedge
 
@@ -142,7 +144,7 @@ def test_create_leaves_no_key_without_its_certificate(directory: Path, mocker: M
 
     mocker.patch.object(files, "create", full)
     with pytest.raises(TedgeCertError, match="no space left"):
-        pair.create(instance_of(directory), "d")
+        create.create(instance_of(directory), "d")
     assert present(directory) == set()
 
 
@@ -155,7 +157,7 @@ def test_somebody_else_is_quicker(directory: Path, mocker: MockerFixture) -> Non
 
     mocker.patch.object(keys, "create", slowly)
     with pytest.raises(TedgeCertError, match=r"key.pem exists already"):
-        pair.create(instance_of(directory), "d")
+        create.create(instance_of(directory), "d")
     assert (directory / "certs/key.pem").read_text() == "theirs"
     assert present(directory) == {"key.pem"}
 
@@ -163,14 +165,14 @@ def test_somebody_else_is_quicker(directory: Path, mocker: MockerFixture) -> Non
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_files_have_their_owners(directory: Path, mocker: MockerFixture) -> None:
     mocker.patch.object(files, "account_ids", return_value=(1234, 4321))
-    pair.create(instance_of(directory), "d")
+    create.create(instance_of(directory), "d")
     facts = [(directory / "certs" / name).stat() for name in ("cert.pem", "key.pem")]
     assert [(each.st_uid, each.st_gid) for each in facts] == [(1234, 4321)] * 2
 
 
 def test_a_clock_before_the_epoch_of_certificates_is_no_crash(directory: Path, mocker: MockerFixture) -> None:
     mocker.patch("time.time", return_value=0.0)
-    made = pair.create(instance_of(directory), "d")
+    made = create.create(instance_of(directory), "d")
     assert made.validity.not_before_s == -DAY_S
     assert datetime.fromtimestamp(made.validity.not_after_s, UTC).year == 1970
 

@@ -8,7 +8,9 @@ import pytest
 from cryptography import x509
 from pytest_mock import MockerFixture
 
-from tedge_cert import files, keys, pair
+from tedge_cert.commands import create
+from tedge_cert.disk import files
+from tedge_cert.x509 import keys
 from unit.unregistered import instance_of, lay_out, present, tedge
 
 
@@ -89,7 +91,7 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     for name in ("cert.pem", "key.pem", "cert.pem.new", "cert.pem.previous"):
         (directory / "certs" / name).write_text("x")
     spy = mocker.spy(files, "remove")
-    assert pair.remove(instance_of(directory))
+    assert create.remove(instance_of(directory))
     first, *void, last, key = [call.args[0].name for call in spy.call_args_list]
     assert (first, last, key) == ("cert.pem.previous", "cert.pem", "key.pem")
     assert set(void) == {"cert.pem.new", "c8y.json", "c8y.attempts", "c8y.unjudged", "c8y.registering"}

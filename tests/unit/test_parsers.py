@@ -3,8 +3,8 @@
 
 import pytest
 
-from tedge_cert.executables import parser_of
-from tedge_cert.parsers import Parser
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.executables import parser_of
 from unit.commands import BIN, run
 from unit.local_device import ROOT
 

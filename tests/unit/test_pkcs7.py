@@ -9,10 +9,10 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert.certificate import Certificate
 from tedge_cert.errors import RequestRefusedError
-from tedge_cert.https import LIMIT_BYTES
-from tedge_cert.pkcs7 import certificates_of
+from tedge_cert.net.https import LIMIT_BYTES
+from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.pkcs7 import certificates_of
 from tenant.pkcs7 import certs_only
 from unit.certificates import make
 

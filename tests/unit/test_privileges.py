@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import files, ownership, privileges
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk.files import Access
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.files import Access
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
 DAEMON = Access("daemon", "mail", 0o644)
@@ -75,7 +75,7 @@ def test_owners_are_mended_in_their_owners_directory_alone(tmp_path: Path, as_da
     (ours / "linked").symlink_to(others / "file")
     os.link(others / "file", ours / "hard")
     for path in ("ours/file", "others/file", "ours/directory/file", "ours/linked", "ours/hard", "ours/missing"):
-        ownership.adapt(tmp_path / path, DAEMON)
+        owners.adapt(tmp_path / path, DAEMON)
     facts = (ours / "file").stat()
     assert (facts.st_uid, facts.st_gid, facts.st_mode & 0o777) == (*as_daemon, 0o644)
     assert (others / "file").stat().st_uid == 0
@@ -87,5 +87,5 @@ def test_a_directory_is_mended_unless_it_is_a_link(tmp_path: Path, as_daemon: tu
     (tmp_path / "target").mkdir()
     (tmp_path / "b").symlink_to(tmp_path / "target")
     for name in ("a", "b", "missing"):
-        ownership.adapt(tmp_path / name, DAEMON, fixed=True)
+        owners.adapt(tmp_path / name, DAEMON, fixed=True)
     assert [(tmp_path / each).stat().st_uid for each in ("a", "target")] == [as_daemon[0], 0]

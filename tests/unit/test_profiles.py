@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import profiles
+from tedge_cert.device import profiles
+from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.instance import Instance, load_instance
 from unit.certificates import make_for
 
 

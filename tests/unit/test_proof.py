@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import proof
-from tedge_cert.bridge import Bridge
-from tedge_cert.proof import Answer
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.tenant import proof
+from tedge_cert.tenant.proof import Answer
 from unit.connected import certify, configure, connect, hurry, instance_of, issue
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import access_token, https, proof, proxy, tenant_http
 from tedge_cert.errors import NoAnswerError
+from tedge_cert.net import https, proxy
+from tedge_cert.tenant import device_token, proof, rest
 from unit.connect_proxy import ConnectProxy
 from unit.connected import certify, hurry, instance_of
 from unit.local_device import LocalDevice, Result, free_port
@@ -112,10 +113,8 @@ def test_a_proxy_that_makes_no_tunnel(
         with pytest.raises(NoAnswerError) as caught:
             https.ask("GET", url, instance.trust, {}, proxy=instance.proxy)
         with pytest.raises(NoAnswerError) as caught_too:
-            tenant_http.send(
-                instance.http, tenant_http.Request("GET", "/x"), "t", instance.trust, 3.0, proxy=instance.proxy
-            )
-        assert access_token.request(instance) is None
+            rest.send(instance.http, rest.Request("GET", "/x"), "t", instance.trust, 3.0, proxy=instance.proxy)
+        assert device_token.request(instance) is None
         said = [str(caught.value), str(caught_too.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tedge_cert import qr, registration_options
-from tedge_cert.registration import Registration
+from tedge_cert import qr
+from tedge_cert.commands import download_options
+from tedge_cert.commands.download import Registration
 
 ADDRESS = "https://tenant.example/apps/devicemanagement/index.html#/deviceregistration?externalId=d&one-time-password=x"
 ROWS = [[True, False, True], [False, False, True], [True, True, False]]
@@ -102,7 +103,7 @@ def test_is_left_out_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("without_address", [False, True])
 def test_comes_with_the_address(monkeypatch: pytest.MonkeyPatch, without_address: bool) -> None:
     terminal = look(monkeypatch)
-    registration_options.announce(Registration("d", "secret", generated=False, host="h.example"), without_address)
+    download_options.announce(Registration("d", "secret", generated=False, host="h.example"), without_address)
     assert (qr.drawn(ROWS, coloured=True) in terminal.getvalue()) is not without_address
     assert "secret" not in terminal.getvalue()
 

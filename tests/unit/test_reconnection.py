@@ -4,9 +4,10 @@
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import confirmation, rejection, state
+from tedge_cert.device import state
+from tedge_cert.device.state import State
 from tedge_cert.errors import CandidateRejectedError
-from tedge_cert.state import State
+from tedge_cert.steps import confirmation, rejection
 from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice

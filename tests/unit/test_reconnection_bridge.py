@@ -4,8 +4,8 @@
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import mosquitto
-from tedge_cert.listener import text_of_listener
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
 from unit.connected import certify, configure, cut_bridge, instance_of, issue, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -59,8 +59,8 @@ def test_the_bridge_is_never_taken_away(device: LocalDevice, how: str) -> None:
     active = certify(device, **options)
     if how == "expired":
         instance = instance_of(device)
-        mosquitto.listener_placement(instance).put(text_of_listener(instance))
-        mosquitto.bridge_placement(instance).install(mosquitto.bridge_text(instance))
+        mosquitto_conf.listener_placement(instance).put(text_of_listener(instance))
+        mosquitto_conf.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
         device.certificate.unlink()
         certify(device, days=-1, not_before_offset_s=-2 * DAY_S)
         device.start_broker()

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tedge_cert import registration_options
-from tedge_cert.registration import Registration
+from tedge_cert.commands import download_options
+from tedge_cert.commands.download import Registration
 from unit.commands import run
 from unit.local_device import Result
 
@@ -24,7 +24,7 @@ def directory(tmp_path: Path) -> Path:
 def test_shows_a_password_only_if_it_was_made_here(
     capsys: pytest.CaptureFixture[str], generated: bool, without_address: bool
 ) -> None:
-    registration_options.announce(Registration("d 1&x", "s3cret-word", generated, "h.example:8443"), without_address)
+    download_options.announce(Registration("d 1&x", "s3cret-word", generated, "h.example:8443"), without_address)
     said = capsys.readouterr()
     assert said.out == ""
     assert "Register the device on h.example:" in said.err

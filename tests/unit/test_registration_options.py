@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import entry, registration_options
+from tedge_cert.cli import entry
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import download_options
+from tedge_cert.commands.download import Registration
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.parsers import Parser
-from tedge_cert.registration import Registration
 from unit.certificates import make
 
 FILE = '[c8y]\nurl = "tenant.example"\n[device]\ncert_path = "{0}/cert.pem"\nkey_path = "{0}/key.pem"\n'
@@ -27,13 +28,13 @@ def directory(tmp_path: Path) -> Path:
 def arguments_of(directory: Path, *words: str) -> argparse.Namespace:
     made = Parser("cert download", None)
     entry.add_cloud(made, required=True, clouds=("c8y",))
-    registration_options.add_to(made)
+    download_options.add_to(made)
     return made.read(["--config-dir", str(directory), "c8y", *words])
 
 
 def registration_of(directory: Path, *words: str) -> Registration:
     arguments = arguments_of(directory, *words)
-    return registration_options.registration_of(arguments, entry.instance_of(arguments))
+    return download_options.registration_of(arguments, entry.instance_of(arguments))
 
 
 def test_takes_what_the_command_line_says(directory: Path) -> None:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from pytest_mock import MockerFixture
 
-from tedge_cert.renewal import renew
+from tedge_cert.steps.renew import renew
 from unit import connected
 from unit.certificates import make
 from unit.connected import certify, connect, instance_of, key_file, misdirect, outcome, serials

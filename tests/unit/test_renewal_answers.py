@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import checks, https
-from tedge_cert.renewal import renew
+from tedge_cert.authority import answer_checks
+from tedge_cert.net import https
+from tedge_cert.steps.renew import renew
 from unit.connected import certify, configure, connect, instance_of, outcome, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -115,7 +116,7 @@ def test_a_clock_that_is_behind_asks_once(local_device: LocalDevice, mocker: Moc
     instance, before = instance_of(local_device), len(local_device.tenant.state()["requests"])
     assert outcome(lambda: renew(instance, None, True))[0] == 1
     # Two hours later.
-    mocker.patch.object(checks, "CLOCK_TOLERANCE_S", 7_500)
+    mocker.patch.object(answer_checks, "CLOCK_TOLERANCE_S", 7_500)
     assert outcome(lambda: renew(instance, None, True)) == (0, "")
     assert serials(local_device) == (old, new, None)
     assert len(local_device.tenant.state()["requests"]) == before

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.mqtt import Connection
-from tedge_cert.resolver import reaching
+from tedge_cert.net.mqtt import Connection
+from tedge_cert.net.resolver import reaching
 
 pytestmark = pytest.mark.usefixtures("_no_alarm")
 NAME = "tenant.example"
@@ -22,7 +22,7 @@ NAME = "tenant.example"
 def silence(mocker: MockerFixture) -> Iterator[None]:
     """No name server answers."""
     over = threading.Event()
-    mocker.patch("tedge_cert.resolver._getaddrinfo", side_effect=lambda *_a, **_o: over.wait(60))
+    mocker.patch("tedge_cert.net.resolver._getaddrinfo", side_effect=lambda *_a, **_o: over.wait(60))
     yield
     over.set()
 
@@ -62,7 +62,7 @@ def test_every_address_is_tried_and_the_bound_is_no_failure_of_one(mocker: Mocke
             waiting.setblocking(False)
             waiting.connect_ex(endpoint)
         entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", endpoint)
-        mocker.patch("tedge_cert.resolver._getaddrinfo", return_value=[entry] * 8)
+        mocker.patch("tedge_cert.net.resolver._getaddrinfo", return_value=[entry] * 8)
 
         def reach() -> None:
             with pytest.raises(TimeoutError, match=r"took longer than 0\.5 s"), reaching(0.5, "the request"):

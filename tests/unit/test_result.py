@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from tedge_cert import errors, events, schedule
+from tedge_cert import errors, events
+from tedge_cert.device.state import State
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.events import Event
-from tedge_cert.result import CONDITION, RENEW, VERIFY, Result, state_after
-from tedge_cert.schedule import DAY_S, HOUR_S
-from tedge_cert.state import State
-from tedge_cert.validity import Validity
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly.validity import Validity
+from tedge_cert.steps.result import CONDITION, RENEW, VERIFY, Result, state_after
 
 NOW_S = 1_800_000_000
 ACTIVE = Validity(NOW_S - 345 * DAY_S, NOW_S + 20 * DAY_S, "1f")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import bridge, verification
-from tedge_cert.cleanup import clean_up
+from tedge_cert.bridge import health
+from tedge_cert.steps import verify as verification
+from tedge_cert.steps.cleanup import clean_up
 from unit.certificates import make_for
 from unit.connected import (
     before,
@@ -76,7 +77,7 @@ def begin(device: LocalDevice, how: str) -> tuple[str, str]:
 def test_finished(local_device: LocalDevice, mocker: MockerFixture, how: str) -> None:
     hurry(mocker, BRIDGE_WAIT_S=20.0)
     _, new = begin(local_device, how)
-    before(mocker, bridge.Bridge, "wait_until_up", local_device.tenant.clear_faults)
+    before(mocker, health.Bridge, "wait_until_up", local_device.tenant.clear_faults)
     assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
     seen = local_device.tenant.device(local_device.device_id)
     own = [each for each in seen["connections"] if each["why_closed"] == "disconnected by the client"]

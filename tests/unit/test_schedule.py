@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import schedule
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.schedule import DAY_S, HOUR_S
-from tedge_cert.validity import Validity
+from tedge_cert.hourly import schedule
+from tedge_cert.hourly.schedule import DAY_S, HOUR_S
+from tedge_cert.hourly.validity import Validity
 from unit.certificates import NOW_S, make
 
 YEAR_S = 365 * DAY_S

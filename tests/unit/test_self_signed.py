@@ -8,7 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pytest_mock import MockerFixture
 
-from tedge_cert import certificate, keys, self_signed
+from tedge_cert.authority import self_signed
+from tedge_cert.x509 import certificate, keys
 from unit.certificates import NOW, make, make_for
 from unit.connected import certify, configure, instance_of, key_file, serial_of, serials
 from unit.local_device import LocalDevice

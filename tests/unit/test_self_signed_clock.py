@@ -6,7 +6,7 @@ import time
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import renewal, verification
+from tedge_cert.steps import renew, verify
 from unit import connected
 from unit.certificates import DAY_S
 from unit.connected import configure, instance_of, issue, outcome, serial_of, serials
@@ -27,7 +27,7 @@ def sign(device: LocalDevice, mocker: MockerFixture, by_s: float) -> tuple[str, 
     old = create(device, 20, trusted=True)
     lengthen(device)
     ahead(mocker, by_s)
-    assert renewal.renew(instance_of(device), None, by_unit=True, ca="self-signed")
+    assert renew.renew(instance_of(device), None, by_unit=True, ca="self-signed")
     mocker.stopall()
     return old, serial_of(device.candidate)
 
@@ -50,7 +50,7 @@ def test_it_is_replaced_and_that_is_said(local_device: LocalDevice, mocker: Mock
     assert "still fits and is used" in local_device.run(BY_UNIT).stderr
     connected.hurry(mocker)
     assert upload(local_device).exit == 0
-    assert outcome(lambda: verification.verify(instance_of(local_device))) == (0, "")
+    assert outcome(lambda: verify.verify(instance_of(local_device))) == (0, "")
     assert serials(local_device) == (new, None, None)
 
 
@@ -75,7 +75,7 @@ def test_by_a_clock_that_the_tenant_contradicts_it_stays(
 ) -> None:
     old, early = sign(local_device, mocker, 400 * DAY_S)
     ahead(mocker, by_s)
-    code, said = outcome(lambda: renewal.renew(instance_of(local_device), None, True, "self-signed"))
+    code, said = outcome(lambda: renew.renew(instance_of(local_device), None, True, "self-signed"))
     assert (code, serials(local_device)) == (1, (old, early, None))
     assert "the clock is wrong" in said
 

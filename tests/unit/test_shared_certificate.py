@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import mosquitto, profiles, verification
-from tedge_cert.instance import Instance, load_instance
-from tedge_cert.listener import text_of_listener
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.device import profiles
+from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.steps import verify as verification
 from tenant.client import Tenant
 from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
@@ -30,8 +32,8 @@ def second(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> 
             'bridge.topic_prefix = "p"\n'
         )
         for each in (instance_of(local_device), other(local_device)):
-            mosquitto.listener_placement(each).put(text_of_listener(each))
-            mosquitto.bridge_placement(each).install(mosquitto.bridge_text(each))
+            mosquitto_conf.listener_placement(each).put(text_of_listener(each))
+            mosquitto_conf.bridge_placement(each).install(mosquitto_conf.bridge_text(each))
         local_device.start_broker()
         local_device.tenant.wait_connected(local_device.device_id)
         running.wait_connected(local_device.device_id)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert.smartrest import ALARM_CLEARED, ALARM_MAJOR, message
+from tedge_cert.tenant.smartrest import ALARM_CLEARED, ALARM_MAJOR, message
 
 
 def test_plain_values_are_as_they_are() -> None:

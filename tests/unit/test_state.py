@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import config, state
-from tedge_cert.instance import load_instance
-from tedge_cert.state import State
+from tedge_cert.config import settings as config
+from tedge_cert.device import state
+from tedge_cert.device.instance import load_instance
+from tedge_cert.device.state import State
 
 FULL = State(
     result="no-answer",

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tedge_cert.state import State
-from tedge_cert.status_document import document_of
-from tedge_cert.status_facts import Facts, KeyFacts
-from tedge_cert.status_metrics import metrics_of
-from tedge_cert.status_text import text_of
-from tedge_cert.status_verdict import Problem, problems
+from tedge_cert.device.state import State
+from tedge_cert.status.document import document_of
+from tedge_cert.status.facts import Facts, KeyFacts
+from tedge_cert.status.metrics import metrics_of
+from tedge_cert.status.text import text_of
+from tedge_cert.status.verdict import Problem, problems
 from unit.certificates import DAY_S, NOW_S
 from unit.local_device import ROOT
 from unit.statuses import CERTIFICATE, FAILING, UNHEALTHY, certificate, facts, units

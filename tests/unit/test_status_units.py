@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tedge_cert.status_units import facts_of
+from tedge_cert.status.units import facts_of
 
 TIMER = {
     "Id": "tedge-cert-renewer@c8y.timer",

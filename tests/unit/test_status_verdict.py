@@ -3,8 +3,8 @@
 
 import pytest
 
-from tedge_cert.status_facts import BridgeFacts, KeyFacts
-from tedge_cert.status_verdict import ATTENTION, BROKEN, HEALTHY, health, problems
+from tedge_cert.status.facts import BridgeFacts, KeyFacts
+from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, health, problems
 from unit.statuses import FAILING, UNHEALTHY, certificate, facts, units
 
 # Rank, a word of the sentence, a word of the command.

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import files
+from tedge_cert.device.instance import load_instance
+from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.instance import load_instance
-from tedge_cert.switch import Switch
+from tedge_cert.steps.switch import Switch
 
 OLD, NEW, OTHER = b"old certificate", b"new certificate", b"another one"
 
@@ -80,7 +80,7 @@ def test_prepared_files_can_be_discarded_at_any_time(switch: Switch) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(switch: Switch, mocker: MockerFixture) -> None:
-    mocker.patch("tedge_cert.files.os.fsync", side_effect=[None, OSError(28, "No space left on device")])
+    mocker.patch("tedge_cert.disk.files.os.fsync", side_effect=[None, OSError(28, "No space left on device")])
     with pytest.raises(TedgeCertError, match="No space left on device"):
         switch.prepare(NEW)
     assert (state(switch), leftovers(switch)) == ((OLD, NEW, None), [])
@@ -155,7 +155,7 @@ def test_a_power_cut_at_any_instant(switch: Switch, mocker: MockerFixture, act: 
 
     for name in ("rename", "unlink"):
         mocker.patch.object(Path, name, die_after(getattr(Path, name)))
-    mocker.patch("tedge_cert.files.os.fsync", die_after(os.fsync))
+    mocker.patch("tedge_cert.disk.files.os.fsync", die_after(os.fsync))
     with contextlib.suppress(Killed):
         act(switch)
     mocker.stopall()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert import tenant_http
 from tedge_cert.errors import NoAnswerError, TedgeCertError
-from tedge_cert.tenant_http import Request, send
+from tedge_cert.tenant import rest
+from tedge_cert.tenant.rest import Request, send
 from unit.answering import Server, answering
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x00\xff\n"
@@ -59,7 +59,7 @@ def test_no_environment_and_no_redirect(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_large_answer_is_whole(tmp_path: Path) -> None:
-    content = bytes(range(256)) * (3 * tenant_http.IN_MEMORY_BYTES // 256)
+    content = bytes(range(256)) * (3 * rest.IN_MEMORY_BYTES // 256)
     with answering(tmp_path, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)) as server:
         assert ask(server, Request("GET", "/x")) == (200, content)
 

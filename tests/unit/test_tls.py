@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.mqtt import Connection
-from tedge_cert.tls import ClientContext, client_context, refusal_in
+from tedge_cert.net.mqtt import Connection
+from tedge_cert.net.tls import ClientContext, client_context, refusal_in
 from unit.certificates import make
 from unit.connected import certify, instance_of, key_file
 from unit.local_device import LocalDevice

@@ -13,11 +13,12 @@ import pytest
 import trustme
 from pytest_mock import MockerFixture
 
-from tedge_cert import access_token, anchors, proof
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError
-from tedge_cert.https import ask
-from tedge_cert.instance import Instance
-from tedge_cert.tls import client_context
+from tedge_cert.net import anchors
+from tedge_cert.net.https import ask
+from tedge_cert.net.tls import client_context
+from tedge_cert.tenant import device_token, proof
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, hurry, instance_of, key_file
 from unit.local_device import LocalDevice
@@ -84,7 +85,7 @@ def test_a_server_with_a_flaw(
         with pytest.raises(NoAnswerError) as caught:
             ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
         verdict = proof.prove_own(instance)
-        assert access_token.request(instance) is None
+        assert device_token.request(instance) is None
         said = [str(caught.value), verdict.reason, proof.why_no_tls(instance)]
     said.append(capsys.readouterr().err)
     assert verdict.answer is proof.Answer.NO_ANSWER

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import hardware_id, unattended
-from tedge_cert import registration_record as record
+from tedge_cert.commands import first_boot, hardware_id
+from tedge_cert.device import registration_record as record
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CredentialError, TedgeCertError
-from tedge_cert.instance import Instance
 from unit.certificates import DAY_S
 from unit.connected import certify, instance_of, issue
 from unit.local_device import LocalDevice
@@ -37,7 +37,7 @@ class Boot:
 
     def start(self) -> None:
         """What the unit starts."""
-        unattended.register(self.instance)
+        first_boot.register(self.instance)
 
     def failure(self) -> str:
         """The line of a start that fails, to be tried again."""
@@ -156,7 +156,7 @@ def test_a_tenant_is_needed(boot: Boot) -> None:
     boot.start()
     left = record.unfinished(boot.instance)
     assert left is not None
-    unattended.finish(boot.instance)
+    first_boot.finish(boot.instance)
     assert f'http = "127.0.0.1:{boot.device.tenant.http_port}"' in file.read_text()
     assert boot.instance.bridge_file.exists()
     assert record.unfinished(boot.instance) is None

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import checks, registration
+from tedge_cert.authority import answer_checks
+from tedge_cert.commands import download as registration
 from unit.certificates import DAY_S
 from unit.connected import certify, instance_of, issue, outcome, serials
 from unit.local_device import LocalDevice
@@ -71,7 +72,7 @@ def test_the_same_command_goes_on_without_asking(
     # Nobody is told to register a device that is registered.
     assert "Register the device" not in result.stderr
     # Two hours later.
-    mocker.patch.object(checks, "CLOCK_TOLERANCE_S", 2 * HOUR_S + 300)
+    mocker.patch.object(answer_checks, "CLOCK_TOLERANCE_S", 2 * HOUR_S + 300)
     assert ask(local_device) == (0, "")
     assert "nothing asked for" in capsys.readouterr().err
     assert (serials(local_device), asked()) == ((issued(local_device), None, None), 1)

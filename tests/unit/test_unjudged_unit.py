@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import registration_record as record
-from tedge_cert import unattended
+from tedge_cert.commands import first_boot
+from tedge_cert.device import registration_record as record
 from unit.connected import instance_of, issue, key_file, outcome, serial_of
 from unit.local_device import LocalDevice
 from unit.test_registration import PASSWORD
@@ -26,7 +26,7 @@ class Unit:
     def start(self) -> str:
         """What its condition and its step say; empty when the step succeeds."""
         assert self.device.run("tedge-cert-needs-download c8y").exit == 0
-        code, said = outcome(lambda: unattended.register(instance_of(self.device)))
+        code, said = outcome(lambda: first_boot.register(instance_of(self.device)))
         assert code == (1 if said else 0)
         return said
 

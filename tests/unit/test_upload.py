@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tedge_cert.commands.upload import Operator, upload
+from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import NoAnswerError, RequestRefusedError, TedgeCertError
-from tedge_cert.instance import load_instance
-from tedge_cert.upload import Operator, upload
 from unit import self_made
 from unit.answering import Server, answering
 from unit.certificates import make_for

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from tedge_cert import upload_options
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import upload_options
+from tedge_cert.commands.upload import Operator
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.parsers import Parser
-from tedge_cert.upload import Operator
 
 
 def operator_of(*words: str) -> Operator:

@@ -13,8 +13,14 @@ from cryptography.x509.name import _ASN1Type
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tedge_cert import validity
-from tedge_cert.validity import UnreadableCertificateError, Validity, format_duration, read_validity, validity_of_pem
+from tedge_cert.hourly import validity
+from tedge_cert.hourly.validity import (
+    UnreadableCertificateError,
+    Validity,
+    format_duration,
+    read_validity,
+    validity_of_pem,
+)
 from unit.certificates import DAY_S, NOW_S, Made, make, name_of
 
 FIRST, LAST = datetime(1950, 1, 1), datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001 (hypothesis adds the zone)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tedge_cert import values
-from tedge_cert.validity import format_duration
-from tedge_cert.values import Value, duration_s
+from tedge_cert.config import values
+from tedge_cert.config.values import Value, duration_s
+from tedge_cert.hourly.validity import format_duration
 
 PARSERS = [each for name, each in vars(values).items() if name.startswith("parse_")]
 

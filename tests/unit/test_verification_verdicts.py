@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.cleanup import clean_up
+from tedge_cert.steps.cleanup import clean_up
 from unit import connected
 from unit.connected import certify, connect, digest, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tedge_cert.instance import Instance, load_instance
+from tedge_cert.device.instance import Instance, load_instance
 from unit.commands import run
 from unit.local_device import Result
 

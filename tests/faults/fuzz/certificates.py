@@ -11,11 +11,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tedge_cert import checks
-from tedge_cert.certificate import Certificate, from_der, from_pem
+from tedge_cert.authority import answer_checks
 from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
-from tedge_cert.pkcs7 import certificates_of
-from tedge_cert.validity import UnreadableCertificateError, Validity, validity_of_der, validity_of_pem
+from tedge_cert.hourly.validity import UnreadableCertificateError, Validity, validity_of_der, validity_of_pem
+from tedge_cert.x509.certificate import Certificate, from_der, from_pem
+from tedge_cert.x509.pkcs7 import certificates_of
 from tenant.pkcs7 import certs_only
 from unit.certificates import make
 
@@ -45,7 +45,7 @@ def read_body(content: bytes) -> None:
     except RequestRefusedError:
         return
     with suppress(CertificateError, ClockError):
-        checks.check(checks.pick(found, KEY), KEY, "device-1")
+        answer_checks.check(answer_checks.pick(found, KEY), KEY, "device-1")
     for each in found:
         _show(each)
 

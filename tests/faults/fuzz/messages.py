@@ -8,9 +8,12 @@ from unittest import mock
 
 import requests
 
-from tedge_cert import access_token, bridge, est, http_date, https, local_broker
+from tedge_cert.authority import est_wire
+from tedge_cert.bridge import health, local_broker
 from tedge_cert.errors import NoAnswerError
-from tedge_cert.mqtt import Message
+from tedge_cert.net import https, retry_after
+from tedge_cert.net.mqtt import Message
+from tedge_cert.tenant import device_token
 
 URL = "https://tenant.example/.well-known/est/simplereenroll"
 REFUSALS = (
@@ -36,16 +39,16 @@ def read_refusal(content: bytes) -> None:
     retry, status, reason, body = (content.split(b"\n", 3) + [b""] * 4)[:4]
     number = int(status) if status.isdigit() and len(status) < 5 else 500
     fields = {"Retry-After": retry.decode("latin-1"), "Location": body.decode("latin-1")}
-    error = https.refusal(https.Answer(URL, number, reason.decode("latin-1"), fields, body), est.ADVICE)
+    error = https.refusal(https.Answer(URL, number, reason.decode("latin-1"), fields, body), est_wire.ADVICE)
     assert len(str(error)) < 2000
-    seconds = http_date.retry_after_s(retry.decode("latin-1"), 0)
+    seconds = retry_after.retry_after_s(retry.decode("latin-1"), 0)
     assert seconds is None or seconds >= 0
 
 
 def read_token(content: bytes) -> None:
     """The answer to a request for a token, with any status."""
     for status in (200, 401, 500):
-        reply = access_token._judge(URL, status, content)
+        reply = device_token._judge(URL, status, content)
         _becomes_a_header(reply.token)
         assert not reply.token or reply.token not in reply.reason
 
@@ -57,7 +60,7 @@ def hear(content: bytes) -> None:
         for _ in range(3):
             watcher._handle(Message(topic, content, time.monotonic()))
     try:
-        with mock.patch.object(bridge, "TOKEN_WAIT_S", 0.0):
+        with mock.patch.object(health, "TOKEN_WAIT_S", 0.0):
             _becomes_a_header(watcher.token(1))
     except NoAnswerError:
         return
@@ -88,8 +91,8 @@ class _Broker:
         self.on_message(Message("c8y/s/dat", self.content, 0.0))
 
 
-def _watcher(content: bytes) -> bridge.Bridge:
+def _watcher(content: bytes) -> health.Bridge:
     instance: Any = mock.Mock(prefix="c8y", health_topic="health", uses_basic=False)
     _Broker.content = content
     with mock.patch.object(local_broker, "connect", _Broker):
-        return bridge.Bridge(instance)
+        return health.Bridge(instance)

@@ -8,10 +8,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from tedge_cert import config, config_file, state, values
-from tedge_cert.config_keys.table import KEYS
+from tedge_cert.config import edit, settings, values
+from tedge_cert.config.keys.table import KEYS
+from tedge_cert.device import state
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.instance import Instance
 
 # In memory, as every case writes it; it ends with the process.
 _HELD = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
@@ -22,9 +23,9 @@ _DERIVED = (
     "broker", "bridge_file", "run_directory", "minimum_s", "words", "timer", "trust", "device_id",
 )  # fmt: skip
 _CHANGES: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
-    (config_file.set_value, ("device.type", "gateway")),
-    (config_file.unset_value, ("c8y.url",)),
-    (config_file.add_value, ("c8y.topics", "te/x")),
+    (edit.set_value, ("device.type", "gateway")),
+    (edit.unset_value, ("c8y.url",)),
+    (edit.add_value, ("c8y.topics", "te/x")),
 )
 FILES = (
     b'[device]\ncert_path = "/etc/tedge/c.pem"\nid = "d-1"\n[c8y]\nurl = "t.example"\nhttp = "t.example:443"\n'
@@ -42,9 +43,9 @@ VALUES = (b"30d", b"1h 30m", b"90", b"device-1", b"t.example:443", b"[::1]:8883"
     b"te/+/#", "٣d".encode(), b"127.0.0.1", b"65535", "²".encode(), b"1 y")  # fmt: skip
 
 
-def _written(content: bytes) -> config.Config:
+def _written(content: bytes) -> settings.Config:
     (_DIRECTORY / "tedge.toml").write_bytes(content)
-    return config.load(os.fspath(_DIRECTORY))
+    return settings.load(os.fspath(_DIRECTORY))
 
 
 def read_file(content: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faults.record import Matrix
-from tedge_cert import mosquitto
+from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.errors import ConfigurationError
 from unit.connected import certify, configure, instance_of
 from unit.local_device import LocalDevice
@@ -78,4 +78,4 @@ def test_no_directive_comes_in_by_a_value(local_device: LocalDevice, tmp_path: P
     elif key == "cert_path":
         configure(local_device, f'cert_path = "{local_device.certificate}"', f'cert_path = "/{escaped}"')
     with pytest.raises(ConfigurationError):
-        mosquitto.bridge_text(instance_of(local_device))
+        mosquitto_conf.bridge_text(instance_of(local_device))

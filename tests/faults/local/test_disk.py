@@ -12,7 +12,7 @@ import pytest
 from faults.goodness import expect_good
 from faults.hourly import DOWNLOAD, hour
 from faults.record import LostDeviceError, Matrix
-from tedge_cert.proof import prove
+from tedge_cert.tenant.proof import prove
 from tenant.client import Tenant
 from unit.connected import certify, connect, instance_of, issue, key_file, serial_of
 from unit.local_device import LocalDevice

@@ -12,7 +12,7 @@ from faults.answers import whole_directory
 from faults.goodness import expect_good
 from faults.hourly import CLEANUP, CONDITION, RENEW, VERIFY, hour
 from faults.record import Matrix
-from tedge_cert.lock import locked
+from tedge_cert.disk.lock import locked
 from tenant.client import Tenant
 from unit.connected import certify, connect, instance_of, issue, key_file
 from unit.local_device import LocalDevice

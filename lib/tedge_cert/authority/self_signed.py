@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates that the device signs itself; the tenant trusts one once it was uploaded."""
+
+import time
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tedge_cert import journal
+from tedge_cert.config.settings import Config
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.hourly.validity import format_duration
+from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.keys import PrivateKey
+
+DURATION = "certificate.validity.requested_duration"
+# It begins in the past, so that a tenant whose clock is behind the device's takes it at once.
+BEGINS_BEFORE_S = 86_400
+
+
+def first(key: PrivateKey, subject: x509.Name, config: Config) -> Certificate:
+    """A certificate for ``subject``, valid as long as the configuration asks for; raises ConfigurationError."""
+    begin_s = int(time.time()) - BEGINS_BEFORE_S
+    end_s = begin_s + config.seconds(DURATION)
+    if end_s <= time.time():
+        journal.warning(
+            f"the certificate has expired already: it begins a day ago, and {DURATION} is {config.need(DURATION)}; "
+            f"`tedge config set {DURATION} 365d` and make it anew"
+        )
+    return _sign(key, subject, begin_s, end_s)
+
+
+def successor(key: PrivateKey, current: Certificate, config: Config) -> Certificate:
+    """A certificate of the same key and subject that ends later than ``current``; raises ConfigurationError."""
+    begin_s = int(time.time()) - BEGINS_BEFORE_S
+    end_s = begin_s + config.seconds(DURATION)
+    least_s = current.validity.not_after_s + 1
+    # One made in the same second as the current one would end with it: not worth a word.
+    if end_s < least_s - 1:
+        journal.warning(
+            f"with {DURATION} {config.need(DURATION)} the new certificate would end "
+            f"{format_duration(least_s - 1 - end_s, 2)} before the current one: it ends just after it instead"
+        )
+    return _sign(key, current.subject, begin_s, max(end_s, least_s))
+
+
+def _sign(key: PrivateKey, subject: x509.Name, begin_s: int, end_s: int) -> Certificate:
+    try:
+        begin, end = (datetime.fromtimestamp(each, UTC).replace(tzinfo=None) for each in (begin_s, end_s))
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigurationError(
+            f"{DURATION} is too long: a certificate ends before the year 10000; "
+            f"`tedge config set {DURATION} 365d` is usual"
+        ) from error
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        # Cumulocity refuses to trust a certificate that says of itself that it is no CA.
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return Certificate(builder.sign(key, hashes.SHA256()))

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge WORDS…`` runs the longest matching ``tedge-WORDS`` with the rest as its arguments."""
+
+import os
+import sys
+
+from tedge_cert.errors import USAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tedge_cert.cli.arguments import Parser
+
+VERSION = "0.1.0"
+
+
+def run(words: list[str], parser: "Callable[[], Parser]") -> int:
+    """Replace this process by the command that ``words`` name, so that its exit code is ours; else list commands."""
+    directory = os.path.dirname(os.path.realpath(sys.argv[0]))  # noqa: PTH120 (pathlib would double the start-up)
+    options, words = _global_options(words)
+    words = _help_as_option(words)
+    for count in range(len(words), 0, -1):
+        path = f"{directory}/tedge-{'-'.join(words[:count])}"
+        if all(word.replace("-", "").isalnum() for word in words[:count]) and os.access(path, os.X_OK):
+            os.execv(path, [path, *_overruling(options, words[count:]), *words[count:]])
+    if words[:1] in (["-V"], ["--version"]):
+        sys.stdout.write(f"tedge {VERSION} (tedge-cert-renewer)\n")
+        return 0
+    return _explain(directory, options, words, parser)
+
+
+def _explain(
+    directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
+) -> int:
+    """Help where it is asked for; else what is wrong with the words, and help as far as they name a family."""
+    count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    plain, rest = words[:count], words[count:]
+    text = _overview(directory, plain, parser)
+    if text and {"-h", "--help"} & set(rest[: rest.index("--")] if "--" in rest else rest):
+        sys.stdout.write(text)
+        return 0
+    wrong = ""
+    if plain and not text:
+        wrong = f"there is no command 'tedge {' '.join(plain)}'{_nearest(directory, plain)}"
+    elif rest:
+        wrong = f"'{rest[0]}' is no option of `{' '.join(['tedge', *plain])}`, and no command follows it"
+    elif options and options[-1][1] in (["--config-dir"], ["--log-level"]):
+        wrong = f"{options[-1][1][0]} expects a value"
+    sys.stderr.write(f"error: {wrong}\n\n" if wrong else "")
+    sys.stderr.write(text or _overview(directory, [], parser))
+    return USAGE
+
+
+def _help_as_option(words: list[str]) -> list[str]:
+    """``help cert renew`` and ``cert help renew`` are ``cert renew --help``, where a word names what follows."""
+    at = 1 if words[:1] in (["cert"], ["config"], ["http"]) else 0
+    return [*words[:at], *words[at + 1 :], "--help"] if words[at : at + 1] == ["help"] else words
+
+
+def _global_options(words: list[str]) -> "tuple[list[tuple[int, list[str]]], list[str]]":
+    """The options that every command takes, each with how many words stand before it, and the rest."""
+    options: list[tuple[int, list[str]]] = []
+    plain: list[str] = []
+    at = 0
+    while at < len(words):
+        name = words[at].partition("=")[0]
+        if name == "--debug" or (name in ("--config-dir", "--log-level") and "=" in words[at]):
+            count = 1
+        elif name in ("--config-dir", "--log-level"):
+            count = 2
+        elif words[at].startswith("-"):
+            break
+        else:
+            plain.append(words[at])
+            at += 1
+            continue
+        options.append((len(plain), words[at : at + count]))
+        at += count
+    return options, plain + words[at:]
+
+
+def _overruling(options: "list[tuple[int, list[str]]]", rest: list[str]) -> list[str]:
+    """The options that are not given once more further on, where they overrule; twice at one place is a mistake."""
+    kept: list[str] = []
+    for at, each in options:
+        name = each[0].partition("=")[0]
+        later = [other[0] for place, other in options if place > at] + rest
+        if name not in (word.partition("=")[0] for word in later):
+            kept += each
+    return kept
+
+
+def commands(directory: str, prefix: str = "") -> dict[str, str]:
+    """The commands as they are typed, with a line each: the first one of the docstring of each executable."""
+    names = sorted(each for each in os.listdir(directory) if each.startswith(f"tedge-{prefix}"))  # noqa: PTH208
+    rows = ((each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names)
+    return {_words(name): summary for name, summary in rows if summary}
+
+
+def _nearest(directory: str, words: list[str]) -> str:
+    from difflib import get_close_matches
+
+    known = commands(directory)
+    # Behind the words of a command there may be its arguments.
+    for count in range(len(words), 0, -1):
+        near = get_close_matches(" ".join(words[:count]), known, 1)
+        if near:
+            return f"; did you mean 'tedge {near[0]}'?"
+    return ""
+
+
+def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]") -> str:
+    """The commands that begin with ``prefix``, a line each, with what holds for all of them."""
+    found = commands(directory, "".join(f"{word}-" for word in prefix))
+    if not found:
+        return ""
+    width = max(len(name) for name in found)
+    lines = "".join(f"  tedge {name:<{width}}  {summary}\n" for name, summary in found.items())
+    made = parser()
+    made.usage = f"{' '.join(['tedge', *prefix])} [OPTIONS] COMMAND …"
+    made.description = (f"{made.description}\n\n" if not prefix else "") + f"commands:\n{lines}"
+    return made.format_help()
+
+
+def _words(name: str) -> str:
+    """``cert-needs-renewal`` is typed as ``cert needs-renewal``."""
+    return "cert " + name.removeprefix("cert-") if name.startswith("cert-") else name
+
+
+def _summary(path: str) -> str:
+    """The first line of the docstring of an executable of ours."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith('"""'):
+                    return line.strip().strip('"').rstrip(".")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return ""

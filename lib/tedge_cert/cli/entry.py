@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way into every executable: arguments, logging, and exceptions turned into one line and an exit code."""
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from tedge_cert import journal
+from tedge_cert.cli.arguments import Parser, refuse_again
+from tedge_cert.config.values import is_profile
+from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.errors import FAILURE, TedgeCertError, mend
+
+# A step ends long before what it leaves to the collector fills anything; while it imports, the collector only looks on.
+gc.set_threshold(100_000)
+
+
+def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
+    """Add the positional cloud and ``--profile``."""
+    made.add_argument("cloud", nargs=None if required else "?", choices=clouds, help="the cloud")
+    add_profile(made)
+
+
+def add_profile(made: Parser) -> None:
+    """Add ``--profile``."""
+    made.environment["TEDGE_CLOUD_PROFILE"] = "as --profile"
+    made.add_argument(
+        "--profile",
+        action=_Profile,
+        default=os.environ.get("TEDGE_CLOUD_PROFILE", ""),
+        metavar="NAME",
+        help="the cloud profile (default: $TEDGE_CLOUD_PROFILE)",
+    )
+
+
+class _Profile(argparse.Action):
+    """A profile by option: of a cloud that is named too, lest a command goes on with the certificate of none."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        refuse_again(self, namespace, option)
+        if not is_profile(str(values)):
+            parser.error(f"argument {option}: '{values}' cannot be a profile: expected letters, digits, - and _")
+        namespace.profile, namespace.profile_by_option = str(values), True
+
+
+def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
+    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
+    return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run ``main`` and end the process: its code, or that of the error with one line that tells it.
+
+    What nobody foresaw is a traceback and 1.
+    """
+    try:
+        code = main() or 0
+        # Here and not at the end of the process, where nobody would catch what goes wrong.
+        sys.stdout.flush()
+    except TedgeCertError as error:
+        if "--debug" in sys.argv:
+            import traceback
+
+            traceback.print_exc()
+        if not error.is_told:
+            journal.error(str(error))
+        code = error.exit_code
+    except PermissionError as error:
+        journal.error(
+            f"cannot get at {error.filename}: {error.strerror}; run this command as root or as user tedge{mend(error)}"
+        )
+        code = FAILURE
+    except KeyboardInterrupt:
+        journal.error("interrupted")
+        code = 128 + 2
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILURE
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process at once: to take the interpreter apart first costs a step a twentieth of all that it does."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or FAILURE
+    os._exit(code)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parsers of all executables, read from the scripts without running them."""
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+from tedge_cert.cli.arguments import Parser
+
+
+def parser_of(script: Path) -> Parser:
+    """The parser that an executable reads its command line with."""
+    made = runpy.run_path(str(script), run_name="parser")["parser"]()
+    if not isinstance(made, Parser):
+        raise TypeError(f"{script}: parser() makes no parser")
+    return made
+
+
+def scripts(directory: Path) -> list[Path]:
+    """The executables; in the package the library is a directory beside them."""
+    return [directory / "tedge", *sorted(directory.glob("tedge-*"))]
+
+
+def parsers(directory: Path) -> dict[str, Parser]:
+    """Each executable's parser by the words that are typed: `tedge`, `tedge cert renew`."""
+    found = (parser_of(each) for each in scripts(directory))
+    return {each.prog: each for each in found}
+
+
+def below(name: str, parser: Parser) -> Iterator[tuple[str, Parser]]:
+    """The parser and those of its sub-commands, at any depth, by the words that are typed."""
+    yield name, parser
+    for word, made in parser.sub_commands().items():
+        yield from below(f"{name} {word}", made)
+
+
+def all_parsers(directory: Path) -> dict[str, Parser]:
+    """Every command and sub-command, and each family (`tedge cert`) with the parser of `tedge`."""
+    top = parsers(directory)
+    found = {name: made for each, parser in top.items() for name, made in below(each, parser)}
+    families = {name.rpartition(" ")[0] for name in top} - {""}
+    return dict(sorted({**dict.fromkeys(families, top["tedge"]), **found}.items()))

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a shell completes: one table made from the parsers, and each shell's own few lines that read it."""
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.executables import all_parsers, scripts
+from tedge_cert.config.keys.table import KEYS, listed
+
+FILE = ""
+"""In place of words: the name of a file."""
+PROFILE = "<profile>"
+"""In place of words: a profile of the device, asked for when it is completed."""
+PROFILES = "tedge config list 2>/dev/null | sed -n 's/^[a-z0-9]*\\.profiles\\.\\([^.]*\\)\\..*/\\1/p' | sort -u"
+
+_BASH = """\
+_tedge() {
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} place=${COMP_WORDS[0]##*/} words
+    place=${place//-/ }
+    [[ $current == '=' ]] && current=
+    [[ $before == '=' ]] && before=${COMP_WORDS[COMP_CWORD-2]}
+    local at
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        [[ -n $(_tedge_words "$place ${COMP_WORDS[at]}" '') ]] && place="$place ${COMP_WORDS[at]}"
+    done
+    words=$(_tedge_words "$place" "$before") || words=$(_tedge_words "$place" '')
+    if [[ $words == '<file>' ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    fi
+}
+complete -F _tedge """
+_ZSH = """\
+_tedge() {
+    local place=${${words[1]:t}//-/ } before=${words[CURRENT-1]} found at
+    for ((at = 2; at < CURRENT; at++)); do
+        [[ -n $(_tedge_words "$place ${words[at]}" '') ]] && place="$place ${words[at]}"
+    done
+    if [[ ${words[CURRENT]} == --*=* ]]; then
+        before=${words[CURRENT]%%=*}
+        compset -P '*='
+    fi
+    found=$(_tedge_words "$place" "$before") || found=$(_tedge_words "$place" '')
+    if [[ $found == '<file>' ]]; then _files; else compadd -- ${=found}; fi
+}
+compdef _tedge """
+_FISH = """\
+function __tedge_at
+    set -l typed (commandline -opc)
+    set -l place tedge
+    for word in $typed[2..-1]
+        contains -- "$place $word" $__tedge_places; and set place "$place $word"
+    end
+    test "$place" = "$argv"
+end
+complete -c tedge -f
+"""
+
+
+@dataclass
+class Command:
+    """What may follow the words of a command; ``options`` with their values, None for one without."""
+
+    words: list[str]
+    options: dict[str, list[str] | None]
+    helps: dict[str, str]
+
+
+def table(directory: Path) -> dict[str, Command]:
+    """The commands of the executables in ``directory`` by the words that are typed."""
+    found = all_parsers(directory)
+    made: dict[str, Command] = {}
+    for name, parser in found.items():
+        made[name] = _command(parser)
+        start = f"{name} "
+        made[name].words += [each.removeprefix(start) for each in found if _is_next(each, start)]
+    return made
+
+
+def _is_next(name: str, start: str) -> bool:
+    return name.startswith(start) and " " not in name.removeprefix(start)
+
+
+def _command(parser: Parser) -> Command:
+    command = Command([], {}, {})
+    for action in parser.arguments():
+        values = _values(action)
+        if not action.option_strings:
+            command.words += values
+        for option in action.option_strings:
+            command.options[option] = None if action.nargs == 0 else values
+            command.helps[option] = action.help or ""
+    return command
+
+
+def _values(action: argparse.Action) -> list[str]:
+    if action.choices is not None and not isinstance(action, argparse._SubParsersAction):
+        return [str(each) for each in action.choices]
+    if action.dest == "key":
+        return listed(KEYS)
+    if action.dest == "profile":
+        return [PROFILE]
+    return [FILE] if action.type is Path or action.metavar in ("FILE", "DIR") else []
+
+
+def script(shell: str, directory: Path) -> str:
+    """The completion of ``shell`` for the executables in ``directory``."""
+    commands = table(directory)
+    if shell == "fish":
+        return _fish(commands)
+    cases = "".join(_cases(name, command) for name, command in commands.items())
+    names = [each.name for each in scripts(directory)]
+    words = f"_tedge_words() {{\n    case $1:$2 in\n{cases}    *) return 1 ;;\n    esac\n}}\n"
+    head = f"#compdef {' '.join(names)}\n" if shell == "zsh" else ""
+    return head + words + (_ZSH if shell == "zsh" else _BASH) + " ".join(names) + "\n"
+
+
+def _cases(name: str, command: Command) -> str:
+    lines = [(f"{name}:{option}", values) for option, values in command.options.items() if values is not None]
+    lines.append((f"{name}:", [*command.words, *command.options]))
+    return "".join(f"    {shlex.quote(place)}) {_said(values)} ;;\n" for place, values in lines)
+
+
+def _said(values: list[str]) -> str:
+    if values == [PROFILE]:
+        return PROFILES
+    return f"echo {shlex.quote('<file>' if values == [FILE] else ' '.join(values))}"
+
+
+def _fish(commands: dict[str, Command]) -> str:
+    lines = [f"set -g __tedge_places {' '.join(map(_quoted, commands))}\n", _FISH]
+    for name, command in commands.items():
+        start = f"complete -c tedge -n {_quoted(f'__tedge_at {name}')}"
+        if command.words:
+            lines.append(f"{start} -a {_quoted(' '.join(command.words))}\n")
+        for option, values in command.options.items():
+            word = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
+            lines.append(f"{start} {word}{_fish_value(values)} -d {_quoted(command.helps[option])}\n")
+    return "".join(lines)
+
+
+def _fish_value(values: list[str] | None) -> str:
+    if values is None:
+        return ""
+    if values == [FILE]:
+        return " -r -F"
+    return f" -x -a {_quoted(f'({PROFILES})' if values == [PROFILE] else ' '.join(values))}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

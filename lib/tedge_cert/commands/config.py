@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge config``: its arguments, and which key of which profile they mean."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.entry import add_profile
+from tedge_cert.commands.config_list import documentation, listing
+from tedge_cert.commands.drop_in import hint
+from tedge_cert.config import edit
+from tedge_cert.config import settings as configuration
+from tedge_cert.config.keys.table import KEYS, OLD_NAMES, unknown_key
+from tedge_cert.config.settings import Config, cloud_of
+from tedge_cert.config.values import to_text
+from tedge_cert.device.instance import value_of
+from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
+
+
+def add_to(parser: Parser) -> None:
+    """Add the sub-commands."""
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    get = commands.add_parser("get", help="print the value of a key")
+    put = commands.add_parser("set", help="set a key")
+    unset = commands.add_parser("unset", help="forget the value of a key")
+    add = commands.add_parser("add", help="add a value to a list")
+    remove = commands.add_parser("remove", help="remove a value from a list")
+    for command in (get, put, unset, add, remove):
+        command.add_argument("key", help="the key, for example c8y.url")
+    for command in (put, add, remove):
+        command.add_argument("value", help="the value")
+    show = commands.add_parser("list", help="print keys with their values")
+    show.add_argument("filter", nargs="?", default="", help="only keys that contain this")
+    show.add_argument("--all", action="store_true", help="those without value too")
+    show.add_argument("--doc", action="store_true", help="what each key is for, and an example")
+    for command in (get, put, unset, add, remove, show):
+        add_profile(command)
+        # Told apart from the environment: an option has to fit the key, the environment means the keys that it fits.
+        command.set_defaults(profile=None)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Do what the arguments say; the exit code."""
+    if arguments.command == "list":
+        config = configuration.load(arguments.config_dir, arguments.profile or "")
+        doc = arguments.doc
+        sys.stdout.write(documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all))
+        return 0
+    key, profile = _place(arguments.key, arguments.profile)
+    config = configuration.load(arguments.config_dir, profile)
+    if arguments.command == "get":
+        return _get(config, key)
+    if arguments.command in ("add", "remove"):
+        configuration.need_profile(config, cloud_of(key))
+    with edit.alone(config):
+        if arguments.command == "unset":
+            edit.unset_value(config, key)
+        else:
+            change = {"set": edit.set_value, "add": edit.add_value, "remove": edit.remove_value}
+            change[arguments.command](config, key, arguments.value)
+            if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+                journal.say(said)
+    return 0
+
+
+def _place(asked: str, option: str | None) -> tuple[str, str]:
+    """The key and the profile that the command line means; raises UnknownKeyError or ConfigurationError."""
+    name, named = asked, ""
+    parts = asked.split(".")
+    if cloud_of(asked) and parts[1:2] == ["profiles"] and len(parts) > 3:
+        name, named = ".".join([parts[0], *parts[3:]]), parts[2]
+    name = _present_name(name)
+    if option and (named or not cloud_of(name)):
+        what = f"'{asked}' names a profile itself" if named else f"'{asked}' is the same for all profiles"
+        raise ConfigurationError(f"{what}; leave out --profile {option}")
+    if not cloud_of(name):
+        return name, ""
+    return name, named or option or os.environ.get("TEDGE_CLOUD_PROFILE", "")
+
+
+def _present_name(name: str) -> str:
+    """The name that a key has now; raises UnknownKeyError if there is no such key."""
+    name = f"az.{name[6:]}" if name.startswith("azure.") else name
+    if name in OLD_NAMES:
+        journal.warning(f"'{name}' is called '{OLD_NAMES[name]}' now")
+        return OLD_NAMES[name]
+    if name not in KEYS:
+        raise UnknownKeyError(unknown_key(name))
+    return name
+
+
+def _get(config: Config, key: str) -> int:
+    configuration.need_profile(config, cloud_of(key))
+    # A script must not go on with half a configuration, whichever half it asks for.
+    config.check()
+    value = value_of(config, key)
+    if value is None:
+        journal.error(f"'{config.full_name(key)}' is not set; `tedge config set {key} <value>` sets it")
+        return FAILURE
+    sys.stdout.write(to_text(value) + "\n")
+    return 0

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registration without a person: what a unit's credentials say, one attempt a start, and root's part after it."""
+
+import time
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.authority import answer_checks
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.commands import connect, download, hardware_id, reconnect, unit_credentials
+from tedge_cert.commands.download import Registration, checked_host
+from tedge_cert.commands.needs_download import is_certified
+from tedge_cert.config.edit import set_value
+from tedge_cert.config.values import split_endpoint
+from tedge_cert.device import registration_record as record
+from tedge_cert.device.instance import Instance, checked_device_id, device_id, load_instance
+from tedge_cert.device.registration_record import Attempts
+from tedge_cert.disk import files
+from tedge_cert.errors import CredentialError, TedgeCertError, UnjudgedError
+from tedge_cert.hourly.validity import format_duration
+from tedge_cert.tenant import alarm
+from tedge_cert.x509 import certificate
+
+FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
+# In the place of a digest, once there is nothing left to ask the tenant for.
+_CONNECTING = "connecting"
+
+
+def register(instance: Instance) -> None:
+    """Ask the tenant once, after a pause that grows with each attempt that failed since the boot.
+
+    Raises CredentialError for what no further attempt would mend, TedgeCertError for what one may.
+    """
+    if is_certified(instance):
+        before = _wait(instance, _CONNECTING)
+        record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
+        # To connect takes a clock that is right.
+        answer_checks.check_clock(certificate.load(instance.certificate), instance.certificate)
+        journal.info("the device is registered; what is left is to connect it")
+        return
+    wanted, url = _wanted(instance)
+    password = record.digest(wanted.password)
+    if password == record.last(instance).password:
+        raise CredentialError(
+            f"the one-time password of {wanted.device_id} has been used already: register the device anew with "
+            f"{wanted.host}, and give the new password as the credential {unit_credentials.PASSWORD}"
+        )
+    before = _wait(instance, record.digest(wanted.device_id, wanted.password, wanted.host))
+    record.begin(instance, record.Registration(password, url))
+    try:
+        new = download.download_once(instance, wanted)
+    except UnjudgedError as error:
+        record.save_attempts(instance, Attempts(_CONNECTING, 1, time.monotonic()))
+        raise UnjudgedError(f"{error}; looking again in {format_duration(_pause_s(1))}") from error
+    except TedgeCertError as error:
+        failed = before.failed + 1
+        record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic()))
+        following = format_duration(_pause_s(failed))
+        raise TedgeCertError(
+            f"{wanted.device_id} is not registered: {error}; asking again in {following} (attempt {failed})"
+        ) from error
+    journal.info(f"registered as {wanted.device_id}: {instance.certificate}, serial {new.leaf.serial_number:x}")
+
+
+def finish(instance: Instance) -> None:
+    """Root's part: set the tenant, connect, and remove the password, which is spent. Raises TedgeCertError."""
+    begun = record.unfinished(instance)
+    if begun is None:
+        return
+    if begun.url and instance.config.get("c8y.http") is None:
+        instance = _with_tenant(instance, begun.url)
+    if not instance.bridge_file.exists():
+        connect.connect(instance, offline=False)
+    else:
+        if mosquitto_conf.is_current(instance):
+            journal.info("the bridge takes the new certificate when it connects anew, within half a minute")
+        else:
+            reconnect.reconnect(instance, offline=False)
+        # To connect tells it too.
+        alarm.tell(instance)
+    record.finish(instance)
+    for store in unit_credentials.STORES:
+        _remove_password(store / unit_credentials.PASSWORD)
+
+
+def _with_tenant(instance: Instance, url: str) -> Instance:
+    """The instance once the tenant is set, and its port where that is not the usual one."""
+    host, port = split_endpoint(url, 443)
+    set_value(instance.config, "c8y.url", host)
+    if port != 443:
+        set_value(instance.config, "c8y.http", f"{host}:{port}")
+    return load_instance("c8y", instance.config.profile, instance.config.directory)
+
+
+def _wanted(instance: Instance) -> tuple[Registration, str]:
+    """Who registers where, and the tenant as the credential names it."""
+    password = unit_credentials.password()
+    url = unit_credentials.read(unit_credentials.URL)
+    try:
+        host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
+        return Registration(_identity(instance), password, generated=False, host=host), url
+    except TedgeCertError as error:
+        raise CredentialError(
+            f"{error}; or give credentials: {unit_credentials.DEVICE_ID}, {unit_credentials.URL}"
+        ) from error
+
+
+def _identity(instance: Instance) -> str:
+    given = unit_credentials.read(unit_credentials.DEVICE_ID) or device_id(instance.config, "c8y.device.id")
+    if given:
+        return checked_device_id(given)
+    identity, source = hardware_id.of_this_device()
+    journal.info(f"no credential {unit_credentials.DEVICE_ID}: the device is {identity}, after {source}")
+    return identity
+
+
+def _wait(instance: Instance, digest: str) -> Attempts:
+    """Let the pause pass that is left of the one after the last attempt; other credentials are asked with at once."""
+    before = record.attempts(instance)
+    if before.credentials != digest:
+        return Attempts(digest)
+    pause_s = _pause_s(before.failed)
+    time.sleep(min(pause_s, max(0.0, before.at_s + pause_s - time.monotonic())))
+    return before
+
+
+def _pause_s(failed: int) -> int:
+    """Ten seconds after the first failure, then twice as long after each, up to an hour."""
+    return min(LAST_PAUSE_S, FIRST_PAUSE_S << min(failed - 1, 20)) if failed else 0
+
+
+def _remove_password(path: Path) -> None:
+    try:
+        if files.remove(path):
+            journal.info(f"removed the used one-time password {path}")
+    except TedgeCertError as error:
+        journal.info(f"the password in {path} is spent, but stays there: {error}")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge init``: the users and directories of the package, where no systemd-sysusers and systemd-tmpfiles make them.
+
+What they are is read from the same files as systemd reads, so that it is said once.
+"""
+
+import grp
+import os
+import pwd
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from tedge_cert import systemd
+from tedge_cert.disk import files, owners
+from tedge_cert.errors import ConfigurationError, TedgeCertError
+
+# Beside the directory of the package, wherever that was installed.
+_LIB = Path(__file__).resolve().parents[2]
+SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
+TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
+ETC = "/etc/tedge"
+OWNER = "tedge"
+
+
+def check_owners(user: str | None, group: str | None) -> None:
+    """Refuse other owners than those that the units run as; raises ConfigurationError."""
+    for option, name in (("--user", user), ("--group", group)):
+        if name not in (None, OWNER):
+            raise ConfigurationError(
+                f"{option} {name}: nothing here can belong to another than '{OWNER}', as whom the renewal runs; "
+                f"leave {option} out"
+            )
+
+
+def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPFILES) -> None:
+    """Make what is missing, and give the directories their owners and modes; raises TedgeCertError."""
+    if os.geteuid() != 0:
+        raise TedgeCertError("users and directories are made by root alone: run `sudo tedge init`")
+    config_dir = (config_dir or os.environ.get("TEDGE_CONFIG_DIR", "")).rstrip("/")
+    accounts, places = _lines(sysusers), _lines(tmpfiles)
+    # A group may be that of a user in an earlier line.
+    for kind, name, *rest in accounts:
+        _make_account(kind, name, *rest[1:])
+    for kind, path, mode, user, group, *_ in places:
+        if kind != "d":
+            continue
+        here = Path(config_dir + path.removeprefix(ETC) if config_dir and path.startswith(ETC) else path)
+        _make_directory(here, files.Access(user, group, int(mode, 8)))
+
+
+def _lines(path: Path) -> list[list[str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise TedgeCertError(f"cannot read {path}: {error.strerror}; reinstall the package") from error
+    return [shlex.split(line) for line in lines if line and not line.startswith("#")]
+
+
+def _make_account(kind: str, name: str, comment: str = "", home: str = "/", shell: str = "/usr/sbin/nologin") -> None:
+    if not _exists(grp.getgrnam, name):
+        _run("groupadd", "--system", name)
+    if kind == "u" and not _exists(pwd.getpwnam, name):
+        options = ["--system", "--no-create-home", "--gid", name]
+        _run("useradd", *options, "--comment", comment, "--home-dir", home, "--shell", shell, name)
+
+
+def _exists(look_up: Callable[[str], object], name: str) -> bool:
+    try:
+        look_up(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _run(*command: str) -> None:
+    done = systemd.run(list(command))
+    if done.returncode != 0:
+        raise TedgeCertError(f"`{shlex.join(command)}` failed: {done.stderr.strip()}")
+
+
+def _make_directory(path: Path, access: files.Access) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TedgeCertError(f"cannot make the directory {path}: {error.strerror}") from error
+    owners.adapt(path, access, fixed=True)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reconnecting: a new certificate, changed settings, or the bridge once more; it stays where it is for all of it."""
+
+import time
+
+from tedge_cert import journal, systemd
+from tedge_cert.authority import answer_checks
+from tedge_cert.bridge import conf_change, mosquitto_conf
+from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.commands import connect, switch_by_hand
+from tedge_cert.commands.connection_check import check, manages_services, wait_for_broker
+from tedge_cert.commands.preparation import prepare
+from tedge_cert.device.custody import custody
+from tedge_cert.device.instance import Instance
+from tedge_cert.errors import NoAnswerError, TedgeCertError
+from tedge_cert.progress import Step
+from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
+from tedge_cert.tenant import proof
+
+
+def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
+    """Go on with what waits, and see the device connected; the exit code.
+
+    3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
+    """
+    # Of a command that was interrupted before the broker took what it wrote, nobody knows how much is left to do.
+    if not instance.bridge_file.exists() or conf_change.is_unfinished(instance):
+        return connect.connect(instance, offline, "Reconnecting to", allow_path)
+    prepare(instance, "Reconnecting to", allow_path)
+    # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
+    with custody(instance, keep_root=True):
+        changed = not mosquitto_conf.is_current(instance)
+        started = not changed and _start_broker(instance)
+        switched = switch_by_hand.switch_first(instance, offline)
+        active = connect.load_active(instance)
+        if changed:
+            _take_settings(instance, offline)
+        elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
+            if active is not None:
+                answer_checks.check_presentable(active, instance.certificate)
+            _connect_once_more(instance)
+        if offline:
+            journal.info("offline: whether the device is connected was not looked at")
+        elif not changed:
+            check(instance)
+    if switched.unfinished:
+        raise NoAnswerError(
+            f"connected, but {switched.unfinished}; `tedge reconnect {instance.words}` tries to finish it again"
+        )
+    return connect.exit_code(instance, switched)
+
+
+def _start_broker(instance: Instance) -> bool:
+    """Start a broker that is stopped, where we can; whether that was needed."""
+    bridge = open_bridge(instance)
+    if bridge is not None:
+        bridge.close()
+        return False
+    if not manages_services(instance):
+        return False
+    with Step("Starting mosquitto"):
+        systemd.systemctl("start", "mosquitto.service")
+        wait_for_broker(instance)
+    return True
+
+
+def _take_settings(instance: Instance, offline: bool) -> None:
+    """Give mosquitto the changed settings; the former ones come back if the bridge does not come up with these."""
+    journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
+    before = conf_change.configure(instance)
+    if not manages_services(instance):
+        journal.warning("no service manager: restart mosquitto yourself, then it takes the changed settings")
+        return
+    conf_change.restart(instance, before)
+    if offline:
+        return
+    try:
+        check(instance)
+    except TedgeCertError as error:
+        conf_change.put_back(instance, before)
+        raise TedgeCertError(
+            f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
+            f"`tedge config list c8y`, or take them unseen by `tedge reconnect {instance.words} --offline`"
+        ) from error
+
+
+def _connect_once_more(instance: Instance) -> None:
+    """Make the bridge connect anew, by a connection of our own that pushes it out."""
+    bridge = open_bridge(instance)
+    if bridge is None:
+        host, port = instance.broker
+        raise TedgeCertError(f"cannot ask the broker at {host}:{port}; start mosquitto, its bridge is configured")
+    with bridge, Step("Making the bridge connect anew"):
+        _push_out(instance, bridge)
+
+
+def _push_out(instance: Instance, bridge: Bridge) -> None:
+    was_up, began_s = bridge.is_up, time.monotonic()
+    verdict = proof.evict_bridge(instance)
+    if not verdict.accepted:
+        raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
+    returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)
+    if not returned:
+        raise NoAnswerError(
+            f"{verdict.reason}, but the bridge has not come back within {BRIDGE_WAIT_S:g} s; it goes on trying, see "
+            "`journalctl -u mosquitto`"
+        )

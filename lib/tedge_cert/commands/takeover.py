@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device has already when the package is configured: files of thin-edge, or of an installation before this one.
+
+``postinst`` runs this module. Nothing here may fail an installation, so what cannot be done is a warning; and nothing
+here interrupts a connection.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tedge_cert import journal, systemd
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.config import settings
+from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.errors import TedgeCertError
+
+# A device that was connected with the bridge of thin-edge's mapper has the bridge's file, without a bridge in it.
+_CONNECTION = "connection "
+
+
+def check_accounts(instance: Instance) -> None:
+    """Raise TedgeCertError where the accounts of the service are gone: what root writes would be unreadable to it.
+
+    thin-edge's package deletes them, and all of /etc/tedge, when it is purged; systemd then takes each hour's failure
+    to start the renewer for an hour with nothing to do.
+    """
+    missing = privileges.missing_accounts()
+    if missing and instance.config.is_of_system and os.geteuid() == 0:
+        raise TedgeCertError(
+            f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
+            "`apt install --reinstall tedge-cert-renewer` makes it, and puts back what purging thin-edge's "
+            "package deleted"
+        )
+
+
+def give_owners(instance: Instance) -> None:
+    """Let bridge and renewer both read what other programs or a careless hand left, and others write none of it."""
+    if instance.config.is_of_system:
+        _give_owners_of_places(instance)
+    elif instance.certificate.parent == Path(instance.config.directory) / "device-certs":
+        owners.adapt(instance.certificate.parent, files.SHARED_DIRECTORY, fixed=True)
+    kinds = (
+        (instance.key, files.PRIVATE_KEY),
+        (instance.certificate, files.CERTIFICATE),
+        (instance.csr, files.CERTIFICATE),
+    )
+    for path, access in kinds:
+        owners.adapt(path, access)
+
+
+def _give_owners_of_places(instance: Instance) -> None:
+    """The directories, as ``tmpfiles.d`` makes them, and what lies in them beside key and certificate."""
+    etc, run = Path(settings.SYSTEM_DIRECTORY), Path("/run/tedge-cert-renewer")
+    for path in (etc, etc / "mosquitto-conf"):
+        owners.adapt(path, files.DIRECTORY_OF_ROOT, fixed=True)
+    for path in (etc / "device-certs", run, instance.state_file.parent):
+        owners.adapt(path, files.SHARED_DIRECTORY, fixed=True)
+    owners.adapt(etc / "tedge.toml", files.CONFIGURATION, fixed=True)
+    for path in run.glob("*.lock"):
+        owners.adapt(path, files.LOCK)
+    for placement in (mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance)):
+        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
+        secret = "remote_password" in (placement.text() or "")
+        owners.adapt(placement.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION, fixed=True)
+
+
+def tidy_links(directory: Path) -> bool:
+    """Remove links to our ``directory`` that would keep the broker from starting; whether there were any.
+
+    One that dangles is an error to the broker, and one to what its own configuration includes is a second listener
+    on the same port.
+    """
+    if not mosquitto_conf.CONF_D.is_dir():
+        return False
+    twice = mosquitto_conf.includes(directory)
+    ours = [
+        each for each in mosquitto_conf.CONF_D.iterdir() if each.is_symlink() and each.readlink().parent == directory
+    ]
+    bad = [each for each in ours if twice or not each.exists()]
+    for link in bad:
+        files.remove(link)
+        journal.info(f"removed the link {link}, with which mosquitto would not start")
+    return bool(bad)
+
+
+def adopt(first: bool) -> None:
+    """Take over every connection that is there; ``first``: no version of this package was here before.
+
+    The check of a connection that is found is enabled then; later, one that is disabled was disabled by somebody.
+    """
+    directory = Path(settings.SYSTEM_DIRECTORY, "mosquitto-conf")
+    _attempt(partial(owners.adapt, Path(settings.SYSTEM_DIRECTORY, "tedge.toml"), files.CONFIGURATION, fixed=True))
+    for profile in ["", *_profiles()]:
+        _attempt(partial(_give_owners_of, profile))
+    changed = [tidy_links(directory)]
+    for file in sorted(directory.glob("c8y*-bridge.conf")):
+        profile = file.name.removeprefix("c8y").removesuffix("-bridge.conf").removeprefix("@")
+        changed.append(bool(_attempt(partial(_take_over, profile, first))))
+    if any(changed) and systemd.is_running():
+        _attempt(partial(systemd.run, ["deb-systemd-invoke", "try-restart", "mosquitto.service"]))
+
+
+def _attempt(step: Callable[[], object]) -> object:
+    try:
+        return step()
+    except (TedgeCertError, OSError) as error:
+        journal.warning(str(error))
+        return None
+
+
+def _profiles() -> list[str]:
+    try:
+        return settings.load().profiles()
+    except TedgeCertError:
+        return []  # The default profile, whose turn comes first, has the line.
+
+
+def _give_owners_of(profile: str) -> None:
+    give_owners(load_instance("c8y", profile))
+
+
+def _take_over(profile: str, first: bool) -> bool:
+    """Whether the broker has to be restarted to find the bridge of this profile."""
+    instance = load_instance("c8y", profile, known=False)
+    placements = (mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance))
+    _give_owners_of_places(instance)
+    changed = [each.link_up() for each in placements if each.text() is not None]
+    if first:
+        systemd.systemctl("enable", instance.timer)
+        journal.info(f"{instance.bridge_file} is there: enabled {instance.timer}")
+    if _CONNECTION not in (placements[1].text() or ""):
+        journal.warning(
+            f"{instance.bridge_file} holds no bridge, thin-edge's mapper had it; `tedge reconnect {instance.words}` "
+            "gives it to mosquitto"
+        )
+    return any(changed)
+
+
+if __name__ == "__main__":
+    adopt(first=sys.argv[1:] == ["first"])

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling the tenant of a certificate, so that it trusts the device that shows it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tedge_cert.authority import answer_checks
+from tedge_cert.config.credentials import basic
+from tedge_cert.device.instance import Instance
+from tedge_cert.errors import CertificateError, RequestRefusedError
+from tedge_cert.net import https
+from tedge_cert.net.https import ELSEWHERE, Answer
+from tedge_cert.progress import waiting
+from tedge_cert.x509 import certificate
+from tedge_cert.x509.certificate import Certificate
+
+ADVICE = {
+    400: "the tenant could not read the request",
+    401: "the tenant does not know this user with this password: check C8Y_USER and C8Y_PASSWORD, or the answers given",
+    403: "this user may not do it: it takes one who manages the tenant (such as the role Tenant Manager)",
+    404: f"there is no such service: {ELSEWHERE}",
+    422: "the tenant does not take this certificate",
+    429: "the tenant is busy: try again later",
+}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A user of the tenant; the password is in no text made of it."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """Which certificate the tenant trusts now, and whether it did before."""
+
+    path: Path
+    was_known: bool
+
+
+def upload(instance: Instance, operator: Operator) -> Uploaded:
+    """Have the tenant trust the candidate, or the certificate if there is none; raises TedgeCertError."""
+    path, found = _to_be_uploaded(instance)
+    name = ", ".join(found.common_names)
+    body = {
+        "autoRegistrationEnabled": True,
+        "certInPemFormat": found.leaf.public_bytes(Encoding.PEM).decode(),
+        "name": name,
+        "status": "ENABLED",
+    }
+    with waiting(f"Uploading {path} to {instance.http}"):
+        tenant = quote(_tenant_id(instance, operator), safe="")
+        answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
+    if answer.status == 409:
+        return Uploaded(path, was_known=True)
+    if answer.status not in (200, 201):
+        raise https.refusal(answer, ADVICE)
+    return Uploaded(path, was_known=False)
+
+
+def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
+    path = instance.candidate
+    if not (path.is_symlink() or path.exists()):
+        return instance.certificate, certificate.load(instance.certificate)
+    try:
+        # Anybody may have put it there: it is read like a candidate, not like a certificate.
+        return path, Certificate(certificate.from_pem(answer_checks.read_candidate(path))[0])
+    except (ValueError, answer_checks.UnfitCertificateError) as error:
+        raise CertificateError(
+            f"the new certificate {path} cannot be uploaded: {error}; remove it to upload {instance.certificate}"
+        ) from error
+
+
+def _tenant_id(instance: Instance, operator: Operator) -> str:
+    answer = _ask(instance, operator, "GET", "/tenant/currentTenant")
+    if answer.status != 200:
+        raise https.refusal(answer, ADVICE)
+    try:
+        name = json.loads(answer.content)["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_tenant(answer) from error
+    if not isinstance(name, str) or not name:
+        raise _no_tenant(answer)
+    return name
+
+
+def _no_tenant(answer: Answer) -> RequestRefusedError:
+    start = " ".join(answer.content[:60].decode("latin-1").split())
+    return RequestRefusedError(
+        f"{answer.url} did not tell the tenant's name: expected JSON with a text in 'name', it begins {start!r}; "
+        f"{ELSEWHERE}"
+    )
+
+
+def _ask(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> Answer:
+    fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
+    if body:
+        fields["Content-Type"] = "application/json"
+    url = f"https://{instance.http}{path}"
+    return https.ask(method, url, instance.trust, fields, body.encode(), instance.proxy)

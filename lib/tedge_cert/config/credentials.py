@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""User and password, and the file that keeps those of the device for the tenant (c8y.credentials_path)."""
+
+import base64
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.disk import files
+from tedge_cert.errors import ConfigurationError
+
+_LIMIT_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who somebody says to be, and the proof; the password is in no text made of it."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    """The header of HTTP Basic, in UTF-8 as servers expect it since RFC 7617 §2.1."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
+
+
+def authorization(who: "str | Credentials") -> dict[str, str]:
+    """The header that says who asks: a token, or user and password."""
+    return {"Authorization": f"Bearer {who}"} if isinstance(who, str) else basic(who.username, who.password)
+
+
+def load(path: Path) -> Credentials:
+    """The credentials in the file at ``path``; raises ConfigurationError, which repeats nothing of its content."""
+    expected = 'expected TOML: a table [c8y] with username = "<tenant>/<user>" and password = "<password>"'
+    try:
+        tree = tomllib.loads(files.read_regular(path, _LIMIT_BYTES, follow=True).decode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the credentials file {path} (c8y.credentials_path): {error.strerror}; {expected}"
+        ) from error
+    except ValueError as error:
+        # The parser names places and keys, never a value.
+        raise ConfigurationError(f"the credentials file {path} is malformed: {error}; {expected}") from error
+    table = tree.get("c8y")
+    found = [table.get(each) if isinstance(table, dict) else None for each in ("username", "password")]
+    username, password = (each if isinstance(each, str) and each else "" for each in found)
+    if not (username and password):
+        raise ConfigurationError(f"the credentials file {path} is incomplete: {expected}")
+    for name, text in (("username", username), ("password", password)):
+        # Mosquitto's configuration has one line for each, and drops blanks at its ends.
+        if not text.isprintable() or text != text.strip():
+            raise ConfigurationError(
+                f"the credentials file {path}: the {name} begins or ends with a blank, or has a control character in "
+                "it, which the configuration of mosquitto cannot hold; choose another"
+            )
+    if ":" in username:
+        raise ConfigurationError(f"the credentials file {path}: the username has a colon, which HTTP Basic excludes")
+    return Credentials(username, password)
+
+
+def warn_if_exposed(path: Path) -> None:
+    """Say so if everybody on the device can read the password."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # Whoever reads it says so.
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        journal.warning(
+            f"everybody on this device can read the password in {path} (mode {stat.S_IMODE(mode):04o}); "
+            f"`chmod 600 {path}` ends that"
+        )

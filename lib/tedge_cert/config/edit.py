@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing ``tedge.toml``: comments, order and keys that are not ours stay as they are."""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable, Table
+
+from tedge_cert.config.keys import Key, find
+from tedge_cert.config.keys.table import unknown_key
+from tedge_cert.config.settings import Config, Tree
+from tedge_cert.config.values import Value
+from tedge_cert.disk import files
+from tedge_cert.disk.lock import locked, locked_directory
+from tedge_cert.errors import ConfigurationError, UnknownKeyError
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[None]:
+    """Let nobody else change the configuration from reading to writing: one of two changes would be lost."""
+    directory = Path(config.directory)
+    if config.is_of_system:
+        # Not run.path, which is in the very file that is changed.
+        with locked(Path(config.file), Path("/run/tedge-cert-renewer")):
+            yield
+    elif directory.is_dir():
+        with locked_directory(directory):
+            yield
+    else:
+        yield  # Whoever writes there says that there is no such directory.
+
+
+def set_value(config: Config, name: str, text: str) -> None:
+    """Store ``text`` as the value of ``name``; raises ConfigurationError, with nothing written, if it is unfit."""
+    _change(config, name, _parsed(config, name, text))
+
+
+def unset_value(config: Config, name: str) -> None:
+    """Remove ``name``; nothing happens if it is not set."""
+    _known(name)
+    if _stored(config, name) is not None:
+        _change(config, name, None)
+
+
+def add_value(config: Config, name: str, text: str) -> None:
+    """Add ``text`` to what a list holds or is by default, in order and each once; another key is set to it."""
+    value = _parsed(config, name, text)
+    if isinstance(value, list):
+        value = sorted({*_list(config, name), *value})
+    _change(config, name, value)
+
+
+def remove_value(config: Config, name: str, text: str) -> None:
+    """Remove ``text`` from a list; another key is unset if this is its value."""
+    value, stored = _parsed(config, name, text), _stored(config, name)
+    if isinstance(value, list):
+        present = _list(config, name)
+        if set(value) & set(present):
+            _change(config, name, [each for each in present if each not in value])
+    elif value == stored:
+        _change(config, name, None)
+
+
+def _list(config: Config, name: str) -> list[str]:
+    """What a list holds, without what the environment says."""
+    key, stored = _known(name), _stored(config, name)
+    value = key.default if stored is None else _typed(config, name, stored)
+    return value if isinstance(value, list) else []
+
+
+def _known(name: str) -> Key:
+    key = find(name)
+    if key is None:
+        raise UnknownKeyError(unknown_key(name))
+    return key
+
+
+def _typed(config: Config, name: str, stored: object) -> Value:
+    try:
+        return _known(name).typed(stored)
+    except ValueError as error:
+        raise ConfigurationError(f"{config.place(name)[0]}: {config.full_name(name)} {error}") from error
+
+
+def _parsed(config: Config, name: str, text: str) -> Value:
+    key = _known(name)
+    try:
+        if key.is_list:
+            key.parse(text)
+            # As it stands between the commas; whoever reads the file leaves out blanks and empty names.
+            return text.split(",")
+        # What a person types is relative to where they are, what lies in a file must not be.
+        return key.parse(os.path.abspath(text) if key.is_path and text.isprintable() else text)  # noqa: PTH100
+    except ValueError as error:
+        raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
+
+
+def _stored(config: Config, name: str) -> object:
+    """What the file holds, whatever the environment says."""
+    path, parts = config.place(name)
+    node: Any = tomllib.loads(_read(Path(path)))
+    for part in parts:
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _change(config: Config, name: str, value: Value | None) -> None:
+    """Give ``name`` a value, or none; whatever is written was read back first and differs in nothing else."""
+    path, parts = config.place(name)
+    before = _read(Path(path))
+    wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
+    for edit in (_edit_tables, _edit_dotted) if value is not None else (_edit_tables,):
+        try:
+            document = tomlkit.parse(before)
+            edit(document, parts, value)
+            text = tomlkit.dumps(document)
+            if _without_empty(tomllib.loads(text)) != wanted:
+                continue
+        except (TOMLKitError, tomllib.TOMLDecodeError):
+            # Inline tables, dotted keys and tables out of order are more than tomlkit can write at times.
+            continue
+        files.write(Path(path), text.encode(), files.CONFIGURATION)
+        files.remove_stale_temporaries(Path(path))
+        return
+    raise ConfigurationError(
+        f"{path}: cannot change {config.full_name(name)} and keep all else as it is; change it by hand, "
+        "or write each [table] of the file once, with its sub-tables right below it"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        # As bytes, because text mode would lose the carriage returns of a file that has them.
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) -> Tree:
+    """What the file is to say afterwards."""
+    tree = tomllib.loads(text)
+    node: Any = tree
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise ConfigurationError(f"{complaint}; mend the file by hand")
+    if value is None:
+        del node[parts[-1]]
+    else:
+        node[parts[-1]] = value
+    return _without_empty(tree)
+
+
+def _without_empty(tree: Tree) -> Tree:
+    """A table that holds nothing says nothing, and dotted keys go with their last one."""
+    found = {key: _without_empty(each) if isinstance(each, dict) else each for key, each in tree.items()}
+    return {key: each for key, each in found.items() if each != {}}
+
+
+def _edit_tables(document: tomlkit.TOMLDocument, parts: list[str], value: Value | None) -> None:
+    """The usual way: a ``[table]`` for what is above the key."""
+    node: Any = document
+    # A super table has no header of its own, so that [c8y.profiles.p] does not write three.
+    above = 2 if parts[1:2] == ["profiles"] else 0
+    for depth, part in enumerate(parts[:-1]):
+        if part not in node:
+            node[part] = tomlkit.table(is_super_table=depth < above)
+        node = node[part]
+    if value is None:
+        node.pop(parts[-1])
+    else:
+        node[parts[-1]] = value
+
+
+def _edit_dotted(document: tomlkit.TOMLDocument, parts: list[str], value: Any) -> None:
+    """Where there is no room for a table: a dotted key in the innermost table that is there."""
+    node: Any = document
+    depth = 0
+    while isinstance(node.get(parts[depth]), dict):
+        node, depth = node[parts[depth]], depth + 1
+    if isinstance(node, InlineTable):
+        for part in parts[depth:-1]:
+            node[part] = tomlkit.inline_table()
+            node = node[part]
+        node[parts[-1]] = value
+    elif isinstance(node, tomlkit.TOMLDocument | Table):
+        node.append(tomlkit.key(parts[depth:]), tomlkit.item(value))

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of each configuration key: type, default, derivation, documentation, example.
+
+Here stand the few keys that the hourly check reads; ``table`` has all of them, and is imported only by who needs more.
+Plain classes and no dataclass: ``dataclasses`` alone would cost the hourly check 10 ms.
+"""
+
+from tedge_cert.config import values
+
+# Not from typing, which would cost the hourly check five milliseconds; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLOUDS = ("c8y", "az", "aws")
+"""The clouds whose keys a profile can have anew."""
+HERE = "{directory}"
+"""Stands in a default for the directory of the configuration, /etc/tedge."""
+
+
+class Key:
+    """What is known of one key.
+
+    ``parse`` checks a text and gives the value as TOML stores it; ``default`` is that of an unset key; ``follows``
+    names the keys whose values an unset one takes, the first that has one, and ``port`` is what an endpoint gets that
+    names none. ``old`` is the name that earlier versions of thin-edge had for it.
+    """
+
+    __slots__ = ("_parse", "default", "doc", "example", "follows", "old", "port")
+
+    def __init__(
+        self,
+        parse: "Callable[[str], values.Value]",
+        default: values.Value | None,
+        doc: str,
+        example: str,
+        follows: tuple[str, ...] = (),
+        port: int = 0,
+        old: str = "",
+    ) -> None:
+        self._parse = parse
+        self.default = default
+        self.doc = doc
+        self.example = example
+        self.follows = follows
+        self.port = port
+        self.old = old
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether a bare number is a value too: seconds."""
+        return self._parse is values.parse_duration
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        return self._parse is values.parse_list
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or directory."""
+        return self._parse is values.parse_path
+
+    def parse(self, text: str) -> values.Value:
+        """Check ``text``; raises ValueError. A line break would end up in files that root writes for the broker."""
+        if not text.isprintable():
+            raise ValueError("expected text without line breaks and other control characters")
+        return self._parse(text)
+
+    def typed(self, value: object) -> values.Value:
+        """Check a value as TOML has it; raises ValueError that goes on where the name of the key ends."""
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            text = ",".join(value)
+        elif isinstance(value, bool | str | int):
+            text = values.to_text(value)
+        else:
+            raise ValueError("has a value of the wrong type")
+        try:
+            checked = self.parse(text)
+        except ValueError as error:
+            raise ValueError(f"= {text!r}: {error}") from error
+        if isinstance(checked, list) and isinstance(value, list):
+            return value
+        # A number where text belongs is as wrong as the other way round; durations may be either, and lists text.
+        listed = isinstance(checked, list) and isinstance(value, str)
+        if type(checked) is not type(value) and not self.is_duration and not listed:
+            kinds = {bool: "true or false", int: "a number", str: "text in quotes", list: "a list"}
+            raise ValueError(f"is {kinds[type(value)]}, expected {kinds[type(checked)]}")
+        return checked
+
+    def default_in(self, directory: str) -> values.Value | None:
+        """The default, for a configuration in ``directory``."""
+        return self.default.replace(HERE, directory) if isinstance(self.default, str) else self.default
+
+
+def cert_path_of(cloud: str) -> Key:
+    """The certificate of one cloud."""
+    return _path_of_cloud("device.cert_path", f"Certificate for {cloud}, followed by its chain.", f"{cloud}.pem")
+
+
+def key_path_of(cloud: str) -> Key:
+    """The private key of one cloud."""
+    return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
+
+
+def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
+    """A path that is the device's own where nothing is set for the cloud."""
+    return Key(values.parse_path, None, doc, f"/etc/tedge/device-certs/{example}", (of_device,))
+
+
+HOURLY: dict[str, Key] = {
+    "certificate.validity.minimum_duration": Key(
+        values.parse_duration,
+        "30d",
+        "Minimum validity duration below which a new certificate should be requested. \n"
+        "Note: This is an advisory setting and the renewal has to be scheduled",
+        "30d",
+    ),
+    "device.cert_path": Key(
+        values.parse_path,
+        f"{HERE}/device-certs/tedge-certificate.pem",
+        "Certificate of the device, followed by its chain.",
+        "/etc/tedge/device-certs/tedge-certificate.pem",
+    ),
+    "c8y.device.cert_path": cert_path_of("c8y"),
+    "device.key_path": Key(
+        values.parse_path,
+        f"{HERE}/device-certs/tedge-private-key.pem",
+        "Private key of the device.",
+        "/etc/tedge/device-certs/tedge-private-key.pem",
+    ),
+    "c8y.device.key_path": key_path_of("c8y"),
+    "c8y.auth_method": Key(
+        values.parse_auth_method,
+        "certificate",
+        "How the device proves who it is: certificate, basic (user and password), or auto (basic where the file "
+        "c8y.credentials_path exists).",
+        "certificate",
+    ),
+    "c8y.credentials_path": Key(
+        values.parse_path,
+        f"{HERE}/credentials.toml",
+        "File with user and password for basic authentication: username and password in the table [c8y].",
+        "/etc/tedge/credentials.toml",
+    ),
+}
+
+
+def find(name: str) -> Key | None:
+    """What is known of the key ``name``; None if there is no such key."""
+    key = HOURLY.get(name)
+    if key is None:
+        from tedge_cert.config.keys.table import KEYS
+
+        key = KEYS.get(name)
+    return key

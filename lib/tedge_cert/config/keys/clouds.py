@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys that every cloud has, and those of Azure and AWS, which are only stored and listed here."""
+
+from tedge_cert.config.keys import HOURLY, Key, cert_path_of, key_path_of
+from tedge_cert.config.keys.kinds import one_of, parse_payload_size, parse_prefix
+from tedge_cert.config.values import (
+    parse_device_id,
+    parse_duration,
+    parse_flag,
+    parse_host,
+    parse_list,
+    parse_path,
+    parse_text,
+)
+
+TIME_FORMAT = one_of("unix", "rfc-3339")
+_TOPICS = ["te/+/+/+/+/m/+", "te/+/+/+/+/e/+", "te/+/+/+/+/a/+", "te/+/+/+/+/status/health"]
+
+
+def place(cloud: str, label: str, example: str) -> dict[str, Key]:
+    """Where the cloud is, and whom to believe that it is the cloud."""
+    return {
+        f"{cloud}.url": Key(parse_host, None, f"Host name of the {label}, without scheme or path.", example),
+        f"{cloud}.root_cert_path": Key(
+            parse_path, "/etc/ssl/certs", f"Trust anchors of the {label}: a file, or a directory of files.",
+            "/etc/ssl/certs"),
+    }  # fmt: skip
+
+
+def device(cloud: str) -> dict[str, Key]:
+    """What the device is for this cloud, where that is not what it is for all."""
+    name = f"{cloud}.device"
+    return {
+        f"{name}.id": Key(
+            parse_device_id, None, f"Identity of the device for {cloud}: the name in its certificate, else this.",
+            "sensor-0815", ("device.id",)),
+        f"{name}.key_path": HOURLY.get(f"{name}.key_path") or key_path_of(cloud),
+        f"{name}.cert_path": HOURLY.get(f"{name}.cert_path") or cert_path_of(cloud),
+        f"{name}.csr_path": Key(
+            parse_path, None, f"The last certificate signing request for {cloud}.",
+            f"/etc/tedge/device-certs/{cloud}.csr", ("device.csr_path",)),
+        f"{name}.key_uri": Key(
+            parse_text, None, f"PKCS#11 URI (RFC 7512) of the private key for {cloud}.",
+            f"pkcs11:token=gateway;object={cloud}"),
+        f"{name}.key_pin": Key(parse_text, None, f"PIN of the token that {name}.key_uri names.", "123456"),
+    }  # fmt: skip
+
+
+def payload_size(cloud: str, largest: int) -> dict[str, Key]:
+    """How much one message may hold."""
+    doc = f"The most bytes that a message mapped to {cloud} may have."
+    return {f"{cloud}.mapper.mqtt.max_payload_size": Key(parse_payload_size, largest, doc, str(largest))}
+
+
+def prefix(cloud: str) -> dict[str, Key]:
+    """Under which local topics the bridge is found."""
+    return {
+        f"{cloud}.bridge.topic_prefix": Key(
+            parse_prefix, cloud,
+            f"Local topic prefix of the bridge: what is published on {cloud}/x goes to the cloud's topic x; each "
+            "profile needs its own.", cloud),
+        f"{cloud}.bridge.keepalive_interval": Key(
+            parse_duration, "60s", "After how much silence the bridge asks the cloud whether it is there.", "60s"),
+    }  # fmt: skip
+
+
+def other_cloud(cloud: str, label: str, example: str, largest: int) -> dict[str, Key]:
+    """Everything of a cloud that this package does not connect to."""
+    return {
+        **place(cloud, label, example),
+        **device(cloud),
+        f"{cloud}.mapper.timestamp": Key(parse_flag, True, f"Whether messages to {cloud} get a time.", "true"),
+        f"{cloud}.mapper.timestamp_format": Key(TIME_FORMAT, "unix", "How that time is written.", "rfc-3339"),
+        **payload_size(cloud, largest),
+        **prefix(cloud),
+        f"{cloud}.topics": Key(
+            parse_list, _TOPICS, f"Local topics that the mapper of {cloud} listens to.",
+            "te/+/+/+/+/a/+,te/+/+/+/+/m/+,te/+/+/+/+/e/+"),
+    }  # fmt: skip
+
+
+AZURE = other_cloud("az", "Azure IoT hub", "example.azure-devices.net", 262_144)
+AWS = other_cloud("aws", "AWS IoT endpoint", "example.amazonaws.com", 131_072)

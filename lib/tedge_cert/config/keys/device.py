@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys of the device itself and of the certificates made for it."""
+
+from tedge_cert.config.keys import HERE, HOURLY, Key
+from tedge_cert.config.keys.kinds import one_of
+from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
+
+DEVICE: dict[str, Key] = {
+    "device.id": Key(
+        parse_device_id, None,
+        "Identity of the device: the common name of its certificate where there is one, else this value.",
+        "sensor-0815"),
+    "device.key_path": HOURLY["device.key_path"],
+    "device.cert_path": HOURLY["device.cert_path"],
+    "device.csr_path": Key(
+        parse_path, f"{HERE}/device-certs/tedge.csr", "The last certificate signing request.",
+        "/etc/tedge/device-certs/tedge.csr"),
+    "device.key_uri": Key(
+        parse_text, None, "PKCS#11 URI (RFC 7512) of a private key that lies in a security module.",
+        "pkcs11:token=gateway;object=device-key"),
+    "device.key_pin": Key(parse_text, None, "PIN of the token that device.key_uri names.", "123456"),
+    "device.cryptoki.mode": Key(
+        one_of("off", "module", "socket"), "off",
+        "Whether the private key lies in a security module, and how it is reached: off (the key is a file), module "
+        "(a PKCS#11 library), socket (a signing service).", "off"),
+    "device.cryptoki.module_path": Key(
+        parse_path, None, "PKCS#11 library of the security module; for the mode module.",
+        "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"),
+    "device.cryptoki.pin": Key(parse_text, "123456", "PIN of tokens that have none of their own set.", "123456"),
+    "device.cryptoki.uri": Key(
+        parse_text, None, "PKCS#11 URI of the token or key that the signing service uses unless asked for another.",
+        "pkcs11:token=gateway"),
+    "device.cryptoki.socket_path": Key(
+        parse_path, "/run/tedge-p11-server/tedge-p11-server.sock", "Socket of the service of the mode socket.",
+        "/run/tedge-p11-server/tedge-p11-server.sock"),
+    "device.type": Key(parse_text, "thin-edge.io", "Type that the device is created with in the cloud.", "gateway"),
+}  # fmt: skip
+
+CERTIFICATE: dict[str, Key] = {
+    "certificate.validity.requested_duration": Key(
+        parse_duration, "365d",
+        "Requested validity duration for a new certificate. \n"
+        "Note: The CA might return certificates valid for period shorter than requested", "365d"),
+    "certificate.validity.minimum_duration": HOURLY["certificate.validity.minimum_duration"],
+    "certificate.organization": Key(
+        parse_text, "Thin Edge", "Organization name used for certificate signing requests. ", "ACME"),
+    "certificate.organization_unit": Key(
+        parse_text, "Device", "Organization unit used for certificate signing requests. ", "IoT"),
+}  # fmt: skip

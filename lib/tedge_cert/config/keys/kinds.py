@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types of values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from tedge_cert.config.values import Value, bracketed, parse_host, parse_port
+
+# MQTT 3.1.1 §2.2.3: the remaining length of a packet has 28 bits.
+LARGEST_PAYLOAD = 268_435_455
+
+
+def one_of(*choices: str) -> Callable[[str], Value]:
+    """Make the check of a key that takes one of a few words."""
+
+    def parse(text: str) -> Value:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def parse_count(text: str) -> Value:
+    """A whole number of 32 bits."""
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 32:
+        raise ValueError(f"expected a whole number below {1 << 32}, got {text!r}")
+    return int(text)
+
+
+def parse_payload_size(text: str) -> Value:
+    """A number of bytes that an MQTT packet can carry."""
+    size = parse_count(text)
+    if not isinstance(size, int) or size > LARGEST_PAYLOAD:
+        raise ValueError(f"expected a number of bytes from 0 to {LARGEST_PAYLOAD}, got {text!r}")
+    return size
+
+
+def parse_broker_port(text: str) -> Value:
+    """A port that somebody else has to find, so not 0."""
+    if parse_port(text) == 0:
+        raise ValueError("expected a port number from 1 to 65535, got '0'")
+    return int(text)
+
+
+def parse_prefix(text: str) -> Value:
+    """The local prefix of a bridge's topics."""
+    if not text or "#" in text or "+" in text:
+        raise ValueError("expected a topic without the wildcards # and +")
+    if text == "c8y-internal":
+        raise ValueError("expected another prefix, thin-edge keeps this one for itself")
+    return text
+
+
+def parse_topic_id(text: str) -> Value:
+    """The identifier of an entity: four levels of a topic, of which some may be empty."""
+    if text.count("/") != 3 or not text.strip("/") or "#" in text or "+" in text:
+        raise ValueError("expected four levels without wildcards, such as device/main//")
+    return text
+
+
+def parse_proxy(text: str) -> Value:
+    """The address of an HTTP proxy, completed with scheme and port."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"expected an address such as http://proxy.example.com:3128 ({error})") from error
+    if "@" in parts.netloc:
+        raise ValueError("expected no user in the address; set proxy.username and proxy.password")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as http://proxy.example.com:3128")
+    host = bracketed(parts.hostname)
+    parse_host(host)
+    if port is None:
+        port = 443 if parts.scheme == "https" else 80
+    return f"{parts.scheme}://{host}:{port}"

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration as the programs read it: ``tedge.toml``, profiles, and ``TEDGE_*`` overrides.
+
+The hourly check reads its settings through this module, so nothing slow is imported at the top.
+"""
+
+import os
+
+from tedge_cert.config.keys import CLOUDS, Key, find
+from tedge_cert.config.values import Value, bracketed, duration_s, is_profile, split_endpoint, to_text
+from tedge_cert.errors import ConfigurationError, UnknownKeyError, mend
+
+Tree = dict[str, object]
+SYSTEM_DIRECTORY = "/etc/tedge"
+
+
+class Config:
+    """Settings of one cloud profile ("" for the default one), each resolved when it is asked for.
+
+    In order: environment, ``mapper.toml`` of thin-edge 2.x for the keys of a cloud, ``tedge.toml``, default.
+    """
+
+    def __init__(self, directory: str, profile: str) -> None:
+        self.directory = directory
+        self.profile = profile
+        # By path of the file, each read once; that of a mapper holds the table of its cloud alone.
+        self.trees: dict[str, Tree | None] = {}
+
+    @property
+    def is_of_system(self) -> bool:
+        """Whether this is what the services of the system read, and not a configuration of a trial elsewhere."""
+        return self.directory.rstrip("/") == SYSTEM_DIRECTORY
+
+    @property
+    def file(self) -> str:
+        """The path of ``tedge.toml``."""
+        return f"{self.directory}/tedge.toml"
+
+    def stored(self, name: str) -> tuple[Value | None, str]:
+        """The value of ``name`` as set by environment (empty: unset) or file, and where from; None if it is unset."""
+        key = _key(name)
+        variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
+        text = os.environ.get(variable)
+        if text is not None:
+            try:
+                return key.parse(text) if text else None, variable
+            except ValueError as error:
+                raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
+        path, parts = self.place(name)
+        node = self._at(path, parts, name)
+        if node is None and key.old and path == self.file:
+            node = self._at(path, self.full_name(key.old).split("."), name)
+        if node is None:
+            return None, path
+        try:
+            return key.typed(node), path
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {self.full_name(name)} {error}") from error
+
+    def _at(self, path: str, parts: list[str], name: str) -> object:
+        node: object = self.tree(path) or {}
+        for part in parts:
+            if not isinstance(node, dict):
+                raise ConfigurationError(f"{path}: expected a table above {self.full_name(name)}")
+            node = node.get(part)
+            if node is None:
+                return None
+        return node
+
+    def tree(self, path: str) -> Tree | None:
+        """What the file at ``path`` holds; None if there is none."""
+        if path not in self.trees:
+            self.trees[path] = _parse(path)
+        return self.trees[path]
+
+    def place(self, name: str) -> tuple[str, list[str]]:
+        """The file that holds ``name``, and the path of tables within it."""
+        cloud = cloud_of(name)
+        if cloud and self.tree(mapper := self.mapper_file(cloud)) is not None:
+            return mapper, name.split(".")[1:]
+        return self.file, self.full_name(name).split(".")
+
+    def mapper_file(self, cloud: str = "c8y") -> str:
+        """Where thin-edge 2.x keeps the keys of this cloud profile, if it does."""
+        return f"{self.directory}/mappers/{cloud}{'.' + self.profile if self.profile else ''}/mapper.toml"
+
+    def full_name(self, name: str) -> str:
+        """The key of this profile: ``c8y.url`` is ``c8y.profiles.p.url`` for the profile ``p``."""
+        if self.profile and (cloud := cloud_of(name)):
+            return f"{cloud}.profiles.{self.profile}.{name[len(cloud) + 1 :]}"
+        return name
+
+    def get(self, name: str) -> Value | None:
+        """The value of a known key, derived or default where it is unset; None if there is none."""
+        key = _key(name)
+        value, _ = self.stored(name)
+        if value is None:
+            found = (self.get(each) for each in key.follows)
+            value = next((each for each in found if each is not None), None)
+            if value is not None and key.port:
+                return f"{bracketed(str(value)).lower()}:{key.port}"
+        elif key.port:
+            # An endpoint without a port gets that of its protocol.
+            host, port = split_endpoint(str(value), key.port)
+            return f"{host.lower()}:{port}"
+        return key.default_in(self.directory) if value is None else value
+
+    def need(self, name: str) -> str:
+        """The value of ``name`` as text; raises ConfigurationError with the command that sets it."""
+        value = self.get(name)
+        if value is None:
+            wanted = next(iter(_key(name).follows), name)
+            option = f" --profile {self.profile}" if self.profile else ""
+            raise ConfigurationError(
+                f"no value for '{self.full_name(wanted)}'; set one with `tedge config set {wanted} <value>{option}`"
+            )
+        return to_text(value)
+
+    def seconds(self, name: str) -> int:
+        """A duration in seconds."""
+        return duration_s(self.need(name))
+
+    def names(self, name: str) -> list[str]:
+        """A list of names."""
+        value = self.get(name)
+        return [each.strip() for each in value if each.strip()] if isinstance(value, list) else []
+
+    def check(self) -> None:
+        """Raise ConfigurationError if any key of this profile has a value that is none."""
+        from tedge_cert.config.keys.table import KEYS
+
+        for name in KEYS:
+            self.stored(name)
+
+    def profiles(self, cloud: str = "c8y") -> list[str]:
+        """The profiles that files or the environment have keys for."""
+        from tedge_cert.config import profile_names
+
+        return profile_names.names(self.tree(self.file) or {}, self.directory, cloud)
+
+
+def cloud_of(name: str) -> str:
+    """The cloud that a key belongs to, of which there may be profiles; else nothing."""
+    cloud = name.partition(".")[0]
+    return cloud if cloud in CLOUDS else ""
+
+
+def _key(name: str) -> Key:
+    key = find(name)
+    if key is None:
+        from tedge_cert.config.keys.table import unknown_key
+
+        raise UnknownKeyError(unknown_key(name))
+    return key
+
+
+def load(directory: str = "", profile: str = "") -> Config:
+    """The configuration in ``directory`` (default ``$TEDGE_CONFIG_DIR``, else /etc/tedge) for ``profile``.
+
+    Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
+    """
+    directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+    if profile and not is_profile(profile):
+        raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
+    config = Config(directory, profile.lower())
+    config.tree(config.file)
+    config.tree(config.mapper_file())
+    return config
+
+
+def need_profile(config: Config, cloud: str = "") -> Config:
+    """``config``, known to have its profile; raises ConfigurationError."""
+    if config.profile:
+        from tedge_cert.config import profile_names
+
+        profile_names.check(config.tree(config.file) or {}, config.directory, cloud or "c8y", config.profile)
+    return config
+
+
+def _parse(path: str) -> Tree | None:
+    """The TOML file at ``path``; None if there is none, an empty one costs no parser."""
+    try:
+        # Not blocking, because a pipe put there by mistake would hold up every check from then on.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            content = file.read() or b""
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode 0644{mend(error)}") from error
+    if not content.strip(b" \t\n"):  # a carriage return alone is no blank in TOML
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:
+        end = content.rstrip().count(b"\n") + 1, len(content.rstrip().rpartition(b"\n")[2]) + 1
+        reason = str(error).replace("at end of document", f"at line {end[0]}, column {end[1]}, where the file ends")
+        raise ConfigurationError(f"{path} is not valid TOML: {reason}; mend the file by hand") from error

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The certificate of an instance in the hands of one command: under its lock, and with no more rights than needed."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tedge_cert.device import leftovers
+from tedge_cert.device.instance import Instance
+from tedge_cert.disk import privileges
+from tedge_cert.disk.lock import WAIT_S, locked
+
+
+@contextmanager
+def custody(instance: Instance, wait_s: float = WAIT_S, keep_root: bool = False) -> Iterator[None]:
+    """Hold the lock of the instance's certificate; root acts as user tedge meanwhile, unless told to ``keep_root``.
+
+    What killed runs left beside it is removed first. A configuration elsewhere was named by the caller, who is then
+    trusted with its paths. Raises BusyError.
+    """
+    with ExitStack() as held:
+        # The lock is no exception: run.path comes from the configuration as well.
+        with privileges.dropped(instance.config.is_of_system):
+            held.enter_context(locked(instance.certificate, instance.run_directory, wait_s))
+            leftovers.remove(instance)
+        held.enter_context(privileges.dropped(instance.config.is_of_system and not keep_root))
+        yield

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lock per certificate path, shared by every command that may change what lies there."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.deadline import bounded
+from tedge_cert.disk import files
+from tedge_cert.errors import BusyError, TedgeCertError, mend
+
+WAIT_S = 90.0
+
+
+@contextmanager
+def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the lock of ``certificate``; wait for whoever holds it, at most ``wait_s`` seconds.
+
+    ``directory`` is where lock files live (``/run/tedge-cert-renewer``). The lock goes with the process and is
+    inherited by none. Raises BusyError, naming the holder.
+    """
+    lock_file = directory / (os.fspath(certificate).strip("/").replace("/", "-") + ".lock")
+    descriptor = _open(lock_file)
+    try:
+        _acquire(descriptor, lock_file, certificate, wait_s)
+        _say_who(lock_file)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold a directory that is the caller's own affair, and leave no file in it; raises BusyError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _acquire(descriptor, directory, directory, wait_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(lock_file: Path) -> int:
+    try:
+        make_directory(lock_file.parent, files.SHARED_DIRECTORY)
+        # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
+        # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
+        descriptor = os.open(
+            lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, files.LOCK.mode
+        )
+    except OSError as error:
+        raise TedgeCertError(
+            f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
+            f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
+            f"{mend(error)}"
+        ) from error
+    facts = os.fstat(descriptor)
+    # Not a file of root's that somebody linked to here.
+    if facts.st_uid == os.geteuid() and facts.st_nlink == 1:
+        files.apply_access(descriptor, files.LOCK)
+    return descriptor
+
+
+def make_directory(path: Path, access: files.Access) -> None:
+    """Make a directory where there is none; one that is there keeps its owner and mode."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=access.mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        files.apply_access(descriptor, access)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        journal.info(f"waiting for {_holder(lock_file)} to finish with {certificate}")
+    else:
+        return
+    try:
+        with bounded(wait_s, "waiting"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except TimeoutError as error:
+        raise BusyError(
+            f"{_holder(lock_file)} still works on {certificate} after {wait_s:g} s; try again when it has ended"
+        ) from error
+
+
+def _say_who(lock_file: Path) -> None:
+    try:
+        # Holders that were killed while they said so; nobody else writes here while the lock is held.
+        files.remove_stale_temporaries(_holder_file(lock_file))
+        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
+    except TedgeCertError as error:
+        # A courtesy to whoever waits, no reason to leave a certificate as it is.
+        journal.debug(str(error))
+
+
+def _holder_file(lock_file: Path) -> Path:
+    return lock_file.with_suffix(".holder")
+
+
+def _holder(lock_file: Path) -> str:
+    try:
+        return files.read_regular(_holder_file(lock_file), 200).decode(errors="replace")
+    except OSError:
+        return "another process"
+
+
+def _name() -> str:
+    return Path(sys.argv[0]).name or "python"

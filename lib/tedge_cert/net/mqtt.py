@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An MQTT connection with a bound on every wait (MQTT 3.1.1), the same over paho 1.6 and 2.1."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tedge_cert.config.credentials import Credentials
+from tedge_cert.deadline import Deadline
+from tedge_cert.net import mqtt_library
+from tedge_cert.net.resolver import reaching
+from tedge_cert.net.tls import ClientContext
+
+# For its types alone.
+if TYPE_CHECKING:
+    import paho.mqtt.client as paho
+
+KEEPALIVE_S = 20
+# What this package waits for is rarer; others may send as fast as they like.
+_WAITING_MESSAGES = 100
+
+
+class ConnectionClosedError(OSError):
+    """The other side closed the connection."""
+
+
+class ConnackError(OSError):
+    """The other side answered CONNECT with a return code that is not zero (MQTT 3.1.1 §3.2.2.3)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"CONNACK {code} ({mqtt_library.words_of(code)})")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it arrived; ``at_s`` in monotonic seconds."""
+
+    topic: str
+    payload: bytes
+    at_s: float
+
+
+class Connection:
+    """A connection that is up once it is made; use it in a ``with`` block."""
+
+    def __init__(
+        self,
+        endpoint: tuple[str, int],
+        client_id: str,
+        timeout_s: float,
+        tls: ClientContext | None = None,
+        on_message: Callable[[Message], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+        login: Credentials | None = None,
+        before_connect: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``.
+
+        ``before_connect`` is called with the socket between the TLS handshake and CONNECT.
+        """
+        self._changed = threading.Condition()
+        self._code: int | None = None
+        self._closed = False
+        self._acknowledged: set[int] = set()
+        self._messages: deque[Message] = deque(maxlen=_WAITING_MESSAGES)
+        self._on_message = on_message
+        self._on_close = on_close
+        self._client = mqtt_library.new_client(client_id)
+        self._client.on_connect = self._handle_connect
+        self._client.on_disconnect = self._handle_disconnect
+        self._client.on_message = self._handle_message
+        self._client.on_publish = self._handle_acknowledged
+        self._client.on_subscribe = self._handle_acknowledged
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        if login is not None:
+            self._client.username_pw_set(login.username, login.password or None)
+        if before_connect is not None:
+            self._client.on_socket_open = lambda _client, _data, sock: before_connect(sock)
+        try:
+            self._connect(endpoint, timeout_s)
+        except OSError:
+            self.close()
+            raise
+
+    def publish(
+        self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0, retain: bool = False
+    ) -> None:
+        """Publish; with QoS 1 wait for the PUBACK. Raises ConnectionClosedError or TimeoutError."""
+        number = self._client.publish(topic, payload, qos, retain).mid
+        if qos:
+            self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "PUBACK")
+
+    def subscribe(self, topic: str, timeout_s: float = 10.0) -> None:
+        """Subscribe with QoS 1 and wait for the SUBACK."""
+        _, number = self._client.subscribe(topic, 1)
+        self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "SUBACK")
+
+    def next_message(self, timeout_s: float) -> Message:
+        """The oldest message not yet taken; raises ConnectionClosedError or TimeoutError."""
+        self._wait(lambda: bool(self._messages), Deadline(timeout_s), "a message")
+        with self._changed:
+            return self._messages.popleft()
+
+    def close(self) -> None:
+        """Say DISCONNECT and end."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect(self, endpoint: tuple[str, int], timeout_s: float) -> None:
+        deadline = Deadline(timeout_s)
+        with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
+            self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
+        self._client.loop_start()
+        self._wait(lambda: self._code is not None, deadline, "CONNACK")
+        if self._code:
+            raise ConnackError(self._code)
+
+    def _wait(self, condition: Callable[[], bool], deadline: Deadline, what: str) -> None:
+        with self._changed:
+            while not condition():
+                if self._closed:
+                    raise ConnectionClosedError(f"the connection was closed before {what}")
+                if not self._changed.wait(deadline.left_s()) and deadline.passed():
+                    raise TimeoutError(f"no {what} in time")
+
+    # paho calls these from its own thread, with more arguments in version 2 than in version 1.
+    def _handle_connect(self, _client: object, _data: object, _flags: object, code: Any, *_rest: object) -> None:
+        with self._changed:
+            self._code = mqtt_library.return_code(code)
+            self._changed.notify_all()
+
+    def _handle_disconnect(self, *_arguments: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._on_close is not None:
+            self._on_close()
+
+    def _handle_acknowledged(self, _client: object, _data: object, number: int, *_rest: object) -> None:
+        with self._changed:
+            self._acknowledged.add(number)
+            self._changed.notify_all()
+
+    def _handle_message(self, _client: object, _data: object, message: "paho.MQTTMessage") -> None:
+        received = Message(message.topic, bytes(message.payload), time.monotonic())
+        if self._on_message is not None:
+            self._on_message(received)
+            return
+        with self._changed:
+            self._messages.append(received)
+            self._changed.notify_all()

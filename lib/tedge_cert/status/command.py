@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge cert status``: the instances it is about, and what it prints."""
+
+import argparse
+import sys
+import time
+
+from tedge_cert.device import profiles
+from tedge_cert.device.instance import load_instance
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.status.facts import Facts
+from tedge_cert.status.gather import gather
+from tedge_cert.status.verdict import Problem, health, problems
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print the status of the instances asked for, or of all; the exit code: 0 healthy, 1 attention, 2 broken."""
+    reports = [(facts, problems(facts)) for facts in _facts(arguments)]
+    sys.stdout.write(_rendered(arguments, reports))
+    return max(health(found) for _, found in reports)
+
+
+def _facts(arguments: argparse.Namespace) -> list[Facts]:
+    try:
+        instance = load_instance("c8y", arguments.profile, arguments.config_dir)
+        all_of_them = not (arguments.cloud or arguments.profile)
+        instances = profiles.present(instance) if all_of_them else [instance]
+        return [gather(each, arguments.online) for each in instances]
+    except ConfigurationError as error:
+        # A file that cannot be read leaves nothing to say but that.
+        name = f"c8y@{arguments.profile}" if arguments.profile else "c8y"
+        words = f"c8y --profile {arguments.profile}" if arguments.profile else "c8y"
+        return [Facts(name, "c8y", arguments.profile, words, int(time.time()), fault=str(error))]
+
+
+def _rendered(arguments: argparse.Namespace, reports: list[tuple[Facts, list[Problem]]]) -> str:
+    if arguments.json:
+        from tedge_cert.status.document import document_of
+
+        return document_of(reports)
+    if arguments.prometheus:
+        from tedge_cert.status.metrics import metrics_of
+
+        return metrics_of(reports)
+    from tedge_cert.status.text import text_of
+
+    return "\n".join(text_of(*each) for each in reports)

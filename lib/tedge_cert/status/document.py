@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status for programs, as JSON; ``status.schema.json`` says what it holds, and its version.
+
+What is added keeps the version; what is removed or changes its meaning raises it.
+"""
+
+import json
+
+from tedge_cert.status.facts import CertificateFacts, Facts
+from tedge_cert.status.verdict import WORDS, Problem, health
+
+VERSION = 1
+
+
+def document_of(reports: list[tuple[Facts, list[Problem]]]) -> str:
+    """All instances in one document, ending in a line break."""
+    worst = max(health(found) for _, found in reports)
+    body = {
+        "version": VERSION,
+        "health": WORDS[worst],
+        "instances": [instance_of(facts, found) for facts, found in reports],
+    }
+    return json.dumps(body, indent=2) + "\n"
+
+
+def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
+    """One instance; times are seconds since the epoch, 0 for never."""
+    return {
+        "version": VERSION,
+        "name": facts.name,
+        "cloud": facts.cloud,
+        "profile": facts.profile,
+        "device_id": facts.device_id,
+        "at_s": facts.now_s,
+        "health": WORDS[health(found)],
+        "problems": [{"rank": WORDS[each.rank], "what": each.what, "cure": each.cure} for each in found],
+        "certificate": _certificate(facts.certificate),
+        "key": {"path": facts.key.path, "fits": facts.key.fits, "looked_at_s": facts.key.looked_at_s},
+        "candidate": _certificate(facts.candidate),
+        "previous": _certificate(facts.previous),
+        "threshold_s": facts.threshold_s,
+        "due_s": facts.due_s,
+        "last": _last(facts),
+        "timer": _timer(facts),
+        "confined": facts.units.is_confined if facts.units else None,
+        "bridge": {"configured": facts.bridge.is_configured, "up": facts.bridge.is_up},
+        "clock_synchronised": facts.clock_is_synchronised,
+        "tenant": {
+            "host": facts.host,
+            "reachable": None if facts.tenant_fault is None else not facts.tenant_fault,
+        },
+    }
+
+
+def _certificate(certificate: CertificateFacts | None) -> dict[str, object] | None:
+    if certificate is None:
+        return None
+    if certificate.fault:
+        return {"path": certificate.path, "fault": certificate.fault}
+    return {
+        "path": certificate.path,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "serial": certificate.serial,
+        "not_before_s": certificate.not_before_s,
+        "not_after_s": certificate.not_after_s,
+    }
+
+
+def _last(facts: Facts) -> dict[str, object]:
+    left = facts.state
+    return {
+        "result": left.result,
+        "step": left.step,
+        "reason": left.reason,
+        "at_s": left.at_s,
+        "attempts": left.attempts,
+        "next_attempt_s": left.next_attempt_s,
+        "succeeded_s": left.succeeded_s,
+    }
+
+
+def _timer(facts: Facts) -> dict[str, object] | None:
+    units = facts.units
+    if units is None:
+        return None
+    return {
+        "unit": units.timer,
+        "installed": units.is_installed,
+        "enabled": units.is_enabled,
+        "active": units.is_active,
+        "running": units.is_running,
+        "next_run_s": units.next_run_s,
+        "not_started": units.not_started,
+    }

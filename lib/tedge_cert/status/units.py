@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What systemd and its journal know of an instance; asked in the background, while the rest is looked up."""
+
+import calendar
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from tedge_cert.errors import BROKEN_CONDITION
+from tedge_cert.status.facts import UnitFacts
+from tedge_cert.systemd import PATH
+
+TIMEOUT_S = 5.0
+_PROPERTIES = (
+    "Id", "LoadState", "ActiveState", "UnitFileState", "NextElapseUSecRealtime", "Result", "ExecCondition",
+    "Environment", "User", "ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet",
+)  # fmt: skip
+# What the manager writes at the end of each run, and before it when a step could not be started
+# (systemd.catalog: SD_MESSAGE_SPAWN_FAILED, SD_MESSAGE_UNIT_SKIPPED, _SUCCESS, _FAILURE_RESULT).
+_NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
+_ENDS = (
+    "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
+)  # fmt: skip
+_BROKER = "mosquitto.service"
+# A registration that waits for its next attempt is at work, and one that has given up tells why.
+_AT_WORK = ("activating", "failed")
+# From here on an exit status is systemd's own word on a program that it could not start (systemd.exec(5)).
+_FIRST_OF_SYSTEMD = 200
+
+
+class Inquiry:
+    """Two questions under way; `answer` waits for both."""
+
+    def __init__(self, timer: str) -> None:
+        self._timer = timer
+        self._service = f"{timer.removesuffix('.timer')}.service"
+        self._registration = self._service.replace("-renewer@", "-download@")
+        properties = ",".join(_PROPERTIES)
+        names = [self._timer, self._service, self._registration, _BROKER]
+        self._shown = _start(["systemctl", "show", f"--property={properties}", *names])
+        selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
+        fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
+        self._journal = _start(["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *selected])
+
+    def answer(self) -> UnitFacts | None:
+        """What was answered; None if systemd did not."""
+        shown, entries = _output(self._shown), _output(self._journal)
+        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
+        by_name = {block.get("Id", ""): block for block in blocks}
+        if self._timer not in by_name:
+            return None
+        found = facts_of(
+            by_name[self._timer], by_name.get(self._service, {}), entries, by_name.get(self._registration, {})
+        )
+        return replace(found, has_broker=by_name.get(_BROKER, {}).get("LoadState") != "not-found")
+
+
+def facts_of(
+    timer: Mapping[str, str],
+    service: Mapping[str, str],
+    entries: str,
+    registration: Mapping[str, str] = MappingProxyType({}),
+) -> UnitFacts:
+    """The facts in the properties of the units, and in the entries of the journal about the service."""
+    return UnitFacts(
+        timer=timer.get("Id", ""),
+        service=service.get("Id", ""),
+        is_installed=timer.get("LoadState") == "loaded" and service.get("LoadState") == "loaded",
+        is_enabled=timer.get("UnitFileState", "").startswith("enabled"),
+        is_active=timer.get("ActiveState") == "active",
+        next_run_s=_seconds(timer.get("NextElapseUSecRealtime", "")),
+        is_running=service.get("ActiveState") == "activating",
+        has_failed=service.get("ActiveState") == "failed",
+        result=service.get("Result", ""),
+        registration=registration.get("Id", "") if registration.get("ActiveState") in _AT_WORK else "",
+        not_started=_not_started(service.get("ExecCondition", ""), entries),
+        is_confined=_is_confined(service),
+        environment=tuple(service.get("Environment", "").split()),
+    )
+
+
+def _is_confined(service: Mapping[str, str]) -> bool:
+    """Whether no drop-in has taken away what keeps a step from the rest of the system."""
+    return (
+        service.get("User") not in ("", "root", "0", None)
+        and service.get("ProtectSystem") == "strict"
+        and service.get("NoNewPrivileges") == "yes"
+        and not service.get("CapabilityBoundingSet")
+    )
+
+
+def _not_started(condition: str, entries: str) -> str:
+    """Why the condition of the last run was never executed; empty if it was."""
+    found = [json.loads(line) for line in entries.splitlines() if line.startswith("{")]
+    last = [each for each in found if each.get("INVOCATION_ID") == found[-1].get("INVOCATION_ID")]
+    told = [str(each.get("MESSAGE", "")) for each in last if each.get("MESSAGE_ID") == _NOT_STARTED]
+    # Whoever may not read the journal sees the status, as long as the manager remembers the run.
+    words = dict(part.strip().partition("=")[::2] for part in condition.strip("{} ").split(" ; "))
+    status = words.get("status", "").partition("/")[0]
+    if words.get("start_time", "[n/a]") == "[n/a]" or not status.isdecimal():
+        return told[-1] if told else ""
+    if not _FIRST_OF_SYSTEMD <= int(status) < BROKEN_CONDITION:
+        return ""
+    return told[-1] if told else f"{words.get('path', 'the condition')} could not be started (status {status})"
+
+
+def _seconds(stamp: str) -> int:
+    """``Tue 2026-11-24 19:02:55 UTC`` as a number, which --timestamp=unix does not make of it; 0 for never."""
+    words = stamp.split()
+    if len(words) != 4 or words[3] != "UTC":
+        return 0
+    return calendar.timegm(time.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S"))
+
+
+def _start(command: list[str]) -> "subprocess.Popen[str] | None":
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+            env={"PATH": PATH, "LANG": "C.UTF-8", "TZ": "UTC"},
+        )
+    except FileNotFoundError:
+        return None
+
+
+def _output(process: "subprocess.Popen[str] | None") -> str:
+    if process is None:
+        return ""
+    try:
+        return process.communicate(timeout=TIMEOUT_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with an instance, and the command that cures it: judged from the facts, and from nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tedge_cert.events import NOT_TRUSTED_YET
+from tedge_cert.hourly.validity import format_duration
+from tedge_cert.status.facts import Facts, UnitFacts
+
+HEALTHY, ATTENTION, BROKEN = 0, 1, 2
+# Of a unit that ended before its first program did: EXIT_GROUP, EXIT_USER (systemd.exec(5)), and their steps.
+_ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
+WORDS = ("healthy", "attention", "broken")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that a person should know, how bad it is, and what to type."""
+
+    rank: int
+    what: str
+    cure: str
+
+
+def problems(facts: Facts) -> list[Problem]:
+    """All of them, the worst first."""
+    found = [*_of_configuration(facts), *_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
+    return sorted(found, key=lambda each: -each.rank)
+
+
+def health(found: list[Problem]) -> int:
+    """How bad the worst of them is, which is the exit code too."""
+    return max((each.rank for each in found), default=HEALTHY)
+
+
+def _of_configuration(facts: Facts) -> Iterator[Problem]:
+    if facts.fault:
+        yield Problem(BROKEN, facts.fault, "tedge config list --doc")
+    elif not facts.host:
+        option = f" --profile {facts.profile}" if facts.profile else ""
+        yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{option}")
+
+
+def _of_certificate(facts: Facts) -> Iterator[Problem]:
+    active = facts.certificate
+    if active is None:
+        return
+    if active.fault:
+        yield Problem(BROKEN, active.fault, _register(facts))
+        return
+    if facts.now_s < active.not_before_s:
+        ahead = format_duration(active.not_before_s - facts.now_s, 2)
+        yield Problem(BROKEN, f"the clock is wrong: the certificate begins in {ahead} only", "timedatectl status")
+    elif facts.left_s < 0:
+        ago = format_duration(-facts.left_s, 2)
+        yield Problem(
+            BROKEN,
+            f"the certificate expired {ago} ago and cannot renew itself; register the device with a new one-time "
+            "password",
+            _register(facts),
+        )
+    if facts.key.fits is False:
+        reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
+        yield Problem(BROKEN, reason, f"tedge cert download {facts.words}")
+    if facts.key.is_shut_to_broker:
+        yield Problem(
+            ATTENTION,
+            f"mosquitto may not read the private key {facts.key.path}, so its bridge cannot connect: expected owner "
+            "and group tedge:mosquitto, mode 0640",
+            f"tedge reconnect {facts.words}",
+        )
+    if facts.threshold_s >= active.lifetime_s:
+        yield Problem(
+            ATTENTION,
+            f"the threshold ({format_duration(facts.threshold_s, 2)}) is no shorter than the life of the certificate "
+            f"({format_duration(active.lifetime_s, 2)}), so that each one is due at once",
+            f"tedge config set certificate.validity.minimum_duration {max(1, active.lifetime_s // 3 // 3600)}h",
+        )
+
+
+def _register(facts: Facts) -> str:
+    """How the device gets its first certificate, or the next one; where that is under way, how it goes."""
+    if facts.units is not None and facts.units.registration:
+        return f"journalctl -u {facts.units.registration} -n 20"
+    return f"tedge cert download {facts.words}"
+
+
+def _of_renewal(facts: Facts) -> Iterator[Problem]:
+    left = facts.state
+    waits = bool(left.attempts) and left.result == NOT_TRUSTED_YET.name
+    if left.attempts:
+        times = "once" if left.attempts == 1 else f"{left.attempts} times"
+        late = facts.certificate is not None and facts.left_s < facts.threshold_s / 3
+        yield Problem(
+            BROKEN if late else ATTENTION,
+            f"the renewal has failed {times}: {left.reason or left.result}",
+            f"tedge cert upload {facts.words}" if waits else _journal_of(facts),
+        )
+    if facts.previous is not None:
+        yield Problem(
+            ATTENTION,
+            "a switch of the certificate is unfinished: the next run finishes or undoes it",
+            f"tedge reconnect {facts.words}",
+        )
+    elif facts.candidate is not None and not waits:
+        what = facts.candidate.fault or "a candidate waits beside the certificate for the next run"
+        yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
+
+
+def _of_surroundings(facts: Facts) -> Iterator[Problem]:
+    if facts.units is not None:
+        yield from _of_units(facts, facts.units)
+    if not facts.bridge.is_configured and not facts.fault:
+        yield Problem(ATTENTION, "the device is not connected: it has no bridge", f"tedge connect {facts.words}")
+    elif facts.units is not None and not facts.units.has_broker:
+        yield Problem(
+            ATTENTION, "mosquitto is not installed, whose bridge connects the device", "apt install mosquitto"
+        )
+    elif facts.bridge.missing_link:
+        what = f"mosquitto does not know of the bridge: {facts.bridge.missing_link} is missing"
+        yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
+    elif facts.bridge.is_configured and facts.bridge.is_up is None:
+        yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
+    elif facts.bridge.is_configured and not facts.bridge.is_up:
+        yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
+    if facts.tenant_fault:
+        yield Problem(ATTENTION, facts.tenant_fault, f"tedge config get {_url_key(facts)}")
+
+
+def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
+    if not units.is_installed:
+        yield Problem(
+            BROKEN, f"{units.timer} or its service is missing", "apt-get install --reinstall tedge-cert-renewer"
+        )
+        return
+    if facts.missing_accounts:
+        yield Problem(
+            BROKEN,
+            f"there is no {' and no '.join(facts.missing_accounts)}, as whom the renewal runs: systemd takes that for "
+            "nothing to do, and the certificate will expire",
+            # The last for the owners of key and certificate: the account may have another number now.
+            f"systemd-sysusers && systemd-tmpfiles --create && tedge reconnect {facts.words}",
+        )
+    elif units.not_started:
+        yield Problem(
+            BROKEN,
+            f"the last run could not begin, which systemd takes for nothing to do: {units.not_started}",
+            _cure_of_start(units),
+        )
+    elif units.has_failed and not facts.state.attempts and not any(_of_certificate(facts)):
+        yield Problem(BROKEN, f"the last run failed ({units.result})", _journal_of(facts))
+    if facts.bridge.is_configured and not (units.is_enabled and units.is_active):
+        state = "not enabled" if not units.is_enabled else "not active"
+        yield Problem(
+            ATTENTION,
+            f"nobody renews the certificate: {units.timer} is {state}",
+            f"systemctl enable --now {units.timer}",
+        )
+    if not units.is_confined:
+        yield Problem(
+            ATTENTION, f"{units.service} is not confined: a drop-in took that away", f"systemctl cat {units.service}"
+        )
+
+
+def _cure_of_start(units: UnitFacts) -> str:
+    """An account that was missing is there by now, so the next run will begin; a program has to be brought."""
+    if any(word in units.not_started for word in _ACCOUNT):
+        return f"systemctl start {units.service}"
+    return "apt-get install --reinstall tedge-cert-renewer"
+
+
+def _journal_of(facts: Facts) -> str:
+    if facts.units is None:
+        return f"tedge cert renew {facts.words}"
+    return f"journalctl -x -u {facts.units.service} -n 20"
+
+
+def _url_key(facts: Facts) -> str:
+    return f"c8y.http --profile {facts.profile}" if facts.profile else "c8y.http"

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After the promotion: the bridge comes back with the new certificate, or the old one goes back.
+
+Times are monotonic seconds. Every way ends in a certificate that the tenant accepts, or with both files on disk.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tedge_cert import journal
+from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge, open_bridge
+from tedge_cert.deadline import Deadline
+from tedge_cert.device.instance import Instance
+from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError
+from tedge_cert.hourly.validity import EXPIRED
+from tedge_cert.steps import rejection
+from tedge_cert.steps.switch import Switch
+from tedge_cert.tenant import proof
+from tedge_cert.x509 import certificate, keys
+from tedge_cert.x509.certificate import rfc2822
+
+# Longer than the longest pause of the bridge (restart_timeout 1 30).
+BRIDGE_WAIT_S = 60.0
+# How long the bridge may take to come back after a connection of ours pushed it out, when it was on its way.
+SETTLE_S = 5.0
+# How long a broker that is being restarted may take to listen again.
+BROKER_WAIT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A switch whose certificate was promoted and has still to be confirmed."""
+
+    instance: Instance
+    switch: Switch
+    bridge: Bridge | None
+    # False while other instances that share the certificate have still to confirm it.
+    is_last: bool = True
+
+    def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:
+        """Confirm what this run promoted; raises RolledBackError or NoAnswerError."""
+        if self.bridge is None or not was_up:
+            self._by_own_connection("there is no bridge to wait for")
+            return
+        if self.bridge.fell_at_s(proof_began_s) is None:
+            self.bridge.wait_for_fall(proof_began_s, LEAST_PAUSE_S)
+        fell_s = self.bridge.fell_at_s(proof_began_s)
+        if fell_s is None or fell_s < renamed_s - LEAST_PAUSE_S:
+            journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
+            # If it is still on its way with that one, it has to arrive before it can be pushed out.
+            returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
+        else:
+            returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
+        self._by_bridge(self.bridge, returned)
+
+    def after_token(self) -> None:
+        """Confirm what was proved by a token and promoted: the bridge is pushed out once, by the final proof."""
+        if self.bridge is None or not self.bridge.is_up:
+            self._by_own_connection("there is no bridge to wait for")
+        else:
+            self._push_out(self.bridge)
+
+    def resume(self) -> None:
+        """Finish or undo what an interrupted run left; raises RolledBackError or NoAnswerError."""
+        journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
+        self._check_active()
+        if self.bridge is None:
+            self._by_own_connection("there is no bridge or no broker")
+        elif self.bridge.is_up:
+            self._push_out(self.bridge)
+        else:
+            self._by_bridge(self.bridge, self.bridge.wait_until_up(BRIDGE_WAIT_S))
+
+    def _push_out(self, bridge: Bridge) -> None:
+        """Prove the active certificate by MQTT, which makes the bridge reconnect with it."""
+        began_s = time.monotonic()
+        verdict = self._ask()
+        if verdict.refused:
+            self._undo(verdict.reason)
+        self._by_bridge(bridge, bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
+
+    def _by_bridge(self, bridge: Bridge, returned: bool) -> None:
+        """The bridge confirms if it came back and carries a token; else a connection of our own decides."""
+        if returned:
+            try:
+                bridge.token()
+            except (NoAnswerError, OSError) as error:
+                journal.warning(f"the bridge is back, but {error}")
+                self._by_own_connection("the bridge carries no token")
+            else:
+                self._confirm("the bridge is connected with it")
+            return
+        if bridge.is_lost:
+            journal.info("the local broker closed the connection: the bridge is looked for anew")
+            self._look_anew()
+            return
+        asked_s = time.monotonic()
+        verdict = self._ask()
+        # What was last heard of it may be old: only a return says that it is there.
+        if verdict.accepted and bridge.wait_for_return(asked_s, SETTLE_S):
+            self._confirm("the bridge is connected with it")
+        elif verdict.accepted:
+            self._undo_and_see(bridge, f"{verdict.reason}, but the bridge stays away")
+        else:
+            self._undo(verdict.reason)
+
+    def _look_anew(self) -> None:
+        """The broker was restarted, or the bridge taken away: as after an interruption, that moment was not seen."""
+        deadline = Deadline(BROKER_WAIT_S)
+        while (fresh := open_bridge(self.instance)) is None and self.instance.bridge_file.exists():
+            if deadline.passed():
+                break
+            time.sleep(1)
+        try:
+            Confirmation(self.instance, self.switch, fresh).resume()
+        finally:
+            if fresh is not None:
+                fresh.close()
+
+    def _by_own_connection(self, why: str) -> None:
+        journal.info(f"{why}: a connection of our own decides")
+        verdict = self._ask()
+        if verdict.refused:
+            self._undo(verdict.reason)
+        self._confirm(verdict.reason)
+
+    def _ask(self) -> proof.Verdict:
+        """The tenant's word on the active certificate; with no answer both files stay."""
+        verdict = proof.prove(self.instance, self.switch.certificate, self.bridge)
+        if not (verdict.accepted or verdict.refused):
+            self._leave(verdict.reason)
+        return verdict
+
+    def _confirm(self, how: str) -> None:
+        if self.is_last:
+            self.switch.confirm()
+        active = certificate.load(self.switch.certificate)
+        journal.info(
+            f"confirmed: {how}; serial {active.leaf.serial_number:x}, "
+            f"valid until {rfc2822(active.validity.not_after_s)}"
+        )
+
+    def _leave(self, reason: str) -> NoReturn:
+        raise NoAnswerError(
+            f"{reason}; {self.switch.certificate} and {self.switch.previous} both stay, the next run decides"
+        )
+
+    def _undo(self, reason: str) -> NoReturn:
+        """The new certificate is refused: previous goes back, and the bridge is seen again."""
+        flaw = self.switch.flaw_of_previous(self.instance.key)
+        if flaw:
+            raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {flaw}")
+        began_s = time.monotonic()
+        self.switch.put_back()
+        if self.bridge is not None and not self._comes_back(self.bridge, began_s):
+            journal.warning("the bridge has not come back yet with the former certificate either")
+        raise RolledBackError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
+
+    def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
+        """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
+        if self.switch.flaw_of_previous(self.instance.key):
+            journal.warning(f"{reason}: see `journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
+            self._confirm("the tenant accepts it over a connection of our own")
+            return
+        new = self.switch.certificate.read_bytes()
+        began_s = time.monotonic()
+        self.switch.put_back(keep=new)
+        if self._comes_back(bridge, began_s):
+            rejection.record(self.instance, new)
+            raise RolledBackError(
+                f"{reason}; it is back with the former certificate, which is active again: {self.switch.certificate}"
+            )
+        self.switch.promote(self.switch.prepare(new), new)
+        journal.warning(f"{reason} with the former certificate too: see `journalctl -u mosquitto`")
+        self._confirm("the tenant accepts it over a connection of our own")
+
+    def _reconnects(self, bridge: Bridge) -> bool:
+        began_s = time.monotonic()
+        proof.evict_bridge(self.instance)
+        return bridge.wait_for_return(began_s, BRIDGE_WAIT_S)
+
+    def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
+        if bridge.is_up:
+            proof.evict_bridge(self.instance)
+        return bridge.wait_for_return(since_s, BRIDGE_WAIT_S)
+
+    def _check_active(self) -> None:
+        """What a resumed run stands on; a certificate that is broken goes, an expired one is shown to nobody."""
+        try:
+            active = certificate.load(self.switch.certificate)
+            keys.load_for(self.instance.key, active, self.switch.certificate)
+        except CertificateError as error:
+            self._undo(str(error))
+        if active.validity.state(time.time(), 0) == EXPIRED:
+            raise ExpiredError(
+                f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
+                f"`tedge cert download {self.instance.words}` and a new one-time password"
+            )

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 1, the hourly path: is there anything to do? Nothing is imported here but what answers that."""
+
+import os
+import sys
+import time
+
+from tedge_cert import journal
+from tedge_cert.config import auth_method
+from tedge_cert.config import settings as config
+from tedge_cert.disk.exposure import is_exposed
+from tedge_cert.errors import (
+    BROKEN_CONDITION,
+    FAILURE,
+    USAGE,
+    CertificateError,
+    ClockError,
+    ConfigurationError,
+    HeldBackError,
+    TedgeCertError,
+    mend,
+)
+from tedge_cert.hourly import memo, memo_writer, schedule
+from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, format_duration, read_validity
+
+RENEW, SKIP = 0, 1
+MINIMUM = "certificate.validity.minimum_duration"
+CLOUDS = ("c8y", "az", "aws")
+
+
+class Question:
+    """What the command line asks."""
+
+    __slots__ = ("cert_path", "cloud", "config_dir", "profile", "systemd")
+
+    def __init__(self) -> None:
+        self.cloud = ""
+        self.profile = os.environ.get("TEDGE_CLOUD_PROFILE", "")
+        self.config_dir = ""
+        self.cert_path = ""
+        self.systemd = False
+
+
+def parse(arguments: list[str]) -> Question | None:
+    """The question in ``arguments``; None for anything that is not plainly one (help, mistakes).
+
+    Written by hand, because importing argparse costs as much as all the rest of the hourly check.
+    """
+    question = Question()
+    by_option = False
+    rest = iter(arguments)
+    given: set[str] = set()
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option in given:
+            return None
+        given.add(option)
+        if option in ("--profile", "--cert-path", "--config-dir"):
+            value = value if equals else next(rest, "")
+            if not value:
+                return None
+            setattr(question, option[2:].replace("-", "_"), value)
+            by_option = by_option or option == "--profile"
+        elif word == "--systemd":
+            question.systemd = True
+        elif word in CLOUDS and not question.cloud:
+            question.cloud = word
+        else:
+            return None
+    return None if by_option and not question.cloud else question
+
+
+def question_of(arguments: object) -> Question:
+    """The question in what a parser made of the command line."""
+    question = Question()
+    for name in question.__slots__:
+        setattr(question, name, getattr(arguments, name) or getattr(question, name))
+    return question
+
+
+def ask(question: Question) -> int:
+    """The exit code for ``question``; errors are told in one line."""
+    if not question.systemd:
+        return _command_line(question)
+    try:
+        return _unit(question)
+    except (TedgeCertError, OSError, ValueError) as error:
+        journal.line(journal.WARNING if isinstance(error, HeldBackError) else journal.ERROR, str(error))
+        _tell(question, error)
+        return BROKEN_CONDITION
+
+
+def _unit(question: Question) -> int:
+    """The order of this function and the next is the contract: each answer stands above those that it overrules."""
+    # Before anything is read, so that what changes meanwhile is seen to have changed.
+    began_ns = memo.clocks()
+    settings, path = _settings(question)
+    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), settings.seconds(MINIMUM))
+    if os.path.lexists(path + ".previous"):
+        journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
+        return RENEW
+    if question.cloud == "c8y" and auth_method.is_basic(settings):
+        journal.info(
+            f"nothing to renew: c8y.auth_method is {settings.need('c8y.auth_method')}, so the device connects with the "
+            f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
+        )
+        return SKIP
+    return _by_validity(question, settings, path, spread, began_ns)
+
+
+def _by_validity(question: Question, settings: config.Config, path: str, spread: int, began_ns: tuple[int, int]) -> int:
+    validity, minimum_s = _read(path), settings.seconds(MINIMUM)
+    now_s = time.time()
+    if fault := validity.clock_fault(now_s):
+        raise ClockError(
+            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
+        )
+    lead = schedule.lead_of(validity, minimum_s, spread)
+    configured = settings.need(MINIMUM)
+    threshold = format_duration(minimum_s) if configured.isdecimal() else configured
+    if lead > minimum_s:
+        earlier = format_duration(int(lead) - minimum_s, 2)
+        threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
+    if validity.state(now_s, lead) == VALID:
+        journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
+        key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
+        if not is_exposed(key):
+            memo_writer.leave(settings, (path, key), validity, (lead, threshold), began_ns)
+        return SKIP
+    # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
+    from tedge_cert.steps import due
+
+    return RENEW if due.go_on(settings, question.cloud, path, validity, now_s, threshold) else SKIP
+
+
+def _tell(question: Question, error: Exception) -> None:
+    from tedge_cert.device.instance import Instance
+    from tedge_cert.steps.outcome import judged
+
+    if isinstance(error, ConfigurationError):
+        directory = question.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or config.SYSTEM_DIRECTORY
+        settings = config.Config(directory, question.profile)
+    else:
+        settings, _ = _settings(question)
+    judged(Instance(settings, question.cloud), error)
+
+
+def _command_line(question: Question) -> int:
+    """Exit codes of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
+    try:
+        settings, path = _settings(question)
+        minimum_s = settings.seconds(MINIMUM)
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return FAILURE
+    unfinished = not question.cert_path and os.path.lexists(path + ".previous")
+    try:
+        validity = _read(path)
+    except TedgeCertError as error:
+        journal.error(str(error))
+        return RENEW if unfinished else USAGE
+    now_s = time.time()
+    from tedge_cert import colour
+
+    sys.stderr.write(f"Status:        {colour.of_status(validity.describe(now_s, minimum_s))}\n")
+    if unfinished:
+        journal.info(f"the switch to {path} is unfinished; `tedge reconnect c8y` finishes it")
+        return RENEW
+    return SKIP if validity.state(now_s, minimum_s) in (VALID, NOT_VALID_YET) else RENEW
+
+
+def _settings(question: Question) -> tuple[config.Config, str]:
+    settings = config.load(question.config_dir, question.profile if question.cloud else "")
+    if question.cloud:
+        config.need_profile(settings, question.cloud)
+    key = f"{question.cloud}.device.cert_path" if question.cloud else "device.cert_path"
+    return settings, question.cert_path or settings.need(key)
+
+
+def _read(path: str) -> Validity:
+    try:
+        return read_validity(path)
+    except FileNotFoundError as error:
+        raise CertificateError(
+            f"cannot check the certificate {path}: there is no such file; `tedge cert download c8y` gets the first one"
+        ) from error
+    except PermissionError as error:
+        raise CertificateError(
+            f"cannot check the certificate {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0644, "
+            f"in directories that all may enter{mend(error)}"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CertificateError(
+            f"cannot check the certificate {path}: {reason}; restore it, or register the device anew with "
+            "`tedge cert download c8y`"
+        ) from error

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of the condition, made for help, mistakes and the manual: the check itself reads its own."""
+
+from argparse import ArgumentTypeError
+
+from tedge_cert.cli import entry
+from tedge_cert.cli.arguments import Parser
+
+EXITS = {
+    0: "a renewal is needed, or a switch is unfinished",
+    1: "nothing to do: still valid, or not valid yet",
+    2: "not a certificate, or misuse of the command line",
+    255: "with --systemd: certificate, configuration or clock are broken, or the certificate has expired",
+}
+
+
+def parser_of(description: str | None) -> Parser:
+    """The parser of the condition."""
+    made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
+    entry.add_cloud(made)
+    made.add_argument("--cert-path", type=_named, metavar="FILE", help="another certificate")
+    made.add_argument(
+        "--systemd",
+        action="store_true",
+        help="answer a unit: 255 for whatever is broken, levels on the lines",
+    )
+    return made
+
+
+def _named(text: str) -> str:
+    """A path; an empty one names no file, and must not stand for the device's."""
+    if not text:
+        raise ArgumentTypeError("expected the name of a file")
+    return text

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switch on disk: certificate, candidate and previous, in an order that a power cut cannot spoil.
+
+At every instant the certificate is whole and fits the key; while it is in doubt, previous lies beside it.
+All of it happens under the lock of the certificate's path.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert.device.instance import Instance
+from tedge_cert.disk import files
+from tedge_cert.errors import CertificateError, TedgeCertError
+from tedge_cert.hourly.validity import EXPIRED
+from tedge_cert.x509 import certificate, keys
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise TedgeCertError if ``path`` is a directory: no file can be renamed to it."""
+    if path.is_dir() and not path.is_symlink():
+        raise TedgeCertError(f"{path} is a directory, where a certificate belongs; remove it")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Two synced temporary files: what will be previous, and what will be the certificate."""
+
+    copy: Path
+    fresh: Path
+
+    def discard(self) -> None:
+        """Remove both, as far as they are still there."""
+        self.copy.unlink(missing_ok=True)
+        self.fresh.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The three paths, and the steps between them."""
+
+    certificate: Path
+    candidate: Path
+    previous: Path
+
+    @staticmethod
+    def of(instance: Instance) -> "Switch":
+        """The switch of an instance's certificate."""
+        return Switch(instance.certificate, instance.candidate, instance.previous)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a certificate was replaced and not yet confirmed."""
+        # A link that points nowhere counts as well, as it does in the hourly check.
+        return self.previous.is_symlink() or self.previous.exists()
+
+    @property
+    def has_candidate(self) -> bool:
+        """Whether something lies where a candidate would, a link that points nowhere included."""
+        return self.candidate.is_symlink() or self.candidate.exists()
+
+    def settle(self) -> None:
+        """Remove what an interrupted run left that means nothing any more.
+
+        A previous equal to the certificate says that the rename never happened; a candidate equal to the
+        certificate is what was left of one promoted.
+        """
+        self._check_kinds()
+        active = _content(self.certificate)
+        if active is None:
+            return
+        for leftover in (self.previous, self.candidate):
+            if _content(leftover) == active:
+                files.remove(leftover)
+
+    def flaw_of_previous(self, key: Path) -> str | None:
+        """Why previous can never be put back, if so."""
+        try:
+            former = certificate.load(self.previous)
+            keys.load_for(key, former, self.previous)
+        except CertificateError as error:
+            return str(error)
+        if former.validity.state(time.time(), 0) == EXPIRED:
+            return (
+                f"{self.previous} has expired; register the device anew with `tedge cert download c8y` and a "
+                "new one-time password"
+            )
+        return None
+
+    def _check_kinds(self) -> None:
+        if self.certificate.is_symlink():
+            # One that leads to itself cannot be resolved.
+            there = self.certificate.resolve() if self.certificate.exists() else "there is none where the link leads"
+            raise TedgeCertError(
+                f"{self.certificate} is a symbolic link, which a renewal would replace by a file; set device.cert_path "
+                f"to the file itself: {there}"
+            )
+        refuse_directory(self.previous)
+
+    def prepare(self, pem: bytes) -> Prepared:
+        """Put ``pem`` and a copy of the certificate beside the certificate, under temporary names.
+
+        A copy, never a hard link: renaming one name of an inode to another does nothing at all (rename(2)).
+        """
+        copy = files.write_temporary(self.previous, self.certificate.read_bytes(), files.CERTIFICATE)
+        try:
+            return Prepared(copy, files.write_temporary(self.certificate, pem, files.CERTIFICATE))
+        except BaseException:
+            copy.unlink()
+            raise
+
+    def promote(self, prepared: Prepared, found: bytes) -> float:
+        """Make the fresh file the certificate, the old one previous; ``found`` is what the candidate held.
+
+        Returns when the certificate was renamed, in monotonic seconds.
+        """
+        files.rename(prepared.copy, self.previous)
+        renamed_s = files.rename(prepared.fresh, self.certificate)
+        # Someone may have put another candidate there meanwhile; that one is not ours to remove.
+        if _content(self.candidate) == found:
+            files.remove(self.candidate)
+        return renamed_s
+
+    def confirm(self) -> None:
+        """The certificate has proved itself: previous goes."""
+        files.remove(self.previous)
+
+    def put_back(self, keep: bytes | None = None) -> None:
+        """Make previous the certificate again; ``keep`` goes to the candidate first, where it may be wanted again."""
+        if keep is not None:
+            files.write(self.candidate, keep, files.CERTIFICATE)
+        files.rename(self.previous, self.certificate)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return files.read_regular(path)
+    except OSError:
+        return None

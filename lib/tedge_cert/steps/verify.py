@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 3: prove the candidate, promote it, see it confirmed, or keep what was there."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.authority import answer_checks
+from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.device import profiles
+from tedge_cert.device.custody import custody
+from tedge_cert.device.instance import Instance
+from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
+from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
+from tedge_cert.hourly.validity import format_duration
+from tedge_cert.progress import waiting
+from tedge_cert.steps import due, outcome, rejection
+from tedge_cert.steps.confirmation import Confirmation
+from tedge_cert.steps.result import VERIFY
+from tedge_cert.steps.switch import Switch
+from tedge_cert.tenant import device_token
+from tedge_cert.tenant.proof import Verdict, evict_bridge, prove
+from tedge_cert.x509 import certificate, keys
+from tedge_cert.x509.certificate import Certificate
+
+
+@dataclass
+class _Party:
+    """An instance whose certificate is switched, and what was seen of its bridge before."""
+
+    instance: Instance
+    bridge: Bridge | None
+    was_up: bool = False
+    began_s: float = 0.0
+    by_token: bool = False
+
+
+def verify(instance: Instance) -> None:
+    """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
+
+    Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
+    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
+    NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
+    """
+    told = outcome.reported(VERIFY, instance, profiles.sharing)
+    with custody(instance), told:
+        switch = Switch.of(instance)
+        rejection.forget(instance)
+        switch.settle()
+        if switch.is_unfinished:
+            finish(instance, switch)
+        elif switch.has_candidate:
+            promote_candidate(instance, switch)
+        else:
+            _nothing_to_verify(instance)
+
+
+def finish(instance: Instance, switch: Switch) -> None:
+    """Finish or undo the switch that an interrupted run left; to be called under the lock."""
+    parties = _parties_of(instance)
+    try:
+        _confirm(parties, switch, lambda _, confirmation: confirmation.resume())
+        outcome.succeeded([each.instance for each in parties], CONFIRMED_LATE)
+    finally:
+        _dismiss(parties)
+
+
+def check_candidate(instance: Instance, current: Certificate, found: bytes) -> Certificate:
+    """The certificate in the bytes of a candidate, known to pass the checks.
+
+    Raises UnfitCertificateError or ClockError.
+    """
+    public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
+    new = answer_checks.parse_candidate(found, public_key)
+    try:
+        answer_checks.check(new, public_key, instance.device_id, current)
+    except ClockError as error:
+        raise ClockError(f"{error}; {instance.candidate} is kept") from error
+    return new
+
+
+def promote_candidate(instance: Instance, switch: Switch) -> None:
+    """Check and prove the candidate, promote it, see it confirmed; to be called under the lock.
+
+    Raises CandidateRejectedError, with its digest recorded for the clean-up, NoAnswerError or NotTrustedYetError.
+    """
+    current = certificate.load(switch.certificate)
+    found = b""
+    try:
+        found = answer_checks.read_candidate(switch.candidate)
+        new = check_candidate(instance, current, found)
+        _promote(instance, switch, found, new)
+    except UnfitCertificateError as error:
+        rejection.record(instance, found)
+        raise CandidateRejectedError(f"new certificate {switch.candidate} rejected: {error}") from error
+
+
+def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate) -> None:
+    prepared = switch.prepare(new.pem)
+    parties: list[_Party] = []
+    try:
+        parties = _parties_of(instance)
+        title = f"Validating new certificate: {switch.candidate}..."
+        for party in parties:
+            with waiting(f"Proving the new certificate to {party.instance.http}"):
+                verdict = _ask(party, prepared.fresh)
+            if not verdict.accepted:
+                journal.info(f"{title} ✗")
+                raise _not_accepted(instance, verdict, found, new)
+        renamed_s = switch.promote(prepared, found)
+        journal.info(f"{title} ✓")
+        journal.info(f"proof: {verdict.reason}")
+        journal.info(f"The new certificate is now the active certificate {switch.certificate}")
+        _confirm(parties, switch, lambda party, confirmation: _after(party, confirmation, renamed_s))
+        outcome.succeeded([each.instance for each in parties], RENEWED)
+    finally:
+        prepared.discard()
+        _dismiss(parties)
+
+
+def _ask(party: _Party, fresh: Path) -> Verdict:
+    party.was_up = party.bridge is not None and party.bridge.is_up
+    party.began_s = time.monotonic()
+    by_token = device_token.prove(party.instance, fresh)
+    party.by_token = by_token is not None
+    return by_token or prove(party.instance, fresh, party.bridge)
+
+
+def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:
+    if party.by_token:
+        confirmation.after_token()
+    else:
+        confirmation.after_promotion(party.was_up, party.began_s, renamed_s)
+
+
+def _parties_of(instance: Instance) -> list[_Party]:
+    # A bridge with user and password says nothing of a certificate.
+    return [_Party(each, None if each.uses_basic else open_bridge(each)) for each in profiles.sharing(instance)]
+
+
+def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
+    """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
+    for number, party in enumerate(parties, 1):
+        try:
+            with waiting("Waiting for the bridge to come back with it"):
+                confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+        except CandidateRejectedError:
+            for other in parties:
+                if other is not party and other.bridge is not None and other.bridge.is_up:
+                    evict_bridge(other.instance)
+            raise
+
+
+def _dismiss(parties: list[_Party]) -> None:
+    for party in parties:
+        if party.bridge is not None:
+            party.bridge.close()
+
+
+def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:
+    """What it means that the tenant did not take the candidate; a rejection is recorded for the clean-up."""
+    if not verdict.refused:
+        return NoAnswerError(f"{verdict.reason}; {instance.candidate} is kept for the next run")
+    stays = f"the current certificate stays in use: {instance.certificate}"
+    if new.is_self_signed:
+        return NotTrustedYetError(
+            f"{instance.candidate} is self-signed and not yet uploaded; `tedge cert upload {instance.words}` makes the "
+            f"tenant trust it, then the next run takes it into use; {stays} ({verdict.reason})"
+        )
+    rejection.record(instance, found)
+    return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")
+
+
+def _nothing_to_verify(instance: Instance) -> None:
+    current = certificate.load(instance.certificate)
+    answer_checks.check_clock(current, instance.certificate)
+    now_s = time.time()
+    left = format_duration(current.validity.left_s(now_s), 2)
+    if due.is_due(instance, current.validity, now_s):
+        raise TedgeCertError(
+            f"{instance.certificate} is due for renewal ({left} left), and there is no candidate at "
+            f"{instance.candidate}: the renew step brought none (`tedge cert renew` asks the tenant for one)"
+        )
+    reason = f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}"
+    journal.info(reason)
+    outcome.succeeded([instance], NOT_NEEDED, reason)
