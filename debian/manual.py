@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tedge_cert.config.keys.table import KEYS, listed
-from tedge_cert.cli.executables import below, parsers
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.executables import below, parsers
+from tedge_cert.config.keys.table import KEYS, listed
 
 BIN = Path(__file__).resolve().parent.parent / "bin"
 FILES = {

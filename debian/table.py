@@ -5,8 +5,8 @@ import re
 import sys
 from pathlib import Path
 
-from tedge_cert.cli.executables import parsers
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.executables import parsers
 
 BIN = Path(__file__).resolve().parent.parent / "bin"
 BEGIN, END = "<!-- commands: made by debian/table.py -->\n", "<!-- end of commands -->\n"

@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from tedge_cert import notice
+from tedge_cert import systemd
 from tedge_cert.journal import ERROR, INFO, WARNING
 
 _SOCKET = "/run/systemd/journal/socket"
@@ -111,7 +111,7 @@ def send(event: Event, fields: dict[str, str]) -> None:
         "SYSLOG_IDENTIFIER": os.path.basename(sys.argv[0]),  # noqa: PTH119 (pathlib is not needed for anything else)
         **{name: fields[name] for name in FIELDS},
     }
-    notice.datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
+    systemd.datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
 
 
 def _one_line(value: str) -> str:

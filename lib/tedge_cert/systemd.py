@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """systemd as far as connecting needs it: is it there, restart the broker, enable a timer."""
 
+import ctypes
+import os
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
+from tedge_cert import journal
 from tedge_cert.errors import TedgeCertError
-
-# A broker that has many sessions to save takes its time to stop.
-TIMEOUT_S = 90.0
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+from tedge_cert.processes import PATH, run
 
 
 def is_running() -> bool:
@@ -48,19 +47,50 @@ def is_installed(unit: str) -> bool:
     return run(["systemctl", "show", "--property=LoadState", "--value", unit]).stdout.strip() != "not-found"
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a child with nothing on stdin, a fixed locale and a bound; raises TedgeCertError if it cannot run."""
+# The reader may be stopped, and a renewal does not wait for it.
+_LIMIT_S = 1.0
+
+
+def status(text: str) -> None:
+    """What this step is at, for `systemctl status` (sd_notify(3)); nothing outside a unit."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        datagram(address, f"STATUS={text}\n".encode("utf-8", "replace"))
+
+
+def datagram(address: str, content: bytes) -> None:
+    """Send ``content`` to a socket of the system; where nobody listens, or nobody reads, it is left out."""
+    # Of an hour with nothing to do, most of the time would go into this import.
+    import socket
+
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            env={"PATH": PATH, "LANG": "C.UTF-8"},
-        )
-    except FileNotFoundError as error:
-        raise TedgeCertError(f"`{command[0]}` is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise TedgeCertError(f"`{shlex.join(command)}` did not end within {TIMEOUT_S:g} s") from error
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(_LIMIT_S)
+            sender.sendto(content, "\0" + address[1:] if address.startswith("@") else address)
+    except OSError as error:
+        journal.debug(f"nothing was said to {address}: {error.strerror or error}")
+
+
+# Above this estimate of its own error the kernel takes the clock for unsynchronised (systemd's ntp_synced()).
+_LIMIT_US = 16_000_000
+
+
+class _Timex(ctypes.Structure):
+    """The head of struct timex (adjtimex(2)), with room for the rest of it on every architecture."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("rest", ctypes.c_byte * 512),
+    )
+
+
+def is_synchronised() -> bool | None:
+    """Whether it is; None where the kernel does not say (some containers)."""
+    facts = _Timex()
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None or adjtimex(ctypes.byref(facts)) < 0:
+        return None
+    return int(facts.maxerror) < _LIMIT_US

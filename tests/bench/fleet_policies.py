@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.schedule import DAY_S, HOUR_S
+from tedge_cert.steps import back_off
 
 YEAR_S = 365 * DAY_S
 MINUTE_S = 60
@@ -121,11 +122,11 @@ class Ours(Policy):
         """The first strike that is not held back; each attempt counts, whether it was seen or not."""
         del over_s
         failed = self._failed[number] = self._failed.get(number, 0) + 1
-        next_s = int(now_s) + schedule.pause_s(self._id(number), failed, ends_s - now_s, requested_s)
+        next_s = int(now_s) + back_off.pause_s(self._id(number), failed, ends_s - now_s, requested_s)
         strike_s = self.TIMER.after(now_s)
         if strike_s < next_s:
             strike_s = self.TIMER.from_on(next_s)
-        while schedule.is_held_back(next_s, strike_s, ends_s - strike_s):
+        while back_off.is_held_back(next_s, strike_s, ends_s - strike_s):
             strike_s = self.TIMER.after(strike_s)
         return strike_s
 

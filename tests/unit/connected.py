@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pytest_mock import MockerFixture
 
-from tedge_cert.bridge import health, mosquitto_conf
-from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.bridge import conf_files, health, mosquitto_conf
+from tedge_cert.bridge.mosquitto_conf import text_of_listener
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import confirmation
@@ -101,8 +101,8 @@ def connect(device: LocalDevice) -> None:
     instance = instance_of(device)
     text = mosquitto_conf.bridge_text(instance)
     assert "restart_timeout 1 30\n" in text
-    mosquitto_conf.listener_placement(instance).put(text_of_listener(instance))
-    mosquitto_conf.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
+    conf_files.listener_placement(instance).put(text_of_listener(instance))
+    conf_files.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")

@@ -6,8 +6,8 @@ from typing import Any
 
 from pytest_mock import MockerFixture
 
-from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert.bridge import conf_files, mosquitto_conf
+from tedge_cert.bridge.mosquitto_conf import text_of_listener
 from tedge_cert.commands import reconnect
 from unit.connected import hurry, instance_of, outcome
 from unit.local_client import Local
@@ -29,8 +29,8 @@ def quicken(mocker: MockerFixture) -> None:
 def connect(device: LocalDevice) -> None:
     """The bridge, as it would be written; and see it up."""
     instance = instance_of(device)
-    mosquitto_conf.listener_placement(instance).put(text_of_listener(instance))
-    mosquitto_conf.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
+    conf_files.listener_placement(instance).put(text_of_listener(instance))
+    conf_files.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")

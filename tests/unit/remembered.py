@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert.hourly import memo, memo_writer
+from tedge_cert.hourly import memo
 from tedge_cert.steps import needs_renewal
 from unit.certificates import make_for
 
@@ -75,9 +75,9 @@ def remember(directory: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str,
     now_ns, since_boot_ns = memo.clocks()
     made = Remembered(directory, monkeypatch, list(words), (now_ns + AHEAD_NS, since_boot_ns + AHEAD_NS))
     monkeypatch.setattr(memo, "clocks", lambda: made.began_ns)
-    monkeypatch.setattr(memo_writer, "LIBRARY", str(made.library))
+    monkeypatch.setattr(memo, "_LIBRARY", str(made.library))
     (directory / "run" / memo.DIRECTORY).mkdir(parents=True)
-    made.library.mkdir()
+    (made.library / "steps").mkdir(parents=True)
     made.toml.write_text(f'device.cert_path = "{made.certificate}"\n{SETTINGS}[c8y.profiles.p]\n')
     made.certificate.write_bytes(make_for(100).pem)
     made.environment.update({name.encode(): value.encode() for name, value in variables.items()})

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from tedge_cert.device.instance import Instance, load_instance
-from unit.commands import run
+from unit.children import run
 from unit.local_device import Result
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from cryptography import x509
 
 from tedge_cert.disk import files
-from tedge_cert.errors import CertificateError, ClockError, ExpiredError
-from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET, format_duration, impossible
-from tedge_cert.x509.certificate import Certificate, from_pem, rfc2822
-
-# A certificate that begins a little ahead of the device's clock is no reason to doubt either of them.
-CLOCK_TOLERANCE_S = 300
+from tedge_cert.durations import format_duration
+from tedge_cert.errors import CertificateError, ClockError
+from tedge_cert.hourly.validity import NOT_VALID_YET
+from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
+from tedge_cert.x509.certificate import Certificate, from_pem
+from tedge_cert.x509.clock import check_clock_of_device
 
 
 class UnfitCertificateError(CertificateError):
@@ -98,30 +98,4 @@ def check(
         raise UnfitCertificateError(
             f"it ends {rfc2822(validity.not_after_s)}, not later than the certificate that it is to replace "
             f"({rfc2822(current.validity.not_after_s)})"
-        )
-
-
-def check_presentable(current: Certificate, path: Path) -> None:
-    """Whether the active certificate can be shown to anybody; raises CertificateError or ClockError."""
-    check_clock(current, path)
-    if current.validity.state(time.time(), 0) == EXPIRED:
-        raise ExpiredError(
-            f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so nobody "
-            "accepts it any more; register the device anew: `tedge cert download c8y` with a new one-time password"
-        )
-
-
-def check_clock(current: Certificate, path: Path) -> None:
-    """Whether the clock can be right, beside the active certificate; raises ClockError."""
-    if fault := current.validity.clock_fault(time.time()):
-        raise ClockError(
-            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
-        )
-
-
-def check_clock_of_device(now_s: float) -> None:
-    """Whether the clock can be right at all, before anything is judged by it; raises ClockError."""
-    if fault := impossible(now_s):
-        raise ClockError(
-            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then no certificate is judged"
         )

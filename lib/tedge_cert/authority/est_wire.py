@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tedge_cert.config.credentials import Credentials, authorization, basic
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.net import https
+from tedge_cert.net.authorization import authorization, basic
 from tedge_cert.net.https import ELSEWHERE
 from tedge_cert.net.proxy import Proxy
 from tedge_cert.x509.pkcs7 import certificates_of

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes
 
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.hourly.validity import format_duration
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.keys import PrivateKey
 

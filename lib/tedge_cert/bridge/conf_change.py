@@ -6,28 +6,28 @@ the machine runs, as the broker reads its files whenever it starts, lets the nex
 """
 
 from tedge_cert import journal, systemd
-from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.bridge.listener import text_of_listener
-from tedge_cert.commands.connection_check import manages_services, wait_for_broker
+from tedge_cert.bridge import conf_files, mosquitto_conf
+from tedge_cert.bridge.health import wait_for_broker
+from tedge_cert.bridge.mosquitto_conf import text_of_listener
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files, privileges
+from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.progress import Step
+from tedge_cert.terminal import Step
 
-Before = list[tuple[mosquitto_conf.Placement, str | None]]
+Before = list[tuple[conf_files.Placement, str | None]]
 
 
 def is_unfinished(instance: Instance) -> bool:
     """Whether the broker may still run with another configuration than its files say."""
-    return manages_services(instance) and instance.restart_file.exists()
+    return instance.manages_services and instance.restart_file.exists()
 
 
 def begin(instance: Instance) -> None:
     """Note that the files are about to change; raises TedgeCertError."""
-    if manages_services(instance):
+    if instance.manages_services:
         # In a directory of user tedge, at a path that this user may configure.
         with privileges.dropped():
-            files.write(instance.restart_file, b"", files.HANDOVER)
+            files.write(instance.restart_file, b"", owners.HANDOVER)
 
 
 def end(instance: Instance) -> None:
@@ -40,7 +40,7 @@ def configure(instance: Instance) -> Before:
     """Write what mosquitto reads; each place with what it held before. Raises TedgeCertError."""
     with Step("Configuring the bridge in mosquitto"):
         begin(instance)
-        listener, bridge = mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance)
+        listener, bridge = conf_files.listener_placement(instance), conf_files.bridge_placement(instance)
         before = [(listener, listener.text()), (bridge, bridge.text())]
         # It may hold a password. One of the listener's is left, for another profile may be writing it.
         files.remove_stale_temporaries(bridge.file)

@@ -11,7 +11,7 @@ from tedge_cert import journal
 from tedge_cert.bridge import local_broker
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.instance import Instance
-from tedge_cert.errors import ConfigurationError, NoAnswerError
+from tedge_cert.errors import ConfigurationError, NoAnswerError, TedgeCertError
 from tedge_cert.net.authorization import is_token
 from tedge_cert.net.mqtt import Message
 
@@ -189,3 +189,26 @@ def is_healthy(instance: Instance, timeout_s: float) -> bool:
 def now_s() -> float:
     """The clock that changes of health are told in."""
     return time.monotonic()
+
+
+LISTENING_S = 20.0
+
+
+def wait_for_broker(instance: Instance) -> None:
+    """Wait until mosquitto listens; raises TedgeCertError."""
+    deadline = Deadline(LISTENING_S)
+    while True:
+        try:
+            Bridge(instance).close()
+        except OSError as error:
+            if local_broker.is_final(error):
+                raise TedgeCertError(local_broker.explain(instance, error)) from error
+            if deadline.passed():
+                raise TedgeCertError(
+                    f"mosquitto does not listen as configured: {local_broker.explain(instance, error)}, `journalctl -u "
+                    "mosquitto`"
+                ) from error
+            # A refused connection says nothing about when the next one will not be.
+            time.sleep(0.2)
+        else:
+            return

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mosquitto's configuration: the listener, the bridge, and how the broker is led to both."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import systemd
-from tedge_cert.bridge.listener import text_of_listener
+from tedge_cert import processes
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
 from tedge_cert.errors import ConfigurationError, TedgeCertError
-
-CONF_D = Path("/etc/mosquitto/conf.d")
-MAIN = Path("/etc/mosquitto/mosquitto.conf")
 
 # Pattern, direction and QoS of what the bridge carries; the token's pair only where a certificate authenticates.
 _TOPICS = (
@@ -23,98 +17,6 @@ _TOPICS = (
 )  # fmt: skip
 _TOKEN_TOPICS = ("s/uat out 0", "s/dat in 0")
 _SMARTREST_1 = ("s/ul/# out 1", "t/ul/# out 1", "q/ul/# out 1", "c/ul/# out 1", "s/dl in 1")
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A configuration file of ours, and the link by which the broker finds it (None where it includes ours)."""
-
-    file: Path
-    link: Path | None
-
-    def install(self, text: str) -> None:
-        """Write the file, then link to it: a link without its file keeps the broker from starting."""
-        self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        secret = "\nremote_password " in text
-        files.write(self.file, text.encode(), files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION)
-        self.link_up()
-
-    def link_up(self) -> bool:
-        """Make the link to the file, which is there; whether there was none."""
-        if self.link is None or self.link.is_symlink():
-            return False
-        try:
-            files.symlink(self.link, self.file)
-        except TedgeCertError as error:
-            instead = f"`include_dir {self.file.parent}` in {MAIN} does instead, as in a read-only image"
-            raise TedgeCertError(f"{error}; {instead} (tedge-first-boot(7))") from error
-        return True
-
-    def text(self) -> str | None:
-        """What the file holds; None if there is none."""
-        try:
-            return self.file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-
-    def is_installed(self, text: str | None) -> bool:
-        """Whether the broker finds ``text`` here, or nothing where it is None."""
-        return self.text() == text and (self.link is None or self.link.is_symlink() is (text is not None))
-
-    def put(self, text: str | None) -> None:
-        """Install ``text``, or make that there is nothing where it is None."""
-        if text is None:
-            self.remove()
-        else:
-            self.install(text)
-
-    def remove(self) -> bool:
-        """Remove the link, then the file; whether there was a file."""
-        if self.link is not None and self.link.is_symlink():
-            files.remove(self.link)
-        return files.remove(self.file)
-
-
-def version() -> str:
-    """The version of the broker that is installed; empty if there is none."""
-    try:
-        # Asked for help, every version says first what it is, whatever its exit code.
-        said = systemd.run(["mosquitto", "-h"]).stdout
-    except TedgeCertError:
-        return ""
-    words = said.partition("\n")[0].split()
-    return words[2] if words[:2] == ["mosquitto", "version"] and len(words) > 2 else ""
-
-
-def is_current(instance: Instance) -> bool:
-    """Whether the files say what the settings ask for; else the broker has to be restarted with others."""
-    listener, bridge = listener_placement(instance), bridge_placement(instance)
-    return listener.is_installed(text_of_listener(instance)) and bridge.is_installed(bridge_text(instance))
-
-
-def listener_placement(instance: Instance) -> Placement:
-    """Where the listener is configured; read before the bridges, because of per_listener_settings."""
-    return _placement(instance, instance.bridge_file.with_name("tedge-mosquitto.conf"), "00-tedge-mosquitto.conf")
-
-
-def bridge_placement(instance: Instance) -> Placement:
-    """Where the bridge of this instance is configured."""
-    return _placement(instance, instance.bridge_file, f"50-tedge-{instance.bridge_file.name}")
-
-
-def _placement(instance: Instance, file: Path, link: str) -> Placement:
-    # A configuration elsewhere belongs to a trial: whoever made it starts a broker of their own with it.
-    ours = instance.config.is_of_system
-    return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not includes(file.parent) else None)
-
-
-def includes(directory: Path) -> bool:
-    """Whether the broker's own configuration names our directory, as thin-edge's packages make it do."""
-    try:
-        lines = MAIN.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    return ["include_dir", str(directory)] in [each.rstrip("/ ").split() for each in lines]
 
 
 def bridge_text(instance: Instance) -> str:
@@ -191,3 +93,62 @@ def _topics(instance: Instance) -> list[str]:
     for template in templates:
         topics += [f"s/ul/{template} out 1", f"s/dl/{template} in 1", f"s/ol/{template} in 1"]
     return topics
+
+
+_LISTENER = """\
+per_listener_settings true
+connection_messages true
+log_type error
+log_type warning
+log_type notice
+log_type information
+log_type subscribe
+log_type unsubscribe
+message_size_limit 268435455
+listener {port} {address}
+allow_anonymous true
+require_certificate false
+"""
+
+
+def text_of_listener(instance: Instance) -> str | None:
+    """``tedge-mosquitto.conf`` (mosquitto.conf(5)); None where the listener is somebody else's (mqtt.bind.enabled)."""
+    if instance.config.get("mqtt.bind.enabled") is False:
+        return None
+    need = instance.config.need
+    local = _LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address"))
+    return local + "".join(f"{each}\n" for each in _external_listener(instance))
+
+
+def _external_listener(instance: Instance) -> list[str]:
+    """A second listener, for clients elsewhere; with trust anchors, its clients have to show a certificate."""
+    port, address, interface, trust, certificate, key = (
+        instance.config.get(f"mqtt.external.{each}")
+        for each in ("bind.port", "bind.address", "bind.interface", "ca_path", "cert_file", "key_file")
+    )
+    if port is None:
+        return []
+    if (certificate is None) is not (key is None) or (trust is not None and certificate is None):
+        raise ConfigurationError(
+            "mqtt.external.cert_file and mqtt.external.key_file belong together, and mqtt.external.ca_path needs both: "
+            "a listener that asks for certificates has to have one; set what is missing, or unset mqtt.external.ca_path"
+        )
+    lines = [f"listener {port} {address}" if address is not None else f"listener {port}"]
+    if trust is None:
+        lines += ["allow_anonymous true", "require_certificate false"]
+    else:
+        lines += ["allow_anonymous false", "require_certificate true", "use_identity_as_username true"]
+    trust_directive = "capath" if trust is not None and Path(str(trust)).is_dir() else "cafile"
+    optional = {"bind_interface": interface, trust_directive: trust, "certfile": certificate, "keyfile": key}
+    return lines + [f"{name} {value}" for name, value in optional.items() if value is not None]
+
+
+def version() -> str:
+    """The version of the broker that is installed; empty if there is none."""
+    try:
+        # Asked for help, every version says first what it is, whatever its exit code.
+        said = processes.run(["mosquitto", "-h"]).stdout
+    except TedgeCertError:
+        return ""
+    words = said.partition("\n")[0].split()
+    return words[2] if words[:2] == ["mosquitto", "version"] and len(words) > 2 else ""

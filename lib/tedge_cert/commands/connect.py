@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
 
-from tedge_cert import journal, systemd
-from tedge_cert.authority import answer_checks
-from tedge_cert.bridge import conf_change, mosquitto_conf
-from tedge_cert.commands import switch_by_hand, takeover
-from tedge_cert.commands.connection_check import check, manages_services
-from tedge_cert.commands.preparation import prepare
+from pathlib import Path
+
+from tedge_cert import journal, processes, systemd
+from tedge_cert.bridge import conf_change
+from tedge_cert.commands import drop_in, switch_by_hand, takeover
+from tedge_cert.commands.connection_check import check, summary
+from tedge_cert.config import credentials
+from tedge_cert.config.values import to_text
+from tedge_cert.device import profiles
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
 from tedge_cert.errors import REJECTED, TedgeCertError
-from tedge_cert.progress import Step
-from tedge_cert.steps.switch import Switch
+from tedge_cert.net import anchors
 from tedge_cert.tenant import alarm, proof
-from tedge_cert.x509 import certificate, keys
+from tedge_cert.terminal import Step
+from tedge_cert.x509 import certificate, clock, keys
 
 
 def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
@@ -32,7 +34,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
         if not offline:
             _announce(instance, active)
         before = _configure(instance)
-    if not manages_services(instance):
+    if not instance.manages_services:
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
             "`tedge cert needs-renewal`, `renew` and `verify` from cron"
@@ -53,44 +55,9 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
     return exit_code(instance, switched)
 
 
-def disconnect(instance: Instance) -> bool:
-    """Remove the bridge and disable the hourly check; whether there was something to do. Raises TedgeCertError.
-
-    A renewal under way is waited for: it would otherwise look for a bridge that is no more.
-    """
-    with Step("Removing the bridge"):
-        if not instance.bridge_file.exists() and not conf_change.is_unfinished(instance):
-            takeover.tidy_links(instance.bridge_file.parent)
-            return False
-        with custody(instance, keep_root=True):
-            conf_change.begin(instance)
-            mosquitto_conf.bridge_placement(instance).remove()
-            files.remove_stale_temporaries(instance.bridge_file)
-    if Switch.of(instance).is_unfinished:
-        journal.warning(
-            f"the switch of the certificate is unfinished: {instance.previous} stays until "
-            f"`tedge connect {instance.words}`"
-        )
-    if not manages_services(instance):
-        journal.warning("no service manager: restart mosquitto yourself, till then its bridge stays connected")
-        return True
-    try:
-        if systemd.is_active("mosquitto.service"):
-            with Step("Restarting mosquitto"):
-                systemd.restart("mosquitto.service")
-        with Step(f"Disabling {instance.timer}"):
-            systemd.systemctl("disable", "--now", instance.timer)
-    except TedgeCertError as error:
-        raise TedgeCertError(
-            f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
-        ) from error
-    conf_change.end(instance)
-    return True
-
-
 def _configure(instance: Instance) -> conf_change.Before:
     """The timer before the files: whoever interrupts this leaves no bridge whose certificate nobody renews."""
-    if not manages_services(instance):
+    if not instance.manages_services:
         return conf_change.configure(instance)
     try:
         with Step(f"Enabling {instance.timer}"):
@@ -108,7 +75,7 @@ def _configure(instance: Instance) -> conf_change.Before:
 def _disable_timer(instance: Instance) -> None:
     """Unless there is a bridge nevertheless, of an earlier attempt."""
     if not instance.bridge_file.exists():
-        systemd.run(["systemctl", "disable", "--now", instance.timer])
+        processes.run(["systemctl", "disable", "--now", instance.timer])
 
 
 def _refuse_second(instance: Instance) -> None:
@@ -122,7 +89,7 @@ def _refuse_second(instance: Instance) -> None:
 
 def _announce(instance: Instance, active: certificate.Certificate | None) -> None:
     if active is not None:
-        answer_checks.check_presentable(active, instance.certificate)
+        clock.check_presentable(active, instance.certificate)
     with Step("Announcing the device to the tenant"):
         verdict = proof.prove_own(instance)
         if not verdict.accepted:
@@ -156,3 +123,43 @@ def _is_working(instance: Instance) -> bool:
         journal.error(str(error))
         return False
     return True
+
+
+def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
+    """Say what is about to be connected, and see that it can be beside the other profiles.
+
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
+    the renewal may write where the certificate is kept.
+    """
+    if instance.manages_services and not systemd.is_installed("mosquitto.service"):
+        raise TedgeCertError(
+            "mosquitto is not installed, whose bridge is the connection to the cloud: `apt install mosquitto`, then "
+            "this command again"
+        )
+    takeover.check_accounts(instance)
+    takeover.give_owners(instance)
+    journal.say(summary(instance, what))
+    profiles.check_conflicts(instance)
+    _warn_of_proxy(instance)
+    anchors.check(instance.trust)
+    if instance.uses_basic:
+        credentials.warn_if_exposed(instance.credentials_path)
+    elif instance.manages_services:
+        if allow_path:
+            drop_in.allow(instance)
+        drop_in.warn_if_shut(instance)
+    local_password = instance.config.get("mqtt.client.auth.password_file")
+    if local_password is not None:
+        credentials.warn_if_exposed(Path(to_text(local_password)))
+    takeover.tidy_links(instance.bridge_file.parent)
+
+
+def _warn_of_proxy(instance: Instance) -> None:
+    """Say that the bridge goes its own way, where a proxy is set."""
+    address = instance.config.get("proxy.address")
+    if address is not None:
+        host, port = instance.mqtt
+        journal.warning(
+            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
+            f"connects to {host}:{port} directly"
+        )

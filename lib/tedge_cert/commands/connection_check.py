@@ -4,19 +4,16 @@
 import base64
 import binascii
 import json
-import time
 
-from tedge_cert import journal, systemd
+from tedge_cert import journal
 from tedge_cert.bridge import local_broker, mosquitto_conf
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.config.values import split_endpoint, to_text
-from tedge_cert.deadline import Deadline
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.progress import Step
 from tedge_cert.tenant import proof
+from tedge_cert.terminal import Step
 
-LISTENING_S = 20.0
 BRIDGE_S = 30.0
 
 
@@ -41,7 +38,7 @@ def summary(instance: Instance, what: str) -> str:
         "cloud host": f"{host}:{port}",
         **_proof_of_identity(instance),
         "bridge": "mosquitto",
-        "service manager": "systemd" if manages_services(instance) else "none",
+        "service manager": "systemd" if instance.manages_services else "none",
         "mosquitto version": mosquitto_conf.version() or "not installed",
     }
     return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
@@ -51,31 +48,6 @@ def _proof_of_identity(instance: Instance) -> dict[str, str]:
     if instance.uses_basic:
         return {"authentication": "user and password", "credentials file": str(instance.credentials_path)}
     return {"authentication": "certificate", "certificate file": str(instance.certificate)}
-
-
-def manages_services(instance: Instance) -> bool:
-    """Whether systemd runs, and the configuration is that of its services and not one of a trial elsewhere."""
-    return systemd.is_running() and instance.config.is_of_system
-
-
-def wait_for_broker(instance: Instance) -> None:
-    """Wait until mosquitto listens; raises TedgeCertError."""
-    deadline = Deadline(LISTENING_S)
-    while True:
-        try:
-            Bridge(instance).close()
-        except OSError as error:
-            if local_broker.is_final(error):
-                raise TedgeCertError(local_broker.explain(instance, error)) from error
-            if deadline.passed():
-                raise TedgeCertError(
-                    f"mosquitto does not listen as configured: {local_broker.explain(instance, error)}, `journalctl -u "
-                    "mosquitto`"
-                ) from error
-            # A refused connection says nothing about when the next one will not be.
-            time.sleep(0.2)
-        else:
-            return
 
 
 def check(instance: Instance) -> None:

@@ -4,16 +4,13 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from tedge_cert import journal
 from tedge_cert.authority import self_signed
 from tedge_cert.commands import fresh_start
-from tedge_cert.device import profiles
-from tedge_cert.device import registration_record as record
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
-from tedge_cert.disk import files, privileges
+from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.x509 import certificate, keys
+from tedge_cert.x509 import certificate, keys, requests
 from tedge_cert.x509.certificate import Certificate
 
 
@@ -28,8 +25,8 @@ def create(instance: Instance, identity: str | None) -> Certificate:
             if path.is_symlink() or path.exists():
                 raise _exists(path)
         key = keys.new()
-        made = self_signed.first(key, keys.first_subject(name, *_organization(instance)), instance.config)
-        _end_former_life(instance)
+        made = self_signed.first(key, requests.first_subject(name, *_organization(instance)), instance.config)
+        fresh_start.end_with_registration(instance)
         try:
             keys.create(instance.key, key)
             _create_or_undo(instance, made)
@@ -44,46 +41,20 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
     name = _identity(instance, identity)
     with custody(instance):
         key = keys.load_or_create(instance.key)
-        request = _renewal_request(instance, key, name) or keys.first_request(key, name, *_organization(instance))
+        request = _renewal_request(instance, key, name) or requests.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()
         with privileges.regained() if output else nullcontext():
-            files.write(path, keys.pem_of_request(request), files.CERTIFICATE)
+            files.write(path, requests.pem_of_request(request), owners.CERTIFICATE)
         return path
-
-
-def remove(instance: Instance) -> bool:
-    """Remove certificate and key with all that belongs to them; whether there was one of the two."""
-    with custody(instance):
-        _end_former_life(instance)
-        removed = [files.remove(path) for path in (instance.certificate, instance.key)]
-    if removed[1]:
-        _warn_of_others(instance)
-    return any(removed)
-
-
-def _warn_of_others(instance: Instance) -> None:
-    """A key that nothing else sets is that of all profiles."""
-    for each in profiles.others(instance):
-        if each.key == instance.key and each.certificate.exists():
-            journal.warning(
-                f"{instance.key} was the key of {each.certificate} too, which is of no use without it; "
-                f"`tedge cert download {each.words}` registers that one anew"
-            )
 
 
 def _create_or_undo(instance: Instance, made: Certificate) -> None:
     try:
-        files.create(instance.certificate, made.pem, files.CERTIFICATE)
+        files.create(instance.certificate, made.pem, owners.CERTIFICATE)
     except BaseException:
         # A key without its certificate would be in the way of the next attempt.
         files.remove(instance.key)
         raise
-
-
-def _end_former_life(instance: Instance) -> None:
-    fresh_start.end(instance)
-    # A registration that began would be gone on with at the next boot, with whatever certificate there is then.
-    record.end_unfinished(instance)
 
 
 def _identity(instance: Instance, given: str | None) -> str:
@@ -106,7 +77,7 @@ def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> byt
     except CertificateError:
         return None
     same = current.public_key == keys.public_key(key) and current.common_names == [name]
-    return keys.renewal_request(key, current) if same else None
+    return requests.renewal_request(key, current) if same else None
 
 
 def _exists(path: Path) -> CertificateError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tedge_cert import journal, systemd
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 UNITS = Path("/etc/systemd/system")
@@ -53,7 +53,7 @@ def allow(instance: Instance) -> None:
     if not systemd.is_running():
         raise TedgeCertError(f"no service manager: there is no unit that {path} could open a directory to")
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    files.write(path, text.encode(), files.BROKER_CONFIGURATION)
+    files.write(path, text.encode(), owners.BROKER_CONFIGURATION)
     systemd.systemctl("daemon-reload")
     journal.say(f"{path} lets the renewal write in {_listed(_written(instance))}")
 
@@ -120,7 +120,7 @@ def _is_writable(directory: Path) -> bool:
         facts = directory.stat()
     except OSError:
         return True  # Whoever writes there says what is wrong.
-    user, group = files.account_ids(files.CERTIFICATE)
+    user, group = owners.account_ids(owners.CERTIFICATE)
     if facts.st_uid == user:
         return bool(facts.st_mode & 0o200)
     return bool(facts.st_mode & (0o020 if facts.st_gid == group else 0o002))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registration without a person: what a unit's credentials say, one attempt a start, and root's part after it."""
 
+import os
 import time
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks
-from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.commands import connect, download, hardware_id, reconnect, unit_credentials
+from tedge_cert.bridge import conf_files
+from tedge_cert.commands import connect, download, hardware_id, reconnect
 from tedge_cert.commands.download import Registration, checked_host
 from tedge_cert.commands.needs_download import is_certified
 from tedge_cert.config.edit import set_value
@@ -16,10 +16,10 @@ from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance, checked_device_id, device_id, load_instance
 from tedge_cert.device.registration_record import Attempts
 from tedge_cert.disk import files
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import CredentialError, TedgeCertError, UnjudgedError
-from tedge_cert.hourly.validity import format_duration
 from tedge_cert.tenant import alarm
-from tedge_cert.x509 import certificate
+from tedge_cert.x509 import certificate, clock
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
 # In the place of a digest, once there is nothing left to ask the tenant for.
@@ -35,7 +35,7 @@ def register(instance: Instance) -> None:
         before = _wait(instance, _CONNECTING)
         record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
         # To connect takes a clock that is right.
-        answer_checks.check_clock(certificate.load(instance.certificate), instance.certificate)
+        clock.check_clock(certificate.load(instance.certificate), instance.certificate)
         journal.info("the device is registered; what is left is to connect it")
         return
     wanted, url = _wanted(instance)
@@ -43,7 +43,7 @@ def register(instance: Instance) -> None:
     if password == record.last(instance).password:
         raise CredentialError(
             f"the one-time password of {wanted.device_id} has been used already: register the device anew with "
-            f"{wanted.host}, and give the new password as the credential {unit_credentials.PASSWORD}"
+            f"{wanted.host}, and give the new password as the credential {PASSWORD}"
         )
     before = _wait(instance, record.digest(wanted.device_id, wanted.password, wanted.host))
     record.begin(instance, record.Registration(password, url))
@@ -72,15 +72,15 @@ def finish(instance: Instance) -> None:
     if not instance.bridge_file.exists():
         connect.connect(instance, offline=False)
     else:
-        if mosquitto_conf.is_current(instance):
+        if conf_files.is_current(instance):
             journal.info("the bridge takes the new certificate when it connects anew, within half a minute")
         else:
             reconnect.reconnect(instance, offline=False)
         # To connect tells it too.
         alarm.tell(instance)
     record.finish(instance)
-    for store in unit_credentials.STORES:
-        _remove_password(store / unit_credentials.PASSWORD)
+    for store in STORES:
+        _remove_password(store / PASSWORD)
 
 
 def _with_tenant(instance: Instance, url: str) -> Instance:
@@ -94,23 +94,21 @@ def _with_tenant(instance: Instance, url: str) -> Instance:
 
 def _wanted(instance: Instance) -> tuple[Registration, str]:
     """Who registers where, and the tenant as the credential names it."""
-    password = unit_credentials.password()
-    url = unit_credentials.read(unit_credentials.URL)
+    password = read_password()
+    url = read(URL)
     try:
         host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
         return Registration(_identity(instance), password, generated=False, host=host), url
     except TedgeCertError as error:
-        raise CredentialError(
-            f"{error}; or give credentials: {unit_credentials.DEVICE_ID}, {unit_credentials.URL}"
-        ) from error
+        raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
 
 
 def _identity(instance: Instance) -> str:
-    given = unit_credentials.read(unit_credentials.DEVICE_ID) or device_id(instance.config, "c8y.device.id")
+    given = read(DEVICE_ID) or device_id(instance.config, "c8y.device.id")
     if given:
         return checked_device_id(given)
     identity, source = hardware_id.of_this_device()
-    journal.info(f"no credential {unit_credentials.DEVICE_ID}: the device is {identity}, after {source}")
+    journal.info(f"no credential {DEVICE_ID}: the device is {identity}, after {source}")
     return identity
 
 
@@ -135,3 +133,41 @@ def _remove_password(path: Path) -> None:
             journal.info(f"removed the used one-time password {path}")
     except TedgeCertError as error:
         journal.info(f"the password in {path} is spent, but stays there: {error}")
+
+
+DEVICE_ID = "tedge.device-id"
+PASSWORD = "tedge.one-time-password"  # noqa: S105 (the name of the credential)
+URL = "tedge.c8y-url"
+STORES = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
+# Cumulocity takes one-time passwords of 8 to 32 characters.
+_LEAST, _MOST = 8, 32
+
+
+def read(name: str) -> str:
+    """The text of a credential without the line break of an editor; empty if the unit was given none."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return ""
+    try:
+        return Path(directory, name).read_bytes().decode().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise CredentialError(f"cannot read the credential {name}: {reason}") from error
+
+
+def read_password() -> str:
+    """The one-time password; raises CredentialError without one, or for what cannot be one."""
+    found = read(PASSWORD)
+    if not found:
+        raise CredentialError(
+            f"there is no one-time password: give it as the credential {PASSWORD}, for instance in "
+            f"{STORES[0]}/{PASSWORD}"
+        )
+    if not (_LEAST <= len(found) <= _MOST and found.isprintable()):
+        raise CredentialError(
+            f"the credential {PASSWORD} is no one-time password: expected {_LEAST} to {_MOST} characters on one line, "
+            f"got {len(found)}; an encrypted one needs LoadCredentialEncrypted= (tedge-first-boot(7))"
+        )
+    return found

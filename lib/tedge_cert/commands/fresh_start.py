@@ -26,3 +26,10 @@ def end(instance: Instance) -> None:
         except (OSError, TedgeCertError) as error:
             # No reason to do without the new certificate.
             journal.warning(f"what was said of a former certificate stays: {error}")
+
+
+def end_with_registration(instance: Instance) -> None:
+    """Remove the state of the previous certificate, and forget a registration that has begun."""
+    end(instance)
+    # The first-boot unit would otherwise go on with it at the next boot, with whatever certificate there is then.
+    record.end_unfinished(instance)

@@ -10,17 +10,16 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import add_profile
 from tedge_cert.config import credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import RequestRefusedError, TedgeCertError
-from tedge_cert.progress import waiting
 from tedge_cert.tenant import rest, token
 from tedge_cert.tenant.rest import Answer, Request
-from tedge_cert.x509 import certificate
+from tedge_cert.terminal import waiting
+from tedge_cert.x509 import certificate, clock
 
 # Files pass here too, over whatever link the device has.
 DEADLINE_S = 300.0
@@ -116,7 +115,7 @@ def _send(instance: Instance, request: Request) -> Answer:
         credentials.warn_if_exposed(instance.credentials_path)
     else:
         # Whichever way the token comes, it is this certificate that earns it.
-        answer_checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
+        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
     for last in (False, True):
         who = token.who_asks(instance, again=last)
         answer = rest.send(host, request, who, instance.trust, deadline.left_s(), instance.proxy)

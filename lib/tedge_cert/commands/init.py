@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from tedge_cert import systemd
-from tedge_cert.disk import files, owners
+from tedge_cert import processes
+from tedge_cert.disk import owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # Beside the directory of the package, wherever that was installed.
@@ -46,7 +46,7 @@ def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPF
         if kind != "d":
             continue
         here = Path(config_dir + path.removeprefix(ETC) if config_dir and path.startswith(ETC) else path)
-        _make_directory(here, files.Access(user, group, int(mode, 8)))
+        _make_directory(here, owners.Access(user, group, int(mode, 8)))
 
 
 def _lines(path: Path) -> list[list[str]]:
@@ -74,12 +74,12 @@ def _exists(look_up: Callable[[str], object], name: str) -> bool:
 
 
 def _run(*command: str) -> None:
-    done = systemd.run(list(command))
+    done = processes.run(list(command))
     if done.returncode != 0:
         raise TedgeCertError(f"`{shlex.join(command)}` failed: {done.stderr.strip()}")
 
 
-def _make_directory(path: Path, access: files.Access) -> None:
+def _make_directory(path: Path, access: owners.Access) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

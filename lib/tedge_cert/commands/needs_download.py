@@ -6,7 +6,8 @@ import time
 from tedge_cert import journal
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
-from tedge_cert.hourly.validity import EXPIRED, format_duration, read_validity
+from tedge_cert.durations import format_duration
+from tedge_cert.hourly.validity import EXPIRED, read_validity
 
 REGISTER, SKIP = 0, 1
 

@@ -4,18 +4,18 @@
 import time
 
 from tedge_cert import journal, systemd
-from tedge_cert.authority import answer_checks
-from tedge_cert.bridge import conf_change, mosquitto_conf
-from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.bridge import conf_change, conf_files
+from tedge_cert.bridge.health import Bridge, open_bridge, wait_for_broker
 from tedge_cert.commands import connect, switch_by_hand
-from tedge_cert.commands.connection_check import check, manages_services, wait_for_broker
-from tedge_cert.commands.preparation import prepare
+from tedge_cert.commands.connect import prepare
+from tedge_cert.commands.connection_check import check
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import NoAnswerError, TedgeCertError
-from tedge_cert.progress import Step
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
 from tedge_cert.tenant import proof
+from tedge_cert.terminal import Step
+from tedge_cert.x509 import clock
 
 
 def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
@@ -29,7 +29,7 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
     prepare(instance, "Reconnecting to", allow_path)
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
     with custody(instance, keep_root=True):
-        changed = not mosquitto_conf.is_current(instance)
+        changed = not conf_files.is_current(instance)
         started = not changed and _start_broker(instance)
         switched = switch_by_hand.switch_first(instance, offline)
         active = connect.load_active(instance)
@@ -37,7 +37,7 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
             _take_settings(instance, offline)
         elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
             if active is not None:
-                answer_checks.check_presentable(active, instance.certificate)
+                clock.check_presentable(active, instance.certificate)
             _connect_once_more(instance)
         if offline:
             journal.info("offline: whether the device is connected was not looked at")
@@ -56,7 +56,7 @@ def _start_broker(instance: Instance) -> bool:
     if bridge is not None:
         bridge.close()
         return False
-    if not manages_services(instance):
+    if not instance.manages_services:
         return False
     with Step("Starting mosquitto"):
         systemd.systemctl("start", "mosquitto.service")
@@ -68,7 +68,7 @@ def _take_settings(instance: Instance, offline: bool) -> None:
     """Give mosquitto the changed settings; the former ones come back if the bridge does not come up with these."""
     journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
     before = conf_change.configure(instance)
-    if not manages_services(instance):
+    if not instance.manages_services:
         journal.warning("no service manager: restart mosquitto yourself, then it takes the changed settings")
         return
     conf_change.restart(instance, before)

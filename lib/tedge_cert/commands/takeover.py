@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tedge_cert import journal, systemd
-from tedge_cert.bridge import mosquitto_conf
+from tedge_cert import journal, processes, systemd
+from tedge_cert.bridge import conf_files
 from tedge_cert.config import settings
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.disk import files, owners, privileges
@@ -42,11 +42,11 @@ def give_owners(instance: Instance) -> None:
     if instance.config.is_of_system:
         _give_owners_of_places(instance)
     elif instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        owners.adapt(instance.certificate.parent, files.SHARED_DIRECTORY, fixed=True)
+        owners.adapt(instance.certificate.parent, owners.SHARED_DIRECTORY, fixed=True)
     kinds = (
-        (instance.key, files.PRIVATE_KEY),
-        (instance.certificate, files.CERTIFICATE),
-        (instance.csr, files.CERTIFICATE),
+        (instance.key, owners.PRIVATE_KEY),
+        (instance.certificate, owners.CERTIFICATE),
+        (instance.csr, owners.CERTIFICATE),
     )
     for path, access in kinds:
         owners.adapt(path, access)
@@ -56,16 +56,16 @@ def _give_owners_of_places(instance: Instance) -> None:
     """The directories, as ``tmpfiles.d`` makes them, and what lies in them beside key and certificate."""
     etc, run = Path(settings.SYSTEM_DIRECTORY), Path("/run/tedge-cert-renewer")
     for path in (etc, etc / "mosquitto-conf"):
-        owners.adapt(path, files.DIRECTORY_OF_ROOT, fixed=True)
+        owners.adapt(path, owners.DIRECTORY_OF_ROOT, fixed=True)
     for path in (etc / "device-certs", run, instance.state_file.parent):
-        owners.adapt(path, files.SHARED_DIRECTORY, fixed=True)
-    owners.adapt(etc / "tedge.toml", files.CONFIGURATION, fixed=True)
+        owners.adapt(path, owners.SHARED_DIRECTORY, fixed=True)
+    owners.adapt(etc / "tedge.toml", owners.CONFIGURATION, fixed=True)
     for path in run.glob("*.lock"):
-        owners.adapt(path, files.LOCK)
-    for placement in (mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance)):
+        owners.adapt(path, owners.LOCK)
+    for placement in (conf_files.listener_placement(instance), conf_files.bridge_placement(instance)):
         # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
         secret = "remote_password" in (placement.text() or "")
-        owners.adapt(placement.file, files.BROKER_SECRET if secret else files.BROKER_CONFIGURATION, fixed=True)
+        owners.adapt(placement.file, owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION, fixed=True)
 
 
 def tidy_links(directory: Path) -> bool:
@@ -74,12 +74,10 @@ def tidy_links(directory: Path) -> bool:
     One that dangles is an error to the broker, and one to what its own configuration includes is a second listener
     on the same port.
     """
-    if not mosquitto_conf.CONF_D.is_dir():
+    if not conf_files.CONF_D.is_dir():
         return False
-    twice = mosquitto_conf.includes(directory)
-    ours = [
-        each for each in mosquitto_conf.CONF_D.iterdir() if each.is_symlink() and each.readlink().parent == directory
-    ]
+    twice = conf_files.includes(directory)
+    ours = [each for each in conf_files.CONF_D.iterdir() if each.is_symlink() and each.readlink().parent == directory]
     bad = [each for each in ours if twice or not each.exists()]
     for link in bad:
         files.remove(link)
@@ -93,7 +91,7 @@ def adopt(first: bool) -> None:
     The check of a connection that is found is enabled then; later, one that is disabled was disabled by somebody.
     """
     directory = Path(settings.SYSTEM_DIRECTORY, "mosquitto-conf")
-    _attempt(partial(owners.adapt, Path(settings.SYSTEM_DIRECTORY, "tedge.toml"), files.CONFIGURATION, fixed=True))
+    _attempt(partial(owners.adapt, Path(settings.SYSTEM_DIRECTORY, "tedge.toml"), owners.CONFIGURATION, fixed=True))
     for profile in ["", *_profiles()]:
         _attempt(partial(_give_owners_of, profile))
     changed = [tidy_links(directory)]
@@ -101,7 +99,7 @@ def adopt(first: bool) -> None:
         profile = file.name.removeprefix("c8y").removesuffix("-bridge.conf").removeprefix("@")
         changed.append(bool(_attempt(partial(_take_over, profile, first))))
     if any(changed) and systemd.is_running():
-        _attempt(partial(systemd.run, ["deb-systemd-invoke", "try-restart", "mosquitto.service"]))
+        _attempt(partial(processes.run, ["deb-systemd-invoke", "try-restart", "mosquitto.service"]))
 
 
 def _attempt(step: Callable[[], object]) -> object:
@@ -126,7 +124,7 @@ def _give_owners_of(profile: str) -> None:
 def _take_over(profile: str, first: bool) -> bool:
     """Whether the broker has to be restarted to find the bridge of this profile."""
     instance = load_instance("c8y", profile, known=False)
-    placements = (mosquitto_conf.listener_placement(instance), mosquitto_conf.bridge_placement(instance))
+    placements = (conf_files.listener_placement(instance), conf_files.bridge_placement(instance))
     _give_owners_of_places(instance)
     changed = [each.link_up() for each in placements if each.text() is not None]
     if first:

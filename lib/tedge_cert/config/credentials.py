@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """User and password, and the file that keeps those of the device for the tenant (c8y.credentials_path)."""
 
-import base64
 import stat
 import tomllib
 from dataclasses import dataclass, field
@@ -20,16 +19,6 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
-
-
-def basic(username: str, password: str) -> dict[str, str]:
-    """The header of HTTP Basic, in UTF-8 as servers expect it since RFC 7617 §2.1."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
-
-
-def authorization(who: "str | Credentials") -> dict[str, str]:
-    """The header that says who asks: a token, or user and password."""
-    return {"Authorization": f"Bearer {who}"} if isinstance(who, str) else basic(who.username, who.password)
 
 
 def load(path: Path) -> Credentials:

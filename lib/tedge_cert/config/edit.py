@@ -16,7 +16,7 @@ from tedge_cert.config.keys import Key, find
 from tedge_cert.config.keys.table import unknown_key
 from tedge_cert.config.settings import Config, Tree
 from tedge_cert.config.values import Value
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import locked, locked_directory
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
@@ -125,7 +125,7 @@ def _change(config: Config, name: str, value: Value | None) -> None:
         except (TOMLKitError, tomllib.TOMLDecodeError):
             # Inline tables, dotted keys and tables out of order are more than tomlkit can write at times.
             continue
-        files.write(Path(path), text.encode(), files.CONFIGURATION)
+        files.write(Path(path), text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(Path(path))
         return
     raise ConfigurationError(

@@ -7,7 +7,8 @@ The hourly check reads its settings through this module, so nothing slow is impo
 import os
 
 from tedge_cert.config.keys import CLOUDS, Key, find
-from tedge_cert.config.values import Value, bracketed, duration_s, is_profile, split_endpoint, to_text
+from tedge_cert.config.values import Value, bracketed, is_profile, split_endpoint, to_text
+from tedge_cert.durations import duration_s
 from tedge_cert.errors import ConfigurationError, UnknownKeyError, mend
 
 Tree = dict[str, object]

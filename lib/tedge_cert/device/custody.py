@@ -4,10 +4,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tedge_cert.device import leftovers
+from tedge_cert import journal
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import privileges
+from tedge_cert.disk import files, privileges
 from tedge_cert.disk.lock import WAIT_S, locked
+from tedge_cert.errors import mend
 
 
 @contextmanager
@@ -21,6 +22,25 @@ def custody(instance: Instance, wait_s: float = WAIT_S, keep_root: bool = False)
         # The lock is no exception: run.path comes from the configuration as well.
         with privileges.dropped(instance.config.is_of_system):
             held.enter_context(locked(instance.certificate, instance.run_directory, wait_s))
-            leftovers.remove(instance)
+            remove(instance)
         held.enter_context(privileges.dropped(instance.config.is_of_system and not keep_root))
         yield
+
+
+def remove(instance: Instance) -> None:
+    """Remove the temporary files beside everything that is written under the lock, which the caller holds.
+
+    A killed run may have left a private key in one. What cannot be removed holds nobody up.
+    """
+    switched = (instance.certificate, instance.candidate, instance.previous)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
+    for path in (*switched, instance.key, instance.csr, *handed_over):
+        try:
+            stale = files.remove_stale_temporaries(path)
+        except OSError as error:
+            journal.warning(
+                f"what interrupted runs left beside {path} stays there: {error.filename}: {error.strerror}{mend(error)}"
+            )
+            return
+        if stale:
+            journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")

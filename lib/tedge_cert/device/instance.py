@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert import systemd
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import Value, parse_device_id, to_text
@@ -135,6 +136,11 @@ class Instance(TenantSide):
     def access_token_file(self) -> Path:
         """Whether the tenant gives tokens for client certificates, as found out since the boot."""
         return self.run_directory / f"{self.name}.access-token"
+
+    @property
+    def manages_services(self) -> bool:
+        """Whether systemd runs, and this configuration is the one that its services read."""
+        return systemd.is_running() and self.config.is_of_system
 
     @property
     def minimum_s(self) -> int:

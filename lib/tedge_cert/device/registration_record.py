@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
 
 # They hold the digest of a password that nobody may have used yet, so they are not for everybody.
-_OWN = files.Access("tedge", "mosquitto", 0o600)
+_OWN = owners.Access("tedge", "mosquitto", 0o600)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def unjudged(instance: Instance) -> Unjudged:
 
 def keep_unjudged(instance: Instance, waiting: Unjudged) -> None:
     """Say that this certificate waits for the clock."""
-    make_directory(instance.state_file.parent, files.SHARED_DIRECTORY)
+    make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
     files.write(_unjudged_file(instance), json.dumps(asdict(waiting)).encode(), _OWN)
 
 

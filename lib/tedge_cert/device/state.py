@@ -14,7 +14,7 @@ from typing import Any
 
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
@@ -69,10 +69,10 @@ def save(path: Path, state: State) -> None:
     """Write the state, readable by all; what goes wrong is a warning, because no renewal may fail for it."""
     known = {name: value for name, value in asdict(state).items() if value not in ("", None)}
     try:
-        make_directory(path.parent, files.SHARED_DIRECTORY)
+        make_directory(path.parent, owners.SHARED_DIRECTORY)
         # Of runs that were killed while they wrote; nobody else writes here while the lock is held.
         files.remove_stale_temporaries(path)
-        files.write(path, json.dumps({"version": VERSION, **known}).encode(), files.HANDOVER)
+        files.write(path, json.dumps({"version": VERSION, **known}).encode(), owners.HANDOVER)
     except (OSError, TedgeCertError) as error:
         journal.warning(f"the result of this run is not kept: {error}")
 

@@ -6,37 +6,13 @@ Every write is: temporary file in the same directory, final mode and owner, fsyn
 
 import errno
 import glob
-import grp
 import os
-import pwd
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert.disk.owners import Access, apply_access
 from tedge_cert.errors import TedgeCertError
-
-
-@dataclass(frozen=True)
-class Access:
-    """Owner, group and mode of a kind of file."""
-
-    user: str
-    group: str
-    mode: int
-
-
-# Mosquitto's group reads key and certificate for the bridge; the renewer, as tedge, writes the certificate.
-PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
-CERTIFICATE = Access("tedge", "mosquitto", 0o644)
-HANDOVER = Access("tedge", "mosquitto", 0o644)
-# Whoever can open a lock can hold it up, so it is not for everybody.
-LOCK = Access("tedge", "mosquitto", 0o640)
-SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
-DIRECTORY_OF_ROOT = Access("root", "root", 0o755)
-CONFIGURATION = Access("tedge", "tedge", 0o644)
-BROKER_CONFIGURATION = Access("root", "root", 0o644)
-BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 
 def write(path: Path, content: bytes, access: Access) -> None:
@@ -77,28 +53,6 @@ def write_temporary(path: Path, content: bytes, access: Access) -> Path:
         temporary.unlink()
         raise _cannot_write(path, error) from error
     return temporary
-
-
-def apply_access(descriptor: int, access: Access) -> None:
-    """Give an open file its owner and mode, as far as this process may.
-
-    Only root can change an owner, and only root's commands ever have one to change: the renewer runs as the very
-    user and group of these files, and a chown would end it (systemd's @privileged set contains @chown).
-    """
-    if os.geteuid() == 0:
-        before = os.fstat(descriptor)
-        user, group = account_ids(access)
-        if (before.st_uid, before.st_gid) != (user, group):
-            os.fchown(descriptor, user, group)
-    os.fchmod(descriptor, access.mode)
-
-
-def account_ids(access: Access) -> tuple[int, int]:
-    """User and group number of ``access``; the caller's own where the accounts do not exist (a bare checkout)."""
-    try:
-        return pwd.getpwnam(access.user).pw_uid, grp.getgrnam(access.group).gr_gid
-    except KeyError:
-        return os.geteuid(), os.getegid()
 
 
 def rename(source: Path, target: Path) -> float:

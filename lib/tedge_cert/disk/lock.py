@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.deadline import bounded
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import BusyError, TedgeCertError, mend
 
 WAIT_S = 90.0
@@ -46,11 +46,11 @@ def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 def _open(lock_file: Path) -> int:
     try:
-        make_directory(lock_file.parent, files.SHARED_DIRECTORY)
+        make_directory(lock_file.parent, owners.SHARED_DIRECTORY)
         # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
         # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
         descriptor = os.open(
-            lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, files.LOCK.mode
+            lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, owners.LOCK.mode
         )
     except OSError as error:
         raise TedgeCertError(
@@ -61,18 +61,18 @@ def _open(lock_file: Path) -> int:
     facts = os.fstat(descriptor)
     # Not a file of root's that somebody linked to here.
     if facts.st_uid == os.geteuid() and facts.st_nlink == 1:
-        files.apply_access(descriptor, files.LOCK)
+        owners.apply_access(descriptor, owners.LOCK)
     return descriptor
 
 
-def make_directory(path: Path, access: files.Access) -> None:
+def make_directory(path: Path, access: owners.Access) -> None:
     """Make a directory where there is none; one that is there keeps its owner and mode."""
     if path.is_dir():
         return
     path.mkdir(mode=access.mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        files.apply_access(descriptor, access)
+        owners.apply_access(descriptor, access)
     finally:
         os.close(descriptor)
 
@@ -97,7 +97,7 @@ def _say_who(lock_file: Path) -> None:
     try:
         # Holders that were killed while they said so; nobody else writes here while the lock is held.
         files.remove_stale_temporaries(_holder_file(lock_file))
-        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), files.HANDOVER)
+        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         # A courtesy to whoever waits, no reason to leave a certificate as it is.
         journal.debug(str(error))

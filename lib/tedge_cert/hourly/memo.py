@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hours between two full checks: what the last one found out holds as long as nothing that it looked at changes.
+"""Skip the full check while nothing it depends on has changed.
 
-It left when the certificate is due (never a verdict), and the facts of every file it read. While all of them are the
-same, command line, environment and clock included, there is nothing to do before that time; any doubt is a full check.
-Built-in modules alone are imported, and no other of this library: ``os`` would cost a quarter of an interpreter.
+A full check that finds nothing to do leaves a memo: when the certificate is due (never a verdict), and the facts of
+every file it read. The next hour reads the memo. While command line, environment, clock and all those files are the
+same, there is nothing to do before that time; any doubt leads to a full check.
+
+The reader imports built-in modules only: ``os`` would cost a quarter of an interpreter. The writer runs in a full
+check, which has imported more.
 """
 
 import posix
 import time
+
+from tedge_cert.durations import format_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tedge_cert.hourly.validity import Validity
 
 FORMAT = "tedge-cert-renewer 1"
 END = "end"
@@ -51,16 +60,6 @@ def facts_of(path: str) -> str:
     except FileNotFoundError:
         return "absent"
     return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
-
-
-def format_duration(seconds: int, units: int = 5) -> str:
-    """The non-zero parts of years (of 365 days), days, hours, minutes and seconds; at most ``units`` of them."""
-    parts = []
-    for suffix, size_s in (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size_s)
-        if count:
-            parts.append(f"{count}{suffix}")
-    return " ".join(parts[:units]) or "0s"
 
 
 def line_of(path: str, left_s: int, threshold: str) -> str:
@@ -135,3 +134,75 @@ def _say(line: str, environment: dict[bytes, bytes]) -> None:
     except OSError:
         # The reader has gone: as in ``journal``, no reason for another answer.
         return
+
+
+# A file that changed so shortly before the check might change again and keep its facts: some file systems count time
+# in steps of this length.
+SETTLED_NS = 2 * 10**9
+# Another version of the library may judge otherwise, so its directories are watched: the root and each room.
+_LIBRARY = __file__.rpartition("/hourly/")[0]
+
+
+def write(
+    arguments: list[str],
+    environment: dict[bytes, bytes],
+    watched: list[str],
+    validity: "Validity",
+    due: tuple[float, str],
+    path: str,
+    began_ns: tuple[int, int],
+) -> None:
+    """Write the memo of a full check that began at ``began_ns`` (see ``clocks``) and found nothing to do.
+
+    ``watched`` are the files that the check depends on, ``path`` is the certificate; ``due`` is how many seconds
+    before its end it is due, and the threshold in words. Nothing is written for a command line that is not a unit's,
+    and where a file changed just now. A memo that cannot be written costs the next hour a full check.
+    """
+    file = file_for(arguments, environment)
+    if not file:
+        return
+    lead_s, threshold = due
+    try:
+        facts = [(facts_of(each), each) for each in [*_library(), *watched]]
+        changed_ns = [int(each.rpartition(":")[2]) for each, _ in facts if ":" in each]
+        if max(changed_ns) > began_ns[0] - SETTLED_NS or not all(each.startswith("/") for each in watched):
+            return
+        lines = [
+            key_of(arguments, environment),
+            *(str(each) for each in began_ns),
+            # A second early: at the due time itself a full check decides.
+            str(int(validity.not_after_s - lead_s) - 1),
+            str(validity.not_after_s),
+            path,
+            threshold,
+            *(" ".join(each) for each in facts),
+            END,
+        ]
+        _replace(file, "\n".join(lines).encode())
+    except (OSError, ValueError) as error:
+        from tedge_cert import journal
+
+        journal.debug(f"the next hour makes a full check: {error}")
+
+
+def _library() -> list[str]:
+    """List the directories of the library."""
+    rooms = [f"{_LIBRARY}/{each}" for each in posix.listdir(_LIBRARY) if "." not in each and each != "__pycache__"]
+    return [_LIBRARY, *sorted(rooms), f"{_LIBRARY}/config/keys"]
+
+
+def _replace(file: str, content: bytes) -> None:
+    """Replace the file in one step. It is not synced: the directory does not outlive the boot either."""
+    temporary = f"{file}.tmp"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    try:
+        descriptor = posix.open(temporary, flags, 0o644)
+    except FileExistsError:
+        # From a run that was killed, or that is writing now: the next hour finds the place free.
+        posix.unlink(temporary)
+        return
+    try:
+        posix.write(descriptor, content)
+    finally:
+        posix.close(descriptor)
+    posix.rename(temporary, file)

@@ -4,7 +4,7 @@
 The hourly check uses this module, so it imports no other that it does not have already.
 """
 
-from tedge_cert.config.values import duration_s
+from tedge_cert.durations import duration_s
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly.validity import Validity
 
@@ -14,16 +14,6 @@ SPREAD = "RENEWAL_SPREAD"
 HOUR_S, DAY_S = 3_600, 86_400
 # A certificate out of a renewal that the threshold made due at once again is left alone until this part is left.
 GUARDED_PART = 3
-# The longest pause between attempts, which is also no longer than this part of what is left of the certificate: so
-# near the end there is an attempt every hour, and a device that has a network for one hour a day is not lost. What
-# grows is the shortest pause, by this part of the longest with each failure, up to so many. Pauses that double would
-# bring a device that meets an outage of a day back five times within it, and a fleet of them all at once afterwards.
-LONGEST_PAUSE_S = 20 * HOUR_S
-PART_OF_LEFT = 30
-GROWTH_PART, GROWTHS = 10, 6
-# No pause that a server asks for is longer than a day, nor than this part of what is left.
-LONGEST_REQUESTED_S = DAY_S
-REQUESTED_PART_OF_LEFT = 10
 
 _MASK = (1 << 64) - 1
 
@@ -83,29 +73,3 @@ def is_guarded(lifetime_s: int, left_s: float) -> bool:
 def is_due_at_once(left_s: float, minimum_s: int) -> bool:
     """Whether a certificate that was just issued, with so much left, is due already: the threshold is too long."""
     return left_s <= minimum_s
-
-
-def longest_pause_s(left_s: float) -> float:
-    """The bound of every pause, whoever asked for it, with so much left of the certificate."""
-    return max(0.0, min(LONGEST_REQUESTED_S, left_s / REQUESTED_PART_OF_LEFT))
-
-
-def pause_s(device_id: str, attempts: int, left_s: float, requested_s: int | None = None) -> int:
-    """How long to wait after so many failures in a row (1 at least), with so much left of the certificate.
-
-    What a server asks for is kept to, and a little more, so that not everyone is back at the same moment; without
-    that the pause is anything between the shortest, which grows, and the longest one, so that a fleet which failed
-    together comes back over most of a day, and another one after each failure, so that no device is always the last.
-    """
-    place = slot(device_id, attempts)
-    if requested_s is not None:
-        # One second more, because the time to which this is added has lost its fraction.
-        return int(min(requested_s * (1 + place / 10) + 1, longest_pause_s(left_s)))
-    longest = max(0.0, min(LONGEST_PAUSE_S, left_s / PART_OF_LEFT))
-    shortest = longest * min(max(attempts, 1), GROWTHS) / GROWTH_PART
-    return int(shortest + (longest - shortest) * place)
-
-
-def is_held_back(next_attempt_s: int, now_s: float, left_s: float) -> bool:
-    """Whether to wait still; a next attempt further ahead than any pause may be is void (the clock was set back)."""
-    return now_s < next_attempt_s <= now_s + longest_pause_s(left_s)

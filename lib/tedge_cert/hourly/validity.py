@@ -8,16 +8,13 @@ below costs two milliseconds less than the interpreter's own ``re`` module does,
 import binascii
 import os
 
-from tedge_cert.hourly import memo
+from tedge_cert.durations import format_duration
 
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 END = b"-----END CERTIFICATE-----"
 UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x17, 0x18, 0x1E
 
 VALID, EXPIRES_SOON, EXPIRED, NOT_VALID_YET = "VALID", "EXPIRES SOON", "EXPIRED", "NOT VALID YET"
-
-
-format_duration = memo.format_duration
 
 
 class UnreadableCertificateError(ValueError):

@@ -4,14 +4,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
-from tedge_cert.net import mqtt_library
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.tls import ClientContext
 
@@ -32,7 +32,7 @@ class ConnackError(OSError):
     """The other side answered CONNECT with a return code that is not zero (MQTT 3.1.1 §3.2.2.3)."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"CONNACK {code} ({mqtt_library.words_of(code)})")
+        super().__init__(f"CONNACK {code} ({words_of(code)})")
         self.code = code
 
 
@@ -70,7 +70,7 @@ class Connection:
         self._messages: deque[Message] = deque(maxlen=_WAITING_MESSAGES)
         self._on_message = on_message
         self._on_close = on_close
-        self._client = mqtt_library.new_client(client_id)
+        self._client = new_client(client_id)
         self._client.on_connect = self._handle_connect
         self._client.on_disconnect = self._handle_disconnect
         self._client.on_message = self._handle_message
@@ -140,7 +140,7 @@ class Connection:
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
     def _handle_connect(self, _client: object, _data: object, _flags: object, code: Any, *_rest: object) -> None:
         with self._changed:
-            self._code = mqtt_library.return_code(code)
+            self._code = return_code(code)
             self._changed.notify_all()
 
     def _handle_disconnect(self, *_arguments: object) -> None:
@@ -163,3 +163,58 @@ class Connection:
         with self._changed:
             self._messages.append(received)
             self._changed.notify_all()
+
+
+# What this package waits for is smaller; others may send what they like.
+LIMIT_BYTES = 1 << 20
+# paho 2 tells the return code of CONNACK in MQTT 5's numbers.
+_RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
+
+
+def return_code(told: Any) -> int:
+    """The return code of a CONNACK (MQTT 3.1.1 §3.2.2.3), however the library tells it."""
+    number = int(getattr(told, "value", told))
+    return _RETURN_CODES.get(number, number)
+
+
+def words_of(code: int) -> str:
+    """What a return code means."""
+    import paho.mqtt.client as paho
+
+    return str(paho.connack_string(code)).lower().rstrip(".")
+
+
+@contextmanager
+def _as_connection_error() -> Iterator[None]:
+    """No route and time-outs of TCP too are the end of a connection."""
+    try:
+        yield
+    except (BlockingIOError, ConnectionError):
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def new_client(client_id: str) -> "paho.Client":
+    """A client that is connected once and not again by itself."""
+    import paho.mqtt.client as paho
+
+    class Client(paho.Client):
+        """The library's client, which reads a message of any size, and in version 1 dies of errors it does not know."""
+
+        def _sock_recv(self, bufsize: int) -> bytes:
+            if bufsize > LIMIT_BYTES:
+                raise ConnectionError(f"a message of {bufsize} bytes, expected {LIMIT_BYTES} at most")
+            with _as_connection_error():
+                data: bytes = super()._sock_recv(bufsize)
+            return data
+
+        def _sock_send(self, buf: bytes) -> int:
+            with _as_connection_error():
+                sent: int = super()._sock_send(buf)
+            return sent
+
+    options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "reconnect_on_failure": False}
+    if hasattr(paho, "CallbackAPIVersion"):
+        return Client(paho.CallbackAPIVersion.VERSION2, **options)
+    return Client(**options)

@@ -5,9 +5,9 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tedge_cert.config.credentials import basic
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.net.authorization import basic
 
 
 @dataclass(frozen=True)

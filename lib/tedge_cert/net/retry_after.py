@@ -4,7 +4,7 @@
 import time
 
 from tedge_cert import journal
-from tedge_cert.hourly.validity import format_duration
+from tedge_cert.durations import format_duration
 
 # Nobody waits for longer, and a number of any length would be printed.
 LONGEST_S = 1_000_000_000

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import clock, systemd
-from tedge_cert.bridge import health, mosquitto_conf
+from tedge_cert import systemd
+from tedge_cert.bridge import conf_files, health
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
@@ -41,14 +41,7 @@ def gather(instance: Instance, online: bool) -> Facts:
         settings = dict(each.partition("=")[::2] for each in units.environment)
         due_s = _due_s(facts, settings.get(schedule.SPREAD, ""))
         facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()))
-    return replace(facts, units=units, clock_is_synchronised=clock.is_synchronised())
-
-
-def gather_files(instance: Instance) -> Facts:
-    """What files alone tell; raises TedgeCertError where the configuration does not say where they are."""
-    # A step of the unit is told the spread that a person's command does not know.
-    facts = _of_files(instance, _head(instance))
-    return replace(facts, due_s=_due_s(facts, os.environ.get(schedule.SPREAD, "")))
+    return replace(facts, units=units, clock_is_synchronised=systemd.is_synchronised())
 
 
 def _head(instance: Instance) -> Facts:
@@ -130,7 +123,7 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 def _bridge(instance: Instance) -> BridgeFacts:
     if not instance.bridge_file.exists():
         return BridgeFacts()
-    link = mosquitto_conf.bridge_placement(instance).link
+    link = conf_files.bridge_placement(instance).link
     found = BridgeFacts(True, missing_link="" if link is None or link.is_symlink() else str(link))
     try:
         return replace(found, is_up=health.is_healthy(instance, BROKER_S))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The status for a person: on one screen, what is wrong first."""
 
-from tedge_cert import colour
-from tedge_cert.hourly.validity import format_duration
+from tedge_cert import terminal
+from tedge_cert.durations import format_duration
 from tedge_cert.status.facts import CertificateFacts, Facts
 from tedge_cert.status.verdict import WORDS, Problem, health
-from tedge_cert.x509.certificate import rfc2822
+from tedge_cert.times import rfc2822
 
 
 def text_of(facts: Facts, found: list[Problem]) -> str:
     """The whole block of an instance, ending in a line break."""
-    rows = [("Status:", colour.of_health(WORDS[health(found)])), *_rows(facts, found)]
+    rows = [("Status:", terminal.of_health(WORDS[health(found)])), *_rows(facts, found)]
     told = "".join(f"  {WORDS[each.rank]}: {each.what}\n    => {each.cure}\n" for each in found)
     lines = "".join(f"{label:<15}{value}\n" for label, value in rows)
     return f"{facts.name}\n{told}{lines}"

@@ -10,8 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from tedge_cert.errors import BROKEN_CONDITION
+from tedge_cert.processes import PATH
 from tedge_cert.status.facts import UnitFacts
-from tedge_cert.systemd import PATH
 
 TIMEOUT_S = 5.0
 _PROPERTIES = (

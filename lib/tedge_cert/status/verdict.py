@@ -4,8 +4,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tedge_cert.durations import format_duration
 from tedge_cert.events import NOT_TRUSTED_YET
-from tedge_cert.hourly.validity import format_duration
 from tedge_cert.status.facts import Facts, UnitFacts
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2

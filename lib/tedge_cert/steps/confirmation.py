@@ -17,8 +17,8 @@ from tedge_cert.hourly.validity import EXPIRED
 from tedge_cert.steps import rejection
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import proof
+from tedge_cert.times import rfc2822
 from tedge_cert.x509 import certificate, keys
-from tedge_cert.x509.certificate import rfc2822
 
 # Longer than the longest pause of the bridge (restart_timeout 1 30).
 BRIDGE_WAIT_S = 60.0

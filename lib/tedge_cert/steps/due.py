@@ -9,9 +9,11 @@ from tedge_cert.config.settings import Config
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import ExpiredError, HeldBackError
 from tedge_cert.hourly import schedule
-from tedge_cert.hourly.validity import EXPIRED, VALID, Validity, format_duration
+from tedge_cert.hourly.validity import EXPIRED, VALID, Validity
+from tedge_cert.steps import back_off
 
 
 def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
@@ -44,7 +46,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
             f"{path} expired {left} ago and cannot renew itself any more; get a new one-time password for the "
             f"device, then run `tedge cert download {Instance(settings, cloud).words}`"
         )
-    if kept.settings == state.settings_of(settings) and schedule.is_held_back(
+    if kept.settings == state.settings_of(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
     ):
         until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(kept.next_attempt_s))

@@ -9,6 +9,7 @@ from tedge_cert import journal
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as config
 from tedge_cert.disk.exposure import is_exposed
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
     BROKEN_CONDITION,
     FAILURE,
@@ -20,8 +21,8 @@ from tedge_cert.errors import (
     TedgeCertError,
     mend,
 )
-from tedge_cert.hourly import memo, memo_writer, schedule
-from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, format_duration, read_validity
+from tedge_cert.hourly import memo, schedule
+from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, read_validity
 
 RENEW, SKIP = 0, 1
 MINIMUM = "certificate.validity.minimum_duration"
@@ -125,7 +126,8 @@ def _by_validity(question: Question, settings: config.Config, path: str, spread:
         journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
         key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
         if not is_exposed(key):
-            memo_writer.leave(settings, (path, key), validity, (lead, threshold), began_ns)
+            watched = [path, key, *settings.trees, *auth_method.files(settings)]
+            memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
     # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
     from tedge_cert.steps import due
@@ -160,9 +162,9 @@ def _command_line(question: Question) -> int:
         journal.error(str(error))
         return RENEW if unfinished else USAGE
     now_s = time.time()
-    from tedge_cert import colour
+    from tedge_cert import terminal
 
-    sys.stderr.write(f"Status:        {colour.of_status(validity.describe(now_s, minimum_s))}\n")
+    sys.stderr.write(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
         journal.info(f"the switch to {path} is unfinished; `tedge reconnect c8y` finishes it")
         return RENEW
@@ -195,3 +197,11 @@ def _read(path: str) -> Validity:
             f"cannot check the certificate {path}: {reason}; restore it, or register the device anew with "
             "`tedge cert download c8y`"
         ) from error
+
+
+EXITS = {
+    0: "a renewal is needed, or a switch is unfinished",
+    1: "nothing to do: still valid, or not valid yet",
+    2: "not a certificate, or misuse of the command line",
+    255: "with --systemd: certificate, configuration or clock are broken, or the certificate has expired",
+}

@@ -5,13 +5,7 @@ from argparse import ArgumentTypeError
 
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-
-EXITS = {
-    0: "a renewal is needed, or a switch is unfinished",
-    1: "nothing to do: still valid, or not valid yet",
-    2: "not a certificate, or misuse of the command line",
-    255: "with --systemd: certificate, configuration or clock are broken, or the certificate has expired",
-}
+from tedge_cert.steps.needs_renewal import EXITS
 
 
 def parser_of(description: str | None) -> Parser:

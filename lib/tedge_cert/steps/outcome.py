@@ -7,18 +7,119 @@ Whatever goes wrong here is a warning at most: no certificate is lost because it
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from tedge_cert import events, journal, notice
+from tedge_cert import events, journal, systemd
 from tedge_cert.device import state
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
-from tedge_cert.errors import CertificateError, TedgeCertError
+from tedge_cert.durations import format_duration
+from tedge_cert.errors import (
+    CandidateRejectedError,
+    CertificateError,
+    ClockError,
+    ConfigurationError,
+    ExpiredError,
+    HeldBackError,
+    NoAnswerError,
+    NotTrustedYetError,
+    RequestRefusedError,
+    RolledBackError,
+    TedgeCertError,
+)
 from tedge_cert.events import Event
 from tedge_cert.hourly import schedule
-from tedge_cert.hourly.validity import Validity, format_duration, read_validity
-from tedge_cert.steps.result import CONDITION, VERIFY, Result, state_after
+from tedge_cert.hourly.validity import Validity, read_validity
+from tedge_cert.steps import back_off
+from tedge_cert.times import iso_utc
+
+CONDITION, RENEW, VERIFY = "condition", "renew", "verify"
+# A broken device says so every hour, but its flash memory is not written to for that more than once a day.
+RECORD_AGAIN_S = 86_400
+_REASON_CHARACTERS = 1_000
+# The first that fits, so that what is particular stands before what is general.
+_EVENTS: tuple[tuple[type[Exception], Event], ...] = (
+    (RolledBackError, events.ROLLED_BACK),
+    (CandidateRejectedError, events.CANDIDATE_REJECTED),
+    (NotTrustedYetError, events.NOT_TRUSTED_YET),
+    (RequestRefusedError, events.REQUEST_REFUSED),
+    (NoAnswerError, events.NO_ANSWER),
+    (ClockError, events.CLOCK_WRONG),
+    (ExpiredError, events.CERTIFICATE_EXPIRED),
+    (CertificateError, events.CERTIFICATE_UNUSABLE),
+    (ConfigurationError, events.CONFIGURATION_BROKEN),
+    (HeldBackError, events.HELD_BACK),
+    (TedgeCertError, events.STEP_FAILED),
+)
+_SUCCESSES = (events.RENEWED, events.CONFIRMED_LATE, events.NOT_NEEDED)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended, and why."""
+
+    step: str
+    event: Event
+    reason: str
+    # What the tenant asked for by Retry-After.
+    requested_s: int | None = None
+
+    @staticmethod
+    def of(step: str, error: Exception) -> "Result":
+        """What an error makes of a step."""
+        event = next((event for kind, event in _EVENTS if isinstance(error, kind)), events.STEP_FAILED)
+        requested_s = error.retry_after_s if isinstance(error, RequestRefusedError) else None
+        return Result(step, event, str(error), requested_s)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.event in _SUCCESSES
+
+
+def state_after(
+    before: State, result: Result, settings: str, active: Validity | None, minimum_s: int, now_s: int
+) -> State:
+    """The state that a run leaves, from the one that it found; ``active`` is the certificate, if it can be read."""
+    if result.event in (events.HELD_BACK, events.THRESHOLD_TOO_LONG):
+        # The last failure is what there is to know, and the renewal before this remark.
+        return before
+    ended = replace(
+        before,
+        result=result.event.name,
+        step=result.step,
+        reason=result.reason[:_REASON_CHARACTERS],
+        at_s=now_s,
+        settings=settings,
+    )
+    if active is not None:
+        ended = replace(ended, serial=active.serial, not_before_s=active.not_before_s, not_after_s=active.not_after_s)
+    if result.is_success:
+        return _after_success(ended, result, active, minimum_s)
+    if result.step == CONDITION:
+        again = before.result == result.event.name and 0 <= now_s - before.at_s < RECORD_AGAIN_S
+        return before if again else ended
+    return _after_failure(ended, before, result, active)
+
+
+def _after_success(ended: State, result: Result, active: Validity | None, minimum_s: int) -> State:
+    ended = replace(ended, attempts=0, next_attempt_s=0)
+    if result.event is events.NOT_NEEDED:
+        return ended
+    is_guarded = active is not None and schedule.is_due_at_once(active.left_s(ended.at_s), minimum_s)
+    return replace(ended, succeeded_s=ended.at_s, guarded=ended.not_after_s if is_guarded else 0)
+
+
+def _after_failure(ended: State, before: State, result: Result, active: Validity | None) -> State:
+    # Attempts with other settings say nothing about these.
+    attempts = (before.attempts if before.settings == ended.settings else 0) + 1
+    next_attempt_s = 0
+    if result.event.holds_back and active is not None:
+        left_s = active.left_s(ended.at_s)
+        next_attempt_s = ended.at_s + back_off.pause_s(active.common_name, attempts, left_s, result.requested_s)
+    return replace(ended, attempts=attempts, next_attempt_s=next_attempt_s)
+
 
 UNKNOWN = "unknown"
 NAMELESS = "this device"
@@ -93,7 +194,7 @@ def leave(instance: Instance, result: Result) -> State:
     if after != before:
         state.save(instance.state_file, after if result.step == CONDITION else _with_key(instance, after))
     _send(instance, result, after, active)
-    notice.status(result.event.headline)
+    systemd.status(result.event.headline)
     # The condition runs without the libraries that this takes; what it finds, the next attempt tells.
     if after != before and result.step != CONDITION and instance.config.is_of_system:
         from tedge_cert.tenant import alarm
@@ -143,15 +244,11 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
             "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
             "TEDGE_INSTANCE": instance.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
-            "CERT_NOT_AFTER": _iso(active.not_after_s) if active else UNKNOWN,
+            "CERT_NOT_AFTER": iso_utc(active.not_after_s) if active else UNKNOWN,
             "RENEWAL_STEP": result.step,
             "RENEWAL_RESULT": result.event.name,
             "RENEWAL_REASON": result.reason,
             "RENEWAL_UNIT": instance.timer.replace(".timer", ".service"),
-            "NEXT_ATTEMPT": _iso(after.next_attempt_s) if after.next_attempt_s else expected,
+            "NEXT_ATTEMPT": iso_utc(after.next_attempt_s) if after.next_attempt_s else expected,
         },
     )
-
-
-def _iso(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

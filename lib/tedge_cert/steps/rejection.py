@@ -10,14 +10,14 @@ import os
 
 from tedge_cert import journal
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 
 
 def record(instance: Instance, content: bytes) -> None:
     """Say that a candidate of these bytes was rejected; a verdict that cannot be written down still is one."""
     try:
-        files.write(instance.rejection_file, _mark(content), files.HANDOVER)
+        files.write(instance.rejection_file, _mark(content), owners.HANDOVER)
     except TedgeCertError as error:
         journal.warning(f"{error}; {instance.candidate} stays, and the next run looks at it again")
 

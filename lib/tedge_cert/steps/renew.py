@@ -12,18 +12,19 @@ from tedge_cert.authority import answer_checks, est_wire, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import CLOUDS, Instance
-from tedge_cert.disk import files, privileges
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
-from tedge_cert.hourly.validity import format_duration
 from tedge_cert.net import https, retry_after
-from tedge_cert.progress import waiting
 from tedge_cert.steps import due, outcome
-from tedge_cert.steps.result import RENEW
+from tedge_cert.steps.outcome import RENEW
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.steps.verify import check_candidate
 from tedge_cert.tenant import token
-from tedge_cert.x509 import certificate, keys
-from tedge_cert.x509.certificate import Certificate, name_text, rfc2822
+from tedge_cert.terminal import waiting
+from tedge_cert.times import rfc2822
+from tedge_cert.x509 import certificate, clock, keys, requests
+from tedge_cert.x509.certificate import Certificate, name_text
 
 SELF_SIGNED = "self-signed"
 # A new certificate that begins later than this is none to wait for: it may be the tenant's clock that is wrong.
@@ -74,7 +75,7 @@ def next_steps(instance: Instance, new: Certificate) -> str:
 def _is_served(instance: Instance, current: Certificate) -> bool:
     """Whether nothing has to be asked for, looked at again under the lock."""
     now_s = time.time()
-    answer_checks.check_clock(current, instance.certificate)
+    clock.check_clock(current, instance.certificate)
     if not due.is_due(instance, current.validity, now_s):
         left = format_duration(current.validity.left_s(now_s), 2)
         journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
@@ -118,14 +119,14 @@ def _is_ours_of_a_wrong_clock(instance: Instance, early: Certificate) -> bool:
 def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
     # Before the tenant issues a certificate that could not be written.
     refuse_directory(instance.candidate)
-    answer_checks.check_presentable(current, instance.certificate)
+    clock.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
         with privileges.regained():
-            request = keys.load_request(csr, key)
+            request = requests.load_request(csr, key)
     else:
-        request = keys.renewal_request(key, current)
-        files.write(instance.csr, keys.pem_of_request(request), files.CERTIFICATE)
+        request = requests.renewal_request(key, current)
+        files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     with waiting(f"Asking {instance.http} for a new certificate"):
         certificates = _request(instance, request)
     try:
@@ -137,7 +138,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         ) from error
     except ClockError as error:
         raise ClockError(f"the answer of {instance.http} {_keep_early(instance, current, new)}: {error}") from error
-    files.write(instance.candidate, new.pem, files.CERTIFICATE)
+    files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
 
 
@@ -148,7 +149,7 @@ def _keep_early(instance: Instance, current: Certificate, new: Certificate) -> s
     """
     begins_s = new.validity.not_before_s
     if begins_s < min(time.time() + EARLY_S, current.validity.not_after_s):
-        files.write(instance.candidate, new.pem, files.CERTIFICATE)
+        files.write(instance.candidate, new.pem, owners.CERTIFICATE)
         return f"is kept as {instance.candidate} until it is valid"
     return f"is not used, nothing was written, {instance.certificate} stays"
 
@@ -160,14 +161,14 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
             f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
             "has to come from too: renew it with `--ca c8y` (in the unit: Environment=RENEW_WITH_CA=c8y)"
         )
-    answer_checks.check_clock(current, instance.certificate)
+    clock.check_clock(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     new = self_signed.successor(key, current, instance.config)
     try:
         answer_checks.check(new, keys.public_key(key), instance.device_id, current)
     except UnfitCertificateError as error:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
-    files.write(instance.candidate, new.pem, files.CERTIFICATE)
+    files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.hourly.validity import EXPIRED
 from tedge_cert.x509 import certificate, keys
@@ -102,9 +102,9 @@ class Switch:
 
         A copy, never a hard link: renaming one name of an inode to another does nothing at all (rename(2)).
         """
-        copy = files.write_temporary(self.previous, self.certificate.read_bytes(), files.CERTIFICATE)
+        copy = files.write_temporary(self.previous, self.certificate.read_bytes(), owners.CERTIFICATE)
         try:
-            return Prepared(copy, files.write_temporary(self.certificate, pem, files.CERTIFICATE))
+            return Prepared(copy, files.write_temporary(self.certificate, pem, owners.CERTIFICATE))
         except BaseException:
             copy.unlink()
             raise
@@ -128,7 +128,7 @@ class Switch:
     def put_back(self, keep: bytes | None = None) -> None:
         """Make previous the certificate again; ``keep`` goes to the candidate first, where it may be wanted again."""
         if keep is not None:
-            files.write(self.candidate, keep, files.CERTIFICATE)
+            files.write(self.candidate, keep, owners.CERTIFICATE)
         files.rename(self.previous, self.certificate)
 
 

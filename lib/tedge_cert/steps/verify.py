@@ -13,17 +13,17 @@ from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.device import profiles
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
-from tedge_cert.hourly.validity import format_duration
-from tedge_cert.progress import waiting
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
-from tedge_cert.steps.result import VERIFY
+from tedge_cert.steps.outcome import VERIFY
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import device_token
 from tedge_cert.tenant.proof import Verdict, evict_bridge, prove
-from tedge_cert.x509 import certificate, keys
+from tedge_cert.terminal import waiting
+from tedge_cert.x509 import certificate, clock, keys
 from tedge_cert.x509.certificate import Certificate
 
 
@@ -176,7 +176,7 @@ def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certi
 
 def _nothing_to_verify(instance: Instance) -> None:
     current = certificate.load(instance.certificate)
-    answer_checks.check_clock(current, instance.certificate)
+    clock.check_clock(current, instance.certificate)
     now_s = time.time()
     left = format_duration(current.validity.left_s(now_s), 2)
     if due.is_due(instance, current.validity, now_s):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks
 from tedge_cert.device.instance import Instance
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.net.authorization import is_token
 from tedge_cert.net.proxy import Proxy
@@ -22,10 +22,9 @@ from tedge_cert.net.resolver import reaching
 from tedge_cert.net.retry_after import compare_clock
 from tedge_cert.net.tls import ClientContext, client_context
 from tedge_cert.net.tls_errors import explain
-from tedge_cert.tenant import device_token_memory, proof
-from tedge_cert.tenant.device_token_memory import NOT_OFFERED, OFFERED
+from tedge_cert.tenant import proof
 from tedge_cert.tenant.proof import Answer, Verdict
-from tedge_cert.x509 import certificate
+from tedge_cert.x509 import certificate, clock
 
 PATH = "/devicecontrol/deviceAccessToken"
 # Where packets are dropped silently, renewal has to go on by another way within the time of its unit.
@@ -47,7 +46,7 @@ class Reply:
 
 def request(instance: Instance) -> str | None:
     """A token with the active certificate; None where the tenant does not offer that, or did not answer."""
-    if not device_token_memory.is_to_be_asked(instance, _url(instance)):
+    if not is_to_be_asked(instance, _url(instance)):
         return None
     reply = _ask(instance, instance.certificate)
     if reply.token:
@@ -62,7 +61,7 @@ def prove(instance: Instance, candidate: Path) -> Verdict | None:
 
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
-    if not device_token_memory.is_to_be_asked(instance, _url(instance)):
+    if not is_to_be_asked(instance, _url(instance)):
         return None
     reply = _ask(instance, candidate)
     for number in range(2, proof.ATTEMPTS + 1):
@@ -82,10 +81,10 @@ def prove(instance: Instance, candidate: Path) -> Verdict | None:
 
 def _gives_tokens(instance: Instance) -> bool:
     """Whether the active certificate was given a token since the boot, or is now; an expired one is not shown."""
-    if device_token_memory.recall(instance, _url(instance)) == OFFERED:
+    if recall(instance, _url(instance)) == OFFERED:
         return True
     try:
-        answer_checks.check_presentable(certificate.load(instance.certificate), instance.certificate)
+        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
     except TedgeCertError:
         return False
     return bool(_ask(instance, instance.certificate).token)
@@ -184,8 +183,56 @@ def _remember(instance: Instance, reply: Reply) -> None:
     """A token was given, or there are none; an endpoint that gave one before is thought to be away for a while."""
     url = _url(instance)
     if reply.silent:
-        device_token_memory.keep_silence(instance, url)
+        keep_silence(instance, url)
     elif reply.token:
-        device_token_memory.keep(instance, url, OFFERED)
-    elif reply.absent and device_token_memory.recall(instance, url) != OFFERED:
-        device_token_memory.keep(instance, url, NOT_OFFERED)
+        keep(instance, url, OFFERED)
+    elif reply.absent and recall(instance, url) != OFFERED:
+        keep(instance, url, NOT_OFFERED)
+
+
+OFFERED, NOT_OFFERED = "offered", "not offered"
+SILENCE_S = 3600
+_SILENT = "silent until"
+_FACT_BYTES = 1000
+
+
+def recall(instance: Instance, url: str) -> str:
+    """What is known of ``url``; empty if nothing is."""
+    try:
+        said = files.read_regular(instance.access_token_file, _FACT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    fact, _, of = said.partition(": ")
+    return fact if of == url else ""
+
+
+def is_to_be_asked(instance: Instance, url: str) -> bool:
+    """Whether it may be there, and was not silent a while ago."""
+    fact = recall(instance, url)
+    if _silent_s(fact):
+        journal.debug(f"{url} is not asked: it did not answer in time, and is left alone for {_silent_s(fact)} s more")
+        return False
+    return fact != NOT_OFFERED
+
+
+def keep(instance: Instance, url: str, fact: str) -> None:
+    """Remember ``fact``; what cannot be written is found out again."""
+    if fact == recall(instance, url):
+        return
+    try:
+        files.write(instance.access_token_file, f"{fact}: {url}".encode(), owners.HANDOVER)
+    except TedgeCertError as error:
+        journal.debug(f"not remembered: {error}")
+
+
+def keep_silence(instance: Instance, url: str) -> None:
+    """Remember that there was no answer in time."""
+    # The same clock for every process until the next boot, which empties /run (clock_gettime(2)).
+    keep(instance, url, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
+
+
+def _silent_s(fact: str) -> int:
+    """For how many seconds more it is left alone; an end further away than any that is written is none."""
+    words, _, end = fact.rpartition(" ")
+    left_s = int(end) - int(time.monotonic()) if words == _SILENT and end.isdecimal() else 0
+    return left_s if 0 < left_s <= SILENCE_S else 0

@@ -15,8 +15,9 @@ from pathlib import Path
 from tedge_cert import journal
 from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge
 from tedge_cert.device.instance import Instance
+from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError
-from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET, format_duration
+from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.tls import ClientContext, client_context, verifying_context

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import requests
 
-from tedge_cert.config.credentials import Credentials, authorization
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.net import anchors
-from tedge_cert.net.authorization import is_token
+from tedge_cert.net.authorization import authorization, is_token
 from tedge_cert.net.https import Session, failures_explained
 from tedge_cert.net.proxy import Proxy
 from tedge_cert.net.resolver import reaching

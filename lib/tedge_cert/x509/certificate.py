@@ -13,10 +13,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
-from tedge_cert import colour
+from tedge_cert import terminal
 from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, mend
 from tedge_cert.hourly.validity import BEGIN, END, Validity, validity_of_der
+from tedge_cert.times import rfc2822
 
 # That a later release of the library will refuse it is nothing that the reader of a line can do anything about.
 warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
@@ -91,7 +92,7 @@ class Certificate:
             ("Certificate:", str(path)),
             ("Subject:", name_text(self.subject)),
             ("Issuer:", name_text(self.issuer)),
-            ("Status:", colour.of_status(self.validity.describe(now_s, minimum_s))),
+            ("Status:", terminal.of_status(self.validity.describe(now_s, minimum_s))),
             ("Valid from:", rfc2822(self.validity.not_before_s)),
             ("Valid until:", rfc2822(self.validity.not_after_s)),
             ("Serial number:", f"{serial} (0x{serial:x})"),
@@ -114,11 +115,6 @@ def _shown(value: str | bytes) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else f"\\{ord(each):04X}" for each in text)
-
-
-def rfc2822(seconds: int) -> str:
-    """A time in the form of RFC 2822, UTC."""
-    return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(seconds))
 
 
 def load(path: Path) -> Certificate:

@@ -12,7 +12,7 @@ import time
 from types import SimpleNamespace
 from typing import Any, SupportsIndex
 
-from tedge_cert import clock
+from tedge_cert import systemd
 
 
 def _sleep(seconds: float | SupportsIndex) -> None:
@@ -30,4 +30,4 @@ def _adjtimex(reference: Any) -> int:
 
 if "KERNEL_CLOCK_ERROR_US" in os.environ:
     kernel = SimpleNamespace(CDLL=lambda _: SimpleNamespace(adjtimex=_adjtimex), byref=ctypes.byref)
-    vars(clock)["ctypes"] = kernel
+    vars(systemd)["ctypes"] = kernel

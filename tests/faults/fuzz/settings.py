@@ -8,7 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from tedge_cert.config import edit, settings, values
+from tedge_cert import durations
+from tedge_cert.config import edit, settings
 from tedge_cert.config.keys.table import KEYS
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
@@ -93,7 +94,7 @@ def read_value(content: bytes) -> None:
         except ValueError:
             continue
     try:
-        assert values.duration_s(text) >= 0
+        assert durations.duration_s(text) >= 0
     except ValueError:
         return
 

@@ -99,7 +99,7 @@ def test_no_child_is_told_a_secret(local_device: LocalDevice, matrix: Matrix, wo
 def test_no_core_is_dumped_of_who_holds_the_key(local_device: LocalDevice) -> None:
     certify(local_device)
     program = (
-        "import json, resource, sys; from pathlib import Path; from tedge_cert import keys\n"
+        "import json, resource, sys; from pathlib import Path; from tedge_cert.x509 import keys\n"
         "keys.load(Path(sys.argv[1])); print(json.dumps(resource.getrlimit(resource.RLIMIT_CORE)))"
     )
     command = [sys.executable, "-c", program, str(key_file(local_device))]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read and write durations; the hourly check uses this module, so it imports nothing."""
+
+
+def format_duration(seconds: int, units: int = 5) -> str:
+    """The non-zero parts of years (of 365 days), days, hours, minutes and seconds; at most ``units`` of them."""
+    parts = []
+    for suffix, size_s in (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size_s)
+        if count:
+            parts.append(f"{count}{suffix}")
+    return " ".join(parts[:units]) or "0s"
+
+
+_UNITS_S = {
+    "s": 1, "sec": 1, "secs": 1, "second": 1, "seconds": 1,
+    "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
+    "h": 3_600, "hr": 3_600, "hrs": 3_600, "hour": 3_600, "hours": 3_600,
+    "d": 86_400, "day": 86_400, "days": 86_400,
+    "w": 604_800, "wk": 604_800, "wks": 604_800, "week": 604_800, "weeks": 604_800,
+    "M": 2_630_016, "month": 2_630_016, "months": 2_630_016,
+    "y": 31_557_600, "yr": 31_557_600, "yrs": 31_557_600, "year": 31_557_600, "years": 31_557_600,
+}  # fmt: skip
+
+
+def duration_s(text: str) -> int:
+    """Seconds of ``90``, ``30d``, ``45days`` or ``1h 30m``; a number alone is seconds."""
+    text = text.strip()
+    if text.isdecimal():
+        return int(text)
+    total_s, rest = 0, text
+    while rest:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+        after = rest[len(digits) :].lstrip()
+        unit = after[: len(after) - len(after.lstrip("abcdefghijklmnopqrstuvwxyzM"))]
+        if not digits or unit not in _UNITS_S:
+            total_s = -1
+            break
+        total_s += int(digits) * _UNITS_S[unit]
+        rest = after[len(unit) :].lstrip()
+    if total_s < 0 or not text:
+        raise ValueError("expected a duration such as 30d, 12h, 1h 30m or 90 (seconds)")
+    return total_s

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TODO."""
+
+import shlex
+import subprocess
+
+from tedge_cert.errors import TedgeCertError
+
+# A broker that has many sessions to save takes its time to stop.
+TIMEOUT_S = 90.0
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a child with nothing on stdin, a fixed locale and a bound; raises TedgeCertError if it cannot run."""
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            env={"PATH": PATH, "LANG": "C.UTF-8"},
+        )
+    except FileNotFoundError as error:
+        raise TedgeCertError(f"`{command[0]}` is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise TedgeCertError(f"`{shlex.join(command)}` did not end within {TIMEOUT_S:g} s") from error

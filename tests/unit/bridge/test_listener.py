@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mosquitto listens on, written for it and tried with it."""
+
+import ssl
+
+import pytest
+import trustme
+
+from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.net.mqtt import Connection
+from tedge_cert.net.tls import client_context, verifying_context
+from unit.connected import certify, configure, instance_of
+from unit.local_device import LocalDevice, free_port
+
+
+def test_no_listener_where_it_is_somebody_elses(local_device: LocalDevice) -> None:
+    certify(local_device)
+    assert local_device.run("tedge-connect c8y --offline").exit == 0
+    file = instance_of(local_device).bridge_file.with_name("tedge-mosquitto.conf")
+    assert file.exists()
+    configure(local_device, "[mqtt.bind]", "[mqtt.bind]\nenabled = false")
+    assert local_device.run("tedge-reconnect c8y --offline").exit == 0
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("interface", ["", "lo"])
+def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevice, interface: str) -> None:
+    certify(local_device)
+    authority, port, directory = trustme.CA(), free_port(), local_device.directory
+    authority.cert_pem.write_to_path(str(directory / "root.pem"))
+    for name in ("127.0.0.1", "client.example"):
+        made = authority.issue_cert(name, common_name=name)
+        made.private_key_pem.write_to_path(str(directory / f"{name}.key"))
+        made.cert_chain_pems[0].write_to_path(str(directory / f"{name}.pem"))
+    bound = f'interface = "{interface}"\n' if interface else ""
+    configure(
+        local_device,
+        "[mqtt.bind]",
+        f'[mqtt.external]\nca_path = "{directory}/root.pem"\ncert_file = "{directory}/127.0.0.1.pem"\n'
+        f'key_file = "{directory}/127.0.0.1.key"\n[mqtt.external.bind]\nport = {port}\naddress = "127.0.0.1"\n{bound}'
+        "[mqtt.bind]",
+    )
+    text = text_of_listener(instance_of(local_device)) or ""
+    assert text.split("require_certificate false\n")[1] == (
+        f"listener {port} 127.0.0.1\nallow_anonymous false\nrequire_certificate true\nuse_identity_as_username true\n"
+        + (f"bind_interface {interface}\n" if interface else "")
+        + f"cafile {directory}/root.pem\ncertfile {directory}/127.0.0.1.pem\nkeyfile {directory}/127.0.0.1.key\n"
+    )
+    connected = local_device.connect()
+    assert connected.exit == 0, connected.stderr
+    client = (directory / "client.example.pem", directory / "client.example.key")
+    Connection(("127.0.0.1", port), "", 10, client_context(directory / "root.pem", *client)).close()
+    with pytest.raises((ssl.SSLError, OSError)):
+        Connection(("127.0.0.1", port), "", 10, verifying_context(directory / "root.pem"))
+
+
+def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:
+    port = free_port()
+    configure(local_device, "[mqtt.bind]", f"[mqtt.external.bind]\nport = {port}\n[mqtt.bind]")
+    text = text_of_listener(instance_of(local_device)) or ""
+    assert text.endswith(f"listener {port}\nallow_anonymous true\nrequire_certificate false\n")
+
+
+@pytest.mark.parametrize("settings", ['ca_path = "/x"', 'cert_file = "/x"', 'key_file = "/x"'])
+def test_half_a_second_listener(local_device: LocalDevice, settings: str) -> None:
+    configure(local_device, "[mqtt.bind]", f"[mqtt.external]\n{settings}\n[mqtt.external.bind]\nport = 1\n[mqtt.bind]")
+    with pytest.raises(ConfigurationError, match="belong together"):
+        text_of_listener(instance_of(local_device))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every executable has its parser in one place, from which help, manual, completion and README are made."""
+
+import pytest
+
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.executables import parser_of
+from unit.children import BIN, run
+from unit.local_device import ROOT
+
+SCRIPTS = sorted(each.name for each in BIN.glob("tedge*"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_executable_gives_its_parser_away_without_running(name: str) -> None:
+    made = parser_of(BIN / name)
+    assert made.prog.replace(" ", "-") == name
+    assert made.description
+
+
+def test_the_package_links_every_executable_and_no_other() -> None:
+    wanted = [f"usr/lib/tedge-cert-renewer/{each} usr/bin/{each}" for each in SCRIPTS]
+    links = (ROOT / "debian/links").read_text().splitlines()
+    assert [each for each in links if " usr/bin/" in each] == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["tedge-config", "gte", "c8y.url"], "get"),
+        (["tedge-config", "list", "--alll"], "--all"),
+        (["tedge-connect", "c8y", "--ofline"], "--offline"),
+        (["tedge-cert-renew", "--ca", "self-singed"], "self-signed"),
+        (["tedge", "cert", "rnew"], "tedge cert renew"),
+        (["tedge", "conect"], "tedge connect"),
+    ],
+)
+def test_the_nearest_known_word_is_named(words: list[str], near: str) -> None:
+    result = run(words)
+    assert (result.exit, result.stdout) == (2, "")
+    assert f"did you mean '{near}'?" in result.stderr
+
+
+def test_nothing_near_is_not_guessed() -> None:
+    assert "did you mean" not in run(["tedge-connect", "c8y", "--zzzzzz"]).stderr
+
+
+@pytest.mark.parametrize("words", ["tedge-connect c8y --off", "tedge-cert-show --ne", "tedge-config list --al"])
+def test_abbreviated_options_are_refused(words: str) -> None:
+    result = run(words.split())
+    assert (result.exit, result.stdout) == (2, "")
+
+
+def test_codes_of_its_own_stand_among_the_usual_ones() -> None:
+    made = Parser("test", "Test", exits={3: "three", 1: "one"}, environment={"A": "b"})
+    assert list(made.exits) == [0, 1, 2, 3]
+    assert "  1  one\n  2  misuse of the command line\n  3  three\n" in made.format_help()
+    assert "  A                 b\n" in made.format_help()

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of arguments and exceptions."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tedge_cert import errors, journal
+from tedge_cert.cli import entry
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.errors import TedgeCertError
+from unit.children import BIN, environment_for, run
+
+RAISING = """\
+import sys
+from tedge_cert import errors; from tedge_cert.cli import entry
+def main():
+    {body}
+entry.run(main)
+"""
+EXECUTABLES = sorted(each.name for each in BIN.iterdir() if each.name.startswith("tedge-"))
+
+
+def end(body: str, *words: str, **environment: str) -> "tuple[int, str]":
+    result = run(list(words), text=RAISING.format(body=body), variables=environment)
+    return result.exit, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("return None", 0, ""),
+        ("return 0", 0, ""),
+        ("return 7", 7, ""),
+        ("raise errors.TedgeCertError('no')", 1, "error: no\n"),
+        ("raise errors.ConfigurationError('no\\nmore')", 1, "error: no more\n"),
+        ("raise errors.UnknownKeyError('no')", 2, "error: no\n"),
+        ("raise errors.CandidateRejectedError('no')", 3, "error: no\n"),
+        ("raise KeyboardInterrupt", 130, "error: interrupted\n"),
+        (
+            "raise PermissionError(13, 'Permission denied', '/etc/tedge/x')",
+            1,
+            "error: cannot get at /etc/tedge/x: Permission denied; run this command as root or as user tedge; "
+            "`sudo tedge reconnect c8y` gives owners and modes back\n",
+        ),
+    ],
+)
+def test_codes_and_lines_of_errors(body: str, code: int, said: str) -> None:
+    assert end(body) == (code, said)
+
+
+def test_what_nobody_foresaw_is_a_traceback() -> None:
+    code, said = end("raise ZeroDivisionError('no')")
+    assert code == 1
+    assert said.startswith("Traceback")
+    assert said.endswith("ZeroDivisionError: no\n")
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    code, said = end("raise errors.CandidateRejectedError('no')", "--debug")
+    assert code == 3
+    assert "Traceback" in said
+    assert said.endswith("error: no\n")
+
+
+@pytest.mark.parametrize("amount", ["1", "1 << 20"])
+def test_a_reader_that_has_gone_is_no_traceback(amount: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = RAISING.format(body=f"sys.stdout.write('x' * ({amount}))")
+    with os.fdopen(writer, "wb") as gone:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], env=environment_for(None), stdout=gone, stderr=subprocess.PIPE, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_an_interrupted_command_says_so() -> None:
+    program = RAISING.format(body="print('up', flush=True); sys.stdin.read()")
+    # What a shell starts in the background ignores the signal, and so would its children.
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{program}"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment_for(None), **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert (process.returncode, said) == (130, b"error: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "level"),
+    [
+        ([], "", journal.INFO),
+        (["--debug"], "", journal.DEBUG),
+        (["--log-level", "error"], "", journal.ERROR),
+        ([], "debug", journal.DEBUG),
+        (["--log-level", "warn"], "debug", journal.WARNING),
+    ],
+)
+def test_options_and_drop_ins_set_the_level(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: list[str], environment: str, level: int
+) -> None:
+    monkeypatch.setenv("SYSTEMD_LOG_LEVEL", environment)
+    Parser("test", None).read(words)
+    for each in range(journal.ERROR, journal.DEBUG + 1):
+        journal.line(each, "x")
+    assert capfd.readouterr().err.count("\n") == level - journal.ERROR + 1
+    journal.set_threshold(journal.INFO)
+
+
+def test_a_word_of_the_command_line_is_not_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Parser("test", None).read(["--deb"])
+    assert ended.value.code == errors.USAGE
+    assert "unrecognized arguments: --deb" in capsys.readouterr().err
+
+
+def test_names_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tedge.toml").write_text("[c8y.profiles.p]\n")
+    monkeypatch.setenv("TEDGE_CLOUD_PROFILE", "p")
+    made = Parser("test", None)
+    entry.add_cloud(made)
+    directory = ["--config-dir", str(tmp_path)]
+    assert entry.instance_of(made.read([*directory, "c8y"])).name == "c8y@p"
+    with pytest.raises(SystemExit):
+        made.read([*directory, "c8y", "--profile", ""])
+    assert entry.instance_of(made.read(directory)).name == "c8y"
+    unknown = made.read([*directory, "c8y", "--profile", "q"])
+    assert entry.instance_of(unknown, known=False).name == "c8y@q"
+    with pytest.raises(TedgeCertError, match="no profile 'q'"):
+        entry.instance_of(unknown)
+
+
+@pytest.mark.parametrize("name", EXECUTABLES)
+def test_every_command_explains_itself(tmp_path: Path, name: str) -> None:
+    result = run([name, "--help"], tmp_path)
+    assert (result.exit, result.stderr) == (0, "")
+    family = "cert " if name.startswith("tedge-cert-") else ""
+    assert result.stdout.startswith(f"usage: tedge {family}{name.removeprefix('tedge-').removeprefix('cert-')} [-h]")
+    assert all(option in result.stdout for option in ("--config-dir", "--debug", "--log-level"))
+
+
+@pytest.mark.parametrize("name", EXECUTABLES)
+def test_every_command_refuses_what_it_does_not_know(tmp_path: Path, name: str) -> None:
+    result = run([name, "--bogus"], tmp_path)
+    assert (result.exit, result.stdout) == (2, "")
+    assert "usage: tedge" in result.stderr
+
+
+# Those that read no configuration, and the one that shows what is wrong with it on its screen.
+OTHERS = ("tedge-config", "tedge-completions", "tedge-init", "tedge-cert-status")
+WITH_CLOUD = [each for each in EXECUTABLES if each not in OTHERS]
+
+
+@pytest.mark.parametrize("name", WITH_CLOUD)
+def test_every_command_names_a_broken_configuration(tmp_path: Path, name: str) -> None:
+    (tmp_path / "tedge.toml").write_text("c8y = [")
+    words = ["get", "/c8y/x"] if name == "tedge-http" else ["c8y"]
+    result = run([name, *words], tmp_path)
+    assert (result.exit, result.stdout) == (1, "")
+    assert f"error: {tmp_path}/tedge.toml is not valid TOML" in result.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["tedge.toml"]

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tedge config` as a person or a script runs it."""
+
+from pathlib import Path
+
+import pytest
+
+from unit.certificates import make
+from unit.children import run
+from unit.local_device import Result
+
+
+def config(directory: Path, *words: str, **environment: str) -> Result:
+    return run(["tedge-config", *words], directory, variables=environment)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdout"),
+    [
+        ("get device.type", "thin-edge.io\n"),
+        ("get c8y.smartrest.templates", "[]\n"),
+        ("get mqtt.bind.port", "1883\n"),
+        ("get c8y.proxy.client.port", "8001\n"),
+        ("get mqtt.bridge.reconnect_policy.maximum_interval", "10m\n"),
+        ("set device.id x", ""),
+        ("unset c8y.url", ""),
+        ("remove c8y.smartrest.templates zzz", ""),
+    ],
+)
+def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> None:
+    assert config(tmp_path, *words.split()) == Result(0, stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        ("get c8y.url", 1, "error: 'c8y.url' is not set; `tedge config set c8y.url <value>` sets it"),
+        ("get device.id", 1, "'device.id' is not set"),
+        ("get nosuch.key", 2, "unknown configuration key 'nosuch.key'"),
+        ("get c8y.ulr", 2, "did you mean 'c8y.url'?"),
+        ("unset nosuch.key", 2, "unknown configuration key 'nosuch.key'"),
+        ("set nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
+        ("add nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
+        ("set c8y.url", 2, "the following arguments are required: value"),
+        ("set certificate.validity.minimum_duration -1d", 2, "usage: tedge config"),
+        (
+            "set c8y.url https://foo.example/",
+            1,
+            "cannot set c8y.url to 'https://foo.example/': expected a host name alone",
+        ),
+        ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
+        ("set mqtt.bind.address nowhere", 1, "expected an IP address"),
+        ("get c8y.url --profile second", 1, "no profile 'second' of c8y in"),
+        ("set c8y.url a.example --profile ../x", 2, "'../x' cannot be a profile"),
+        ("bogus", 2, "invalid choice: 'bogus'"),
+        ("", 2, "the following arguments are required: COMMAND"),
+        ("get c8y.url --prof x", 2, "unrecognized arguments: --prof"),
+    ],
+)
+def test_refusals_have_their_code_and_reason(tmp_path: Path, words: str, exit_code: int, said: str) -> None:
+    result = config(tmp_path, *words.split())
+    assert (result.exit, result.stdout) == (exit_code, "")
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "words", "stdout"),
+    [
+        (["set certificate.validity.minimum_duration 90"], "get certificate.validity.minimum_duration", "90\n"),
+        (["set certificate.validity.minimum_duration 45days"], "get certificate.validity.minimum_duration", "45days\n"),
+        (["set c8y.mqtt foo.example:1883"], "get c8y.mqtt", "foo.example:1883\n"),
+        (["set c8y.smartrest.templates a,b"], "get c8y.smartrest.templates", '["a", "b"]\n'),
+        (["set c8y.url foo.example"], "get c8y.mqtt", "foo.example:8883\n"),
+        (
+            [
+                "add c8y.smartrest.templates one",
+                "add c8y.smartrest.templates two",
+                "remove c8y.smartrest.templates one",
+            ],
+            "get c8y.smartrest.templates",
+            '["two"]\n',
+        ),
+        (["set c8y.url two.example --profile second"], "get c8y.url --profile second", "two.example\n"),
+        (["set c8y.url foo.example", "unset c8y.url", "set device.type x"], "list device.type", "device.type=x\n"),
+    ],
+)
+def test_reads_what_was_set(tmp_path: Path, steps: list[str], words: str, stdout: str) -> None:
+    for step in steps:
+        assert config(tmp_path, *step.split()) == Result(0, "", "")
+    assert config(tmp_path, *words.split()) == Result(0, stdout, "")
+
+
+def test_the_environment_chooses_profile_and_value(tmp_path: Path) -> None:
+    config(tmp_path, "set", "c8y.url", "two.example", "--profile", "second")
+    assert config(tmp_path, "get", "c8y.url", TEDGE_CLOUD_PROFILE="second").stdout == "two.example\n"
+    assert config(tmp_path, "get", "c8y.url").exit == 1
+    assert config(tmp_path, "get", "c8y.http", TEDGE_C8Y_URL="env.example").stdout == "env.example:443\n"
+
+
+def test_the_certificate_tells_the_identity(tmp_path: Path) -> None:
+    certificate = tmp_path / "cert.pem"
+    config(tmp_path, "set", "device.cert_path", str(certificate))
+    config(tmp_path, "set", "device.id", "configured")
+    assert config(tmp_path, "get", "device.id").stdout == "configured\n"
+    certificate.write_bytes(make("from-certificate").pem)
+    assert config(tmp_path, "get", "device.id").stdout == "from-certificate\n"
+    assert config(tmp_path, "get", "c8y.device.id").stdout == "from-certificate\n"
+
+
+def test_lists_keys_with_and_without_value(tmp_path: Path) -> None:
+    assert config(tmp_path, "list", "--all", "certificate").stdout == (
+        "certificate.organization=Thin Edge\ncertificate.organization_unit=Device\n"
+        "certificate.validity.requested_duration=365d\ncertificate.validity.minimum_duration=30d\n"
+    )
+    assert config(tmp_path, "list", "c8y.url").stdout == ""
+    assert config(tmp_path, "list", "c8y.url", "--all").stdout == "\nc8y.url=\n"
+    config(tmp_path, "set", "c8y.url", "two.example", "--profile", "second")
+    everything = config(tmp_path, "list").stdout.splitlines()
+    assert {"c8y.profiles.second.url=two.example", "c8y.profiles.second.http=two.example:443"} < set(everything)
+    assert config(tmp_path, "list", "--profile", "second", "c8y").stdout.startswith(
+        "c8y.profiles.second.url=two.example\n"
+    )
+
+
+def test_explains_keys(tmp_path: Path) -> None:
+    blocks = config(tmp_path, "list", "certificate.validity", "--doc").stdout.split("\n\n")
+    margin = "\n" + " " * 41
+    assert blocks == [
+        "certificate.validity.requested_duration  Requested validity duration for a new certificate. "
+        f"{margin}Note: The CA might return certificates valid for period shorter than requested{margin}Example: 365d",
+        "  certificate.validity.minimum_duration  Minimum validity duration below which a new certificate should be "
+        f"requested. {margin}Note: This is an advisory setting and the renewal has to be scheduled{margin}Example: 30d",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("words", ["get device.type", "set device.type y", "list", "unset device.type"])
+def test_a_broken_file_is_named_and_kept(tmp_path: Path, words: str) -> None:
+    (tmp_path / "tedge.toml").write_text("c8y = [")
+    result = config(tmp_path, *words.split())
+    assert (result.exit, result.stdout) == (1, "")
+    assert f"error: {tmp_path}/tedge.toml is not valid TOML" in result.stderr
+    assert (tmp_path / "tedge.toml").read_text() == "c8y = ["
+
+
+def test_one_bad_value_is_told_before_anything_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text("[aws]\nurl = 5\n[device]\ntype = 'x'\n")
+    for words in ("get device.type", "list", "list device.type", "get c8y.url", "get aws.url"):
+        result = config(tmp_path, *words.split())
+        assert (result.exit, result.stdout) == (1, "")
+        assert f"{tmp_path}/tedge.toml: aws.url is a number, expected text in quotes" in result.stderr
+    # Which is how it is mended.
+    assert config(tmp_path, "set", "aws.url", "x.example").exit == 0
+    assert config(tmp_path, "get", "device.type").stdout == "x\n"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What connecting says beside whether it worked: another tenant, a proxy, the broker's version."""
+
+import base64
+import json
+from subprocess import CompletedProcess
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert import processes, systemd
+from tedge_cert.bridge import mosquitto_conf
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.commands import connect as connect_command
+from tedge_cert.commands import connection_check
+from unit.connected import certify, connect, instance_of
+from unit.local_device import LocalDevice
+
+
+def token(payload: object) -> str:
+    encoded = base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
+    return f"e30.{encoded}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("given", "issuer"),
+    [
+        (token({"iss": "t1.example"}), "t1.example"),
+        (token({"iss": "T1.Example:443"}), "t1.example"),
+        (token({"iss": "https://t1.example/x"}), "t1.example"),
+        (token({"sub": "x"}), ""),
+        (token({"iss": 7}), "7"),
+        (token(["iss"]), ""),
+        ("a.b.c", ""),
+        ("opaque", ""),
+        ("", ""),
+    ],
+)
+def test_whose_token_it_is(given: str, issuer: str) -> None:
+    assert connection_check.issuer_of(given) == issuer
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_another_tenant_is_a_warning(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], other: bool
+) -> None:
+    certify(local_device)
+    connect(local_device)
+    issuer = "other.example" if other else "127.0.0.1:8443"
+    mocker.patch.object(Bridge, "token", return_value=token({"iss": issuer}))
+    connection_check.test(instance_of(local_device))
+    said = capsys.readouterr().err
+    assert ("connected to the tenant other.example, but c8y.http is 127.0.0.1" in said) is other
+    assert ("\nwarning: " in said) is other
+
+
+@pytest.mark.parametrize("address", [None, "proxy.example:8080"])
+def test_a_proxy_is_not_for_the_bridge(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str], address: str | None
+) -> None:
+    certify(local_device)
+    if address is not None:
+        assert local_device.run(f"tedge-config set proxy.address {address}").exit == 0
+    connect_command.prepare(instance_of(local_device), "Connecting to")
+    assert ("mosquitto's bridge cannot use a proxy" in capsys.readouterr().err) is (address is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [("mosquitto version 2.0.11\n\nmosquitto is", "2.0.11"), ("", ""), ("else\n", ""), ("mosquitto version\n", "")],
+)
+def test_the_version_of_the_broker(mocker: MockerFixture, said: str, version: str) -> None:
+    mocker.patch.object(processes, "run", return_value=CompletedProcess([], 3, said, ""))
+    assert mosquitto_conf.version() == version
+
+
+def test_without_a_broker_installed(mocker: MockerFixture) -> None:
+    mocker.patch.object(processes, "PATH", "/nonexistent")
+    assert mosquitto_conf.version() == ""
+    assert not systemd.is_running()

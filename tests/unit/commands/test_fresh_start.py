@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fresh start: what was left for the certificate before is void, and what still holds is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tedge_cert.commands import create as pair
+from tedge_cert.commands import remove as remove_command
+from tedge_cert.device import registration_record as record
+from tedge_cert.tenant.alarm import tell
+from unit.connected import certify, instance_of, issue, rejected, serials
+from unit.local_device import LocalDevice
+from unit.remembered import remember
+from unit.tenant.test_alarm import alarms, raise_alarm
+
+SPENT = record.Registration("spent", "")
+
+
+def create(device: LocalDevice) -> None:
+    device.certificate.unlink()
+    (device.directory / "certs" / "key.pem").unlink()
+    pair.create(instance_of(device), device.device_id)
+
+
+def remove(device: LocalDevice) -> None:
+    assert remove_command.remove(instance_of(device))
+
+
+def download(device: LocalDevice) -> None:
+    assert device.register().exit == 0
+
+
+def lived(device: LocalDevice) -> Callable[[], set[str]]:
+    """A device with all that a life leaves; what of it there still is."""
+    instance = instance_of(device)
+    certify(device)
+    issue(device, name="somebody-else")
+    assert device.run("tedge-cert-verify c8y").exit == 3
+    issue(device, device.previous)
+    record.begin(instance, SPENT)
+    record.finish(instance)
+    record.begin(instance, record.Registration("begun", ""))
+    record.save_attempts(instance, record.Attempts("connecting", 9, 1.0))
+    record.keep_unjudged(instance, record.Unjudged("certificate", "password"))
+    instance.state_file.with_suffix(".alarm").touch()
+    for name in ("registering", "registered", "unjudged"):
+        instance.state_file.with_name(f".c8y.{name}.0123abcd.tmp").touch()
+    (instance.run_directory / ".c8y.attempts.0123abcd.tmp").touch()
+
+    def names() -> set[str]:
+        held = {*instance.state_file.parent.iterdir(), *instance.run_directory.iterdir()}
+        return {each.suffix for each in held} - {".lock", ".holder"}
+
+    assert names() == {".json", ".rejected", ".registering", ".registered", ".attempts", ".unjudged", ".alarm", ".tmp"}
+    return names
+
+
+@pytest.mark.parametrize(
+    ("begin", "kept"),
+    [
+        # A registration that began unattended is to end with a device that is connected.
+        (download, {".registered", ".registering", ".alarm"}),
+        (create, {".registered", ".alarm"}),
+        (remove, {".registered", ".alarm"}),
+    ],
+)
+def test_what_is_void_goes(local_device: LocalDevice, begin: Callable[[LocalDevice], None], kept: set[str]) -> None:
+    names = lived(local_device)
+    begin(local_device)
+    assert (serials(local_device)[1:], rejected(local_device)) == ((None, None), None)
+    assert names() == kept
+    # A password is used once, in whichever life.
+    assert record.last(instance_of(local_device)) == SPENT
+
+
+def test_a_device_without_certificate_is_not_registered_for_what_had_begun(local_device: LocalDevice) -> None:
+    """At the next boot it would be connected with whatever certificate there is by then."""
+    lived(local_device)
+    remove(local_device)
+    assert local_device.run(f"tedge-cert-create --device-id {local_device.device_id}").exit == 0
+    assert local_device.run("tedge-cert-needs-download c8y").exit == 1
+
+
+def test_an_alarm_about_the_certificate_before_is_cleared(local_device: LocalDevice) -> None:
+    """By the registration itself: no renewal is due for a year, perhaps."""
+    raise_alarm(local_device, 'answered "503"')
+    download(local_device)
+    local_device.tenant.wait_messages(local_device.device_id, count=5)
+    assert alarms(local_device) == ["CLEARED"]
+    assert not instance_of(local_device).state_file.with_suffix(".alarm").exists()
+    local_device.stop_broker()
+
+
+def test_an_alarm_is_not_forgotten_with_the_certificate(local_device: LocalDevice) -> None:
+    """Removed by a person, who connects the device with another one: the marker waits for that."""
+    raise_alarm(local_device, "")
+    remove(local_device)
+    certify(local_device, days=90)
+    tell(instance_of(local_device))
+    local_device.tenant.wait_messages(local_device.device_id, count=5)
+    assert alarms(local_device) == ["CLEARED"]
+
+
+def test_what_the_hourly_check_left_is_void_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = remember(tmp_path, monkeypatch)
+    assert made.full_check() == 1
+    assert made.is_quiet()
+    content = made.certificate.read_bytes()
+    made.certificate.unlink()
+    assert not made.is_quiet()
+    made.certificate.write_bytes(content)
+    assert not made.is_quiet()

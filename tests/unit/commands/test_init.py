@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Users and directories of the package, made without systemd."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert.commands import init
+from tedge_cert.errors import TedgeCertError
+from unit.children import run
+from unit.local_device import ROOT
+
+SYSUSERS, TMPFILES = (ROOT / f"debian/tedge-cert-renewer.{kind}" for kind in ("sysusers", "tmpfiles"))
+
+
+@pytest.fixture
+def made(mocker: MockerFixture) -> list[str]:
+    """The accounts that root would make here, where none exists."""
+    asked: list[str] = []
+    mocker.patch("os.geteuid", return_value=0)
+    mocker.patch("tedge_cert.commands.init._exists", side_effect=lambda _, name: name in asked)
+    mocker.patch("tedge_cert.commands.init._run", side_effect=lambda *command: asked.append(command[-1]))
+    return asked
+
+
+def places(tmp_path: Path) -> Path:
+    """The package's own directories, all below one of the test."""
+    path = tmp_path / "tmpfiles.conf"
+    text = TMPFILES.read_text()
+    for top in ("/run/", "/var/", "/etc/credstore"):
+        text = text.replace(f" {top}", f" {tmp_path}{top}")
+    path.write_text(text)
+    return path
+
+
+def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made: list[str]) -> None:
+    for _ in range(2):
+        init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    assert made == ["tedge", "mosquitto"]
+    found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
+    assert found == [
+        *("etc", "etc/credstore", "etc/device-certs", "etc/mosquitto-conf", "run", "run/tedge-cert-renewer"),
+        *("var", "var/lib", "var/lib/tedge-cert-renewer"),
+    ]
+
+
+def test_the_environment_names_the_directory_too(
+    tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEDGE_CONFIG_DIR", f"{tmp_path}/here/")
+    init.initialise("", SYSUSERS, places(tmp_path))
+    assert (tmp_path / "here/device-certs").is_dir()
+
+
+@pytest.mark.parametrize("words", [["--user", "other"], ["--group=other"], ["--user", "tedge", "--group", ""]])
+def test_other_owners_are_refused(words: list[str], tmp_path: Path) -> None:
+    result = run(["tedge-init", *words], tmp_path / "none")
+    assert (result.exit, result.stdout) == (1, "")
+    assert "nothing here can belong to another than 'tedge'" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:
+    (tmp_path / "etc/device-certs").mkdir(parents=True, mode=0o700)
+    init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    assert stat.S_IMODE((tmp_path / "etc/device-certs").stat().st_mode) == 0o755
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path, made: list[str]) -> None:
+    (tmp_path / "etc").write_text("")
+    with pytest.raises(TedgeCertError, match=f"cannot make the directory {tmp_path}/etc: File exists"):
+        init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+
+
+def test_others_than_root_are_told(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("os.geteuid", return_value=1000)
+    with pytest.raises(TedgeCertError, match="sudo tedge init"):
+        init.initialise(str(tmp_path), SYSUSERS, TMPFILES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_is_not_whole_is_named(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch("os.geteuid", return_value=0)
+    with pytest.raises(TedgeCertError, match=r"none\.conf: No such file"):
+        init.initialise(str(tmp_path), tmp_path / "none.conf", TMPFILES)

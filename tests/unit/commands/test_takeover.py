@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is found on a device: links that keep the broker from starting, files of others, odd configurations."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert.bridge import conf_files
+from tedge_cert.bridge.conf_files import Placement
+from tedge_cert.commands import takeover
+from tedge_cert.config import settings
+from tedge_cert.device.instance import load_instance
+from tedge_cert.errors import TedgeCertError
+from unit.local_device import MOSQUITTO, LocalDevice, free_port
+
+# What changes a directory; a kill falls between two of them.
+CHANGES = ("os.rename", "os.symlink", "os.remove", "os.link")
+
+
+@pytest.fixture
+def broker(tmp_path: Path, mocker: MockerFixture) -> Path:
+    """The configuration of a broker; our directory beside it."""
+    conf_d, main = tmp_path / "conf.d", tmp_path / "mosquitto.conf"
+    conf_d.mkdir()
+    (tmp_path / "mosquitto-conf").mkdir()
+    main.write_text(f"include_dir {conf_d}\n")
+    mocker.patch.object(conf_files, "CONF_D", conf_d)
+    mocker.patch.object(conf_files, "MAIN", main)
+    return tmp_path
+
+
+def placements(broker: Path) -> list[Placement]:
+    """As those of an instance, for a broker elsewhere."""
+    names = ("tedge-mosquitto.conf", "c8y-bridge.conf")
+    return [Placement(broker / "mosquitto-conf" / name, broker / "conf.d" / name) for name in names]
+
+
+def starts(broker: Path) -> bool:
+    """Whether mosquitto takes its configuration."""
+    assert MOSQUITTO is not None
+    argv = [MOSQUITTO, "-v", "-c", str(broker / "mosquitto.conf")]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            if " running" in line:
+                process.kill()  # at this point 2.0 forgets to be terminated
+                return True
+    return False
+
+
+def killed_before(number: int, work: Callable[[], object]) -> bool:
+    """Do the work in a process that dies before its change of that number; whether it did."""
+    child = os.fork()
+    if child == 0:
+        left = [number]
+
+        def watch(event: str, _: object) -> None:
+            if event in CHANGES:
+                if left[0] == 0:
+                    os._exit(9)
+                left[0] -= 1
+
+        try:
+            sys.addaudithook(watch)
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 9
+
+
+def connect(broker: Path) -> None:
+    for place in placements(broker):
+        place.install(f"listener {free_port()} 127.0.0.1\n")
+
+
+def disconnect(broker: Path) -> None:
+    for place in reversed(placements(broker)):
+        place.remove()
+
+
+def roll_back(broker: Path) -> None:
+    for place in placements(broker):
+        place.remove()
+
+
+def test_the_broker_starts_wherever_the_work_is_killed(broker: Path) -> None:
+    kills = 0
+    for prepare, work in ((disconnect, connect), (connect, disconnect), (connect, roll_back)):
+        number = 0
+        prepare(broker)
+        while killed_before(number, lambda work=work: work(broker)):  # type: ignore[misc]
+            assert starts(broker), (work, number)
+            prepare(broker)
+            number += 1
+        assert starts(broker)
+        kills += number
+    assert kills >= 12
+
+
+def test_a_link_that_dangles_goes_and_others_stay(broker: Path) -> None:
+    connect(broker)
+    listener, bridge = placements(broker)
+    bridge.file.unlink()
+    mine = broker / "conf.d" / "mine.conf"
+    mine.symlink_to(broker / "nowhere.conf")
+    assert not starts(broker)
+    assert takeover.tidy_links(broker / "mosquitto-conf")
+    assert listener.is_installed(listener.file.read_text())
+    assert mine.is_symlink()
+    mine.unlink()
+    assert starts(broker)
+    assert not takeover.tidy_links(broker / "mosquitto-conf")
+
+
+@pytest.mark.parametrize("line", ["include_dir {0}", "include_dir {0}/", " include_dir {0}"])
+def test_a_link_to_what_the_broker_includes_goes(broker: Path, line: str) -> None:
+    """Else it would open the listener twice."""
+    connect(broker)
+    main = broker / "mosquitto.conf"
+    main.write_text(f"{line.format(broker / 'mosquitto-conf')}\n{main.read_text()}")
+    assert not starts(broker)
+    assert takeover.tidy_links(broker / "mosquitto-conf")
+    assert list((broker / "conf.d").iterdir()) == []
+    assert starts(broker)
+
+
+def test_a_machine_without_a_broker_has_no_links(broker: Path) -> None:
+    (broker / "conf.d").rmdir()
+    assert not takeover.tidy_links(broker / "mosquitto-conf")
+
+
+def test_a_configuration_that_is_broken_fails_no_installation(
+    tmp_path: Path, mocker: MockerFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mosquitto-conf").mkdir()
+    (tmp_path / "mosquitto-conf" / "c8y-bridge.conf").touch()
+    (tmp_path / "tedge.toml").write_text("c8y = [")
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(tmp_path))
+    takeover.adopt(first=True)
+    said = capfd.readouterr().err
+    assert "tedge.toml" in said
+    assert "line 1" in said
+
+
+def test_a_device_without_the_user_of_the_service_is_not_connected(
+    local_device: LocalDevice, mocker: MockerFixture
+) -> None:
+    instance = load_instance("c8y", "", str(local_device.directory))
+    mocker.patch("pwd.getpwnam", side_effect=KeyError("tedge"))
+    mocker.patch("os.geteuid", return_value=0)
+    takeover.check_accounts(instance)  # a trial elsewhere has no accounts of its own
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
+    with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
+        takeover.check_accounts(instance)

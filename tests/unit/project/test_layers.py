@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may use whom, and what the hourly path may not load."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from unit.certificates import Made, make_for
+from unit.children import run
+from unit.local_device import ROOT
+from unit.steps.test_needs_renewal import device
+
+SLOW = [
+    "argparse",
+    "re",
+    "dataclasses",
+    "typing",
+    "datetime",
+    "pathlib",
+    "cryptography",
+    "requests",
+    "tomllib",
+    "subprocess",
+    "socket",
+    "tedge_cert.config.keys.table",
+    "tedge_cert.device.state",
+]
+# What not even an hour that something is wrong with may load: there are many of those where a tenant is away.
+SLOWEST = ["argparse", "cryptography", "requests", "subprocess"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "forbidden"), [(make_for(100), SLOW), (make_for(3), SLOWEST), (make_for(-1), SLOWEST)]
+)
+def test_the_hourly_path_imports_nothing_slow(tmp_path: Path, certificate: Made, forbidden: list[str]) -> None:
+    path = tmp_path / "cert.pem"
+    path.write_bytes(certificate.pem)
+    program = (
+        "import sys\nfrom tedge_cert.steps import needs_renewal as condition\n"
+        "question = condition.parse(['--systemd', 'c8y'])\ncondition.ask(question)\n"
+        f"sys.stdout.write(' '.join(name for name in {forbidden} if name in sys.modules))\n"
+    )
+    (tmp_path / "tedge.toml").write_text("")
+    result = run(
+        [],
+        tmp_path,
+        text=program,
+        isolated=True,
+        variables={"TEDGE_C8Y_DEVICE_CERT_PATH": str(path), "RENEWAL_SPREAD": "20%"},
+    )
+    assert str(path) in result.stderr
+    assert result.stdout == ""
+
+
+def test_settings_cost_the_parser_and_no_more(tmp_path: Path) -> None:
+    device(tmp_path, make_for(100))
+    program = (
+        "import sys\nfrom tedge_cert.steps import needs_renewal as condition\ncondition.ask(condition.parse(['--systemd', 'c8y']))\n"
+        "sys.stdout.write(' '.join(n for n in ('tomllib', 'argparse', 'cryptography', 'pathlib', 'dataclasses') "
+        "if n in sys.modules))\n"
+    )
+    assert run([], tmp_path, text=program, isolated=True).stdout == "tomllib"
+
+
+@pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not among these libraries")
+def test_a_module_uses_only_what_lies_below_it() -> None:
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache", "--no-logo"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib"), "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 kept, 0 broken" in result.stdout

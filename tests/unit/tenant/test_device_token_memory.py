@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of the endpoint for client certificates, above all its silence."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert.device.instance import Instance
+from tedge_cert.tenant import device_token
+from unit.connected import certify, hurry, instance_of
+from unit.local_device import LocalDevice
+
+pytestmark = pytest.mark.usefixtures("_no_alarm")
+URL = "https://t1.example:8443/x"
+
+
+@pytest.fixture
+def black_hole() -> Iterator[tuple[str, int]]:
+    """A listener that takes nobody any more: the kernel drops what comes while its queue is full (listen(2))."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:
+            queued = stack.enter_context(socket.socket())
+            queued.settimeout(0.5)
+            try:
+                queued.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()
+
+
+def test_a_port_that_drops_packets_costs_its_time_once(
+    local_device: LocalDevice, mocker: MockerFixture, black_hole: tuple[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hurry(mocker, CONNECT_S=1.0)
+    certify(local_device)
+    instance = instance_of(local_device)
+    mocker.patch.object(Instance, "access_token_endpoint", black_hole)
+    spent: list[float] = []
+    for _ in range(3):
+        began_s = time.monotonic()
+        assert device_token.request(instance) is None
+        assert device_token.prove(instance, local_device.certificate) is None
+        spent.append(time.monotonic() - began_s)
+    assert spent[0] >= 1.0
+    assert max(spent[1:]) < 0.2
+    assert capsys.readouterr().err.count("no token: no answer from") == 1
+
+
+def test_silence_is_forgotten_after_a_while(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    instance = instance_of(local_device)
+    now = mocker.patch.object(time, "monotonic", return_value=1000.0)
+    device_token.keep_silence(instance, URL)
+    assert not device_token.is_to_be_asked(instance, URL)
+    assert device_token.is_to_be_asked(instance, "https://another.example:8443/x")
+    now.return_value += device_token.SILENCE_S - 1
+    assert not device_token.is_to_be_asked(instance, URL)
+    now.return_value += 1
+    assert device_token.is_to_be_asked(instance, URL)
+
+
+@pytest.mark.parametrize("fact", ["silent until 99999999999", "silent until soon", "silent", "", "offered"])
+def test_what_was_never_written_silences_nobody(local_device: LocalDevice, fact: str) -> None:
+    instance = instance_of(local_device)
+    device_token.keep(instance, URL, fact)
+    assert device_token.is_to_be_asked(instance, URL)
+    device_token.keep(instance, URL, device_token.NOT_OFFERED)
+    assert not device_token.is_to_be_asked(instance, URL)
