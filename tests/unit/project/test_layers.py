@@ -59,7 +59,8 @@ def test_the_hourly_path_imports_nothing_slow(tmp_path: Path, certificate: Made,
 def test_settings_cost_the_parser_and_no_more(tmp_path: Path) -> None:
     device(tmp_path, make_for(100))
     program = (
-        "import sys\nfrom tedge_cert.steps import needs_renewal as condition\ncondition.ask(condition.parse(['--systemd', 'c8y']))\n"
+        "import sys\nfrom tedge_cert.steps import needs_renewal as condition\n"
+        "condition.ask(condition.parse(['--systemd', 'c8y']))\n"
         "sys.stdout.write(' '.join(n for n in ('tomllib', 'argparse', 'cryptography', 'pathlib', 'dataclasses') "
         "if n in sys.modules))\n"
     )
