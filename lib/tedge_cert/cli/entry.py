@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser, refuse_again
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.values import is_profile
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import FAILURE, TedgeCertError, mend
@@ -18,7 +19,7 @@ from tedge_cert.errors import FAILURE, TedgeCertError, mend
 gc.set_threshold(100_000)
 
 
-def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
+def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tuple(CLOUDS)) -> None:
     """Add the positional cloud and ``--profile``."""
     made.add_argument("cloud", nargs=None if required else "?", choices=clouds, help="the cloud")
     add_profile(made)

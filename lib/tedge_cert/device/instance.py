@@ -11,7 +11,6 @@ from tedge_cert.config.values import Value, parse_device_id, to_text
 from tedge_cert.device.tenant_side import TenantSide
 from tedge_cert.errors import CertificateError, ConfigurationError
 
-CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 

@@ -148,7 +148,7 @@ def test_a_service_manager_that_does_not_read_holds_up_nobody(
     ):
         manager.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(BlockingIOError):  # noqa: PT012 (the last one does not fit)
             while True:
                 filler.sendto(b"x", manager.getsockname())
         systemd.status("asking for a certificate")
