@@ -121,7 +121,7 @@ def test_a_journal_that_does_not_read_holds_up_nobody(said: list[str], mocker: M
     """libsystemd waits for ever; the system tests try the same with a journald that is stopped."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     mocker.patch.object(events, "_LIMIT_S", 0.05)
-    mocker.patch("systemd.journal.sendv", lambda *_: ours.recv(1))
+    mocker.patch("systemd.journal.sendv", side_effect=lambda *_: ours.recv(1))
     with ours, theirs:
         events.send(events.RENEWED, FIELDS)
     assert said == ["the event renewed did not reach the journal: sending it took longer than 0.05 s"]
