@@ -134,12 +134,12 @@ def check(device: Device, entry: Entry, event: events.Event) -> None:
     assert known is False or device.name in found
 
 
-# As many datagrams as the kernel keeps for a reader.
+# As many datagrams as the kernel keeps for a reader; of one sender it would keep fewer.
 FILL = """
 import socket
-filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 try:
     while True:
+        filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         filler.sendto(b"MESSAGE=filler", "/run/systemd/journal/socket")
 except BlockingIOError:
     print("full")

@@ -154,7 +154,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
         state = "not enabled" if not units.is_enabled else "not active"
         yield Problem(
             ATTENTION,
-            f"nobody renews the certificate: {units.timer} is {state}",
+            f"the certificate is not renewed: {units.timer} is {state}",
             f"systemctl enable --now {units.timer}",
         )
     if not units.is_confined:

@@ -141,7 +141,7 @@ def reported(
 ) -> Iterator[None]:
     """Report any error of the block, for all instances that share the certificate; to be used under the lock.
 
-    An error that nobody foresaw counts as a failed step: without a pause the next hour would repeat it.
+    An unforeseen error counts as a failed step: without a pause the next hour would repeat it.
     """
     try:
         yield

@@ -46,7 +46,7 @@ def test_a_screen_holds_everything() -> None:
 def test_problems_stand_first_with_their_cures() -> None:
     lines = screen(facts(units=units(is_active=False))).splitlines()
     assert lines[0] == "c8y"
-    assert "attention: nobody renews the certificate" in lines[1]
+    assert "attention: the certificate is not renewed" in lines[1]
     assert lines[2].strip() == "=> systemctl enable --now tedge-cert-renewer@c8y.timer"
 
 
