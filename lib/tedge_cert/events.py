@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from tedge_cert import journal
+from tedge_cert import journal, systemd
 from tedge_cert.deadline import bounded
 from tedge_cert.journal import ERROR, INFO, WARNING, printable
 
@@ -108,6 +108,7 @@ def send(event: Event, fields: dict[str, str]) -> None:
     """
     try:
         # Costs more than the rest of an hourly check, so it is imported only when there is an event.
+        systemd.find_libraries()
         from systemd import journal as journald
 
         # libsystemd waits without a limit for a journald that does not read; a signal ends the wait.

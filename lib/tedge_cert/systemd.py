@@ -4,6 +4,7 @@
 import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from tedge_cert import journal
@@ -46,6 +47,17 @@ def is_installed(unit: str) -> bool:
     return run(["systemctl", "show", "--property=LoadState", "--value", unit]).stdout.strip() != "not-found"
 
 
+def find_libraries() -> None:
+    """Make Debian's Python modules importable in a program that starts without them (`python3 -S`).
+
+    The hourly check starts so, because an hour with nothing to do needs none of them.
+    """
+    if sys.flags.no_site:
+        import site
+
+        site.main()
+
+
 # The service manager may be busy, and a renewal does not wait for it.
 _LIMIT_S = 1.0
 
@@ -55,7 +67,7 @@ def status(text: str) -> None:
     if "NOTIFY_SOCKET" not in os.environ:
         return
     try:
-        # An hour with nothing to do does not pay for this import.
+        find_libraries()
         from systemd import daemon
 
         with bounded(_LIMIT_S, "sending it"):

@@ -3,6 +3,7 @@
 
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -109,6 +110,14 @@ def test_a_system_without_the_module_does_without_events(
     events.send(events.RENEWED, FIELDS)
     systemd.status("asking for a certificate")
     assert [each.partition(" did not reach")[0] for each in said] == ["the event renewed", "the status"]
+
+
+def test_the_hourly_check_finds_the_module_too() -> None:
+    """It starts without Debian's modules, and fails an hour with an event."""
+    program = "from tedge_cert import systemd; systemd.find_libraries(); from systemd import journal, daemon"
+    subprocess.run(
+        [sys.executable, "-S", "-c", program], env={"PYTHONPATH": str(ROOT / "lib")}, check=True, capture_output=True
+    )
 
 
 def test_a_journal_that_refuses_fails_nothing(said: list[str], mocker: MockerFixture) -> None:
