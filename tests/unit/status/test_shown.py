@@ -140,8 +140,8 @@ def test_a_terminal_gets_lines_of_its_width(monkeypatch: pytest.MonkeyPatch) -> 
     cure = next(number for number, line in enumerate(lines) if "=>" in line)
     assert (lines[2][:4], lines[2][4] != " ") == ("    ", True)
     assert (lines[cure + 1][:7], lines[cure + 1][7] != " ") == (" " * 7, True)
-    until = next(number for number, line in enumerate(lines) if line.startswith("Valid until:"))
-    assert (lines[until + 1][:15], lines[until + 1][15] != " ") == (" " * 15, True)
+    due = next(number for number, line in enumerate(lines) if line.startswith("Renewal:"))
+    assert (lines[due + 1][:15], lines[due + 1][15] != " ") == (" " * 15, True)
 
 
 def test_a_long_word_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
