@@ -23,8 +23,7 @@ class Placement:
     def install(self, text: str) -> None:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
         self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        secret = "\nremote_password " in text
-        files.write(self.file, text.encode(), owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION)
+        files.write(self.file, text.encode(), access_of(text))
         self.link_up()
 
     def link_up(self) -> bool:
@@ -61,6 +60,15 @@ class Placement:
         if self.link is not None and self.link.is_symlink():
             files.remove(self.link)
         return files.remove(self.file)
+
+
+def access_of(text: str) -> owners.Access:
+    """Return owner and mode of a file with ``text``: root starts the broker with it, so only root may write it.
+
+    Everybody may read it, except a file that holds a password.
+    """
+    secret = any(line.split()[:1] == ["remote_password"] for line in text.splitlines())
+    return owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION
 
 
 def is_current(instance: Instance) -> bool:

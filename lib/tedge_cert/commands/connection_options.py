@@ -5,7 +5,8 @@ import argparse
 
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.device.instance import CLOUDS, Instance, load_instance
+from tedge_cert.config.keys import CLOUDS
+from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import ConfigurationError
 
 

@@ -2,7 +2,6 @@
 """Registration: the first certificate of a device, for a one-time password."""
 
 import argparse
-import getpass
 import os
 import secrets
 import string
@@ -248,10 +247,10 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
             "--prompt contradicts a one-time password given by --one-time-password or DEVICE_ONE_TIME_PASSWORD: "
             "leave one of them out"
         )
-    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _prompt("Enter device id: ")
+    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _typed_id()
     identity = checked_device_id(identity)
     if arguments.prompt:
-        password = getpass.getpass("Enter one-time password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        password = terminal.ask("Enter one-time password: ", secret=True).strip()
     return Registration(identity, password or new_password(), not password, host)
 
 
@@ -263,7 +262,7 @@ def announce(registration: Registration, without_address: bool) -> None:
         lines.append(f"    one-time password: {registration.password}")
     if not without_address:
         lines += ["", "    This address registers it:", "", f"    {registration.address()}"]
-        code = terminal.terminal_text(registration.address())
+        code = terminal.qr_code(registration.address())
         if code:
             lines += ["", code.rstrip("\n")]
     journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
@@ -279,12 +278,10 @@ def next_step(instance: Instance) -> str:
     return f"`tedge connect {instance.words}` connects it"
 
 
-def _prompt(prompt: str) -> str:
+def _typed_id() -> str:
     if not sys.stdin.isatty():
         raise ConfigurationError("no device id: give one with --device-id or DEVICE_ID, or set device.id")
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    return terminal.ask("Enter device id: ").strip()
 
 
 def _host(text: str) -> str:

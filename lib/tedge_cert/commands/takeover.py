@@ -63,9 +63,7 @@ def _give_owners_of_places(instance: Instance) -> None:
     for path in run.glob("*.lock"):
         owners.adapt(path, owners.LOCK)
     for placement in (conf_files.listener_placement(instance), conf_files.bridge_placement(instance)):
-        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
-        secret = "remote_password" in (placement.text() or "")
-        owners.adapt(placement.file, owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION, fixed=True)
+        owners.adapt(placement.file, conf_files.access_of(placement.text() or ""), fixed=True)
 
 
 def tidy_links(directory: Path) -> bool:

@@ -2,17 +2,15 @@
 """Telling the tenant of a certificate, so that it trusts the device that shows it."""
 
 import argparse
-import getpass
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tedge_cert import journal
+from tedge_cert import journal, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.device.instance import Instance
@@ -20,7 +18,6 @@ from tedge_cert.errors import CertificateError, ConfigurationError, RequestRefus
 from tedge_cert.net import https
 from tedge_cert.net.authorization import basic
 from tedge_cert.net.https import ELSEWHERE, Answer
-from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate
 from tedge_cert.x509.certificate import Certificate
 
@@ -60,7 +57,7 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
         "name": name,
         "status": "ENABLED",
     }
-    with waiting(f"Uploading {path} to {instance.http}"):
+    with terminal.waiting(f"Uploading {path} to {instance.http}"):
         tenant = quote(_tenant_id(instance, operator), safe="")
         answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
     if answer.status == 409:
@@ -147,14 +144,7 @@ def operator_of(arguments: argparse.Namespace) -> Operator:
 
 
 def _prompt(prompt: str, what: str, sources: str, secret: bool = False) -> str:
-    """What a person types, or the next line of a script's input."""
-    if secret and sys.stdin.isatty():
-        given = getpass.getpass(prompt)
-    else:
-        if sys.stdin.isatty():
-            sys.stderr.write(prompt)
-            sys.stderr.flush()
-        given = sys.stdin.readline().rstrip("\r\n")
+    given = terminal.ask(prompt, secret)
     if not given:
         raise ConfigurationError(f"no {what} for the tenant: give one with {sources}, or at the prompt")
     return given

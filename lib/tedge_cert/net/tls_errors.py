@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tedge_cert.net.anchors import ROOTS
+from tedge_cert.times import minute_utc
 
 # X509_V_ERR_…: openssl-verification-options(1), x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = (9,), (10,), (62, 64)
@@ -48,7 +49,7 @@ def explain_other_name(server: str, said: str) -> str:
 
 def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Path, setting: str) -> str:
     said, code = error.verify_message, error.verify_code
-    clock = f"the clock of this device, which says {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, is wrong"
+    clock = f"the clock of this device, which says {minute_utc(time.time())}, is wrong"
     if code in _EXPIRED:
         return f"the certificate of {server} has expired: whoever runs that server has to renew it, unless {clock}"
     if code in _NOT_YET_VALID:

@@ -2,7 +2,6 @@
 """Whether it is a certificate's turn: what stands between one that is due by its dates, and a renewal."""
 
 import os
-import time
 
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
@@ -14,6 +13,7 @@ from tedge_cert.errors import ExpiredError, HeldBackError
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import EXPIRED, VALID, Validity
 from tedge_cert.steps import back_off
+from tedge_cert.times import minute_utc
 
 
 def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
@@ -49,7 +49,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     if kept.settings == state.settings_of(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
     ):
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(kept.next_attempt_s))
+        until = minute_utc(kept.next_attempt_s)
         raise HeldBackError(
             f"{path} is due ({left} left), but the tenant is not asked before {until}: attempt {kept.attempts} ended "
             f"with {kept.reason or kept.result}; `tedge cert renew {Instance(settings, cloud).words}` asks at once"

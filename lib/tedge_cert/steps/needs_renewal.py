@@ -8,6 +8,7 @@ import time
 from tedge_cert import journal
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as config
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.disk.exposure import is_exposed
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -26,7 +27,6 @@ from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, read_vali
 
 RENEW, SKIP = 0, 1
 MINIMUM = "certificate.validity.minimum_duration"
-CLOUDS = ("c8y", "az", "aws")
 
 
 class Question:
@@ -89,6 +89,12 @@ def ask(question: Question) -> int:
         journal.line(journal.WARNING if isinstance(error, HeldBackError) else journal.ERROR, str(error))
         _tell(question, error)
         return BROKEN_CONDITION
+    except Exception as error:
+        from tedge_cert.steps.outcome import reason_of
+
+        journal.error(reason_of(error))
+        _tell(question, error)
+        raise
 
 
 def _unit(question: Question) -> int:

@@ -10,8 +10,9 @@ from cryptography import x509
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks, est_wire, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import CLOUDS, Instance
+from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError

@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CLOUDS = ("c8y", "az", "aws")
-"""The clouds whose keys a profile can have anew."""
+CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
+"""The clouds as they are typed, and their names. A profile can have its own value for each key of a cloud."""
 HERE = "{directory}"
 """Stands in a default for the directory of the configuration, /etc/tedge."""
 
