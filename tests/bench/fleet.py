@@ -49,7 +49,8 @@ How it is counted:
   third wave; both begin when most devices are due. After each, the busiest hour of the next 20 days is divided by the
   mean hour of the window that the wave has without trouble; *last one back* is when the last device that met the
   trouble had its certificate.
-- *Busiest minute*: timers with five minutes of random delay put the requests of an hour into those minutes; `RandomizedDelaySec=1h`, in a drop-in for the timer, would spread them over the hour.
+- *Busiest minute*: timers with five minutes of random delay put the requests of an hour into those minutes;
+  `RandomizedDelaySec=1h`, in a drop-in for the timer, would spread them over the hour.
 - *Lost* are devices whose certificate expired before they had the next one.
 
 Mean hour, busiest hour and length in days of each window, without trouble:
