@@ -33,7 +33,7 @@ def parse_host(text: str) -> Value:
         text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))
     ):
         return text
-    raise ValueError("expected only a host name, such as example.cumulocity.com")
+    raise ValueError("expected a host name without scheme, port or path, such as example.cumulocity.com")
 
 
 def parse_endpoint(text: str) -> Value:
