@@ -46,10 +46,6 @@ class ClockError(TedgeCertError):
     """The clock of the device is wrong, so no certificate can be judged."""
 
 
-class UnjudgedError(ClockError):
-    """The first certificate has come and is in its place, but the clock that would judge it is wrong."""
-
-
 class CredentialError(TedgeCertError):
     """A credential of the unit is missing or of no use: no further attempt would mend that."""
 
