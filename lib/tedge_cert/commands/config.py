@@ -61,7 +61,9 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             change = {"set": edit.set_value, "add": edit.add_value, "remove": edit.remove_value}
             change[arguments.command](config, key, arguments.value)
-            if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+            words = f"c8y --profile {profile}" if profile else "c8y"
+            moved = config.is_of_system and key in ("device.cert_path", "c8y.device.cert_path")
+            if moved and (said := hint(Path(arguments.value), words)):
                 journal.say(said)
     return 0
 

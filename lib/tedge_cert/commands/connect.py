@@ -19,12 +19,12 @@ from tedge_cert.terminal import Step
 from tedge_cert.x509 import certificate, clock, keys
 
 
-def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
+def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
     """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
 
     3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    prepare(instance, what, allow_path)
+    prepare(instance, what)
     _refuse_second(instance)
     with custody(instance, keep_root=True):
         # Somebody else may have connected the device while this waited.
@@ -125,11 +125,11 @@ def _is_working(instance: Instance) -> bool:
     return True
 
 
-def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
-    """Say what is about to be connected, and see that it can be beside the other profiles.
+def prepare(instance: Instance, what: str) -> None:
+    """Print what is about to be connected, and check that it does not conflict with other profiles.
 
-    Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
-    the renewal may write where the certificate is kept.
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read; the renewal is let
+    write where the certificate is kept.
     """
     if instance.manages_services and not systemd.is_installed("mosquitto.service"):
         raise TedgeCertError(
@@ -145,8 +145,7 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     if instance.uses_basic:
         credentials.warn_if_exposed(instance.credentials_path)
     elif instance.manages_services:
-        if allow_path:
-            drop_in.allow(instance)
+        drop_in.update(instance)
         drop_in.warn_if_shut(instance)
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:

@@ -19,15 +19,6 @@ def add_to(parser: Parser, mappers: bool = False) -> None:
     entry.add_profile(parser)
 
 
-def add_allow_path(parser: argparse.ArgumentParser) -> None:
-    """Add the option for a certificate that is kept elsewhere."""
-    parser.add_argument(
-        "--allow-path",
-        action="store_true",
-        help="let the renewal write where the certificate is kept, by a drop-in for its unit",
-    )
-
-
 def _known(text: str) -> str:
     if text not in CLOUDS:
         raise argparse.ArgumentTypeError(f"'{text}' is no cloud; expected c8y, a profile of it by --profile")

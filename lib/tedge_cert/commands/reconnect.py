@@ -18,15 +18,15 @@ from tedge_cert.terminal import Step
 from tedge_cert.x509 import clock
 
 
-def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
+def reconnect(instance: Instance, offline: bool) -> int:
     """Go on with what waits, and see the device connected; the exit code.
 
     3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
     """
     # Of a command that was interrupted before the broker took what it wrote, nobody knows how much is left to do.
     if not instance.bridge_file.exists() or conf_change.is_unfinished(instance):
-        return connect.connect(instance, offline, "Reconnecting to", allow_path)
-    prepare(instance, "Reconnecting to", allow_path)
+        return connect.connect(instance, offline, "Reconnecting to")
+    prepare(instance, "Reconnecting to")
     # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
     with custody(instance, keep_root=True):
         changed = not conf_files.is_current(instance)
