@@ -206,9 +206,9 @@ def add_to(parser: Parser) -> None:
         "--device-id",
         default=os.environ.get("DEVICE_ID", ""),
         metavar="ID",
-        help="its name (default: $DEVICE_ID)",
+        help="the device id (default: $DEVICE_ID)",
     )
-    # The password itself is no default here: help would print it.
+    # Do not make the password a default: help would print it.
     parser.add_argument(
         "-p",
         "--one-time-password",
@@ -233,7 +233,7 @@ def add_to(parser: Parser) -> None:
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
-    """Who registers where; what was not said is asked for, or made."""
+    """Return the registration that the arguments ask for; ask for a missing device id, generate a missing password."""
     host = checked_host(arguments.url or instance.http)
     password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
     if arguments.prompt and password:
@@ -249,7 +249,7 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
 
 
 def announce(registration: Registration, without_address: bool) -> None:
-    """Tell the operator what to give to the tenant; a password is shown only if it was made here."""
+    """Print what the operator gives to the tenant; a password only if it was generated here."""
     lines = [f"Register the device on {split_endpoint(registration.host, 443)[0]}:", ""]
     lines.append(f"    device id:         {registration.device_id}")
     if registration.generated:
@@ -263,10 +263,10 @@ def announce(registration: Registration, without_address: bool) -> None:
 
 
 def next_step(instance: Instance) -> str:
-    """What is to be done with the first certificate, or with that of a device that is registered again."""
+    """Return what to do with a first certificate, or with that of a device that is registered again."""
     if instance.bridge_file.exists():
         return (
-            "the bridge takes it when it connects anew, within half a minute; a device with another id than before "
+            "the bridge uses it when it connects again, within half a minute; a device with another id than before "
             f"needs `tedge disconnect {instance.words}` and `tedge connect {instance.words}`"
         )
     return f"`tedge connect {instance.words}` connects it"
