@@ -107,7 +107,7 @@ def _get(config: Config, key: str) -> int:
 
 
 def listing(config: Config, wanted: str, with_unset: bool) -> str:
-    """Return ``key=value`` lines of the keys that contain ``wanted``; ``with_unset``: then an empty line, unset keys."""
+    """Return ``key=value`` lines of the keys that contain ``wanted``; ``with_unset`` adds those without a value."""
     rows: list[tuple[str, str | None]] = []
     for own, name in _places(config):
         # Read each key, listed or not, so that an error anywhere is reported before anything is printed.
