@@ -22,7 +22,7 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 FILES = {
     "": {"/etc/tedge/tedge.toml": "the configuration"},
     "tedge cert": {"/etc/tedge/device-certs/": "key, certificate, and the candidate beside it"},
-    "tedge cert download": {"/etc/credstore/": "credentials for a registration without a person"},
+    "tedge cert download-once": {"/etc/credstore/": "credentials: device id, one-time password, tenant"},
     "tedge cert finish-download": {"/etc/credstore/": "credentials, of which the used password is removed"},
     "tedge cert status": {
         "/var/lib/tedge-cert-renewer/": "what the last run left",

@@ -46,10 +46,6 @@ class ClockError(TedgeCertError):
     """The clock of the device is wrong, so no certificate can be judged."""
 
 
-class UnjudgedError(ClockError):
-    """The first certificate is stored, but cannot be judged because the clock is wrong."""
-
-
 class CredentialError(TedgeCertError):
     """A credential of the unit is missing or unusable; another attempt would not change that."""
 

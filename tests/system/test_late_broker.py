@@ -15,7 +15,7 @@ from tenant.client import Tenant
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto 2>&1"
 FORGET = "deluser --quiet mosquitto; delgroup --quiet mosquitto; rm -rf /etc/mosquitto; ! getent group mosquitto"
 LINK = "/etc/mosquitto/conf.d/50-tedge-c8y-bridge.conf"
-CURE = "`apt install mosquitto`, then this command again"
+CURE = "`apt install mosquitto`, then try again"
 
 
 @pytest.fixture

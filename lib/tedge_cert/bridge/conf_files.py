@@ -7,6 +7,7 @@ from pathlib import Path
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
+from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 CONF_D = Path("/etc/mosquitto/conf.d")
@@ -22,7 +23,7 @@ class Placement:
 
     def install(self, text: str) -> None:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
-        self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(self.file.parent, owners.DIRECTORY_OF_ROOT)
         files.write(self.file, text.encode(), access_of(text))
         self.link_up()
 
