@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tedge_cert import journal, terminal
-from tedge_cert.authority import answer_checks, est_wire
+from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start, unjudged
@@ -31,7 +31,6 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
-from tedge_cert.net import proxy
 from tedge_cert.tenant import alarm
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import clock, keys, requests
@@ -181,8 +180,8 @@ def _ask_until(
 
 def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> _Received:
     host = registration.host
-    way = proxy.for_host(instance.config, host)
-    received = est_wire.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
+    server = instance.server_at(host)
+    received = cumulocity.enrol(server, registration.device_id, registration.password, request)
     try:
         new = answer_checks.pick(received, public_key)
         return _Received(new, unjudged.doubt(instance, host, new, public_key, registration.device_id))

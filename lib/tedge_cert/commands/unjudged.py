@@ -13,7 +13,7 @@ from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError, UnjudgedError
 from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
-from tedge_cert.net import https, proxy
+from tedge_cert.tenant import rest
 from tedge_cert.x509 import certificate, keys
 from tedge_cert.x509.certificate import Certificate
 
@@ -81,7 +81,7 @@ def _digest(found: Certificate) -> str:
 
 def _is_good_for(instance: Instance, host: str, new: Certificate, public_key: bytes, device_id: str) -> bool:
     """Whether the certificate is good by the clock of the tenant, if that is known."""
-    theirs_s = https.time_of(host, instance.trust, proxy.for_host(instance.config, host))
+    theirs_s = rest.time_of(instance.server_at(host))
     if theirs_s is None:
         return False
     try:

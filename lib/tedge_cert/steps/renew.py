@@ -3,26 +3,24 @@
 
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks, est_wire, self_signed
+from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import CLOUDS, Instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
-from tedge_cert.net import https, retry_after
 from tedge_cert.steps import due, outcome
 from tedge_cert.steps.outcome import RENEW
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.steps.verify import check_candidate
-from tedge_cert.tenant import token
+from tedge_cert.tenant import rest, token
 from tedge_cert.terminal import waiting
-from tedge_cert.times import rfc2822
+from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509 import certificate, clock, keys, requests
 from tedge_cert.x509.certificate import Certificate, name_text
 
@@ -105,8 +103,8 @@ def _is_ours_of_a_wrong_clock(instance: Instance, early: Certificate) -> bool:
     begins_s, now_s = early.validity.not_before_s, time.time()
     if not early.is_self_signed or begins_s < now_s + EARLY_S:
         return False
-    theirs_s = https.time_of(instance.http, instance.trust, instance.proxy)
-    if theirs_s is None or abs(theirs_s - now_s) > retry_after.TOLERANCE_S:
+    theirs_s = rest.time_of(instance.server)
+    if theirs_s is None or abs(theirs_s - now_s) > CLOCK_TOLERANCE_S:
         return False
     journal.warning(
         f"the candidate {instance.candidate} (serial {early.leaf.serial_number:x}) is replaced: it is self-signed, and "
@@ -128,7 +126,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     with waiting(f"Asking {instance.http} for a new certificate"):
-        certificates = _request(instance, request)
+        certificates = cumulocity.reenrol(instance.server, partial(token.who_asks, instance), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
         answer_checks.check(new, keys.public_key(key), instance.device_id, current)
@@ -170,19 +168,3 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
-
-
-def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
-    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile).
-
-    The second comes by MQTT, in case that the service does not take the other kind.
-    """
-    for last in (False, True):
-        who = token.who_asks(instance, again=last)
-        try:
-            return est_wire.reenrol(instance.http, who, request, instance.trust, instance.proxy)
-        except RequestRefusedError as error:
-            if error.status != 401 or last or instance.uses_basic:
-                raise
-            journal.info(f"{error}; asking again with a new token")
-    raise AssertionError
