@@ -4,6 +4,7 @@
 import os
 import sys
 
+from tedge_cert import VERSION
 from tedge_cert.errors import USAGE
 
 TYPE_CHECKING = False
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tedge_cert.cli.arguments import Parser
-
-VERSION = "0.1.0"
 
 
 def run(words: list[str], parser: "Callable[[], Parser]") -> int:

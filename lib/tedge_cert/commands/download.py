@@ -14,7 +14,7 @@ from urllib.parse import quote
 from cryptography import x509
 
 from tedge_cert import journal, terminal
-from tedge_cert.authority import answer_checks, est_wire
+from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start
@@ -32,8 +32,7 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
-from tedge_cert.net import https, proxy
-from tedge_cert.tenant import alarm
+from tedge_cert.tenant import alarm, rest
 from tedge_cert.terminal import waiting
 from tedge_cert.times import CLOCK_TOLERANCE_S
 from tedge_cert.x509 import clock, keys, requests
@@ -84,7 +83,7 @@ def check_clock(instance: Instance, host: str) -> None:
     """
     clock.check_clock_of_device(time.time())
     with privileges.dropped(instance.config.is_of_system), waiting(f"Comparing the clock with that of {host}"):
-        theirs_s = https.time_of(host, instance.trust, proxy.for_host(instance.config, host))
+        theirs_s = rest.time_of(instance.server_at(host))
     behind_s = 0 if theirs_s is None else int(theirs_s - time.time())
     if behind_s > CLOCK_TOLERANCE_S:
         raise ClockError(
@@ -156,9 +155,8 @@ def _ask_until(
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes) -> list[x509.Certificate]:
-    host = registration.host
-    way = proxy.for_host(instance.config, host)
-    return est_wire.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
+    server = instance.server_at(registration.host)
+    return cumulocity.enrol(server, registration.device_id, registration.password, request)
 
 
 def _keep(

@@ -11,7 +11,7 @@ from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
-from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts
 from tedge_cert.status.units import Inquiry
@@ -134,10 +134,6 @@ def _bridge(instance: Instance) -> BridgeFacts:
 
 def _tenant_fault(instance: Instance) -> str:
     """Return why the tenant does not answer; empty if it answers anything. Send no credential."""
-    from tedge_cert.net import https
+    from tedge_cert.tenant import rest
 
-    try:
-        https.ask("GET", f"https://{instance.http}/tenant/loginOptions", instance.trust, {})
-    except NoAnswerError as error:
-        return str(error)
-    return ""
+    return rest.why_silent(instance.server)

@@ -3,12 +3,11 @@
 
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks, est_wire, self_signed
+from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.custody import custody
@@ -101,7 +100,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     with waiting(f"Asking {instance.http} for a new certificate"):
-        certificates = _request(instance, request)
+        certificates = cumulocity.reenrol(instance.server, partial(token.who_asks, instance), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
         answer_checks.check(new, keys.public_key(key), instance.device_id, current)
@@ -135,19 +134,3 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
-
-
-def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
-    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile).
-
-    The second comes by MQTT, in case that the service does not take the other kind.
-    """
-    for last in (False, True):
-        who = token.who_asks(instance, again=last)
-        try:
-            return est_wire.reenrol(instance.http, who, request, instance.trust, instance.proxy)
-        except RequestRefusedError as error:
-            if error.status != 401 or last or instance.uses_basic:
-                raise
-            journal.info(f"{error}; asking again with a new token")
-    raise AssertionError

@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.commands import download as registration
-from tedge_cert.net import https
+from tedge_cert.tenant import rest
 from unit.certificates import make
 from unit.connected import behind, certify, instance_of, issue, key_file, outcome, serials, signing_request
 from unit.local_device import LocalDevice, Result
@@ -128,7 +128,7 @@ def test_a_clock_by_which_the_certificate_is_valid_is_no_obstacle(
 def test_a_tenant_that_does_not_tell_its_time_is_no_obstacle(
     local_device: LocalDevice, mocker: MockerFixture, asked: Callable[[], int]
 ) -> None:
-    mocker.patch.object(https, "time_of", return_value=None)
+    mocker.patch.object(rest, "time_of", return_value=None)
     assert (ask(local_device), asked()) == ((0, ""), 1)
 
 
@@ -136,10 +136,8 @@ def test_the_time_is_compared_before_each_attempt(
     local_device: LocalDevice, mocker: MockerFixture, asked: Callable[[], int]
 ) -> None:
     """A tenant that was out of reach at first may know the device at the second attempt."""
-    real = https.time_of
-    mocker.patch.object(
-        https, "time_of", side_effect=[None, real(instance_of(local_device).http, instance_of(local_device).trust)]
-    )
+    real = rest.time_of
+    mocker.patch.object(rest, "time_of", side_effect=[None, real(instance_of(local_device).server)])
     local_device.tenant.fault(where="est", times=1, do="close")
     behind(mocker, 7_200)
     code, said = ask(local_device, max_timeout_s=60)
