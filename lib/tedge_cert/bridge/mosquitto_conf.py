@@ -51,7 +51,7 @@ def _connection(wanted: Mosquitto) -> list[str]:
         *(["local_cleansession false"] if _writes_local_cleansession(bridge) else []),
         "notifications true",
         "notifications_local_only true",
-        f"notification_topic {wanted.broker.health_topic}",
+        f"notification_topic {bridge.health_topic}",
         "bridge_attempt_unsubscribe false",
         f"keepalive_interval {bridge.keepalive_s}",
         # The bridge reads the certificate again when it reconnects, between one and two seconds after it was pushed
@@ -63,7 +63,7 @@ def _connection(wanted: Mosquitto) -> list[str]:
 
 def _carried(wanted: Mosquitto) -> list[str]:
     """Return what the bridge carries."""
-    prefix, bridge = wanted.broker.prefix, wanted.bridge
+    bridge, prefix = wanted.bridge, wanted.bridge.prefix
     by_certificate = wanted.tenant.credentials_path is None
     lines = [f'topic {each} {prefix}/ ""' for each in _topics(bridge, by_certificate)]
     if bridge.mqtt_service_topics is not None:

@@ -19,6 +19,7 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start, unjudged
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
+from tedge_cert.device.connection_settings import https_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners, privileges
@@ -31,8 +32,7 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
-from tedge_cert.net import proxy
-from tedge_cert.tenant import alarm
+from tedge_cert.steps import outcome
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
@@ -110,7 +110,7 @@ def download(
         _keep(instance, registration, received)
     if instance.bridge_file.exists():
         # No renewal is due for long, and an alarm about the certificate before this one would stand all the while.
-        alarm.tell(instance)
+        outcome.tell_fleet(instance)
     return _judged(instance, received)
 
 
@@ -181,8 +181,8 @@ def _ask_until(
 
 def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> _Received:
     host = registration.host
-    way = proxy.for_host(instance.config, host)
-    received = est_wire.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
+    web = https_of(instance.config, host)
+    received = est_wire.enrol(host, registration.device_id, registration.password, request, web.trust, web.proxy)
     try:
         new = answer_checks.pick(received, public_key)
         return _Received(new, unjudged.doubt(instance, host, new, public_key, registration.device_id))
@@ -241,7 +241,7 @@ def add_to(parser: Parser) -> None:
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
     """Who registers where; what was not said is asked for, or made."""
-    host = checked_host(arguments.url or instance.http)
+    host = checked_host(arguments.url or instance.config.need("c8y.http"))
     password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
     if arguments.prompt and password:
         raise ConfigurationError(

@@ -12,8 +12,10 @@ from urllib.parse import unquote
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import add_profile
-from tedge_cert.config import credentials
+from tedge_cert.config import auth_method, credentials
 from tedge_cert.deadline import Deadline
+from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import RequestRefusedError, TedgeCertError
 from tedge_cert.tenant import rest, token
@@ -71,8 +73,9 @@ def execute(arguments: argparse.Namespace) -> int:
     path = path_of(arguments.uri)
     instance = load_instance("c8y", arguments.profile, arguments.config_dir)
     request = _request_of(arguments, path)
-    with waiting(f"Asking {instance.http}"):
-        answer = _send(instance, request)
+    tenant, broker = _tenant_of(instance), connected_broker(instance)
+    with waiting(f"Asking {tenant.http}"):
+        answer = _send(tenant, broker, request)
     with answer.body as body:
         shutil.copyfileobj(body, sys.stdout.buffer)
     sys.stdout.buffer.flush()
@@ -108,31 +111,38 @@ def _request_of(arguments: argparse.Namespace, path: str) -> Request:
     return Request(method, path, text.encode(), arguments.content_type or "application/json", accept)
 
 
-def _send(instance: Instance, request: Request) -> Answer:
+def _tenant_of(instance: Instance) -> Tenant:
+    """Return the tenant, and what the device shows it, after a look at that."""
+    if auth_method.is_basic(instance.config):
+        tenant = tenant_of(instance)
+        credentials.warn_if_exposed(Path(instance.config.need("c8y.credentials_path")))
+        return tenant
+    # A token can only be had for a certificate that is in its validity, whichever way it comes.
+    instance.config.need("c8y.http")
+    clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    return tenant_of(instance)
+
+
+def _send(tenant: Tenant, broker: LocalBroker | None, request: Request) -> Answer:
     """The answer of a success; a token that is refused is replaced once (it may have been revoked meanwhile)."""
-    host, deadline = instance.http, Deadline(DEADLINE_S)
-    if instance.uses_basic:
-        credentials.warn_if_exposed(instance.credentials_path)
-    else:
-        # Whichever way the token comes, it is this certificate that earns it.
-        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    deadline = Deadline(DEADLINE_S)
     for last in (False, True):
-        who = token.who_asks(instance, again=last)
-        answer = rest.send(host, request, who, instance.trust, deadline.left_s(), instance.proxy)
+        who = token.who_asks(tenant, broker, again=last)
+        answer = rest.send(tenant.http, request, who, tenant.trust, deadline.left_s(), tenant.proxy)
         if 200 <= answer.status < 300:
             return answer
-        if answer.status != 401 or last or instance.uses_basic:
-            raise _refused(instance, request, answer)
-        journal.info(f"{host} refused the token (401): asking again with a new one")
+        if answer.status != 401 or last or tenant.credentials_path is not None:
+            raise _refused(tenant, request, answer)
+        journal.info(f"{tenant.http} refused the token (401): asking again with a new one")
     raise AssertionError
 
 
-def _refused(instance: Instance, request: Request, answer: Answer) -> RequestRefusedError:
+def _refused(tenant: Tenant, request: Request, answer: Answer) -> RequestRefusedError:
     with answer.body as body:
         text = body.read(QUOTED_BYTES).decode("utf-8", "replace")
     # Nothing that would steer the terminal of whoever reads it.
     text = "".join(each if each.isprintable() else " " for each in text).strip()
-    url = rest.url_of(instance.http, request.path)
+    url = rest.url_of(tenant.http, request.path)
     parts = [f"{request.method} {url} was answered {answer.status} {answer.reason}".rstrip(), text]
     if answer.status < 400:
         parts.insert(1, f"to go to {answer.location or 'nowhere'}, which is not followed")
@@ -140,6 +150,6 @@ def _refused(instance: Instance, request: Request, answer: Answer) -> RequestRef
     else:
         otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else "see what was sent"
         advice = ADVICE.get(answer.status, otherwise)
-        if answer.status == 401 and instance.uses_basic:
-            advice = f"the tenant does not take the user and password in {instance.credentials_path}"
+        if answer.status == 401 and tenant.credentials_path is not None:
+            advice = f"the tenant does not take the user and password in {tenant.credentials_path}"
     return RequestRefusedError(f"{': '.join(each for each in parts if each)}; {advice}", answer.status)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks
+from tedge_cert.config import auth_method
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import privileges
@@ -32,7 +33,7 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
     The unit is not held back any longer. Whatever was rejected stays where it is: the person who calls this may want
     to look at it.
     """
-    if instance.uses_basic:
+    if auth_method.is_basic(instance.config):
         # No certificate is shown to the tenant, so none can be proved, nor is any in use.
         return Outcome()
     with privileges.dropped(instance.config.is_of_system):

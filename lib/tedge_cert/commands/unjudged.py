@@ -10,10 +10,11 @@ from tedge_cert import journal
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.device import registration_record as record
+from tedge_cert.device.connection_settings import https_of
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError, UnjudgedError
 from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
-from tedge_cert.net import https, proxy
+from tedge_cert.net import https
 from tedge_cert.x509 import certificate, keys
 from tedge_cert.x509.certificate import Certificate
 
@@ -81,7 +82,8 @@ def _digest(found: Certificate) -> str:
 
 def _is_good_for(instance: Instance, host: str, new: Certificate, public_key: bytes, device_id: str) -> bool:
     """Whether the certificate is good by the clock of the tenant, if that is known."""
-    theirs_s = https.time_of(host, instance.trust, proxy.for_host(instance.config, host))
+    web = https_of(instance.config, host)
+    theirs_s = https.time_of(host, web.trust, web.proxy)
     if theirs_s is None:
         return False
     try:

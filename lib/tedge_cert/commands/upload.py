@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.device.connection_settings import https_of
+from tedge_cert.device.connections import Https
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, RequestRefusedError
 from tedge_cert.net import https
@@ -53,6 +55,7 @@ class Uploaded:
 def upload(instance: Instance, operator: Operator) -> Uploaded:
     """Have the tenant trust the candidate, or the certificate if there is none; raises TedgeCertError."""
     path, found = _to_be_uploaded(instance)
+    web = https_of(instance.config)
     name = ", ".join(found.common_names)
     body = {
         "autoRegistrationEnabled": True,
@@ -60,9 +63,9 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
         "name": name,
         "status": "ENABLED",
     }
-    with waiting(f"Uploading {path} to {instance.http}"):
-        tenant = quote(_tenant_id(instance, operator), safe="")
-        answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
+    with waiting(f"Uploading {path} to {web.http}"):
+        tenant = quote(_tenant_id(web, operator), safe="")
+        answer = _ask(web, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
     if answer.status == 409:
         return Uploaded(path, was_known=True)
     if answer.status not in (200, 201):
@@ -83,8 +86,8 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
         ) from error
 
 
-def _tenant_id(instance: Instance, operator: Operator) -> str:
-    answer = _ask(instance, operator, "GET", "/tenant/currentTenant")
+def _tenant_id(web: Https, operator: Operator) -> str:
+    answer = _ask(web, operator, "GET", "/tenant/currentTenant")
     if answer.status != 200:
         raise https.refusal(answer, ADVICE)
     try:
@@ -104,12 +107,12 @@ def _no_tenant(answer: Answer) -> RequestRefusedError:
     )
 
 
-def _ask(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> Answer:
+def _ask(web: Https, operator: Operator, method: str, path: str, body: str = "") -> Answer:
     fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
     if body:
         fields["Content-Type"] = "application/json"
-    url = f"https://{instance.http}{path}"
-    return https.ask(method, url, instance.trust, fields, body.encode(), instance.proxy)
+    url = f"https://{web.http}{path}"
+    return https.ask(method, url, web.trust, fields, body.encode(), web.proxy)
 
 
 def add_to(parser: Parser) -> None:

@@ -30,7 +30,7 @@ def https_of(config: Config, host: str = "") -> Https:
     return Https(http, Path(config.need("c8y.root_cert_path")), proxy_of(config, http))
 
 
-def tenant_of(instance: Instance, device_id: str = "") -> Tenant:
+def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
     """Return the tenant and what the device shows it, by default as its ``identity``; raises ConfigurationError."""
     config, web = instance.config, https_of(instance.config)
     return Tenant(
@@ -40,7 +40,7 @@ def tenant_of(instance: Instance, device_id: str = "") -> Tenant:
         mqtt=mqtt_of(config),
         access_token_endpoint=(split_endpoint(web.http, 443)[0], 8443),
         token_memory=instance.access_token_file,
-        device_id=device_id or identity(instance),
+        device_id=identity(instance) if device_id is None else device_id,
         device_type=config.need("device.type"),
         certificate=instance.certificate,
         key=instance.key,
@@ -79,13 +79,12 @@ def broker_of(instance: Instance) -> LocalBroker:
     username = _text(config, f"{_AUTH}.username")
     if username is None and password_file is not None:
         raise ConfigurationError(f"{_AUTH}.password_file is set, but no {_AUTH}.username that it belongs to")
-    prefix = config.need("c8y.bridge.topic_prefix")
     root, device = config.need("mqtt.topic_root"), config.need("mqtt.device_topic_id")
     return LocalBroker(
         config.need("mqtt.client.host"),
         int(config.need("mqtt.client.port")),
-        prefix=prefix,
-        health_topic=f"{root}/{_service_of(device)}/mosquitto-{prefix}-bridge/status/health",
+        prefix=_prefix_of(config),
+        health_topic=_health_topic_of(config),
         status_topic=f"{root}/{device}/cert/{instance.name}/status",
         bridge_file=instance.bridge_file,
         trust=trust,
@@ -114,7 +113,7 @@ def connected_broker(instance: Instance) -> LocalBroker | None:
 
 def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
     """Return what mosquitto's files have to say; raises ConfigurationError."""
-    return Mosquitto(tenant, broker_of(instance), _bridge_of(instance.config), listener_of(instance.config))
+    return Mosquitto(tenant, _bridge_of(instance.config), listener_of(instance.config))
 
 
 def listener_of(config: Config) -> Listener | None:
@@ -140,12 +139,23 @@ def files_of(instance: Instance) -> MosquittoFiles:
 def _bridge_of(config: Config) -> BridgeSettings:
     return BridgeSettings(
         config.profile,
+        prefix=_prefix_of(config),
+        health_topic=_health_topic_of(config),
         keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
         local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
         smartrest=tuple(config.names("c8y.smartrest.templates")),
         smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
         mqtt_service_topics=tuple(config.names("c8y.mqtt_service.topics")) if _uses_mqtt_service(config) else None,
     )
+
+
+def _prefix_of(config: Config) -> str:
+    return config.need("c8y.bridge.topic_prefix")
+
+
+def _health_topic_of(config: Config) -> str:
+    service = _service_of(config.need("mqtt.device_topic_id"))
+    return f"{config.need('mqtt.topic_root')}/{service}/mosquitto-{_prefix_of(config)}-bridge/status/health"
 
 
 def _uses_mqtt_service(config: Config) -> bool:

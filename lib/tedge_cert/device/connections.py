@@ -62,9 +62,11 @@ class LocalBroker:
 
 @dataclass(frozen=True)
 class BridgeSettings:
-    """What the bridge carries, and how it behaves."""
+    """What the bridge carries, and how it behaves; prefix and health topic are those of ``LocalBroker``."""
 
     profile: str
+    prefix: str
+    health_topic: str
     keepalive_s: int
     # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
     local_cleansession: str
@@ -100,7 +102,6 @@ class Mosquitto:
     """What the configuration files of mosquitto have to say; without ``listener`` it has one of its own."""
 
     tenant: Tenant
-    broker: LocalBroker
     bridge: BridgeSettings
     listener: Listener | None
 

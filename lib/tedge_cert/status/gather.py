@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tedge_cert import systemd
-from tedge_cert.bridge import conf_files, health
+from tedge_cert.bridge import conf_files
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.config import auth_method
 from tedge_cert.device import state
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connection_settings import broker_of, files_of, https_of
+from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
@@ -25,12 +28,11 @@ BROKER_S = 2.0
 def gather(instance: Instance, online: bool) -> Facts:
     """The facts of an instance; the tenant is asked only if ``online``."""
     # Asked first, so that they answer while this process reads and loads.
-    manages = systemd.is_running() and instance.config.is_of_system
-    inquiry = Inquiry(instance.timer) if manages else None
+    inquiry = Inquiry(instance.timer) if instance.manages_services else None
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
-        if manages and not instance.uses_basic:
+        if instance.manages_services and not auth_method.is_basic(instance.config):
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
@@ -51,7 +53,7 @@ def _head(instance: Instance) -> Facts:
 def _of_files(instance: Instance, facts: Facts) -> Facts:
     left = state.load(instance.state_file)
     active, found = _certificate(instance.certificate)
-    http = instance.config.get("c8y.http")
+    http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config)
     return replace(
         facts,
         device_id=_device_id(instance),
@@ -60,8 +62,8 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         key=_key(instance, found, active, left),
         candidate=_certificate(instance.candidate)[0] if os.path.lexists(instance.candidate) else None,
         previous=_certificate(instance.previous)[0] if os.path.lexists(instance.previous) else None,
-        threshold_s=instance.minimum_s,
-        due_s=max(0, active.not_after_s - instance.minimum_s),
+        threshold_s=minimum_s,
+        due_s=max(0, active.not_after_s - minimum_s),
         state=left,
     )
 
@@ -84,7 +86,7 @@ def _due_s(facts: Facts, spread: str) -> int:
 
 def _device_id(instance: Instance) -> str:
     try:
-        return instance.device_id
+        return identity(instance)
     except ConfigurationError:
         return ""
 
@@ -123,10 +125,11 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 def _bridge(instance: Instance) -> BridgeFacts:
     if not instance.bridge_file.exists():
         return BridgeFacts()
-    link = conf_files.bridge_placement(instance).link
+    link = conf_files.bridge_placement(files_of(instance)).link
     found = BridgeFacts(True, missing_link="" if link is None or link.is_symlink() else str(link))
     try:
-        return replace(found, is_up=health.is_healthy(instance, BROKER_S))
+        with Bridge(broker_of(instance), BROKER_S) as bridge:
+            return replace(found, is_up=bridge.is_up)
     except OSError:
         return found
 
@@ -135,8 +138,9 @@ def _tenant_fault(instance: Instance) -> str:
     """Why the tenant does not answer; empty if it does, whatever it says. No credential is sent."""
     from tedge_cert.net import https
 
+    tenant = https_of(instance.config)
     try:
-        https.ask("GET", f"https://{instance.http}/tenant/loginOptions", instance.trust, {})
+        https.ask("GET", f"https://{tenant.http}/tenant/loginOptions", tenant.trust, {})
     except NoAnswerError as error:
         return str(error)
     return ""

@@ -10,8 +10,10 @@ from cryptography import x509
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks, est_wire, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.device.connection_settings import connected_broker, https_of, tenant_of
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import CLOUDS, Instance
+from tedge_cert.device.instance import CLOUDS, Instance, identity
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
@@ -27,21 +29,21 @@ from tedge_cert.x509 import certificate, clock, keys, requests
 from tedge_cert.x509.certificate import Certificate, name_text
 
 SELF_SIGNED = "self-signed"
-# A new certificate that begins later than this is none to wait for: it may be the tenant's clock that is wrong.
+# Do not wait for a new certificate that begins later than this: the tenant's clock may be the one that is wrong.
 EARLY_S = 86_400
 
 
 def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
     """Obtain a new certificate as candidate, from the tenant or signed by the device itself; the active one stays.
 
-    None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits or
-    the certificate is not due any more. Raises TedgeCertError.
+    Returns None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits
+    or the certificate is not due any more. Raises TedgeCertError.
     """
     if ca == "c8y" and instance.cloud in ("az", "aws"):
         raise ConfigurationError(f"renewal is not supported for {CLOUDS[instance.cloud]}, only for c8y")
     if ca == SELF_SIGNED and csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    # A person who asks by hand reads the answer: what it is does not hold back the unit.
+    # A person who renews by hand reads the result: it is not recorded, and does not hold back the unit.
     told = outcome.reported(RENEW, instance) if by_unit else nullcontext()
     with custody(instance), told:
         switch = Switch.of(instance)
@@ -63,7 +65,7 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
 
 
 def next_steps(instance: Instance, new: Certificate) -> str:
-    """What a person does to take the candidate into use, a line each."""
+    """Return what a person does to use the candidate, one line for each step."""
     reconnect = "    => the device has to be reconnected to the cloud\n"
     if not new.is_self_signed:
         return reconnect
@@ -73,18 +75,18 @@ def next_steps(instance: Instance, new: Certificate) -> str:
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:
-    """Whether nothing has to be asked for, looked at again under the lock."""
+    """Return whether nothing has to be asked for any more; looked at again under the lock."""
     now_s = time.time()
     clock.check_clock(current, instance.certificate)
     if not due.is_due(instance, current.validity, now_s):
         left = format_duration(current.validity.left_s(now_s), 2)
-        journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
+        journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, another run was quicker")
         return True
     if not Switch.of(instance).has_candidate:
         return False
     try:
         found = answer_checks.read_candidate(instance.candidate)
-        check_candidate(instance, current, found)
+        check_candidate(instance, current, found, identity(instance))
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False
@@ -97,15 +99,16 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
 
 
 def _is_ours_of_a_wrong_clock(instance: Instance, early: Certificate) -> bool:
-    """Whether a candidate that is not valid yet was signed here while the clock was far ahead, which is told.
+    """Return whether a candidate that is not valid yet was signed here while the clock was far ahead; log that.
 
-    Nobody takes it before it begins, and nobody else would ever remove it. The clock that says so is beyond doubt if
-    the tenant's agrees; one of an authority stays, as whoever got it may know why it begins then.
+    No tenant takes it before it begins, and no other step would remove it. The clock is right now if the tenant's clock
+    agrees. A candidate of an authority stays: the person who got it may know why it begins later.
     """
     begins_s, now_s = early.validity.not_before_s, time.time()
     if not early.is_self_signed or begins_s < now_s + EARLY_S:
         return False
-    theirs_s = https.time_of(instance.http, instance.trust, instance.proxy)
+    web = https_of(instance.config)
+    theirs_s = https.time_of(web.http, web.trust, web.proxy)
     if theirs_s is None or abs(theirs_s - now_s) > retry_after.TOLERANCE_S:
         return False
     journal.warning(
@@ -127,25 +130,26 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     else:
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
-    with waiting(f"Asking {instance.http} for a new certificate"):
-        certificates = _request(instance, request)
+    tenant, broker = tenant_of(instance), connected_broker(instance)
+    with waiting(f"Asking {tenant.http} for a new certificate"):
+        certificates = _request(tenant, broker, request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
-        answer_checks.check(new, keys.public_key(key), instance.device_id, current)
+        answer_checks.check(new, keys.public_key(key), tenant.device_id, current)
     except UnfitCertificateError as error:
         raise RequestRefusedError(
-            f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
+            f"the answer of {tenant.http} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
     except ClockError as error:
-        raise ClockError(f"the answer of {instance.http} {_keep_early(instance, current, new)}: {error}") from error
+        raise ClockError(f"the answer of {tenant.http} {_keep_early(instance, current, new)}: {error}") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
 
 
 def _keep_early(instance: Instance, current: Certificate, new: Certificate) -> str:
-    """Keep a certificate that begins soon; what became of it.
+    """Keep a certificate that begins soon; return what became of it.
 
-    A clock that is some hours behind would find every certificate too early, and ask for one more each hour.
+    A device whose clock is some hours behind would find every certificate too early, and ask for another each hour.
     """
     begins_s = new.validity.not_before_s
     if begins_s < min(time.time() + EARLY_S, current.validity.not_after_s):
@@ -155,7 +159,7 @@ def _keep_early(instance: Instance, current: Certificate, new: Certificate) -> s
 
 
 def _sign(instance: Instance, current: Certificate) -> Certificate:
-    """A candidate of the same key and subject, signed by the device itself; an expired certificate is no obstacle."""
+    """Sign a candidate with the same key and subject by the device itself; the certificate may have expired."""
     if not current.is_self_signed:
         raise ConfigurationError(
             f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
@@ -165,24 +169,24 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
     key = keys.load_for(instance.key, current, instance.certificate)
     new = self_signed.successor(key, current, instance.config)
     try:
-        answer_checks.check(new, keys.public_key(key), instance.device_id, current)
+        answer_checks.check(new, keys.public_key(key), identity(instance), current)
     except UnfitCertificateError as error:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
 
 
-def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
-    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile).
+def _request(tenant: Tenant, broker: LocalBroker | None, request: bytes) -> list[x509.Certificate]:
+    """Ask with a token; a token that is refused is replaced once (it may have been revoked meanwhile).
 
-    The second comes by MQTT, in case that the service does not take the other kind.
+    The second token comes by MQTT, in case the service does not take the other kind.
     """
     for last in (False, True):
-        who = token.who_asks(instance, again=last)
+        who = token.who_asks(tenant, broker, again=last)
         try:
-            return est_wire.reenrol(instance.http, who, request, instance.trust, instance.proxy)
+            return est_wire.reenrol(tenant.http, who, request, tenant.trust, tenant.proxy)
         except RequestRefusedError as error:
-            if error.status != 401 or last or instance.uses_basic:
+            if error.status != 401 or last or tenant.credentials_path is not None:
                 raise
             journal.info(f"{error}; asking again with a new token")
     raise AssertionError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connections import Tenant
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.net.authorization import is_token
@@ -23,7 +23,7 @@ from tedge_cert.net.retry_after import compare_clock
 from tedge_cert.net.tls import ClientContext, client_context
 from tedge_cert.net.tls_errors import explain
 from tedge_cert.tenant import proof
-from tedge_cert.tenant.proof import Answer, Verdict
+from tedge_cert.tenant.own_connection import Answer, Verdict, why_refused
 from tedge_cert.x509 import certificate, clock
 
 PATH = "/devicecontrol/deviceAccessToken"
@@ -44,50 +44,50 @@ class Reply:
     silent: bool = False
 
 
-def request(instance: Instance) -> str | None:
+def request(tenant: Tenant) -> str | None:
     """A token with the active certificate; None where the tenant does not offer that, or did not answer."""
-    if not is_to_be_asked(instance, _url(instance)):
+    if not is_to_be_asked(tenant, _url(tenant)):
         return None
-    reply = _ask(instance, instance.certificate)
+    reply = _ask(tenant, tenant.certificate)
     if reply.token:
-        journal.info(f"token received from {_url(instance)}")
+        journal.info(f"token received from {_url(tenant)}")
         return reply.token
     _tell(reply, "no token")
     return None
 
 
-def prove(instance: Instance, candidate: Path) -> Verdict | None:
+def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
     """What the tenant says of ``candidate``; None if that cannot be found out here.
 
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
-    if not is_to_be_asked(instance, _url(instance)):
+    if not is_to_be_asked(tenant, _url(tenant)):
         return None
-    reply = _ask(instance, candidate)
+    reply = _ask(tenant, candidate)
     for number in range(2, proof.ATTEMPTS + 1):
         if reply.answer is not Answer.REFUSED:
             break
         journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {reply.reason}")
-        if not _gives_tokens(instance):
+        if not _gives_tokens(tenant):
             journal.info("it gives the active certificate no token either, so that says nothing")
             return None
         time.sleep(proof.PAUSE_S)
-        reply = _ask(instance, candidate)
+        reply = _ask(tenant, candidate)
     if reply.answer is Answer.NO_ANSWER:
         _tell(reply, "no proof")
         return None
     return Verdict(reply.answer, reply.reason)
 
 
-def _gives_tokens(instance: Instance) -> bool:
+def _gives_tokens(tenant: Tenant) -> bool:
     """Whether the active certificate was given a token since the boot, or is now; an expired one is not shown."""
-    if recall(instance, _url(instance)) == OFFERED:
+    if recall(tenant, _url(tenant)) == OFFERED:
         return True
     try:
-        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+        clock.check_presentable(certificate.load(tenant.certificate), tenant.certificate)
     except TedgeCertError:
         return False
-    return bool(_ask(instance, instance.certificate).token)
+    return bool(_ask(tenant, tenant.certificate).token)
 
 
 def _tell(reply: Reply, what: str) -> None:
@@ -95,38 +95,38 @@ def _tell(reply: Reply, what: str) -> None:
     (journal.debug if reply.absent else journal.info)(f"{what}: {reply.reason}")
 
 
-def _url(instance: Instance) -> str:
-    host, port = instance.access_token_endpoint
+def _url(tenant: Tenant) -> str:
+    host, port = tenant.access_token_endpoint
     return f"https://{host}:{port}{PATH}"
 
 
-def _ask(instance: Instance, path: Path) -> Reply:
+def _ask(tenant: Tenant, path: Path) -> Reply:
     """Ask with the certificate at ``path`` and the device's key."""
     import http.client  # Most tenants are asked once in the life of a boot, and this costs what a step's checks do.
 
-    context = client_context(instance.trust, path, instance.key)
-    url, way = _url(instance), instance.proxy
+    context = client_context(tenant.trust, path, tenant.key)
+    url, way = _url(tenant), tenant.proxy
     if way is not None and way.speaks_tls:
         return Reply(Answer.NO_ANSWER, f"{url} is not asked by a proxy that speaks TLS itself ({way.address})")
     try:
         with reaching(DEADLINE_S, "the whole request"):
-            status, content = _exchange(instance.access_token_endpoint, context, _chain(path), way)
+            status, content = _exchange(tenant.access_token_endpoint, context, _chain(path), way)
     except (OSError, http.client.HTTPException) as error:
-        reply = _failure(instance, error, context, path)
+        reply = _failure(tenant, error, context, path)
     else:
         reply = _judge(url, status, content)
-    _remember(instance, reply)
+    _remember(tenant, reply)
     return reply
 
 
-def _failure(instance: Instance, error: Exception, context: ClientContext, path: Path) -> Reply:
-    url, way = _url(instance), instance.proxy
+def _failure(tenant: Tenant, error: Exception, context: ClientContext, path: Path) -> Reply:
+    url, way = _url(tenant), tenant.proxy
     if context.refusal is not None:
-        reason = f"{url} refused the certificate (TLS alert: {context.refusal}): {proof.why_refused(path)}"
+        reason = f"{url} refused the certificate (TLS alert: {context.refusal}): {why_refused(path)}"
         return Reply(Answer.REFUSED, reason)
     said = str(error) or type(error).__name__
     if isinstance(error, ssl.SSLError):
-        said = explain(error, "it", instance.trust)
+        said = explain(error, "it", tenant.trust)
     elif way is not None:
         said = way.explain(said)
     elif isinstance(error, ConnectionRefusedError):
@@ -179,15 +179,15 @@ def _token_in(content: bytes) -> str:
     return token if isinstance(token, str) and is_token(token) else ""
 
 
-def _remember(instance: Instance, reply: Reply) -> None:
+def _remember(tenant: Tenant, reply: Reply) -> None:
     """A token was given, or there are none; an endpoint that gave one before is thought to be away for a while."""
-    url = _url(instance)
+    url = _url(tenant)
     if reply.silent:
-        keep_silence(instance, url)
+        keep_silence(tenant, url)
     elif reply.token:
-        keep(instance, url, OFFERED)
-    elif reply.absent and recall(instance, url) != OFFERED:
-        keep(instance, url, NOT_OFFERED)
+        keep(tenant, url, OFFERED)
+    elif reply.absent and recall(tenant, url) != OFFERED:
+        keep(tenant, url, NOT_OFFERED)
 
 
 OFFERED, NOT_OFFERED = "offered", "not offered"
@@ -196,39 +196,39 @@ _SILENT = "silent until"
 _FACT_BYTES = 1000
 
 
-def recall(instance: Instance, url: str) -> str:
+def recall(tenant: Tenant, url: str) -> str:
     """What is known of ``url``; empty if nothing is."""
     try:
-        said = files.read_regular(instance.access_token_file, _FACT_BYTES).decode("utf-8", "replace")
+        said = files.read_regular(tenant.token_memory, _FACT_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
     fact, _, of = said.partition(": ")
     return fact if of == url else ""
 
 
-def is_to_be_asked(instance: Instance, url: str) -> bool:
+def is_to_be_asked(tenant: Tenant, url: str) -> bool:
     """Whether it may be there, and was not silent a while ago."""
-    fact = recall(instance, url)
+    fact = recall(tenant, url)
     if _silent_s(fact):
         journal.debug(f"{url} is not asked: it did not answer in time, and is left alone for {_silent_s(fact)} s more")
         return False
     return fact != NOT_OFFERED
 
 
-def keep(instance: Instance, url: str, fact: str) -> None:
+def keep(tenant: Tenant, url: str, fact: str) -> None:
     """Remember ``fact``; what cannot be written is found out again."""
-    if fact == recall(instance, url):
+    if fact == recall(tenant, url):
         return
     try:
-        files.write(instance.access_token_file, f"{fact}: {url}".encode(), owners.HANDOVER)
+        files.write(tenant.token_memory, f"{fact}: {url}".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         journal.debug(f"not remembered: {error}")
 
 
-def keep_silence(instance: Instance, url: str) -> None:
+def keep_silence(tenant: Tenant, url: str) -> None:
     """Remember that there was no answer in time."""
     # The same clock for every process until the next boot, which empties /run (clock_gettime(2)).
-    keep(instance, url, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
+    keep(tenant, url, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
 
 
 def _silent_s(fact: str) -> int:

@@ -13,6 +13,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.authority import answer_checks, est_wire
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.device.connection_settings import tenant_of
 from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import ClockError, NoAnswerError, RequestRefusedError
 from tedge_cert.net import https
@@ -66,17 +67,15 @@ def test_takes_answers_as_servers_give_them(tenant: Tenant, settings: dict[str, 
 def test_renews_with_a_token(local_device: LocalDevice) -> None:
     tenant = local_device.tenant
     assert local_device.register().exit == 0
-    instance = load_instance("c8y", directory=str(local_device.directory))
-    key = keys.load(instance.key)
-    request = requests.renewal_request(
-        key, Certificate(x509.load_pem_x509_certificate(instance.certificate.read_bytes()))
-    )
-    token = request_token_directly(instance)
-    new = answer_checks.pick(est_wire.reenrol(instance.http, token, request, instance.trust), keys.public_key(key))
+    at = tenant_of(load_instance("c8y", directory=str(local_device.directory)))
+    key = keys.load(at.key)
+    request = requests.renewal_request(key, Certificate(x509.load_pem_x509_certificate(at.certificate.read_bytes())))
+    token = request_token_directly(at)
+    new = answer_checks.pick(est_wire.reenrol(at.http, token, request, at.trust), keys.public_key(key))
     answer_checks.check(new, keys.public_key(key), local_device.device_id)
     tenant.revoke_tokens()
     with pytest.raises(RequestRefusedError, match="answered 401 Unauthorized") as raised:
-        est_wire.reenrol(instance.http, token, request, instance.trust)
+        est_wire.reenrol(at.http, token, request, at.trust)
     assert raised.value.status == 401
     assert token not in str(raised.value)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.net.tls import client_context
-from unit.connected import certify, connect, freeze, instance_of, key_file
+from unit.connected import certify, connect, freeze, key_file, tenant_of
 from unit.local_device import LocalDevice, free_port
 
 
@@ -22,7 +22,7 @@ def device(local_device: LocalDevice) -> LocalDevice:
 
 def to_tenant(device: LocalDevice, timeout_s: float = 10) -> Connection:
     context = client_context(device.tenant.server_ca, device.certificate, key_file(device))
-    return Connection(instance_of(device).mqtt, device.device_id, timeout_s, context)
+    return Connection(tenant_of(device).mqtt, device.device_id, timeout_s, context)
 
 
 def fault(device: LocalDevice, **more: Any) -> None:

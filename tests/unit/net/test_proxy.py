@@ -7,10 +7,10 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.errors import NoAnswerError
-from tedge_cert.net import https, proxy
+from tedge_cert.net import https
 from tedge_cert.tenant import device_token, proof, rest
 from unit.connect_proxy import ConnectProxy
-from unit.connected import certify, hurry, instance_of
+from unit.connected import certify, hurry, instance_of, tenant_of
 from unit.local_device import LocalDevice, Result, free_port
 
 PASSWORD = "gate:word %41 ä"
@@ -50,7 +50,7 @@ def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guard
             assert between.tunnels == expected
             assert PASSWORD not in result.stdout + result.stderr
         between.tunnels.clear()
-        assert proof.prove_own(instance_of(token_device)).accepted
+        assert proof.prove_own(tenant_of(token_device)).accepted
         assert between.tunnels == []
 
 
@@ -108,13 +108,13 @@ def test_a_proxy_that_makes_no_tunnel(
     with ConnectProxy(behaviour="works" if behaviour == "down" else behaviour) as between:
         address = f"http://127.0.0.1:{free_port()}" if behaviour == "down" else between.address
         use(token_device, address, username="gateway", password=PASSWORD)
-        instance = instance_of(token_device)
-        url = f"https://{instance.http}/x"
+        tenant = tenant_of(token_device)
+        url = f"https://{tenant.http}/x"
         with pytest.raises(NoAnswerError) as caught:
-            https.ask("GET", url, instance.trust, {}, proxy=instance.proxy)
+            https.ask("GET", url, tenant.trust, {}, proxy=tenant.proxy)
         with pytest.raises(NoAnswerError) as caught_too:
-            rest.send(instance.http, rest.Request("GET", "/x"), "t", instance.trust, 3.0, proxy=instance.proxy)
-        assert device_token.request(instance) is None
+            rest.send(tenant.http, rest.Request("GET", "/x"), "t", tenant.trust, 3.0, proxy=tenant.proxy)
+        assert device_token.request(tenant) is None
         said = [str(caught.value), str(caught_too.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)
@@ -143,7 +143,7 @@ def test_a_proxy_that_makes_no_tunnel(
 )
 def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: str, direct: bool) -> None:
     use(local_device, "proxy.example:3128", no_proxy=exceptions, username="gateway", password=PASSWORD)
-    found = proxy.for_host(instance_of(local_device).config, host)
+    found = proxy_of(instance_of(local_device).config, host)
     assert (found is None) is direct
     assert PASSWORD not in repr(found)
 
@@ -151,5 +151,5 @@ def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: 
 def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the environment is for others."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
-    assert instance_of(local_device).proxy is None
+    assert tenant_of(local_device).proxy is None
     assert local_device.register().exit == 0

@@ -7,20 +7,20 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 from pytest_mock import MockerFixture
 
-from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError
 from tedge_cert.net import anchors
 from tedge_cert.net.https import ask
 from tedge_cert.net.tls import client_context
-from tedge_cert.tenant import device_token, proof
+from tedge_cert.tenant import device_token, own_connection, proof
 from unit.certificates import key_pem, new_key
-from unit.connected import certify, configure, hurry, instance_of, key_file
+from unit.connected import certify, configure, hurry, key_file, tenant_of
 from unit.local_device import LocalDevice
 
 
@@ -80,15 +80,14 @@ def test_a_server_with_a_flaw(
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        mocker.patch.object(Instance, "access_token_endpoint", ("127.0.0.1", port))
-        instance = instance_of(local_device)
+        tenant = replace(tenant_of(local_device), access_token_endpoint=("127.0.0.1", port))
         with pytest.raises(NoAnswerError) as caught:
-            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
-        verdict = proof.prove_own(instance)
-        assert device_token.request(instance) is None
-        said = [str(caught.value), verdict.reason, proof.why_no_tls(instance)]
+            ask("GET", f"https://127.0.0.1:{port}/", tenant.trust, {})
+        verdict = proof.prove_own(tenant)
+        assert device_token.request(tenant) is None
+        said = [str(caught.value), verdict.reason, proof.why_no_tls(tenant)]
     said.append(capsys.readouterr().err)
-    assert verdict.answer is proof.Answer.NO_ANSWER
+    assert verdict.answer is own_connection.Answer.NO_ANSWER
     for each in said:
         assert WORDS[kind] in each, said
         assert (f"set {anchors.ROOTS} ({root})" in each) is (kind == "stranger")
@@ -98,10 +97,10 @@ def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
     certify(local_device)
     with serving(None) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        instance = instance_of(local_device)
-        assert "it does not speak TLS there: check the port" in proof.why_no_tls(instance)
+        tenant = tenant_of(local_device)
+        assert "it does not speak TLS there: check the port" in proof.why_no_tls(tenant)
         with pytest.raises(NoAnswerError, match="it does not speak TLS there"):
-            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
+            ask("GET", f"https://127.0.0.1:{port}/", tenant.trust, {})
 
 
 def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevice) -> None:
@@ -113,7 +112,7 @@ def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevic
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        assert "it ended the handshake and gave no reason" in proof.why_no_tls(instance_of(local_device))
+        assert "it ended the handshake and gave no reason" in proof.why_no_tls(tenant_of(local_device))
 
 
 def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
@@ -125,7 +124,7 @@ def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
     context.load_cert_chain(chain, own.with_suffix(".key"))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(instance_of(local_device))
+        assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(tenant_of(local_device))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,7 @@ def test_why_a_certificate_is_refused(local_device: LocalDevice, days: float | N
         certify(local_device, 90, not_before_offset_s=86_400)
     else:
         certify(local_device, days, not_before_offset_s=-10 * 86_400)
-    assert words in proof.why_refused(local_device.certificate)
+    assert words in own_connection.why_refused(local_device.certificate)
 
 
 def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, mocker: MockerFixture) -> None:
@@ -149,8 +148,8 @@ def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, m
     assert f"is not trusted (self-signed certificate in certificate chain): set {anchors.ROOTS}" in refused.stderr
     assert local_device.run("tedge-connect c8y --offline").exit == 0
     local_device.start_broker()
-    instance = instance_of(local_device)
-    assert f"set {anchors.ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(instance)
+    tenant = tenant_of(local_device)
+    assert f"set {anchors.ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(tenant)
 
 
 def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:

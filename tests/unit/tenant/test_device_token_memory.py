@@ -5,11 +5,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connection_settings import tenant_of
 from tedge_cert.tenant import device_token
 from unit.connected import certify, hurry, instance_of
 from unit.local_device import LocalDevice
@@ -40,13 +41,12 @@ def test_a_port_that_drops_packets_costs_its_time_once(
 ) -> None:
     hurry(mocker, CONNECT_S=1.0)
     certify(local_device)
-    instance = instance_of(local_device)
-    mocker.patch.object(Instance, "access_token_endpoint", black_hole)
+    tenant = replace(tenant_of(instance_of(local_device)), access_token_endpoint=black_hole)
     spent: list[float] = []
     for _ in range(3):
         began_s = time.monotonic()
-        assert device_token.request(instance) is None
-        assert device_token.prove(instance, local_device.certificate) is None
+        assert device_token.request(tenant) is None
+        assert device_token.prove(tenant, local_device.certificate) is None
         spent.append(time.monotonic() - began_s)
     assert spent[0] >= 1.0
     assert max(spent[1:]) < 0.2
@@ -54,21 +54,21 @@ def test_a_port_that_drops_packets_costs_its_time_once(
 
 
 def test_silence_is_forgotten_after_a_while(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    instance = instance_of(local_device)
+    tenant = tenant_of(instance_of(local_device), local_device.device_id)
     now = mocker.patch.object(time, "monotonic", return_value=1000.0)
-    device_token.keep_silence(instance, URL)
-    assert not device_token.is_to_be_asked(instance, URL)
-    assert device_token.is_to_be_asked(instance, "https://another.example:8443/x")
+    device_token.keep_silence(tenant, URL)
+    assert not device_token.is_to_be_asked(tenant, URL)
+    assert device_token.is_to_be_asked(tenant, "https://another.example:8443/x")
     now.return_value += device_token.SILENCE_S - 1
-    assert not device_token.is_to_be_asked(instance, URL)
+    assert not device_token.is_to_be_asked(tenant, URL)
     now.return_value += 1
-    assert device_token.is_to_be_asked(instance, URL)
+    assert device_token.is_to_be_asked(tenant, URL)
 
 
 @pytest.mark.parametrize("fact", ["silent until 99999999999", "silent until soon", "silent", "", "offered"])
 def test_what_was_never_written_silences_nobody(local_device: LocalDevice, fact: str) -> None:
-    instance = instance_of(local_device)
-    device_token.keep(instance, URL, fact)
-    assert device_token.is_to_be_asked(instance, URL)
-    device_token.keep(instance, URL, device_token.NOT_OFFERED)
-    assert not device_token.is_to_be_asked(instance, URL)
+    tenant = tenant_of(instance_of(local_device), local_device.device_id)
+    device_token.keep(tenant, URL, fact)
+    assert device_token.is_to_be_asked(tenant, URL)
+    device_token.keep(tenant, URL, device_token.NOT_OFFERED)
+    assert not device_token.is_to_be_asked(tenant, URL)
