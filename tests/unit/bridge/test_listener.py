@@ -7,10 +7,11 @@ import pytest
 import trustme
 
 from tedge_cert.bridge.mosquitto_conf import listener_text
+from tedge_cert.device.connection_settings import listener_of
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import client_context, verifying_context
-from unit.connected import certify, configure, instance_of, mosquitto_of
+from unit.connected import certify, configure, instance_of
 from unit.local_device import LocalDevice, free_port
 
 
@@ -41,7 +42,7 @@ def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevi
         f'key_file = "{directory}/127.0.0.1.key"\n[mqtt.external.bind]\nport = {port}\naddress = "127.0.0.1"\n{bound}'
         "[mqtt.bind]",
     )
-    text = listener_text(mosquitto_of(local_device).listener) or ""
+    text = listener_text(listener_of(instance_of(local_device).config)) or ""
     assert text.split("require_certificate false\n")[1] == (
         f"listener {port} 127.0.0.1\nallow_anonymous false\nrequire_certificate true\nuse_identity_as_username true\n"
         + (f"bind_interface {interface}\n" if interface else "")
@@ -58,7 +59,7 @@ def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevi
 def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:
     port = free_port()
     configure(local_device, "[mqtt.bind]", f"[mqtt.external.bind]\nport = {port}\n[mqtt.bind]")
-    text = listener_text(mosquitto_of(local_device).listener) or ""
+    text = listener_text(listener_of(instance_of(local_device).config)) or ""
     assert text.endswith(f"listener {port}\nallow_anonymous true\nrequire_certificate false\n")
 
 
@@ -66,4 +67,4 @@ def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:
 def test_half_a_second_listener(local_device: LocalDevice, settings: str) -> None:
     configure(local_device, "[mqtt.bind]", f"[mqtt.external]\n{settings}\n[mqtt.external.bind]\nport = 1\n[mqtt.bind]")
     with pytest.raises(ConfigurationError, match="belong together"):
-        listener_text(mosquitto_of(local_device).listener)
+        listener_text(listener_of(instance_of(local_device).config))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert.device.connection_settings import https_of, proxy_of
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import https
 from tedge_cert.tenant import device_token, proof, rest
@@ -151,5 +152,5 @@ def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: 
 def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the environment is for others."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
-    assert tenant_of(local_device).proxy is None
+    assert https_of(instance_of(local_device).config).proxy is None
     assert local_device.register().exit == 0

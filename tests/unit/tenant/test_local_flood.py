@@ -98,7 +98,8 @@ def test_a_message_of_any_size_is_not_read(device: LocalDevice) -> None:
     with Local(device) as local:
         huge = b"71," + b"a" * size
         with Bridge(broker_of(device)) as bridge:
-            local.client.publish(HEALTH, huge, qos=1).wait_for_publish(30)
+            bridge.ask("s/uat", "", "s/dat", smartrest.token_in, attempts=1, wait_s=0)
+            local.client.publish("c8y/s/dat", huge, qos=1).wait_for_publish(30)
             assert not bridge.wait_for_fall(0, 30)
             assert bridge.is_lost
     # The message, as this process sent it, and no copy more.
