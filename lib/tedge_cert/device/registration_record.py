@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a registration leaves: for root's part of it, for the next attempt, for the next life."""
+"""Keep records of a registration: for root's part of it, for the next attempt, and for the next registration."""
 
 import hashlib
 import json
@@ -10,13 +10,13 @@ from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
 
-# They hold the digest of a password that nobody may have used yet, so they are not for everybody.
+# They hold the digest of a password that may not have been used yet, so other users may not read them.
 _OWN = owners.Access("tedge", "mosquitto", 0o600)
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A registration with these credentials: the digest of the password, and the tenant as they name it."""
+    """The credentials of a registration: the digest of the password, and the tenant as they name it."""
 
     password: str = ""
     url: str = ""
@@ -24,7 +24,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Those that failed since the boot with the same credentials; the last one in monotonic seconds."""
+    """How many attempts failed since the boot with the same credentials, and the last one in monotonic seconds."""
 
     credentials: str = ""
     failed: int = 0
@@ -33,30 +33,30 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A certificate that came while the clock was wrong: its digest, and that of the password it was had for."""
+    """A certificate that came while the clock was wrong: its digest, and that of the password that was spent on it."""
 
     certificate: str = ""
     password: str = ""
 
 
 def digest(*parts: str) -> str:
-    """One word for a set of credentials."""
+    """Return a digest of a set of credentials."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def unfinished(instance: Instance) -> Registration | None:
-    """The registration that has begun, until the device is connected; None if there is none."""
+    """Return the registration that has begun, until the device is connected; None if there is none."""
     path = _unfinished_file(instance)
     return _registration(path) if path.exists() else None
 
 
 def last(instance: Instance) -> Registration:
-    """The last one that came to its end; an empty one if there was none."""
+    """Return the last registration that was finished; an empty one if there was none."""
     return _registration(_finished_file(instance))
 
 
 def attempts(instance: Instance) -> Attempts:
-    """The attempts since the boot."""
+    """Return the failed attempts since the boot."""
     found = _load(_attempts_file(instance))
     failed, at_s = found.get("failed"), found.get("at_s")
     if not (isinstance(failed, int) and isinstance(at_s, float)):
@@ -65,12 +65,12 @@ def attempts(instance: Instance) -> Attempts:
 
 
 def begin(instance: Instance, registration: Registration) -> None:
-    """Say so before the tenant is asked: whoever comes after a power cut knows that the device is to be connected."""
+    """Record, before the tenant is asked, that the device is to be connected, so that a power cut changes nothing."""
     files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), _OWN)
 
 
 def finish(instance: Instance) -> None:
-    """Say that the device is connected."""
+    """Record that the device is connected."""
     files.rename(_unfinished_file(instance), _finished_file(instance))
 
 
@@ -80,19 +80,19 @@ def save_attempts(instance: Instance, record: Attempts) -> None:
 
 
 def unjudged(instance: Instance) -> Unjudged:
-    """The certificate that waits for the clock; an empty one if there is none."""
+    """Return the certificate that waits for the clock; an empty one if there is none."""
     found = _load(_unjudged_file(instance))
     return Unjudged(str(found.get("certificate") or ""), str(found.get("password") or ""))
 
 
 def keep_unjudged(instance: Instance, waiting: Unjudged) -> None:
-    """Say that this certificate waits for the clock."""
+    """Record that this certificate waits for the clock."""
     make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
     files.write(_unjudged_file(instance), json.dumps(asdict(waiting)).encode(), _OWN)
 
 
 def end_unjudged(instance: Instance) -> None:
-    """Say that none does."""
+    """Record that no certificate waits for the clock."""
     files.remove(_unjudged_file(instance))
 
 
@@ -102,7 +102,7 @@ def end_attempts(instance: Instance) -> None:
 
 
 def end_unfinished(instance: Instance) -> None:
-    """Say that the device is not to be connected for a registration that began."""
+    """Forget a registration that has begun, so that the device is not connected for it."""
     files.remove(_unfinished_file(instance))
 
 
@@ -134,7 +134,7 @@ def _registration(path: Path) -> Registration:
 
 
 def _load(path: Path) -> dict[str, object]:
-    """What the file holds; nothing where there is none, or none that is ours."""
+    """Return what the file holds; nothing without a file, or with another content than ours."""
     try:
         found = json.loads(files.read_regular(path, 4096))
     except (OSError, ValueError):

@@ -117,7 +117,7 @@ class Confirmation:
                 break
             time.sleep(1)
         try:
-            replace(self, bridge=fresh, is_last=True).resume()
+            replace(self, bridge=fresh).resume()
         finally:
             if fresh is not None:
                 fresh.close()

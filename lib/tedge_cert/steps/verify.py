@@ -54,8 +54,8 @@ def verify(instance: Instance) -> None:
     """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
 
     Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
-    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
-    NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
+    CandidateRejectedError when the current certificate stays in use, NoAnswerError when there was no verdict,
+    NotTrustedYetError when a self-signed candidate has to be uploaded first.
     """
     told = outcome.reported(VERIFY, instance, profiles.sharing)
     with custody(instance), told:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The certificates in the body of an EST answer, whatever form a server gives them (RFC 2315, RFC 5652, RFC 8951)."""
+"""Read the certificates in the body of an EST answer, in any form that servers use (RFC 2315, 5652, 8951)."""
 
 import base64
 import binascii
@@ -13,10 +13,10 @@ from tedge_cert.x509.certificate import from_der
 
 
 def certificates_of(content: bytes, source: str) -> list[x509.Certificate]:
-    """The certificates of an answer's body; the bytes are believed, not the Content-Type.
+    """Return the certificates in the body of an answer, by its bytes; the Content-Type is not trusted.
 
-    PEM under any label, DER, or base64 of DER in any shape; each a certificate or a PKCS#7 "certs-only" message
-    in DER or BER. Raises RequestRefusedError that says what came instead.
+    PEM under any label, DER, or base64 of DER with any line breaks; each a certificate or a PKCS#7 "certs-only"
+    message in DER or BER. Raises RequestRefusedError that says what came instead.
     """
     if len(content) > LIMIT_BYTES:
         raise RequestRefusedError(
@@ -57,7 +57,7 @@ def _certificates_of_der(der: bytes) -> list[x509.Certificate]:
 
 
 def _is_content_info(der: bytes) -> bool:
-    """Whether the outer SEQUENCE begins with an object identifier (RFC 5652 §3); a certificate's does not."""
+    """Return whether the outer SEQUENCE begins with an object identifier (RFC 5652 §3), unlike a certificate."""
     if len(der) < 3 or der[0] != 0x30:
         raise ValueError("not ASN.1")
     header = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
