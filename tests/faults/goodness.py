@@ -8,7 +8,7 @@ from faults.record import LostDeviceError
 from tedge_cert.disk.lock import locked
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.tenant.proof import prove
-from unit.connected import instance_of, key_file, serial_of
+from unit.connected import instance_of, key_file, serial_of, tenant_of
 from unit.local_device import LocalDevice
 
 # A bridge that only now hears of its end comes back after its longest pause (restart_timeout 1 30).
@@ -56,7 +56,7 @@ def flaw_of_lock(device: LocalDevice) -> str:
 
 def _connection(device: LocalDevice) -> str:
     if not instance_of(device).bridge_file.exists():
-        verdict = prove(instance_of(device), device.certificate)
+        verdict = prove(tenant_of(device), device.certificate)
         return "" if verdict.accepted else f"the tenant does not take the certificate: {verdict.reason}"
     serial = serial_of(device.certificate)
     try:

@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, health, mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.device import connection_settings
+from tedge_cert.device.connections import LocalBroker, Mosquitto, MosquittoFiles, Tenant
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import confirmation
-from tedge_cert.tenant import device_token, proof, token
+from tedge_cert.tenant import device_token, own_connection, proof, smartrest, token
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -30,6 +31,26 @@ REAL_TIME = time.time
 def instance_of(device: LocalDevice) -> Instance:
     """What the commands work on."""
     return load_instance("c8y", "", str(device.directory))
+
+
+def tenant_of(device: LocalDevice) -> Tenant:
+    """The tenant as its settings say now."""
+    return connection_settings.tenant_of(instance_of(device))
+
+
+def broker_of(device: LocalDevice) -> LocalBroker:
+    """The local broker as its settings say now."""
+    return connection_settings.broker_of(instance_of(device))
+
+
+def mosquitto_of(device: LocalDevice) -> Mosquitto:
+    """What mosquitto's files have to say."""
+    return connection_settings.mosquitto_of(instance_of(device), tenant_of(device))
+
+
+def files_of(device: LocalDevice) -> MosquittoFiles:
+    """Where they are."""
+    return connection_settings.files_of(instance_of(device))
 
 
 def key_file(device: LocalDevice) -> Path:
@@ -101,11 +122,11 @@ def digest(path: Path) -> str:
 
 def connect(device: LocalDevice) -> None:
     """The bridge as `tedge connect` configures it, but never more than two seconds apart; and see it up."""
-    instance = instance_of(device)
-    text = mosquitto_conf.bridge_text(instance)
+    wanted, of = mosquitto_of(device), files_of(device)
+    text = mosquitto_conf.bridge_text(wanted)
     assert "restart_timeout 1 30\n" in text
-    conf_files.listener_placement(instance).put(text_of_listener(instance))
-    conf_files.bridge_placement(instance).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
+    conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
+    conf_files.bridge_placement(of).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")
@@ -132,7 +153,7 @@ def misdirect(device: LocalDevice) -> None:
 def hurry(mocker: MockerFixture, **more: float) -> None:
     """Shorter waits than on a device; the names are those of the constants."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
-    for module in (confirmation, proof, health, token, device_token):
+    for module in (confirmation, proof, own_connection, health, smartrest, token, device_token):
         for name, seconds in waits.items():
             if name in vars(module):
                 mocker.patch.object(module, name, seconds)

@@ -7,9 +7,8 @@ from typing import Any
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
 from tedge_cert.commands import reconnect
-from unit.connected import hurry, instance_of, outcome
+from unit.connected import files_of, hurry, instance_of, mosquitto_of, outcome
 from unit.local_client import Local
 from unit.local_device import LocalDevice
 
@@ -18,8 +17,8 @@ def quicken(mocker: MockerFixture) -> None:
     """Shorter waits, and a bridge that is never more than two seconds apart, as if we wrote it so."""
     written = mosquitto_conf.bridge_text
 
-    def quicker(instance: Any) -> str:
-        return written(instance).replace("restart_timeout 1 30", "restart_timeout 1 2")
+    def quicker(wanted: Any) -> str:
+        return written(wanted).replace("restart_timeout 1 30", "restart_timeout 1 2")
 
     mocker.patch.object(mosquitto_conf, "bridge_text", quicker)
     hurry(mocker)
@@ -28,9 +27,9 @@ def quicken(mocker: MockerFixture) -> None:
 
 def connect(device: LocalDevice) -> None:
     """The bridge, as it would be written; and see it up."""
-    instance = instance_of(device)
-    conf_files.listener_placement(instance).put(text_of_listener(instance))
-    conf_files.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
+    wanted, of = mosquitto_of(device), files_of(device)
+    conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
+    conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")

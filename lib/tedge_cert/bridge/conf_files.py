@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connections import Mosquitto, MosquittoFiles
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
@@ -16,7 +16,7 @@ MAIN = Path("/etc/mosquitto/mosquitto.conf")
 
 @dataclass(frozen=True)
 class Placement:
-    """A configuration file of ours, and the link by which the broker finds it (None where it includes ours)."""
+    """A configuration file, and the link by which the broker finds it (None where it includes our directory)."""
 
     file: Path
     link: Path | None
@@ -28,7 +28,7 @@ class Placement:
         self.link_up()
 
     def link_up(self) -> bool:
-        """Make the link to the file, which is there; whether there was none."""
+        """Make the link to the file, which exists; return whether there was none."""
         if self.link is None or self.link.is_symlink():
             return False
         try:
@@ -39,25 +39,25 @@ class Placement:
         return True
 
     def text(self) -> str | None:
-        """What the file holds; None if there is none."""
+        """Return the content of the file; None if there is no file."""
         try:
             return self.file.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
     def is_installed(self, text: str | None) -> bool:
-        """Whether the broker finds ``text`` here, or nothing where it is None."""
+        """Return whether the broker finds ``text`` here, or nothing where it is None."""
         return self.text() == text and (self.link is None or self.link.is_symlink() is (text is not None))
 
     def put(self, text: str | None) -> None:
-        """Install ``text``, or make that there is nothing where it is None."""
+        """Install ``text``, or remove what is there where it is None."""
         if text is None:
             self.remove()
         else:
             self.install(text)
 
     def remove(self) -> bool:
-        """Remove the link, then the file; whether there was a file."""
+        """Remove the link, then the file; return whether there was a file."""
         if self.link is not None and self.link.is_symlink():
             files.remove(self.link)
         return files.remove(self.file)
@@ -72,32 +72,32 @@ def access_of(text: str) -> owners.Access:
     return owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION
 
 
-def is_current(instance: Instance) -> bool:
-    """Whether the files say what the settings ask for; else the broker has to be restarted with others."""
-    listener, bridge = listener_placement(instance), bridge_placement(instance)
-    return listener.is_installed(mosquitto_conf.text_of_listener(instance)) and bridge.is_installed(
-        mosquitto_conf.bridge_text(instance)
+def is_current(of: MosquittoFiles, wanted: Mosquitto) -> bool:
+    """Return whether the files say what the settings ask for; otherwise the broker has to be restarted with others."""
+    listener, bridge = listener_placement(of), bridge_placement(of)
+    return listener.is_installed(mosquitto_conf.listener_text(wanted.listener)) and bridge.is_installed(
+        mosquitto_conf.bridge_text(wanted)
     )
 
 
-def listener_placement(instance: Instance) -> Placement:
-    """Where the listener is configured; read before the bridges, because of per_listener_settings."""
-    return _placement(instance, instance.bridge_file.with_name("tedge-mosquitto.conf"), "00-tedge-mosquitto.conf")
+def listener_placement(of: MosquittoFiles) -> Placement:
+    """Return where the listener is configured; read before the bridges, because of per_listener_settings."""
+    return _placement(of, of.bridge.with_name("tedge-mosquitto.conf"), "00-tedge-mosquitto.conf")
 
 
-def bridge_placement(instance: Instance) -> Placement:
-    """Where the bridge of this instance is configured."""
-    return _placement(instance, instance.bridge_file, f"50-tedge-{instance.bridge_file.name}")
+def bridge_placement(of: MosquittoFiles) -> Placement:
+    """Return where the bridge of this instance is configured."""
+    return _placement(of, of.bridge, f"50-tedge-{of.bridge.name}")
 
 
-def _placement(instance: Instance, file: Path, link: str) -> Placement:
-    # A configuration elsewhere belongs to a trial: whoever made it starts a broker of their own with it.
-    ours = instance.config.is_of_system
-    return Placement(file, CONF_D / link if ours and CONF_D.is_dir() and not includes(file.parent) else None)
+def _placement(of: MosquittoFiles, file: Path, link: str) -> Placement:
+    # A configuration outside /etc/tedge is for a trial: its owner starts another broker with it.
+    linked = of.is_of_system and CONF_D.is_dir() and not includes(file.parent)
+    return Placement(file, CONF_D / link if linked else None)
 
 
 def includes(directory: Path) -> bool:
-    """Whether the broker's own configuration names our directory, as thin-edge's packages make it do."""
+    """Return whether mosquitto.conf includes our directory, as the packages of thin-edge arrange it."""
     try:
         lines = MAIN.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

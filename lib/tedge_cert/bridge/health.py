@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge as the local broker shows it: its health, and a token asked for through it."""
+"""Watch the bridge through the local broker: its health, and answers that come through it."""
 
 import threading
 import time
@@ -10,22 +10,17 @@ from types import TracebackType
 from tedge_cert import journal
 from tedge_cert.bridge import local_broker
 from tedge_cert.deadline import Deadline
-from tedge_cert.device.instance import Instance
-from tedge_cert.errors import ConfigurationError, NoAnswerError, TedgeCertError
-from tedge_cert.net.authorization import is_token
+from tedge_cert.device.connections import LocalBroker
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.net.mqtt import Message
 
 CONNECT_S = 10.0
-TOKEN_ATTEMPTS = 2
-TOKEN_WAIT_S = 10.0
 # A retained message follows the SUBACK at once; a broker that has none to send knows of no bridge.
 RETAINED_S = 1.0
-# A little less than the shortest pause of the bridge before it connects anew and reads the certificate: 1.04 s was
+# A little less than the shortest pause of the bridge before it connects again and reads the certificate: 1.04 s was
 # the least of 80 measured, and we hear of the fall some milliseconds late.
 LEAST_PAUSE_S = 0.9
-TOKEN_TEMPLATE = "71,"  # noqa: S105 (SmartREST, no secret)
-OWN_ID_TEMPLATE = "124,"
-# Any local client can publish to these topics, as fast as it likes.
+# Any local client can publish to the topic of the health, as fast as it likes.
 _CHANGES = 1000
 
 
@@ -35,21 +30,20 @@ class Bridge:
     Times are monotonic seconds. Raises OSError when there is no broker, or ConfigurationError.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, broker: LocalBroker, timeout_s: float | None = None, retained_s: float = RETAINED_S) -> None:
+        timeout_s = CONNECT_S if timeout_s is None else timeout_s
+        self.broker = broker
         self._changed = threading.Condition()
         self._up: bool | None = None
         self._changes: deque[tuple[float, bool]] = deque(maxlen=_CHANGES)
-        self._token = ""
-        self._own_id = ""
-        self._prefix = instance.prefix
-        self._health_topic = instance.health_topic
+        self._accept: Callable[[str], str] | None = None
+        self._answer_topic = ""
+        self._answer = ""
         self._lost = False
-        self._connection = local_broker.connect(instance, CONNECT_S, self._handle, self._handle_close)
+        self._connection = local_broker.connect(broker, timeout_s, self._handle, self._handle_close)
         try:
-            self._connection.subscribe(self._health_topic)
-            # Without a certificate the tenant gives no tokens.
-            self._connection.subscribe(f"{self._prefix}/s/{'ds' if instance.uses_basic else 'dat'}")
-            self._wait(lambda: self._up is not None, RETAINED_S)
+            self._connection.subscribe(broker.health_topic, timeout_s)
+            self._wait(lambda: self._up is not None, retained_s)
         except OSError:
             self._connection.close()
             raise
@@ -65,49 +59,48 @@ class Bridge:
         return self._lost
 
     def fell_at_s(self, since_s: float) -> float | None:
-        """When the bridge last lost its connection, if that was after ``since_s``."""
+        """Return when the bridge last lost its connection, if that was after ``since_s``."""
         with self._changed:
             falls = [at for at, up in self._changes if not up and at >= since_s]
         return falls[-1] if falls else None
 
     def wait_for_fall(self, since_s: float, timeout_s: float) -> bool:
-        """Whether the bridge loses its connection after ``since_s``, within ``timeout_s`` from now."""
+        """Return whether the bridge loses its connection after ``since_s``, within ``timeout_s`` from now."""
         return self._wait(lambda: self._changed_to(False, since_s), timeout_s)
 
     def wait_for_return(self, since_s: float, timeout_s: float) -> bool:
-        """Whether the bridge comes back after ``since_s``, within ``timeout_s`` from now."""
+        """Return whether the bridge comes back after ``since_s``, within ``timeout_s`` from now."""
         return self._wait(lambda: self._changed_to(True, since_s), timeout_s)
 
     def wait_until_up(self, timeout_s: float) -> bool:
-        """Whether the bridge is connected, within ``timeout_s`` from now."""
+        """Return whether the bridge is connected, within ``timeout_s`` from now."""
         return self._wait(lambda: bool(self._up), timeout_s)
 
-    def token(self, attempts: int = TOKEN_ATTEMPTS) -> str:
-        """A token asked for through the bridge (SmartREST ``s/uat``); raises NoAnswerError.
+    def publish(self, topic: str, payload: str, timeout_s: float) -> None:
+        """Publish to the tenant, where ``topic`` has no prefix, and wait for the broker to take it; raises OSError."""
+        self._connection.publish(f"{self.broker.prefix}/{topic}", payload, timeout_s=timeout_s)
 
-        The request is QoS 0 both ways, so it is repeated. An answer that arrived before is never taken.
+    def publish_locally(self, topic: str, payload: str, timeout_s: float) -> None:
+        """Publish a message that the broker keeps (retained); raises OSError."""
+        self._connection.publish(topic, payload, timeout_s=timeout_s, retain=True)
+
+    def ask(
+        self, topic: str, payload: str, answer_topic: str, accept: Callable[[str], str], attempts: int, wait_s: float
+    ) -> str:
+        """Publish to the tenant and return what ``accept`` makes of the answer; empty if none comes. Raises OSError.
+
+        ``accept`` returns an empty text for any other message. The request is QoS 0 both ways, so it is repeated up to
+        ``attempts`` times, ``wait_s`` apart. An answer that arrived before is never taken.
         """
+        answers = f"{self.broker.prefix}/{answer_topic}"
+        self._connection.subscribe(answers)
         with self._changed:
-            self._token = ""
+            self._answer_topic, self._accept, self._answer = answers, accept, ""
         for _ in range(attempts):
-            self._connection.publish(f"{self._prefix}/s/uat", "", qos=0)
-            if self._wait(lambda: bool(self._token), TOKEN_WAIT_S):
-                return self._token
-        raise NoAnswerError(
-            f"no token came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking on {self._prefix}/s/uat"
-        )
-
-    def own_id(self, attempts: int = TOKEN_ATTEMPTS) -> str:
-        """What the tenant calls this device, asked for through the bridge (SmartREST ``123``); raises NoAnswerError."""
-        self._own_id = ""
-        for _ in range(attempts):
-            self._connection.publish(f"{self._prefix}/s/us", "123", qos=0)
-            if self._wait(lambda: bool(self._own_id), TOKEN_WAIT_S):
-                return self._own_id
-        raise NoAnswerError(
-            f"no answer came through the bridge within {attempts * TOKEN_WAIT_S:g} s of asking for the device's own id "
-            f"on {self._prefix}/s/us"
-        )
+            self._connection.publish(f"{self.broker.prefix}/{topic}", payload, qos=0)
+            if self._wait(lambda: bool(self._answer), wait_s):
+                return self._answer
+        return ""
 
     def close(self) -> None:
         """End the connection to the broker."""
@@ -141,74 +134,49 @@ class Bridge:
     def _handle(self, message: Message) -> None:
         text = message.payload.decode("utf-8", "replace").strip()
         with self._changed:
-            if message.topic == self._health_topic:
+            if message.topic == self.broker.health_topic:
                 up = text == "1"
                 if self._up is not None and up is not self._up:
                     self._changes.append((message.at_s, up))
                 self._up = up
-            elif token := token_in(text):
-                self._token = token
-            elif text.startswith(OWN_ID_TEMPLATE):
-                self._own_id = text[len(OWN_ID_TEMPLATE) :].strip()
+            elif self._accept and message.topic == self._answer_topic and not message.is_retained:
+                self._answer = self._accept(text) or self._answer
             self._changed.notify_all()
 
 
-def token_in(text: str) -> str:
-    """The token in a message of the tenant; empty if it is another message, or holds nothing that can be one."""
-    if not text.startswith(TOKEN_TEMPLATE):
-        return ""
-    token = text[len(TOKEN_TEMPLATE) :].strip()
-    return token if is_token(token) else ""
-
-
-def open_bridge(instance: Instance) -> Bridge | None:
-    """The bridge of this instance, or None when there is none or no broker to ask."""
-    if not instance.bridge_file.exists():
+def open_bridge(broker: LocalBroker | None) -> Bridge | None:
+    """Watch the bridge in ``broker``; None when there is no bridge, or no broker that can be asked."""
+    if broker is None or not broker.bridge_file.exists():
         return None
     try:
-        return Bridge(instance)
+        return Bridge(broker)
     except OSError as error:
-        # One that is down is met as such by whoever asked.
-        (journal.warning if local_broker.is_final(error) else journal.debug)(local_broker.explain(instance, error))
+        # The caller says what it means that the broker is down; that it refuses us is said only here.
+        (journal.warning if local_broker.is_final(error) else journal.debug)(local_broker.explain(broker, error))
     except ConfigurationError as error:
         # No reason to leave a certificate in doubt: a connection of our own to the tenant can decide.
         journal.warning(f"the local broker is not asked: {error}")
     return None
 
 
-def is_healthy(instance: Instance, timeout_s: float) -> bool:
-    """Whether the broker says that the bridge is connected; raises OSError when there is no broker to ask."""
-    with local_broker.connect(instance, timeout_s) as connection:
-        connection.subscribe(instance.health_topic, timeout_s)
-        try:
-            return connection.next_message(RETAINED_S).payload.strip() == b"1"
-        except TimeoutError:
-            return False
-
-
-def now_s() -> float:
-    """The clock that changes of health are told in."""
-    return time.monotonic()
-
-
 LISTENING_S = 20.0
 
 
-def wait_for_broker(instance: Instance) -> None:
+def wait_for_broker(broker: LocalBroker) -> None:
     """Wait until mosquitto listens; raises TedgeCertError."""
     deadline = Deadline(LISTENING_S)
     while True:
         try:
-            Bridge(instance).close()
+            Bridge(broker).close()
         except OSError as error:
             if local_broker.is_final(error):
-                raise TedgeCertError(local_broker.explain(instance, error)) from error
+                raise TedgeCertError(local_broker.explain(broker, error)) from error
             if deadline.passed():
                 raise TedgeCertError(
-                    f"mosquitto does not listen as configured: {local_broker.explain(instance, error)}, `journalctl -u "
+                    f"mosquitto does not listen as configured: {local_broker.explain(broker, error)}, `journalctl -u "
                     "mosquitto`"
                 ) from error
-            # A refused connection says nothing about when the next one will not be.
+            # A refused connection does not say when the next one will be accepted.
             time.sleep(0.2)
         else:
             return

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mosquitto's configuration: the listener, the bridge, and how the broker is led to both."""
+"""Make the text of mosquitto's configuration: the bridge and the listener (mosquitto.conf(5))."""
 
 from pathlib import Path
 
 from tedge_cert import processes
-from tedge_cert.device.instance import Instance
+from tedge_cert.config import credentials
+from tedge_cert.device.connections import BridgeSettings, ExternalListener, Listener, Mosquitto, Tenant
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
-# Pattern, direction and QoS of what the bridge carries; the token's pair only where a certificate authenticates.
+# Pattern, direction and QoS of what the bridge carries; those of the token only where a certificate authenticates.
 _TOPICS = (
     "s/dt in 1", "s/ut/# out 1", "s/us/# out 1", "t/us/# out 1", "q/us/# out 1", "c/us/# out 1", "s/ds in 1",
     "s/e in 0", "s/uc/# out 1", "t/uc/# out 1", "q/uc/# out 1", "c/uc/# out 1", "s/dc/# in 1",
@@ -19,78 +20,80 @@ _TOKEN_TOPICS = ("s/uat out 0", "s/dat in 0")
 _SMARTREST_1 = ("s/ul/# out 1", "t/ul/# out 1", "q/ul/# out 1", "c/ul/# out 1", "s/dl in 1")
 
 
-def bridge_text(instance: Instance) -> str:
-    """``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges")."""
-    lines = ["### Bridge", *_connection(instance), "", "### Topics", *_carried(instance)]
+def bridge_text(wanted: Mosquitto) -> str:
+    """Return ``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges"); raises ConfigurationError."""
+    lines = ["### Bridge", *_connection(wanted), "", "### Topics", *_carried(wanted)]
     for line in lines:
-        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these.
+        # No setting has a line break in it, but a name in a certificate may: root starts the broker with these lines.
         if not line.isprintable():
             raise ConfigurationError(
                 f"mosquitto cannot be given this {line.partition(' ')[0]}: expected a value of one line without "
-                f"control characters; see the subject of {instance.certificate}"
+                f"control characters; see the subject of {wanted.tenant.certificate}"
             )
     return "\n".join(lines) + "\n"
 
 
-def _connection(instance: Instance) -> list[str]:
-    """Where the bridge connects to, as whom, and how it comes back."""
-    host, port = instance.mqtt
-    profile = f"@{instance.config.profile}" if instance.config.profile else ""
+def _connection(wanted: Mosquitto) -> list[str]:
+    """Return where the bridge connects to, with which identity, and how it comes back."""
+    tenant, bridge = wanted.tenant, wanted.bridge
+    host, port = tenant.mqtt
+    profile = f"@{bridge.profile}" if bridge.profile else ""
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
-        f"{'bridge_capath' if instance.trust.path.is_dir() else 'bridge_cafile'} {instance.trust.path}",
-        f"remote_clientid {instance.device_id}",
+        f"{'bridge_capath' if tenant.trust.path.is_dir() else 'bridge_cafile'} {tenant.trust.path}",
+        f"remote_clientid {tenant.device_id}",
         f"local_clientid Cumulocity{profile}",
-        *_proof_of_identity(instance),
+        *_proof_of_identity(tenant),
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        *(["local_cleansession false"] if _knows_local_cleansession(instance) else []),
+        *(["local_cleansession false"] if _writes_local_cleansession(bridge) else []),
         "notifications true",
         "notifications_local_only true",
-        f"notification_topic {instance.health_topic}",
+        f"notification_topic {bridge.health_topic}",
         "bridge_attempt_unsubscribe false",
-        f"keepalive_interval {instance.config.seconds('c8y.bridge.keepalive_interval')}",
-        # The bridge reads the certificate anew when it reconnects, between one and two seconds after it was pushed
-        # out (mosquitto 2.0 counts whole seconds, which `moment` makes use of; 2.1 counts from the start of the
+        f"keepalive_interval {bridge.keepalive_s}",
+        # The bridge reads the certificate again when it reconnects, between one and two seconds after it was pushed
+        # out (mosquitto 2.0 counts whole seconds, which ``eviction`` makes use of; 2.1 counts from the start of the
         # second, so 2 would be needed there); and it is back within half a minute of the network's return.
         "restart_timeout 1 30",
     ]
 
 
-def _carried(instance: Instance) -> list[str]:
-    """What the bridge carries."""
-    lines = [f'topic {each} {instance.prefix}/ ""' for each in _topics(instance)]
-    if instance.uses_mqtt_service:
-        lines.append(f'topic # out 1 {instance.prefix}/mqtt/out/ ""')
-        topics = instance.config.names("c8y.mqtt_service.topics")
-        lines += [f'topic {each} in 1 {instance.prefix}/mqtt/in/ ""' for each in topics]
+def _carried(wanted: Mosquitto) -> list[str]:
+    """Return what the bridge carries."""
+    bridge, prefix = wanted.bridge, wanted.bridge.prefix
+    by_certificate = wanted.tenant.credentials_path is None
+    lines = [f'topic {each} {prefix}/ ""' for each in _topics(bridge, by_certificate)]
+    if bridge.mqtt_service_topics is not None:
+        lines.append(f'topic # out 1 {prefix}/mqtt/out/ ""')
+        lines += [f'topic {each} in 1 {prefix}/mqtt/in/ ""' for each in bridge.mqtt_service_topics]
     return lines
 
 
-def _proof_of_identity(instance: Instance) -> list[str]:
-    if instance.uses_basic:
-        login = instance.credentials
+def _proof_of_identity(tenant: Tenant) -> list[str]:
+    if tenant.credentials_path is not None:
+        login = credentials.load(tenant.credentials_path)
         return [f"remote_username {login.username}", f"remote_password {login.password}"]
-    return [f"bridge_certfile {instance.certificate}", f"bridge_keyfile {instance.key}"]
+    return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
 
 
-def _knows_local_cleansession(instance: Instance) -> bool:
-    """Whether the directive is written: as it is set, or for versions that know it, which begin with 2."""
-    said = instance.config.need("c8y.bridge.include.local_cleansession")
+def _writes_local_cleansession(bridge: BridgeSettings) -> bool:
+    """Return whether the directive is written: as it is set, or for versions that know it, which begin with 2."""
+    if bridge.local_cleansession != "auto":
+        return bridge.local_cleansession == "true"
     major = version().partition(".")[0]
-    return said == "true" or (said == "auto" and major.isdecimal() and int(major) >= 2)
+    return major.isdecimal() and int(major) >= 2
 
 
-def _topics(instance: Instance) -> list[str]:
-    topics = [*_TOPICS, *(() if instance.uses_basic else _TOKEN_TOPICS)]
-    for template in instance.config.names("c8y.smartrest.templates"):
+def _topics(bridge: BridgeSettings, by_certificate: bool) -> list[str]:
+    topics = [*_TOPICS, *(_TOKEN_TOPICS if by_certificate else ())]
+    for template in bridge.smartrest:
         topics += [f"s/uc/{template} out 1", f"s/dc/{template} in 1"]
-    templates = instance.config.names("c8y.smartrest1.templates")
-    if templates:
+    if bridge.smartrest_1:
         topics += _SMARTREST_1
-    for template in templates:
+    for template in bridge.smartrest_1:
         topics += [f"s/ul/{template} out 1", f"s/dl/{template} in 1", f"s/ol/{template} in 1"]
     return topics
 
@@ -111,42 +114,37 @@ require_certificate false
 """
 
 
-def text_of_listener(instance: Instance) -> str | None:
-    """``tedge-mosquitto.conf`` (mosquitto.conf(5)); None where the listener is somebody else's (mqtt.bind.enabled)."""
-    if instance.config.get("mqtt.bind.enabled") is False:
+def listener_text(listener: Listener | None) -> str | None:
+    """Return ``tedge-mosquitto.conf``; None where mosquitto has its own listener. Raises ConfigurationError."""
+    if listener is None:
         return None
-    need = instance.config.need
-    local = _LISTENER.format(port=need("mqtt.bind.port"), address=need("mqtt.bind.address"))
-    return local + "".join(f"{each}\n" for each in _external_listener(instance))
+    local = _LISTENER.format(port=listener.port, address=listener.address)
+    external = [] if listener.external is None else _external_listener(listener.external)
+    return local + "".join(f"{each}\n" for each in external)
 
 
-def _external_listener(instance: Instance) -> list[str]:
-    """A second listener, for clients elsewhere; with trust anchors, its clients have to show a certificate."""
-    port, address, interface, trust, certificate, key = (
-        instance.config.get(f"mqtt.external.{each}")
-        for each in ("bind.port", "bind.address", "bind.interface", "ca_path", "cert_file", "key_file")
-    )
-    if port is None:
-        return []
+def _external_listener(wanted: ExternalListener) -> list[str]:
+    """Return a second listener, for clients on other machines; with trust anchors, they have to show a certificate."""
+    trust, certificate, key = wanted.trust, wanted.certificate, wanted.key
     if (certificate is None) is not (key is None) or (trust is not None and certificate is None):
         raise ConfigurationError(
             "mqtt.external.cert_file and mqtt.external.key_file belong together, and mqtt.external.ca_path needs both: "
             "a listener that asks for certificates has to have one; set what is missing, or unset mqtt.external.ca_path"
         )
-    lines = [f"listener {port} {address}" if address is not None else f"listener {port}"]
+    lines = [f"listener {wanted.port} {wanted.address}" if wanted.address is not None else f"listener {wanted.port}"]
     if trust is None:
         lines += ["allow_anonymous true", "require_certificate false"]
     else:
         lines += ["allow_anonymous false", "require_certificate true", "use_identity_as_username true"]
-    trust_directive = "capath" if trust is not None and Path(str(trust)).is_dir() else "cafile"
-    optional = {"bind_interface": interface, trust_directive: trust, "certfile": certificate, "keyfile": key}
+    trust_directive = "capath" if trust is not None and Path(trust).is_dir() else "cafile"
+    optional = {"bind_interface": wanted.interface, trust_directive: trust, "certfile": certificate, "keyfile": key}
     return lines + [f"{name} {value}" for name, value in optional.items() if value is not None]
 
 
 def version() -> str:
-    """The version of the broker that is installed; empty if there is none."""
+    """Return the version of the broker that is installed; empty if there is none."""
     try:
-        # Asked for help, every version says first what it is, whatever its exit code.
+        # The help of every version begins with its number; the exit code differs.
         said = processes.run(["mosquitto", "-h"]).stdout
     except TedgeCertError:
         return ""

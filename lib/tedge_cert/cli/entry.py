@@ -11,8 +11,9 @@ from typing import NoReturn
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
+from tedge_cert.config.settings import Config
 from tedge_cert.config.values import is_profile
-from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.device.instance import Instance, load_config, load_instance
 from tedge_cert.errors import FAILURE, TedgeCertError, mend
 
 # A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
@@ -52,6 +53,11 @@ class _Profile(argparse.Action):
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``."""
     return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """Load the settings of the instance that the arguments name; raises ConfigurationError."""
+    return load_config(arguments.cloud or "", arguments.profile, arguments.config_dir)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -7,14 +7,17 @@ from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import conf_change
 from tedge_cert.commands import drop_in, switch_by_hand, takeover
 from tedge_cert.commands.connection_check import check, summary
-from tedge_cert.config import credentials
+from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.values import to_text
 from tedge_cert.device import profiles
+from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
+from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
-from tedge_cert.tenant import alarm, proof
+from tedge_cert.steps import outcome
+from tedge_cert.tenant import proof
 from tedge_cert.terminal import Step
 from tedge_cert.x509 import certificate, clock, keys
 
@@ -24,7 +27,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
 
     It is 3 if the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    prepare(instance, what)
+    tenant = prepare(instance, what)
     _refuse_second(instance)
     with custody(instance, keep_root=True):
         # Another command may have connected the device while this one waited for the lock.
@@ -32,8 +35,8 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         switched = switch_by_hand.switch_first(instance, offline)
         active = load_active(instance)
         if not offline:
-            _announce(instance, active)
-        before = _configure(instance)
+            _announce(instance, tenant, active)
+        before = _configure(instance, mosquitto_of(instance, tenant))
     if not instance.manages_services:
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
@@ -41,24 +44,24 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         )
         return 0
     try:
-        conf_change.restart(instance, before)
+        conf_change.restart(files_of(instance), broker_of(instance), before)
     except TedgeCertError:
         _disable_timer(instance)
         raise
-    if not (offline or _is_working(instance)):
+    if not (offline or _is_working(instance, tenant)):
         raise TedgeCertError(
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
     # The tenant gets the certificate's dates now, not at the first renewal.
-    alarm.tell(instance)
+    outcome.tell_fleet(instance)
     return exit_code(instance, switched)
 
 
-def _configure(instance: Instance) -> conf_change.Before:
+def _configure(instance: Instance, wanted: Mosquitto) -> conf_change.Before:
     """Enable the timer, then write the files, so that an interruption leaves no bridge without a renewal."""
     if not instance.manages_services:
-        return conf_change.configure(instance)
+        return conf_change.configure(files_of(instance), wanted)
     try:
         with Step(f"Enabling {instance.timer}"):
             systemd.systemctl("enable", "--now", instance.timer)
@@ -66,7 +69,7 @@ def _configure(instance: Instance) -> conf_change.Before:
         image = f"where /etc is read-only, `systemctl enable {instance.timer}` when the image is made"
         raise TedgeCertError(f"cannot enable {instance.timer}: {error}; {image} (tedge-first-boot(7))") from error
     try:
-        return conf_change.configure(instance)
+        return conf_change.configure(files_of(instance), wanted)
     except TedgeCertError:
         _disable_timer(instance)
         raise
@@ -79,7 +82,7 @@ def _disable_timer(instance: Instance) -> None:
 
 
 def _refuse_second(instance: Instance) -> None:
-    if instance.bridge_file.exists() and not conf_change.is_unfinished(instance):
+    if instance.bridge_file.exists() and not conf_change.is_unfinished(files_of(instance)):
         raise TedgeCertError(
             f"already connected ({instance.bridge_file} exists); `tedge reconnect {instance.words}` takes a new "
             f"certificate or changed settings, `tedge connect {instance.words} --test` checks the connection, "
@@ -87,11 +90,11 @@ def _refuse_second(instance: Instance) -> None:
         )
 
 
-def _announce(instance: Instance, active: certificate.Certificate | None) -> None:
+def _announce(instance: Instance, tenant: Tenant, active: certificate.Certificate | None) -> None:
     if active is not None:
         clock.check_presentable(active, instance.certificate)
     with Step("Announcing the device to the tenant"):
-        verdict = proof.prove_own(instance)
+        verdict = proof.prove_own(tenant)
         if not verdict.accepted:
             unknown = verdict.refused and active is not None and active.is_self_signed
             first = f", `tedge cert upload {instance.words}` first" if unknown else ""
@@ -100,7 +103,7 @@ def _announce(instance: Instance, active: certificate.Certificate | None) -> Non
 
 def load_active(instance: Instance) -> certificate.Certificate | None:
     """Load the active certificate, which must fit the key; None with user and password. Raises CertificateError."""
-    if instance.uses_basic:
+    if auth_method.is_basic(instance.config):
         return None
     active = certificate.load(instance.certificate)
     keys.load_for(instance.key, active, instance.certificate)
@@ -116,17 +119,17 @@ def exit_code(instance: Instance, switched: switch_by_hand.Outcome) -> int:
     return REJECTED
 
 
-def _is_working(instance: Instance) -> bool:
+def _is_working(instance: Instance, tenant: Tenant) -> bool:
     try:
-        check(instance)
+        check(instance, tenant)
     except TedgeCertError as error:
         journal.error(str(error))
         return False
     return True
 
 
-def prepare(instance: Instance, what: str) -> None:
-    """Print what is about to be connected, and check that it does not conflict with other profiles.
+def prepare(instance: Instance, what: str) -> Tenant:
+    """Print what is about to be connected, check that it does not conflict with other profiles; return the tenant.
 
     Owners and modes that other programs left are mended, so that bridge and renewer can both read; the renewal is let
     write where the certificate is kept.
@@ -138,12 +141,13 @@ def prepare(instance: Instance, what: str) -> None:
         )
     takeover.check_accounts(instance)
     takeover.give_owners(instance)
-    journal.say(summary(instance, what))
+    tenant = tenant_of(instance)
+    journal.say(summary(instance, tenant, what))
     profiles.check_conflicts(instance)
-    _warn_of_proxy(instance)
-    anchors.check(instance.trust)
-    if instance.uses_basic:
-        credentials.warn_if_exposed(instance.credentials_path)
+    _warn_of_proxy(instance, tenant)
+    anchors.check(tenant.trust)
+    if tenant.credentials_path is not None:
+        credentials.warn_if_exposed(tenant.credentials_path)
     elif instance.manages_services:
         drop_in.update(instance)
         drop_in.warn_if_shut(instance)
@@ -151,13 +155,14 @@ def prepare(instance: Instance, what: str) -> None:
     if local_password is not None:
         credentials.warn_if_exposed(Path(to_text(local_password)))
     takeover.tidy_links(instance.bridge_file.parent)
+    return tenant
 
 
-def _warn_of_proxy(instance: Instance) -> None:
+def _warn_of_proxy(instance: Instance, tenant: Tenant) -> None:
     """Warn that the bridge does not use the proxy, if one is set."""
     address = instance.config.get("proxy.address")
     if address is not None:
-        host, port = instance.mqtt
+        host, port = tenant.mqtt
         journal.warning(
             f"proxy.address ({to_text(address)}) is for HTTPS only: mosquitto's bridge cannot use a proxy and "
             f"connects to {host}:{port} directly"

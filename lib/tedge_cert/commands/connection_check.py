@@ -9,9 +9,11 @@ from tedge_cert import journal
 from tedge_cert.bridge import local_broker, mosquitto_conf
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.device.connection_settings import broker_of, tenant_of
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.tenant import proof
+from tedge_cert.tenant import proof, smartrest
 from tedge_cert.terminal import Step
 
 BRIDGE_S = 30.0
@@ -19,24 +21,25 @@ BRIDGE_S = 30.0
 
 def test(instance: Instance) -> None:
     """Check the connection without changing a file; raises TedgeCertError."""
-    journal.say(summary(instance, "Testing the connection to"))
+    tenant = tenant_of(instance)
+    journal.say(summary(instance, tenant, "Testing the connection to"))
     if not instance.bridge_file.exists():
         raise TedgeCertError(
             f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect {instance.words}` connects it"
         )
-    check(instance)
+    check(instance, tenant)
     journal.say("The connection to c8y works.")
 
 
-def summary(instance: Instance, what: str) -> str:
+def summary(instance: Instance, tenant: Tenant, what: str) -> str:
     """Return what is about to be connected, a line for each fact."""
-    host, port = instance.mqtt
+    host, port = tenant.mqtt
     rows = {
         "configuration": instance.config.place("c8y.url")[0],
-        "device id": instance.device_id,
-        "cloud profile": instance.config.profile or "<none>",
+        "device id": tenant.device_id,
+        "cloud profile": instance.profile or "<none>",
         "cloud host": f"{host}:{port}",
-        **_proof_of_identity(instance),
+        **_proof_of_identity(tenant),
         "bridge": "mosquitto",
         "service manager": "systemd" if instance.manages_services else "none",
         "mosquitto version": mosquitto_conf.version() or "not installed",
@@ -44,21 +47,21 @@ def summary(instance: Instance, what: str) -> str:
     return f"{what} Cumulocity:\n" + "\n".join(f"\t{label}: {value}" for label, value in rows.items())
 
 
-def _proof_of_identity(instance: Instance) -> dict[str, str]:
-    if instance.uses_basic:
-        return {"authentication": "user and password", "credentials file": str(instance.credentials_path)}
-    return {"authentication": "certificate", "certificate file": str(instance.certificate)}
+def _proof_of_identity(tenant: Tenant) -> dict[str, str]:
+    if tenant.credentials_path is not None:
+        return {"authentication": "user and password", "credentials file": str(tenant.credentials_path)}
+    return {"authentication": "certificate", "certificate file": str(tenant.certificate)}
 
 
-def check(instance: Instance) -> None:
+def check(instance: Instance, tenant: Tenant) -> None:
     """Wait for the bridge and for an answer through it, and warn if another tenant gave it. Raises TedgeCertError.
 
     The answer is a token, which names its tenant; with user and password it is the device's own id, which does not.
     """
     with Step("Checking that the device is connected"):
-        token = _answer_through_bridge(instance)
+        token = _answer_through_bridge(broker_of(instance), tenant)
     issuer = issuer_of(token)
-    expected = _hosts(instance)
+    expected = _hosts(instance, tenant)
     if issuer and issuer not in expected.values():
         configured = ", ".join(f"{key} is {host}" for key, host in expected.items())
         journal.warning(
@@ -80,9 +83,9 @@ def issuer_of(token: str) -> str:
         return ""
 
 
-def _hosts(instance: Instance) -> dict[str, str]:
+def _hosts(instance: Instance, tenant: Tenant) -> dict[str, str]:
     """Return the host of each setting that names the tenant."""
-    found = {"c8y.http": split_endpoint(instance.http, 443)[0], "c8y.mqtt": instance.mqtt[0]}
+    found = {"c8y.http": split_endpoint(tenant.host, 443)[0], "c8y.mqtt": tenant.mqtt[0]}
     # It may be unset where c8y.http and c8y.mqtt are set.
     url = instance.config.get("c8y.url")
     if url is not None:
@@ -90,16 +93,17 @@ def _hosts(instance: Instance) -> dict[str, str]:
     return {key: host.lower() for key, host in found.items()}
 
 
-def _answer_through_bridge(instance: Instance) -> str:
+def _answer_through_bridge(broker: LocalBroker, tenant: Tenant) -> str:
     try:
-        with Bridge(instance) as bridge:
+        with Bridge(broker) as bridge:
             if not bridge.wait_until_up(BRIDGE_S):
-                host, port = instance.mqtt
-                why = proof.why_no_tls(instance) or f"{instance.health_topic} is not 1"
+                host, port = tenant.mqtt
+                why = proof.why_no_tls(tenant) or f"{broker.health_topic} is not 1"
                 raise TedgeCertError(
                     f"the bridge to {host}:{port} does not come up: {why}; "
                     "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
                 )
-            return bridge.own_id() if instance.uses_basic else bridge.token()
+            by_certificate = tenant.credentials_path is None
+            return smartrest.token_through(bridge) if by_certificate else smartrest.own_id_through(bridge)
     except OSError as error:
-        raise TedgeCertError(local_broker.explain(instance, error)) from error
+        raise TedgeCertError(local_broker.explain(broker, error)) from error

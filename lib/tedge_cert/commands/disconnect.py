@@ -4,6 +4,7 @@
 from tedge_cert import journal, systemd
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.commands import drop_in, takeover
+from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
@@ -17,13 +18,14 @@ def disconnect(instance: Instance) -> bool:
 
     Waits for a renewal that runs, which would otherwise look for the bridge in vain.
     """
+    of = files_of(instance)
     with Step("Removing the bridge"):
-        if not instance.bridge_file.exists() and not conf_change.is_unfinished(instance):
+        if not instance.bridge_file.exists() and not conf_change.is_unfinished(of):
             takeover.tidy_links(instance.bridge_file.parent)
             return False
         with custody(instance, keep_root=True):
-            conf_change.begin(instance)
-            conf_files.bridge_placement(instance).remove()
+            conf_change.begin(of)
+            conf_files.bridge_placement(of).remove()
             files.remove_stale_temporaries(instance.bridge_file)
     if Switch.of(instance).is_unfinished:
         journal.warning(
@@ -43,6 +45,6 @@ def disconnect(instance: Instance) -> bool:
         raise TedgeCertError(
             f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
         ) from error
-    conf_change.end(instance)
+    conf_change.end(of)
     drop_in.remove(instance)
     return True

@@ -20,6 +20,7 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
+from tedge_cert.device.connection_settings import server_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners, privileges
@@ -32,7 +33,8 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
-from tedge_cert.tenant import alarm, rest
+from tedge_cert.steps import outcome
+from tedge_cert.tenant import rest
 from tedge_cert.terminal import waiting
 from tedge_cert.times import CLOCK_TOLERANCE_S
 from tedge_cert.x509 import clock, keys, requests
@@ -83,7 +85,7 @@ def check_clock(instance: Instance, host: str) -> None:
     """
     clock.check_clock_of_device(time.time())
     with privileges.dropped(instance.config.is_of_system), waiting(f"Comparing the clock with that of {host}"):
-        theirs_s = rest.time_of(instance.server_at(host))
+        theirs_s = rest.time_of(server_of(instance.config, host))
     behind_s = 0 if theirs_s is None else int(theirs_s - time.time())
     if behind_s > CLOCK_TOLERANCE_S:
         raise ClockError(
@@ -107,7 +109,7 @@ def download(
         new = _keep(instance, registration, keys.public_key(key), received)
     if instance.bridge_file.exists():
         # The next renewal is far away, and until then an alarm about the previous certificate would stand.
-        alarm.tell(instance)
+        outcome.tell_fleet(instance)
     return new
 
 
@@ -155,7 +157,7 @@ def _ask_until(
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes) -> list[x509.Certificate]:
-    server = instance.server_at(registration.host)
+    server = server_of(instance.config, registration.host)
     return cumulocity.enrol(server, registration.device_id, registration.password, request)
 
 
@@ -231,7 +233,7 @@ def add_to(parser: Parser) -> None:
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
     """Return the registration that the arguments ask for; ask for a missing device id, generate a missing password."""
-    host = checked_host(arguments.url or instance.http)
+    host = checked_host(arguments.url or instance.config.need("c8y.http"))
     password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
     if arguments.prompt and password:
         raise ConfigurationError(

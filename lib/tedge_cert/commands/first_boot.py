@@ -14,12 +14,13 @@ from tedge_cert.commands.needs_download import is_certified
 from tedge_cert.config.edit import set_value
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
+from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, checked_device_id, device_id, load_instance
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CredentialError, TedgeCertError
-from tedge_cert.tenant import alarm
+from tedge_cert.steps import outcome
 from tedge_cert.x509 import certificate, clock
 
 DEVICE_ID = "tedge.device-id"
@@ -55,7 +56,8 @@ def read_credentials(instance: Instance) -> Wanted:
     password = read_password()
     url = read(URL)
     try:
-        host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
+        is_set = instance.config.get("c8y.http") is not None
+        host = checked_host(url if url and not is_set else instance.config.need("c8y.http"))
         return Wanted(Registration(_identity(instance), password, generated=False, host=host), url)
     except TedgeCertError as error:
         raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
@@ -103,12 +105,12 @@ def finish(instance: Instance) -> None:
     if not instance.bridge_file.exists():
         connect.connect(instance, offline=False)
     else:
-        if conf_files.is_current(instance):
+        if conf_files.is_current(files_of(instance), mosquitto_of(instance, tenant_of(instance))):
             journal.info("the bridge uses the new certificate when it connects again, within half a minute")
         else:
             reconnect.reconnect(instance, offline=False)
         # `connect` does this itself.
-        alarm.tell(instance)
+        outcome.tell_fleet(instance)
     record.finish(instance)
     for store in STORES:
         _remove_password(store / PASSWORD)

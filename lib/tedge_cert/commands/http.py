@@ -12,7 +12,9 @@ from urllib.parse import unquote
 
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import add_profile
-from tedge_cert.config import credentials
+from tedge_cert.config import auth_method, credentials
+from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.net import https
@@ -78,15 +80,16 @@ def execute(arguments: argparse.Namespace) -> int:
     path = path_of(arguments.uri)
     instance = load_instance("c8y", arguments.profile, arguments.config_dir)
     request = _request_of(arguments, path)
+    tenant, broker = _tenant_of(instance), connected_broker(instance)
     with ExitStack() as shown:
-        shown.enter_context(waiting(f"Asking {instance.http}"))
+        shown.enter_context(waiting(f"Asking {tenant.host}"))
 
         def write(chunk: bytes) -> None:
             # What moves on the terminal would draw over the answer.
             shown.close()
             sys.stdout.buffer.write(chunk)
 
-        _send(instance, request, write)
+        _send(tenant, broker, request, write)
     sys.stdout.buffer.flush()
     return 0
 
@@ -121,17 +124,24 @@ def _request_of(arguments: argparse.Namespace, path: str) -> Request:
     return Request(method, path, {**fields, "Content-Type": arguments.content_type or kind}, body)
 
 
-def _send(instance: Instance, request: Request, sink: Sink) -> None:
+def _tenant_of(instance: Instance) -> Tenant:
+    """Return the tenant, and what the device shows it, after a look at that."""
+    if auth_method.is_basic(instance.config):
+        tenant = tenant_of(instance)
+        credentials.warn_if_exposed(Path(instance.config.need("c8y.credentials_path")))
+        return tenant
+    # A token can only be had for a certificate that is in its validity, whichever way it comes.
+    instance.config.need("c8y.http")
+    clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    return tenant_of(instance)
+
+
+def _send(tenant: Tenant, broker: LocalBroker | None, request: Request, sink: Sink) -> None:
     """Send ``request`` and pass the body of a success to ``sink``; raises RequestRefusedError for any other answer."""
-    if instance.uses_basic:
-        credentials.warn_if_exposed(instance.credentials_path)
-    else:
-        # Whichever way the token comes, it is this certificate that earns it.
-        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
     limits = Limits(https.CONNECT_S, READ_S, DEADLINE_S, LIMIT_BYTES)
-    answer = rest.as_device(instance.server, request, partial(token.who_asks, instance), limits, sink)
+    answer = rest.as_device(tenant, request, partial(token.who_asks, tenant, broker), limits, sink)
     if not answer.is_success:
         advice = ADVICE
-        if instance.uses_basic:
-            advice = {**ADVICE, 401: f"the tenant does not take the user and password in {instance.credentials_path}"}
+        if tenant.credentials_path is not None:
+            advice = {**ADVICE, 401: f"the tenant does not take the user and password in {tenant.credentials_path}"}
         raise https.refusal(answer, advice, QUOTED_CHARACTERS)

@@ -9,11 +9,13 @@ from tedge_cert.bridge.health import Bridge, open_bridge, wait_for_broker
 from tedge_cert.commands import connect, switch_by_hand
 from tedge_cert.commands.connect import prepare
 from tedge_cert.commands.connection_check import check
+from tedge_cert.device.connection_settings import broker_of, connected_broker, files_of, mosquitto_of
+from tedge_cert.device.connections import LocalBroker, Mosquitto, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
-from tedge_cert.tenant import proof
+from tedge_cert.tenant.eviction import evict_bridge
 from tedge_cert.terminal import Step
 from tedge_cert.x509 import clock
 
@@ -25,25 +27,26 @@ def reconnect(instance: Instance, offline: bool) -> int:
     then as it was.
     """
     # An interrupted command may have written files that the broker has not read: begin from the start.
-    if not instance.bridge_file.exists() or conf_change.is_unfinished(instance):
+    if not instance.bridge_file.exists() or conf_change.is_unfinished(files_of(instance)):
         return connect.connect(instance, offline, "Reconnecting to")
-    prepare(instance, "Reconnecting to")
+    tenant = prepare(instance, "Reconnecting to")
     # Hold the lock to the end: our connections evict the bridge, and so do those of the renewer.
     with custody(instance, keep_root=True):
-        changed = not conf_files.is_current(instance)
-        started = not changed and _start_broker(instance)
+        wanted, broker = mosquitto_of(instance, tenant), connected_broker(instance)
+        changed = not conf_files.is_current(files_of(instance), wanted)
+        started = not changed and _start_broker(instance, broker)
         switched = switch_by_hand.switch_first(instance, offline)
         active = connect.load_active(instance)
         if changed:
-            _take_settings(instance, offline)
+            _take_settings(instance, wanted, offline)
         elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
             if active is not None:
                 clock.check_presentable(active, instance.certificate)
-            _connect_once_more(instance)
+            _connect_once_more(instance, tenant, broker)
         if offline:
             journal.info("offline: the connection was not checked")
         elif not changed:
-            check(instance)
+            check(instance, tenant)
     if switched.unfinished:
         raise NoAnswerError(
             f"connected, but {switched.unfinished}; `tedge reconnect {instance.words}` tries to finish it again"
@@ -51,9 +54,9 @@ def reconnect(instance: Instance, offline: bool) -> int:
     return connect.exit_code(instance, switched)
 
 
-def _start_broker(instance: Instance) -> bool:
+def _start_broker(instance: Instance, broker: LocalBroker | None) -> bool:
     """Start a broker that is stopped, if systemd runs; return whether it was started."""
-    bridge = open_bridge(instance)
+    bridge = open_bridge(broker)
     if bridge is not None:
         bridge.close()
         return False
@@ -61,43 +64,45 @@ def _start_broker(instance: Instance) -> bool:
         return False
     with Step("Starting mosquitto"):
         systemd.systemctl("start", "mosquitto.service")
-        wait_for_broker(instance)
+        wait_for_broker(broker_of(instance))
     return True
 
 
-def _take_settings(instance: Instance, offline: bool) -> None:
+def _take_settings(instance: Instance, wanted: Mosquitto, offline: bool) -> None:
     """Give mosquitto the changed settings; restore the previous ones if the bridge does not come up."""
     journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
-    before = conf_change.configure(instance)
+    before = conf_change.configure(files_of(instance), wanted)
     if not instance.manages_services:
         journal.warning("no service manager: restart mosquitto yourself, then it uses the changed settings")
         return
-    conf_change.restart(instance, before)
+    conf_change.restart(files_of(instance), broker_of(instance), before)
     if offline:
         return
     try:
-        check(instance)
+        check(instance, wanted.tenant)
     except TedgeCertError as error:
-        conf_change.put_back(instance, before)
+        conf_change.put_back(files_of(instance), before)
         raise TedgeCertError(
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
             f"`tedge config list c8y`, or apply them unchecked by `tedge reconnect {instance.words} --offline`"
         ) from error
 
 
-def _connect_once_more(instance: Instance) -> None:
+def _connect_once_more(instance: Instance, tenant: Tenant, broker: LocalBroker | None) -> None:
     """Make the bridge reconnect: a connection of our own evicts it."""
-    bridge = open_bridge(instance)
+    bridge = open_bridge(broker)
     if bridge is None:
-        host, port = instance.broker
-        raise TedgeCertError(f"cannot ask the broker at {host}:{port}; start mosquitto, its bridge is configured")
+        found = broker or broker_of(instance)
+        raise TedgeCertError(
+            f"cannot ask the broker at {found.host}:{found.port}; start mosquitto, its bridge is configured"
+        )
     with bridge, Step("Making the bridge reconnect"):
-        _push_out(instance, bridge)
+        _push_out(tenant, bridge)
 
 
-def _push_out(instance: Instance, bridge: Bridge) -> None:
+def _push_out(tenant: Tenant, bridge: Bridge) -> None:
     was_up, began_s = bridge.is_up, time.monotonic()
-    verdict = proof.evict_bridge(instance)
+    verdict = evict_bridge(tenant)
     if not verdict.accepted:
         raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
     returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)

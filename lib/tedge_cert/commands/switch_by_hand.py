@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks
+from tedge_cert.config import auth_method
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import privileges
@@ -31,7 +32,7 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
 
     It ends the back-off of the unit. A rejected candidate stays where it is: the person may want to look at it.
     """
-    if instance.uses_basic:
+    if auth_method.is_basic(instance.config):
         # The device shows the tenant no certificate, so there is nothing to prove.
         return Outcome()
     with privileges.dropped(instance.config.is_of_system):

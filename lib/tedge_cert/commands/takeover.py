@@ -14,6 +14,7 @@ from pathlib import Path
 from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import conf_files
 from tedge_cert.config import settings
+from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import TedgeCertError
@@ -62,7 +63,8 @@ def _give_owners_of_places(instance: Instance) -> None:
     owners.adapt(etc / "tedge.toml", owners.CONFIGURATION, fixed=True)
     for path in run.glob("*.lock"):
         owners.adapt(path, owners.LOCK)
-    for placement in (conf_files.listener_placement(instance), conf_files.bridge_placement(instance)):
+    of = files_of(instance)
+    for placement in (conf_files.listener_placement(of), conf_files.bridge_placement(of)):
         owners.adapt(placement.file, conf_files.access_of(placement.text() or ""), fixed=True)
 
 
@@ -123,7 +125,8 @@ def _give_owners_of(profile: str) -> None:
 def _take_over(profile: str, first: bool) -> bool:
     """Link the bridge of this profile; return whether the broker has to be restarted to find it."""
     instance = load_instance("c8y", profile, known=False)
-    placements = (conf_files.listener_placement(instance), conf_files.bridge_placement(instance))
+    of = files_of(instance)
+    placements = (conf_files.listener_placement(of), conf_files.bridge_placement(of))
     _give_owners_of_places(instance)
     changed = [each.link_up() for each in placements if each.text() is not None]
     if first:

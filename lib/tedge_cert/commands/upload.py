@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tedge_cert import journal, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.device.connection_settings import server_of
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, RequestRefusedError
 from tedge_cert.net import https
 from tedge_cert.net.authorization import basic
 from tedge_cert.net.https import HttpAnswer, Request
+from tedge_cert.net.server import Server
 from tedge_cert.x509 import certificate
 from tedge_cert.x509.certificate import Certificate
 
@@ -49,6 +51,7 @@ class Uploaded:
 def upload(instance: Instance, operator: Operator) -> Uploaded:
     """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError."""
     path, found = _to_be_uploaded(instance)
+    server = server_of(instance.config)
     name = ", ".join(found.common_names)
     body = {
         "autoRegistrationEnabled": True,
@@ -56,10 +59,10 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
         "name": name,
         "status": "ENABLED",
     }
-    with terminal.waiting(f"Uploading {path} to {instance.http}"):
-        tenant = quote(_tenant_id(instance, operator), safe="")
+    with terminal.waiting(f"Uploading {path} to {server.host}"):
+        tenant = quote(_tenant_id(server, operator), safe="")
         answer = _as_operator(
-            instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body)
+            server, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body)
         )
     if answer.status == 409:
         return Uploaded(path, was_known=True)
@@ -81,8 +84,8 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
         ) from error
 
 
-def _tenant_id(instance: Instance, operator: Operator) -> str:
-    answer = _as_operator(instance, operator, "GET", "/tenant/currentTenant")
+def _tenant_id(server: Server, operator: Operator) -> str:
+    answer = _as_operator(server, operator, "GET", "/tenant/currentTenant")
     if answer.status != 200:
         raise https.refusal(answer, ADVICE)
     try:
@@ -102,11 +105,11 @@ def _no_tenant(answer: HttpAnswer) -> RequestRefusedError:
     )
 
 
-def _as_operator(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> HttpAnswer:
+def _as_operator(server: Server, operator: Operator, method: str, path: str, body: str = "") -> HttpAnswer:
     fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
     if body:
         fields["Content-Type"] = "application/json"
-    return https.ask(instance.server, Request(method, path, fields, body.encode()))
+    return https.ask(server, Request(method, path, fields, body.encode()))
 
 
 def add_to(parser: Parser) -> None:

@@ -4,6 +4,7 @@
 The hourly check reads its settings through this module, so nothing slow is imported at the top.
 """
 
+import binascii
 import os
 
 from tedge_cert.config.keys import CLOUDS, Key, find
@@ -137,6 +138,13 @@ class Config:
         from tedge_cert.config import profile_names
 
         return profile_names.names(self.tree(self.file) or {}, self.directory, cloud)
+
+
+def fingerprint(config: Config) -> str:
+    """Return a short mark of all settings, by files and ``TEDGE_*``; it changes with them, not with comments."""
+    environment = sorted((name, text) for name, text in os.environ.items() if name.startswith("TEDGE_"))
+    read = (config.directory, config.profile, config.tree(config.file), config.tree(config.mapper_file()), environment)
+    return f"{binascii.crc32(repr(read).encode('utf-8', 'backslashreplace')):08x}"
 
 
 def cloud_of(name: str) -> str:

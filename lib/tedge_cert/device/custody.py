@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The certificate of an instance in the hands of one command: under its lock, and with no more rights than needed."""
+"""Hold the lock of a certificate for one command, with no more rights than the command needs."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,24 +13,24 @@ from tedge_cert.errors import mend
 
 @contextmanager
 def custody(instance: Instance, wait_s: float = WAIT_S, keep_root: bool = False) -> Iterator[None]:
-    """Hold the lock of the instance's certificate; root acts as user tedge meanwhile, unless told to ``keep_root``.
+    """Hold the lock of the instance's certificate; root acts as user tedge meanwhile, unless ``keep_root``.
 
-    What killed runs left beside it is removed first. A configuration elsewhere was named by the caller, who is then
-    trusted with its paths. Raises BusyError.
+    Temporary files that killed runs left beside the certificate are removed first. A configuration outside /etc/tedge
+    was named by the caller, so its paths are used with the caller's rights. Raises BusyError.
     """
     with ExitStack() as held:
-        # The lock is no exception: run.path comes from the configuration as well.
+        # The lock is taken as tedge too: run.path comes from the configuration as well.
         with privileges.dropped(instance.config.is_of_system):
             held.enter_context(locked(instance.certificate, instance.run_directory, wait_s))
-            remove(instance)
+            remove_leftovers(instance)
         held.enter_context(privileges.dropped(instance.config.is_of_system and not keep_root))
         yield
 
 
-def remove(instance: Instance) -> None:
-    """Remove the temporary files beside everything that is written under the lock, which the caller holds.
+def remove_leftovers(instance: Instance) -> None:
+    """Remove the temporary files beside everything that is written under the lock; the caller holds the lock.
 
-    A killed run may have left a private key in one. What cannot be removed holds nobody up.
+    A killed run may have left a private key in one. A file that cannot be removed stops nothing.
     """
     switched = (instance.certificate, instance.candidate, instance.previous)
     handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)

@@ -43,6 +43,8 @@ class Message:
     topic: str
     payload: bytes
     at_s: float
+    # The broker kept it from before, so it answers no question of ours.
+    is_retained: bool = False
 
 
 class Connection:
@@ -156,7 +158,7 @@ class Connection:
             self._changed.notify_all()
 
     def _handle_message(self, _client: object, _data: object, message: "paho.MQTTMessage") -> None:
-        received = Message(message.topic, bytes(message.payload), time.monotonic())
+        received = Message(message.topic, bytes(message.payload), time.monotonic(), bool(message.retain))
         if self._on_message is not None:
             self._on_message(received)
             return

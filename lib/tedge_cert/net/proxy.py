@@ -5,8 +5,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tedge_cert.config.settings import Config
-from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.config.values import split_endpoint
 from tedge_cert.net.authorization import basic
 
 
@@ -41,27 +40,32 @@ class Proxy:
         return f"{name} cannot be reached: {reason}; check it, or name the host in proxy.no_proxy"
 
 
-def for_host(config: Config, endpoint: str) -> Proxy | None:
-    """Return the proxy on the way to ``endpoint`` (host, host:port); None if the device connects directly."""
-    address = config.get("proxy.address")
-    if address is None or _is_excepted(endpoint, config.get("proxy.no_proxy")):
-        return None
-    username, password = (config.get(f"proxy.{each}") for each in ("username", "password"))
-    headers: dict[str, str] = {}
-    if username is not None:
-        said = basic(to_text(username), "" if password is None else to_text(password))
-        headers = {"Proxy-Authorization": said["Authorization"]}
-    return Proxy(to_text(address), headers)
+@dataclass(frozen=True)
+class ProxySettings:
+    """The proxy of the device, and the hosts that are reached without it (names with commas between them)."""
+
+    address: str
+    exceptions: str = ""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def for_host(self, endpoint: str) -> Proxy | None:
+        """Return the proxy on the way to the host of ``endpoint`` (host, host:port); None for an exception."""
+        if _is_excepted(endpoint, self.exceptions):
+            return None
+        headers: dict[str, str] = {}
+        if self.username is not None:
+            headers = {"Proxy-Authorization": basic(self.username, self.password or "")["Authorization"]}
+        return Proxy(self.address, headers)
 
 
-def _is_excepted(endpoint: str, exceptions: object) -> bool:
-    """Tell whether one of the comma-separated names covers the host.
+def _is_excepted(endpoint: str, exceptions: str) -> bool:
+    """Return whether one of the names covers the host.
 
     A name covers itself and the names below it, an address or network (``10.0.0.0/8``) its addresses, ``*`` all.
     """
     host = split_endpoint(endpoint, 0)[0].strip("[]").lower().rstrip(".")
-    names = exceptions if isinstance(exceptions, str) else ""
-    return any(_covers(each.strip().lower(), host) for each in names.split(",") if each.strip())
+    return any(_covers(each.strip().lower(), host) for each in exceptions.split(",") if each.strip())
 
 
 def _covers(name: str, host: str) -> bool:

@@ -6,9 +6,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert.bridge import conf_files, health
+from tedge_cert.bridge import conf_files
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.config import auth_method
 from tedge_cert.device import state
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connection_settings import broker_of, files_of, server_of
+from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
@@ -28,7 +31,7 @@ def gather(instance: Instance, online: bool) -> Facts:
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
-        if instance.manages_services and not instance.uses_basic:
+        if instance.manages_services and not auth_method.is_basic(instance.config):
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
@@ -49,7 +52,7 @@ def _head(instance: Instance) -> Facts:
 def _of_files(instance: Instance, facts: Facts) -> Facts:
     left = state.load(instance.state_file)
     active, found = _certificate(instance.certificate)
-    http = instance.config.get("c8y.http")
+    http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config)
     return replace(
         facts,
         device_id=_device_id(instance),
@@ -58,8 +61,8 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         key=_key(instance, found, active, left),
         candidate=_certificate(instance.candidate)[0] if os.path.lexists(instance.candidate) else None,
         previous=_certificate(instance.previous)[0] if os.path.lexists(instance.previous) else None,
-        threshold_s=instance.minimum_s,
-        due_s=max(0, active.not_after_s - instance.minimum_s),
+        threshold_s=minimum_s,
+        due_s=max(0, active.not_after_s - minimum_s),
         state=left,
     )
 
@@ -82,7 +85,7 @@ def _due_s(facts: Facts, spread: str) -> int:
 
 def _device_id(instance: Instance) -> str:
     try:
-        return instance.device_id
+        return identity(instance)
     except ConfigurationError:
         return ""
 
@@ -124,10 +127,11 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 def _bridge(instance: Instance) -> BridgeFacts:
     if not instance.bridge_file.exists():
         return BridgeFacts()
-    link = conf_files.bridge_placement(instance).link
+    link = conf_files.bridge_placement(files_of(instance)).link
     found = BridgeFacts(True, missing_link="" if link is None or link.is_symlink() else str(link))
     try:
-        return replace(found, is_up=health.is_healthy(instance, BROKER_S))
+        with Bridge(broker_of(instance), BROKER_S) as bridge:
+            return replace(found, is_up=bridge.is_up)
     except OSError:
         return found
 
@@ -136,4 +140,4 @@ def _tenant_fault(instance: Instance) -> str:
     """Return why the tenant does not answer; empty if it answers anything. Send no credential."""
     from tedge_cert.tenant import rest
 
-    return rest.why_silent(instance.server)
+    return rest.why_silent(server_of(instance.config))

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the promotion: the bridge comes back with the new certificate, or the old one goes back.
+"""Confirm a certificate after its promotion: the bridge comes back with it, or the previous one is restored.
 
-Times are monotonic seconds. Every way ends in a certificate that the tenant accepts, or with both files on disk.
+Times are monotonic seconds. Every way ends with a certificate that the tenant accepts, or with both files on disk.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from tedge_cert import journal
 from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge, open_bridge
 from tedge_cert.deadline import Deadline
+from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError
 from tedge_cert.hourly.validity import EXPIRED
 from tedge_cert.steps import rejection
 from tedge_cert.steps.switch import Switch
-from tedge_cert.tenant import proof
+from tedge_cert.tenant import proof, smartrest
+from tedge_cert.tenant.eviction import evict_bridge
+from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.times import rfc2822
 from tedge_cert.x509 import certificate, keys
 
@@ -33,6 +36,7 @@ class Confirmation:
     """A switch whose certificate was promoted and has still to be confirmed."""
 
     instance: Instance
+    tenant: Tenant
     switch: Switch
     bridge: Bridge | None
     # False while other instances that share the certificate have still to confirm it.
@@ -48,7 +52,7 @@ class Confirmation:
         fell_s = self.bridge.fell_at_s(proof_began_s)
         if fell_s is None or fell_s < renamed_s - LEAST_PAUSE_S:
             journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
-            # If it is still on its way with that one, it has to arrive before it can be pushed out.
+            # While it is still connecting with the old one, it cannot be pushed out.
             returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
         else:
             returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
@@ -81,10 +85,10 @@ class Confirmation:
         self._by_bridge(bridge, bridge.wait_for_return(began_s, BRIDGE_WAIT_S))
 
     def _by_bridge(self, bridge: Bridge, returned: bool) -> None:
-        """The bridge confirms if it came back and carries a token; else a connection of our own decides."""
+        """Confirm if the bridge came back and carries a token; otherwise a connection of our own decides."""
         if returned:
             try:
-                bridge.token()
+                smartrest.token_through(bridge)
             except (NoAnswerError, OSError) as error:
                 journal.warning(f"the bridge is back, but {error}")
                 self._by_own_connection("the bridge carries no token")
@@ -92,12 +96,12 @@ class Confirmation:
                 self._confirm("the bridge is connected with it")
             return
         if bridge.is_lost:
-            journal.info("the local broker closed the connection: the bridge is looked for anew")
-            self._look_anew()
+            journal.info("the local broker closed the connection: the bridge is looked for again")
+            self._look_again(bridge)
             return
         asked_s = time.monotonic()
         verdict = self._ask()
-        # What was last heard of it may be old: only a return says that it is there.
+        # The last news of the bridge may be old: only a return proves that it is connected.
         if verdict.accepted and bridge.wait_for_return(asked_s, SETTLE_S):
             self._confirm("the bridge is connected with it")
         elif verdict.accepted:
@@ -105,15 +109,15 @@ class Confirmation:
         else:
             self._undo(verdict.reason)
 
-    def _look_anew(self) -> None:
-        """The broker was restarted, or the bridge taken away: as after an interruption, that moment was not seen."""
+    def _look_again(self, lost: Bridge) -> None:
+        """Resume with a new connection to the broker, which was restarted: what the bridge did meanwhile is unknown."""
         deadline = Deadline(BROKER_WAIT_S)
-        while (fresh := open_bridge(self.instance)) is None and self.instance.bridge_file.exists():
+        while (fresh := open_bridge(lost.broker)) is None and lost.broker.bridge_file.exists():
             if deadline.passed():
                 break
             time.sleep(1)
         try:
-            Confirmation(self.instance, self.switch, fresh).resume()
+            replace(self, bridge=fresh).resume()
         finally:
             if fresh is not None:
                 fresh.close()
@@ -125,9 +129,9 @@ class Confirmation:
             self._undo(verdict.reason)
         self._confirm(verdict.reason)
 
-    def _ask(self) -> proof.Verdict:
-        """The tenant's word on the active certificate; with no answer both files stay."""
-        verdict = proof.prove(self.instance, self.switch.certificate, self.bridge)
+    def _ask(self) -> Verdict:
+        """Return what the tenant says of the active certificate; without an answer both files stay."""
+        verdict = proof.prove(self.tenant, self.switch.certificate, self.bridge)
         if not (verdict.accepted or verdict.refused):
             self._leave(verdict.reason)
         return verdict
@@ -147,7 +151,7 @@ class Confirmation:
         )
 
     def _undo(self, reason: str) -> NoReturn:
-        """The new certificate is refused: previous goes back, and the bridge is seen again."""
+        """Restore previous, because the new certificate is refused, and wait for the bridge."""
         flaw = self.switch.flaw_of_previous(self.instance.key)
         if flaw:
             raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {flaw}")
@@ -158,7 +162,7 @@ class Confirmation:
         raise RolledBackError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
-        """The tenant takes the new one, but the bridge does not: previous again, unless that does not help."""
+        """Restore previous, because the bridge stays away with the new one; keep the new one if that does not help."""
         if self.switch.flaw_of_previous(self.instance.key):
             journal.warning(f"{reason}: see `journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
@@ -177,16 +181,16 @@ class Confirmation:
 
     def _reconnects(self, bridge: Bridge) -> bool:
         began_s = time.monotonic()
-        proof.evict_bridge(self.instance)
+        evict_bridge(self.tenant)
         return bridge.wait_for_return(began_s, BRIDGE_WAIT_S)
 
     def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
         if bridge.is_up:
-            proof.evict_bridge(self.instance)
+            evict_bridge(self.tenant)
         return bridge.wait_for_return(since_s, BRIDGE_WAIT_S)
 
     def _check_active(self) -> None:
-        """What a resumed run stands on; a certificate that is broken goes, an expired one is shown to nobody."""
+        """Restore previous if the certificate is broken; raises ExpiredError for one that no tenant accepts."""
         try:
             active = certificate.load(self.switch.certificate)
             keys.load_for(self.instance.key, active, self.switch.certificate)

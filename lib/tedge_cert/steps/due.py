@@ -4,9 +4,9 @@
 import os
 
 from tedge_cert import journal
-from tedge_cert.config.settings import Config
+from tedge_cert.config.settings import Config, fingerprint
 from tedge_cert.device import state
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, Names, state_file_of, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ExpiredError, HeldBackError
@@ -18,7 +18,7 @@ from tedge_cert.times import minute_utc
 
 def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
     """Return whether the certificate is due by dates, spread and guard; renew and verify check this again."""
-    minimum_s = instance.minimum_s
+    minimum_s = threshold_s(instance.config)
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     lead = schedule.lead_of(validity, minimum_s, spread)
     return validity.state(now_s, lead) != VALID and not _is_guarded(state.load(instance.state_file), validity, now_s)
@@ -29,7 +29,8 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
 
     Raises ExpiredError or HeldBackError.
     """
-    kept = state.load(Instance(settings, cloud).state_file)
+    names = Names(cloud, settings.profile)
+    kept = state.load(state_file_of(settings, names))
     left = format_duration(abs(validity.left_s(now_s)), 2)
     if _is_guarded(kept, validity, now_s):
         part = format_duration(validity.lifetime_s // schedule.GUARDED_PART, 2)
@@ -44,15 +45,15 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     if validity.state(now_s, 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
-            f"then run `tedge cert download {Instance(settings, cloud).words}`"
+            f"then run `tedge cert download {names.words}`"
         )
-    if kept.settings == state.settings_of(settings) and back_off.is_held_back(
+    if kept.settings == fingerprint(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
     ):
         until = minute_utc(kept.next_attempt_s)
         raise HeldBackError(
             f"{path} is due ({left} left), but the tenant is not asked before {until}: attempt {kept.attempts} ended "
-            f"with {kept.reason or kept.result}; `tedge cert renew {Instance(settings, cloud).words}` asks at once"
+            f"with {kept.reason or kept.result}; `tedge cert renew {names.words}` asks at once"
         )
     journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
     return True

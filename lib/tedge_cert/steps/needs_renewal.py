@@ -142,7 +142,6 @@ def _by_validity(question: Question, settings: config.Config, path: str, spread:
 
 
 def _tell(question: Question, error: Exception) -> None:
-    from tedge_cert.device.instance import Instance
     from tedge_cert.steps.outcome import judged
 
     if isinstance(error, ConfigurationError):
@@ -150,7 +149,7 @@ def _tell(question: Question, error: Exception) -> None:
         settings = config.Config(directory, question.profile)
     else:
         settings, _ = _settings(question)
-    judged(Instance(settings, question.cloud), error)
+    judged(settings, question.cloud, error)
 
 
 def _command_line(question: Question) -> int:

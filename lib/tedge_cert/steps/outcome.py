@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tedge_cert import events, journal, systemd
+from tedge_cert.config.settings import Config, fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, Names, certificate_of, resolve, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -33,6 +35,9 @@ from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import Validity, read_validity
 from tedge_cert.steps import back_off
 from tedge_cert.times import iso_utc
+
+if TYPE_CHECKING:
+    from tedge_cert.tenant.alarm import Report
 
 CONDITION, RENEW, VERIFY = "condition", "renew", "verify"
 # A broken device reports the same failure every hour; its flash memory is written for that once a day.
@@ -181,55 +186,91 @@ def _warn_of_threshold(instance: Instance, lifetime_s: int) -> None:
     leave(instance, Result(VERIFY, events.THRESHOLD_TOO_LONG, reason))
 
 
-def judged(instance: Instance, error: Exception) -> None:
+def judged(config: Config, cloud: str, error: Exception) -> None:
     """Report the error that the condition ended with; while another run holds the lock, leave the state to that run.
 
     With a broken configuration the place of the state is unknown, so only the event is sent.
     """
     result = Result.of(CONDITION, error)
-    if result.event is events.CONFIGURATION_BROKEN:
-        _send(instance, result, State(), _active(instance))
-        return
-    try:
-        with custody(instance, wait_s=0):
-            leave(instance, result)
-    except TedgeCertError as busy:
-        journal.debug(f"not recorded: {busy}")
-        _send(instance, result, State(), _active(instance))
+    if result.event is not events.CONFIGURATION_BROKEN:
+        try:
+            instance = resolve(config, cloud)
+            with custody(instance, wait_s=0):
+                leave(instance, result)
+        except TedgeCertError as busy:
+            journal.debug(f"not recorded: {busy}")
+        else:
+            return
+    _send(config, Names(cloud, config.profile), result, State(), _active(config, cloud))
 
 
 def leave(instance: Instance, result: Result) -> State:
     """Record how a step ended and send its event; the caller has written the plain line and holds the lock."""
-    active = _active(instance)
+    active = _active(instance.config, instance.cloud)
     before = state.load(instance.state_file)
-    minimum_s = _threshold(instance) if result.is_success else 0
-    settings = state.settings_of(instance.config)
-    after = state_after(before, result, settings, active, minimum_s, int(time.time()))
+    minimum_s = _threshold(instance.config) if result.is_success else 0
+    after = state_after(before, result, fingerprint(instance.config), active, minimum_s, int(time.time()))
     if after != before:
         # The condition runs without the libraries that this takes; after an unforeseen error they may be its cause.
         looks = result.step != CONDITION and result.is_foreseen
         state.save(instance.state_file, _with_key(instance, after) if looks else after)
-    _send(instance, result, after, active)
+    _send(instance.config, instance, result, after, active)
     systemd.status(result.event.headline)
     # What the condition finds is reported to the tenant by the next attempt.
     if after != before and result.step != CONDITION and instance.config.is_of_system:
-        from tedge_cert.tenant import alarm
-
-        alarm.tell(instance)
+        tell_fleet(instance)
     return after
 
 
-def _threshold(instance: Instance) -> int:
+def tell_fleet(instance: Instance) -> None:
+    """Report how the last run ended, to the tenant and at the local broker; errors are logged, nothing fails."""
+    from tedge_cert.device.connection_settings import broker_of
+    from tedge_cert.tenant import alarm
+
     try:
-        return instance.minimum_s
+        alarm.tell(report_of(instance), broker_of(instance), instance.state_file.with_suffix(".alarm"))
+    except (OSError, TedgeCertError) as error:
+        journal.info(f"the fleet was not told of this run: {error}")
+
+
+def report_of(instance: Instance) -> "Report":
+    """Collect what the last run left; raises ConfigurationError."""
+    from tedge_cert.tenant.alarm import Report
+    from tedge_cert.x509 import certificate
+
+    validity, subject, issuer = None, "", ""
+    try:
+        active = certificate.load(instance.certificate)
+    except CertificateError as error:
+        journal.debug(f"the fleet is told nothing of the certificate: {error}")
+    else:
+        validity = active.validity
+        subject, issuer = (certificate.name_text(each) for each in (active.subject, active.issuer))
+    return Report(
+        name=instance.name,
+        profile=instance.profile,
+        device_id=validity.common_name if validity else "",
+        now_s=int(time.time()),
+        threshold_s=threshold_s(instance.config),
+        state=state.load(instance.state_file),
+        validity=validity,
+        path=str(instance.certificate),
+        subject=subject,
+        issuer=issuer,
+    )
+
+
+def _threshold(config: Config) -> int:
+    try:
+        return threshold_s(config)
     except TedgeCertError:
         # The next step that reads the threshold reports what is wrong with it.
         return 0
 
 
-def _active(instance: Instance) -> Validity | None:
+def _active(config: Config, cloud: str) -> Validity | None:
     try:
-        return read_validity(str(instance.certificate))
+        return read_validity(str(certificate_of(config, cloud)))
     except (OSError, ValueError, TedgeCertError):
         return None
 
@@ -247,24 +288,24 @@ def _with_key(instance: Instance, after: State) -> State:
     return replace(after, key_fits=fits, looked_at_s=after.at_s)
 
 
-def _send(instance: Instance, result: Result, after: State, active: Validity | None) -> None:
-    if not instance.config.is_of_system:
+def _send(config: Config, names: Names, result: Result, after: State, active: Validity | None) -> None:
+    if not config.is_of_system:
         # Configurations elsewhere are trials; the journal is about this device.
         return
     expected = "not needed" if result.is_success else "the next run of the timer"
     events.send(
         result.event,
         {
-            "TEDGE_CLOUD": instance.cloud or "c8y",
-            "TEDGE_PROFILE": instance.config.profile,
+            "TEDGE_CLOUD": names.cloud or "c8y",
+            "TEDGE_PROFILE": names.profile,
             "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
-            "TEDGE_INSTANCE": instance.words,
+            "TEDGE_INSTANCE": names.words,
             "CERT_SERIAL": active.serial if active else UNKNOWN,
             "CERT_NOT_AFTER": iso_utc(active.not_after_s) if active else UNKNOWN,
             "RENEWAL_STEP": result.step,
             "RENEWAL_RESULT": result.event.name,
             "RENEWAL_REASON": result.reason,
-            "RENEWAL_UNIT": instance.service,
+            "RENEWAL_UNIT": names.service,
             "NEXT_ATTEMPT": iso_utc(after.next_attempt_s) if after.next_attempt_s else expected,
         },
     )

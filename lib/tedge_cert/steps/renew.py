@@ -10,8 +10,9 @@ from tedge_cert import journal
 from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
+from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, identity
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
@@ -31,14 +32,14 @@ SELF_SIGNED = "self-signed"
 def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
     """Obtain a new certificate as candidate, from the tenant or signed by the device itself; the active one stays.
 
-    None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits or
-    the certificate is not due any more. Raises TedgeCertError.
+    Returns None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits
+    or the certificate is not due any more. Raises TedgeCertError.
     """
     if ca == "c8y" and instance.cloud in ("az", "aws"):
         raise ConfigurationError(f"renewal is not supported for {CLOUDS[instance.cloud]}, only for c8y")
     if ca == SELF_SIGNED and csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    # A person who asks by hand reads the answer: what it is does not hold back the unit.
+    # A person who renews by hand reads the result: it is not recorded, and does not hold back the unit.
     told = outcome.reported(RENEW, instance) if by_unit else nullcontext()
     with custody(instance), told:
         switch = Switch.of(instance)
@@ -60,7 +61,7 @@ def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") 
 
 
 def next_steps(instance: Instance, new: Certificate) -> str:
-    """What a person does to take the candidate into use, a line each."""
+    """Return what a person does to use the candidate, one line for each step."""
     reconnect = "    => the device has to be reconnected to the cloud\n"
     if not new.is_self_signed:
         return reconnect
@@ -70,17 +71,18 @@ def next_steps(instance: Instance, new: Certificate) -> str:
 
 
 def _is_served(instance: Instance, current: Certificate) -> bool:
-    """Whether nothing has to be asked for, looked at again under the lock."""
+    """Return whether nothing has to be asked for any more; looked at again under the lock."""
     now_s = time.time()
     clock.check_clock(current, instance.certificate)
     if not due.is_due(instance, current.validity, now_s):
         left = format_duration(current.validity.left_s(now_s), 2)
-        journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, somebody else was quicker")
+        journal.info(f"nothing asked for: {instance.certificate} is valid for {left}, another run was quicker")
         return True
     if not Switch.of(instance).has_candidate:
         return False
     try:
-        check_candidate(instance, current, answer_checks.read_candidate(instance.candidate))
+        found = answer_checks.read_candidate(instance.candidate)
+        check_candidate(instance, current, found, identity(instance))
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False
@@ -99,27 +101,28 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
     else:
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
-    with waiting(f"Asking {instance.http} for a new certificate"):
-        certificates = cumulocity.reenrol(instance.server, partial(token.who_asks, instance), request)
+    tenant, broker = tenant_of(instance), connected_broker(instance)
+    with waiting(f"Asking {tenant.host} for a new certificate"):
+        certificates = cumulocity.reenrol(tenant, partial(token.who_asks, tenant, broker), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
-        answer_checks.check(new, keys.public_key(key), instance.device_id, current)
+        answer_checks.check(new, keys.public_key(key), tenant.device_id, current)
     except UnfitCertificateError as error:
         raise RequestRefusedError(
-            f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
+            f"the answer of {tenant.host} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
     except ClockError as error:
         # Otherwise a clock that is behind would have the device ask for another certificate each hour.
         files.write(instance.candidate, new.pem, owners.CERTIFICATE)
         raise ClockError(
-            f"the answer of {instance.http} is kept as {instance.candidate} until it is valid: {error}"
+            f"the answer of {tenant.host} is kept as {instance.candidate} until it is valid: {error}"
         ) from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
 
 
 def _sign(instance: Instance, current: Certificate) -> Certificate:
-    """A candidate of the same key and subject, signed by the device itself; an expired certificate is no obstacle."""
+    """Sign a candidate with the same key and subject by the device itself; the certificate may have expired."""
     if not current.is_self_signed:
         raise ConfigurationError(
             f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
@@ -129,7 +132,7 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
     key = keys.load_for(instance.key, current, instance.certificate)
     new = self_signed.successor(key, current, instance.config)
     try:
-        answer_checks.check(new, keys.public_key(key), instance.device_id, current)
+        answer_checks.check(new, keys.public_key(key), identity(instance), current)
     except UnfitCertificateError as error:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switch on disk: certificate, candidate and previous, in an order that a power cut cannot spoil.
+"""Switch certificate, candidate and previous on disk, in an order that survives a power cut.
 
-At every instant the certificate is whole and fits the key; while it is in doubt, previous lies beside it.
-All of it happens under the lock of the certificate's path.
+At every instant the certificate is whole and fits the key; while it is in doubt, previous lies beside it. The caller
+holds the lock of the certificate.
 """
 
 import time
@@ -24,20 +24,20 @@ def refuse_directory(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Two synced temporary files: what will be previous, and what will be the certificate."""
+    """Two synced temporary files: the next previous, and the next certificate."""
 
     copy: Path
     fresh: Path
 
     def discard(self) -> None:
-        """Remove both, as far as they are still there."""
+        """Remove those of both that still exist."""
         self.copy.unlink(missing_ok=True)
         self.fresh.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class Switch:
-    """The three paths, and the steps between them."""
+    """The paths of certificate, candidate and previous, and the steps between them."""
 
     certificate: Path
     candidate: Path
@@ -45,25 +45,25 @@ class Switch:
 
     @staticmethod
     def of(instance: Instance) -> "Switch":
-        """The switch of an instance's certificate."""
+        """Return the switch of an instance's certificate."""
         return Switch(instance.certificate, instance.candidate, instance.previous)
 
     @property
     def is_unfinished(self) -> bool:
         """Whether a certificate was replaced and not yet confirmed."""
-        # A link that points nowhere counts as well, as it does in the hourly check.
+        # A link that points nowhere counts too, as it does in the hourly check.
         return self.previous.is_symlink() or self.previous.exists()
 
     @property
     def has_candidate(self) -> bool:
-        """Whether something lies where a candidate would, a link that points nowhere included."""
+        """Whether there is a file at the candidate's path, or a link, even one that points nowhere."""
         return self.candidate.is_symlink() or self.candidate.exists()
 
     def settle(self) -> None:
-        """Remove what an interrupted run left that means nothing any more.
+        """Remove leftovers of an interrupted run that mean nothing any more.
 
-        A previous equal to the certificate says that the rename never happened; a candidate equal to the
-        certificate is what was left of one promoted.
+        If previous equals the certificate, the rename never happened. If the candidate equals the certificate, it was
+        promoted.
         """
         self._check_kinds()
         active = _content(self.certificate)
@@ -74,7 +74,7 @@ class Switch:
                 files.remove(leftover)
 
     def flaw_of_previous(self, key: Path) -> str | None:
-        """Why previous can never be put back, if so."""
+        """Return why previous can never be put back; None if it can."""
         try:
             former = certificate.load(self.previous)
             keys.load_for(key, former, self.previous)
@@ -89,7 +89,7 @@ class Switch:
 
     def _check_kinds(self) -> None:
         if self.certificate.is_symlink():
-            # One that leads to itself cannot be resolved.
+            # A link that leads to itself cannot be resolved.
             there = self.certificate.resolve() if self.certificate.exists() else "there is none where the link leads"
             raise TedgeCertError(
                 f"{self.certificate} is a symbolic link, which a renewal would replace by a file; set device.cert_path "
@@ -116,17 +116,17 @@ class Switch:
         """
         files.rename(prepared.copy, self.previous)
         renamed_s = files.rename(prepared.fresh, self.certificate)
-        # Someone may have put another candidate there meanwhile; that one is not ours to remove.
+        # A candidate that was put there meanwhile is not ours to remove.
         if _content(self.candidate) == found:
             files.remove(self.candidate)
         return renamed_s
 
     def confirm(self) -> None:
-        """The certificate has proved itself: previous goes."""
+        """Remove previous: the certificate has proved itself."""
         files.remove(self.previous)
 
     def put_back(self, keep: bytes | None = None) -> None:
-        """Make previous the certificate again; ``keep`` goes to the candidate first, where it may be wanted again."""
+        """Make previous the certificate again; ``keep`` becomes the candidate first, to be promoted again."""
         if keep is not None:
             files.write(self.candidate, keep, owners.CERTIFICATE)
         files.rename(self.previous, self.certificate)

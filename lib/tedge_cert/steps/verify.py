@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 3: prove the candidate, promote it, see it confirmed, or keep what was there."""
+"""Step 3: prove the candidate, promote it, see it confirmed, or keep the current certificate."""
 
 import time
 from collections.abc import Callable
@@ -11,17 +11,28 @@ from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.device import profiles
+from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.device.connections import Tenant
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, identity
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import CandidateRejectedError, ClockError, NoAnswerError, NotTrustedYetError, TedgeCertError
+from tedge_cert.errors import (
+    CandidateRejectedError,
+    CertificateError,
+    ClockError,
+    NoAnswerError,
+    NotTrustedYetError,
+    TedgeCertError,
+)
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.outcome import VERIFY
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import device_token, token
-from tedge_cert.tenant.proof import Verdict, evict_bridge, prove
+from tedge_cert.tenant.eviction import evict_bridge
+from tedge_cert.tenant.own_connection import Verdict
+from tedge_cert.tenant.proof import prove
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock, keys
 from tedge_cert.x509.certificate import Certificate
@@ -29,9 +40,10 @@ from tedge_cert.x509.certificate import Certificate
 
 @dataclass
 class _Party:
-    """An instance whose certificate is switched, and what was seen of its bridge before."""
+    """An instance whose certificate is switched, with its tenant, its bridge, and the bridge's state before."""
 
     instance: Instance
+    tenant: Tenant
     bridge: Bridge | None
     was_up: bool = False
     began_s: float = 0.0
@@ -42,8 +54,8 @@ def verify(instance: Instance) -> None:
     """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
 
     Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
-    CandidateRejectedError when the former certificate stays in use, NoAnswerError when there was no verdict,
-    NotTrustedYetError when the tenant has to be told of a self-signed candidate first.
+    CandidateRejectedError when the current certificate stays in use, NoAnswerError when there was no verdict,
+    NotTrustedYetError when a self-signed candidate has to be uploaded first.
     """
     told = outcome.reported(VERIFY, instance, profiles.sharing)
     with custody(instance), told:
@@ -59,8 +71,8 @@ def verify(instance: Instance) -> None:
 
 
 def finish(instance: Instance, switch: Switch) -> None:
-    """Finish or undo the switch that an interrupted run left; to be called under the lock."""
-    parties = _parties_of(instance)
+    """Finish or undo the switch that an interrupted run left; the caller holds the lock."""
+    parties = _parties_of(instance, _identity_in_switch(instance))
     try:
         _confirm(parties, switch, lambda _, confirmation: confirmation.resume())
         outcome.succeeded([each.instance for each in parties], CONFIRMED_LATE)
@@ -68,44 +80,57 @@ def finish(instance: Instance, switch: Switch) -> None:
         _dismiss(parties)
 
 
-def check_candidate(instance: Instance, current: Certificate, found: bytes) -> Certificate:
-    """The certificate in the bytes of a candidate, known to pass the checks.
+def _identity_in_switch(instance: Instance) -> str:
+    """Return the common name of the certificate, or of previous where the certificate cannot be read.
 
-    Raises UnfitCertificateError or ClockError.
+    It is empty where neither can be read; then there is no way back, and no connection is made.
     """
+    for path in (instance.certificate, instance.previous):
+        try:
+            names = certificate.load(path).common_names
+        except CertificateError:
+            continue
+        if names:
+            return names[0]
+    return ""
+
+
+def check_candidate(instance: Instance, current: Certificate, found: bytes, device_id: str) -> Certificate:
+    """Return the certificate in the bytes of a candidate; raises UnfitCertificateError or ClockError."""
     public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
     new = answer_checks.parse_candidate(found, public_key)
     try:
-        answer_checks.check(new, public_key, instance.device_id, current)
+        answer_checks.check(new, public_key, device_id, current)
     except ClockError as error:
         raise ClockError(f"{error}; {instance.candidate} is kept") from error
     return new
 
 
 def promote_candidate(instance: Instance, switch: Switch) -> None:
-    """Check and prove the candidate, promote it, see it confirmed; to be called under the lock.
+    """Check and prove the candidate, promote it, see it confirmed; the caller holds the lock.
 
     Raises CandidateRejectedError, with its digest recorded for the clean-up, NoAnswerError or NotTrustedYetError.
     """
     current = certificate.load(switch.certificate)
+    device_id = identity(instance)
     found = b""
     try:
         found = answer_checks.read_candidate(switch.candidate)
-        new = check_candidate(instance, current, found)
-        _promote(instance, switch, found, new)
+        new = check_candidate(instance, current, found, device_id)
+        _promote(instance, switch, found, new, device_id)
     except UnfitCertificateError as error:
         rejection.record(instance, found)
         raise CandidateRejectedError(f"new certificate {switch.candidate} rejected: {error}") from error
 
 
-def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate) -> None:
+def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate, device_id: str) -> None:
     prepared = switch.prepare(new.pem)
     parties: list[_Party] = []
     try:
-        parties = _parties_of(instance)
+        parties = _parties_of(instance, device_id)
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
-            with waiting(f"Proving the new certificate to {party.instance.http}"):
+            with waiting(f"Proving the new certificate to {party.tenant.host}"):
                 verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
                 journal.info(f"{title} ✗")
@@ -124,9 +149,9 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
 def _ask(party: _Party, fresh: Path) -> Verdict:
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
-    by_token = device_token.prove(token.endpoint_of(party.instance), fresh)
+    by_token = device_token.prove(token.endpoint_of(party.tenant), fresh)
     party.by_token = by_token is not None
-    return by_token or prove(party.instance, fresh, party.bridge)
+    return by_token or prove(party.tenant, fresh, party.bridge)
 
 
 def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:
@@ -136,21 +161,27 @@ def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:
         confirmation.after_promotion(party.was_up, party.began_s, renamed_s)
 
 
-def _parties_of(instance: Instance) -> list[_Party]:
+def _parties_of(instance: Instance, device_id: str) -> list[_Party]:
+    return [_party_of(each, device_id) for each in profiles.sharing(instance)]
+
+
+def _party_of(instance: Instance, device_id: str) -> _Party:
+    tenant = tenant_of(instance, device_id)
     # A bridge with user and password says nothing of a certificate.
-    return [_Party(each, None if each.uses_basic else open_bridge(each)) for each in profiles.sharing(instance)]
+    broker = connected_broker(instance) if tenant.credentials_path is None else None
+    return _Party(instance, tenant, open_bridge(broker))
 
 
 def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
-    """Let each party confirm; the refusal of one is that of all, and the others' bridges take the old one again."""
+    """Let each party confirm; if one refuses, the bridges of the others reconnect with the restored certificate."""
     for number, party in enumerate(parties, 1):
         try:
             with waiting("Waiting for the bridge to come back with it"):
-                confirm(party, Confirmation(party.instance, switch, party.bridge, number == len(parties)))
+                confirm(party, Confirmation(party.instance, party.tenant, switch, party.bridge, number == len(parties)))
         except CandidateRejectedError:
             for other in parties:
                 if other is not party and other.bridge is not None and other.bridge.is_up:
-                    evict_bridge(other.instance)
+                    evict_bridge(other.tenant)
             raise
 
 
@@ -161,7 +192,7 @@ def _dismiss(parties: list[_Party]) -> None:
 
 
 def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:
-    """What it means that the tenant did not take the candidate; a rejection is recorded for the clean-up."""
+    """Return the error of a candidate that the tenant did not take; a rejection is recorded for the clean-up."""
     if not verdict.refused:
         return NoAnswerError(f"{verdict.reason}; {instance.candidate} is kept for the next run")
     stays = f"the current certificate stays in use: {instance.certificate}"

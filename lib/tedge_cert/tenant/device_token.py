@@ -18,8 +18,8 @@ from tedge_cert.net.authorization import is_token
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
 from tedge_cert.net.server import Server
 from tedge_cert.net.tls import client_context
-from tedge_cert.tenant import proof
-from tedge_cert.tenant.proof import Answer, Verdict
+from tedge_cert.tenant import own_connection, proof
+from tedge_cert.tenant.own_connection import Answer, Verdict
 from tedge_cert.x509 import certificate, clock
 
 PATH = "/devicecontrol/deviceAccessToken"
@@ -139,7 +139,7 @@ def _without_answer(
     endpoint: TokenEndpoint, error: BrokenExchangeError, refusal: str | None, shown: Path
 ) -> TokenReply:
     if refusal is not None:
-        reason = f"{endpoint.url} refused the certificate (TLS alert: {refusal}): {proof.why_refused(shown)}"
+        reason = f"{endpoint.url} refused the certificate (TLS alert: {refusal}): {own_connection.why_refused(shown)}"
         return TokenReply(Answer.REFUSED, reason)
     absent = isinstance(error.cause, ConnectionRefusedError) and endpoint.server.proxy is None
     return TokenReply(Answer.NO_ANSWER, str(error), absent=absent, silent=isinstance(error.cause, TimeoutError))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""X.509 certificates: loading and showing."""
+"""Load certificates and describe them."""
 
 import binascii
 import hashlib
@@ -19,7 +19,7 @@ from tedge_cert.errors import CertificateError, mend
 from tedge_cert.hourly.validity import BEGIN, END, Validity, validity_of_der
 from tedge_cert.times import rfc2822
 
-# That a later release of the library will refuse it is nothing that the reader of a line can do anything about.
+# The reader of a line can do nothing about what a later release of the library will refuse.
 warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
 
 _NAMES = {
@@ -43,12 +43,12 @@ class Certificate:
 
     @property
     def pem(self) -> bytes:
-        """Leaf first, then its chain, as it is written to disk."""
+        """The leaf, then its chain, as written to disk."""
         return b"".join(each.public_bytes(Encoding.PEM) for each in (self.leaf, *self.chain))
 
     @property
     def validity(self) -> Validity:
-        """Its period, in seconds since the epoch."""
+        """The period of the leaf, in seconds since the epoch."""
         return validity_of_der(self.der)
 
     @property
@@ -58,26 +58,26 @@ class Certificate:
 
     @property
     def subject(self) -> x509.Name:
-        """The subject, without a word about lengths that real CAs exceed."""
+        """The subject; the library warns of lengths that real CAs exceed, which is suppressed."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.leaf.subject
 
     @property
     def issuer(self) -> x509.Name:
-        """The issuer, likewise (Cumulocity's has a country of thirteen characters)."""
+        """The issuer; the country of Cumulocity's has thirteen characters, so the same warning is suppressed."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.leaf.issuer
 
     @property
     def is_self_signed(self) -> bool:
-        """Whether the device made it itself: nobody else vouches for it, so the tenant has to be told of it."""
+        """Whether the device signed it itself, so that the tenant trusts it only after an upload."""
         return self.issuer == self.subject
 
     @property
     def public_key(self) -> bytes:
-        """The SubjectPublicKeyInfo in DER, to compare keys by; empty for a kind of key that is unknown here."""
+        """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that the library does not know."""
         try:
             key = self.leaf.public_key()
         except (ValueError, UnsupportedAlgorithm):
@@ -85,7 +85,7 @@ class Certificate:
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def describe(self, path: Path, minimum_s: int, now_s: float | None = None) -> str:
-        """The block of ``tedge cert show``, ending in a line break."""
+        """Return the block of ``tedge cert show``, ending in a line break."""
         now_s = time.time() if now_s is None else now_s
         serial = self.leaf.serial_number
         rows = (
@@ -102,7 +102,7 @@ class Certificate:
 
 
 def name_text(name: x509.Name) -> str:
-    """A distinguished name in the order of its encoding: ``CN=…, O=…``."""
+    """Return a distinguished name in the order of its encoding: ``CN=…, O=…``."""
     return ", ".join(
         " + ".join(f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={_shown(each.value)}" for each in rdn)
         for rdn in name.rdns
@@ -110,7 +110,7 @@ def name_text(name: x509.Name) -> str:
 
 
 def _shown(value: str | bytes) -> str:
-    """A part of a name; what would break a line, or steer a terminal, is shown by its number."""
+    """Return a part of a name; characters that break a line or control a terminal are shown by their number."""
     text = str(value)
     if text.isprintable():
         return text
@@ -118,7 +118,7 @@ def _shown(value: str | bytes) -> str:
 
 
 def load(path: Path) -> Certificate:
-    """The certificate at ``path``, leaf first; raises CertificateError."""
+    """Load the certificate at ``path``, leaf first; raises CertificateError."""
     try:
         content = files.read_regular(path, follow=True)
     except OSError as error:
@@ -135,7 +135,7 @@ def load(path: Path) -> Certificate:
 
 
 def from_pem(content: bytes) -> list[x509.Certificate]:
-    """Every certificate of a PEM file, in its order; raises ValueError if there is none."""
+    """Return every certificate of a PEM file, in its order; raises ValueError if there is none."""
     blocks = [rest.partition(END) for rest in content.split(BEGIN)[1:]]
     if not blocks:
         raise ValueError("the file is empty" if not content.strip() else 'no "BEGIN CERTIFICATE" block found')
@@ -145,10 +145,10 @@ def from_pem(content: bytes) -> list[x509.Certificate]:
 
 
 def from_der(der: bytes) -> x509.Certificate:
-    """The certificate in ``der``, its names and dates known to be readable; raises ValueError."""
+    """Load the certificate in ``der`` and check that its names and dates can be read; raises ValueError."""
     try:
         found = x509.load_der_x509_certificate(der)
-        # The library looks at these only when asked for them, and then raises whatever it stumbles over.
+        # The library reads these only on access, and then raises errors of several types.
         read = Certificate(found)
         _ = read.subject, read.issuer, read.validity
     except (KeyError, IndexError, TypeError, x509.InvalidVersion) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Check that the clock can be right before a certificate is judged by it."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from tedge_cert.x509.certificate import Certificate
 
 
 def check_presentable(current: Certificate, path: Path) -> None:
-    """Whether the active certificate can be shown to anybody; raises CertificateError or ClockError."""
+    """Check that the active certificate is within its validity; raises ExpiredError or ClockError."""
     check_clock(current, path)
     if current.validity.state(time.time(), 0) == EXPIRED:
         raise ExpiredError(
@@ -21,7 +21,7 @@ def check_presentable(current: Certificate, path: Path) -> None:
 
 
 def check_clock(current: Certificate, path: Path) -> None:
-    """Whether the clock can be right, beside the active certificate; raises ClockError."""
+    """Check the clock against the active certificate and the age of this package; raises ClockError."""
     if fault := current.validity.clock_fault(time.time()):
         raise ClockError(
             f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
@@ -29,7 +29,7 @@ def check_clock(current: Certificate, path: Path) -> None:
 
 
 def check_clock_of_device(now_s: float) -> None:
-    """Whether the clock can be right at all, before anything is judged by it; raises ClockError."""
+    """Check the clock against the age of this package only; raises ClockError."""
     if fault := impossible(now_s):
         raise ClockError(
             f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then no certificate is judged"

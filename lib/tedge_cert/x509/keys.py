@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The private key of the device, and what is made with it: certificate signing requests."""
+"""Load, make and compare the private key of the device."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def load(path: Path) -> PrivateKey:
-    """The private key at ``path``; raises CertificateError that says what is wrong with it."""
+    """Load the private key at ``path``; raises CertificateError that says what is wrong with it."""
     _dump_no_core()
     is_exposed(os.fspath(path))
     try:
@@ -51,23 +51,23 @@ def load(path: Path) -> PrivateKey:
 
 
 def _dump_no_core() -> None:
-    """From here on a crash leaves no memory on disk: the key would be in it."""
+    """Switch core dumps off: the key would be in one."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def new() -> PrivateKey:
-    """A key as the devices of the tenant use it."""
+    """Make a key on the curve P-256."""
     _dump_no_core()
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def create(path: Path, key: PrivateKey) -> None:
-    """Put ``key`` at ``path``, whole and with its final mode; FileExistsError if there is a file already."""
+    """Write ``key`` to ``path`` with its final mode at once; raises FileExistsError if there is a file already."""
     files.create(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), owners.PRIVATE_KEY)
 
 
 def load_or_create(path: Path) -> PrivateKey:
-    """The key at ``path``, or a new one (P-256, PKCS#8) put there whole, with its final mode; never overwritten."""
+    """Load the key at ``path``, or make one there (P-256, PKCS#8); an existing key is never overwritten."""
     if path.exists():
         return load(path)
     key = new()
@@ -79,12 +79,12 @@ def load_or_create(path: Path) -> PrivateKey:
 
 
 def public_key(key: PrivateKey) -> bytes:
-    """The SubjectPublicKeyInfo in DER, to compare with a certificate's."""
+    """Return the SubjectPublicKeyInfo in DER, to compare it with that of a certificate."""
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> PrivateKey:
-    """The key at ``path``, known to be the one of ``certificate``; raises CertificateError."""
+    """Load the key at ``path`` and check that it is the one of ``certificate``; raises CertificateError."""
     key = load(path)
     if public_key(key) != certificate.public_key:
         raise CertificateError(

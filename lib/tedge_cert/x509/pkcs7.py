@@ -43,7 +43,7 @@ def _certificates_of_der(der: bytes) -> list[x509.Certificate]:
 
 
 def _is_content_info(der: bytes) -> bool:
-    """Tell whether the outer SEQUENCE begins with an object identifier (RFC 5652 §3); a certificate's does not."""
+    """Return whether the outer SEQUENCE begins with an object identifier (RFC 5652 §3), unlike a certificate."""
     if len(der) < 3 or der[0] != 0x30:
         raise ValueError("not ASN.1")
     header = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)

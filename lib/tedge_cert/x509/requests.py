@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Make and read certificate signing requests (RFC 2986)."""
 
 import base64
 from pathlib import Path
@@ -21,7 +21,7 @@ from tedge_cert.x509.keys import PrivateKey, public_key
 
 
 def first_subject(device_id: str, organization: str, organization_unit: str) -> x509.Name:
-    """The subject of a device that has no certificate yet; a part that is set to nothing is left out."""
+    """Return the subject of a device that has no certificate yet; empty parts are left out."""
     oid = x509.NameOID
     parts = (
         (oid.COMMON_NAME, device_id),
@@ -32,18 +32,18 @@ def first_subject(device_id: str, organization: str, organization_unit: str) -> 
 
 
 def first_request(key: PrivateKey, device_id: str, organization: str, organization_unit: str) -> bytes:
-    """A CSR in DER for a device that has no certificate yet (RFC 2986)."""
+    """Return a CSR in DER for a device that has no certificate yet."""
     name = first_subject(device_id, organization, organization_unit)
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(Encoding.DER)
 
 
 def renewal_request(key: PrivateKey, certificate: Certificate) -> bytes:
-    """A CSR in DER that repeats subject and subjectAltName of ``certificate`` byte for byte.
+    """Return a CSR in DER that repeats subject and subjectAltName of ``certificate`` byte for byte.
 
-    RFC 7030 §4.2.2 demands it, and servers compare: so the encoded fields are carried over, not built anew.
+    RFC 7030 §4.2.2 demands that and servers compare them, so the encoded fields are copied, not encoded again.
     """
-    # Fourteen milliseconds that the proof of a candidate, which loads keys too, does not have to pay.
+    # Imported here because it takes fourteen milliseconds, and the proof of a candidate needs only the keys.
     from asn1crypto import csr as asn1_csr
     from asn1crypto import keys as asn1_keys
     from asn1crypto import x509 as asn1_x509
@@ -78,7 +78,7 @@ def _sign(key: PrivateKey, content: bytes) -> tuple[str, bytes]:
 
 
 def load_request(path: Path, key: PrivateKey) -> bytes:
-    """The CSR in the PEM file ``path``, in DER; raises CertificateError if it was made with another key."""
+    """Read the CSR in the PEM file ``path``; return it in DER. Raises CertificateError if it is of another key."""
     try:
         request = x509.load_pem_x509_csr(files.read_regular(path, follow=True))
         requested: Any = request.public_key()
@@ -92,7 +92,7 @@ def load_request(path: Path, key: PrivateKey) -> bytes:
 
 
 def pem_of_request(der: bytes) -> bytes:
-    """A CSR in PEM, for the file at ``device.csr_path``."""
+    """Return a CSR in PEM, for the file at ``device.csr_path``."""
     body = base64.encodebytes(der).replace(b"\n", b"")
     lines = b"\n".join(body[at : at + 64] for at in range(0, len(body), 64))
     return b"-----BEGIN CERTIFICATE REQUEST-----\n" + lines + b"\n-----END CERTIFICATE REQUEST-----\n"

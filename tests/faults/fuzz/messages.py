@@ -16,7 +16,7 @@ from tedge_cert.net import https, retry_after
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Message
 from tedge_cert.net.server import Server
-from tedge_cert.tenant import device_token
+from tedge_cert.tenant import device_token, smartrest
 
 _SERVER = Server("tenant.example", Trust(Path("/etc/ssl/certs"), "c8y.root_cert_path"), "c8y.http")
 URL = _SERVER.url_of("/.well-known/est/simplereenroll")
@@ -68,8 +68,8 @@ def hear(content: bytes) -> None:
         for _ in range(3):
             watcher._handle(Message(topic, content, time.monotonic()))
     try:
-        with mock.patch.object(health, "TOKEN_WAIT_S", 0.0):
-            _becomes_a_header(watcher.token(1))
+        with mock.patch.multiple(smartrest, TOKEN_WAIT_S=0.0, ATTEMPTS=1):
+            _becomes_a_header(smartrest.token_through(watcher))
     except NoAnswerError:
         return
 
@@ -87,12 +87,12 @@ class _Broker:
 
     content = b""
 
-    def __init__(self, _instance: Any, _timeout_s: float, on_message: Callable[[Message], None], _: Any) -> None:
+    def __init__(self, _broker: Any, _timeout_s: float, on_message: Callable[[Message], None], _: Any) -> None:
         self.on_message = on_message
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: str, _timeout_s: float = 0.0) -> None:
         """The health is retained."""
-        self.on_message(Message(topic, b"1", 0.0))
+        self.on_message(Message(topic, b"1", 0.0, is_retained=True))
 
     def publish(self, *_: Any, **_options: Any) -> None:
         """The answer comes at once."""
@@ -100,7 +100,7 @@ class _Broker:
 
 
 def _watcher(content: bytes) -> health.Bridge:
-    instance: Any = mock.Mock(prefix="c8y", health_topic="health", uses_basic=False)
+    broker: Any = mock.Mock(prefix="c8y", health_topic="health")
     _Broker.content = content
     with mock.patch.object(local_broker, "connect", _Broker):
-        return health.Bridge(instance)
+        return health.Bridge(broker)

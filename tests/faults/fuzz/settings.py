@@ -4,24 +4,24 @@
 import os
 import tempfile
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from tedge_cert import durations
 from tedge_cert.config import edit, settings
 from tedge_cert.config.keys.table import KEYS
-from tedge_cert.device import state
-from tedge_cert.device.instance import Instance
+from tedge_cert.device import connection_settings, state
+from tedge_cert.device.instance import identity, resolve, threshold_s
 from tedge_cert.errors import TedgeCertError
 
 # In memory, as every case writes it; it ends with the process.
 _HELD = tempfile.TemporaryDirectory(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 _DIRECTORY = Path(_HELD.name)
 _TYPES = sorted({key._parse for key in KEYS.values()}, key=lambda each: each.__qualname__)
-_DERIVED = (
-    "certificate", "candidate", "key", "csr", "http", "access_token_endpoint", "mqtt", "prefix", "health_topic",
-    "broker", "bridge_file", "run_directory", "minimum_s", "words", "timer", "trust", "device_id",
+_DERIVED: tuple[Callable[[Any], object], ...] = (
+    identity, connection_settings.tenant_of, connection_settings.broker_of, connection_settings.files_of,
+    lambda instance: connection_settings.mosquitto_of(instance, connection_settings.tenant_of(instance)),
+    lambda instance: (instance.candidate, instance.bridge_file, instance.state_file, instance.words, instance.timer),
 )  # fmt: skip
 _CHANGES: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (edit.set_value, ("device.type", "gateway")),
@@ -57,8 +57,13 @@ def read_file(content: bytes) -> None:
         return
     for action in (read.check, read.profiles):
         _only_own_errors(action)
-    for name in _DERIVED:
-        _only_own_errors(attrgetter(name), Instance(read, "c8y"))
+    _only_own_errors(threshold_s, read)
+    try:
+        instance = resolve(read, "c8y")
+    except TedgeCertError:
+        return
+    for derive in _DERIVED:
+        _only_own_errors(derive, instance)
 
 
 def change_file(content: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 from faults.record import Matrix
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.errors import ConfigurationError
-from unit.connected import certify, configure, instance_of
+from unit.connected import certify, configure, mosquitto_of
 from unit.local_device import LocalDevice
 
 KEYS = [f"c8y.{name}" for name in ("smartrest.templates", "smartrest1.templates")]
@@ -78,4 +78,4 @@ def test_no_directive_comes_in_by_a_value(local_device: LocalDevice, tmp_path: P
     elif key == "cert_path":
         configure(local_device, f'cert_path = "{local_device.certificate}"', f'cert_path = "/{escaped}"')
     with pytest.raises(ConfigurationError):
-        mosquitto_conf.bridge_text(instance_of(local_device))
+        mosquitto_conf.bridge_text(mosquitto_of(local_device))

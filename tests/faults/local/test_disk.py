@@ -14,7 +14,7 @@ from faults.hourly import DOWNLOAD, hour
 from faults.record import LostDeviceError, Matrix
 from tedge_cert.tenant.proof import prove
 from tenant.client import Tenant
-from unit.connected import certify, connect, instance_of, issue, key_file, serial_of
+from unit.connected import certify, connect, instance_of, issue, key_file, serial_of, tenant_of
 from unit.local_device import LocalDevice
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
@@ -66,7 +66,7 @@ FULL = {
 
 def accepted(device: LocalDevice) -> None:
     """The device may have failed, but is not lost meanwhile."""
-    verdict = prove(instance_of(device), device.certificate)
+    verdict = prove(tenant_of(device), device.certificate)
     if not verdict.accepted:
         raise LostDeviceError(verdict.reason)
 

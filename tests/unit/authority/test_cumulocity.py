@@ -13,6 +13,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.device.connection_settings import tenant_of
 from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import ClockError, NoAnswerError, RequestRefusedError
 from tedge_cert.net import https
@@ -77,12 +78,13 @@ def test_renews_with_a_token(local_device: LocalDevice) -> None:
     request = requests.renewal_request(
         key, Certificate(x509.load_pem_x509_certificate(instance.certificate.read_bytes()))
     )
-    token = request_token_directly(instance)
-    new = answer_checks.pick(cumulocity.reenrol(instance.server, lambda _: token, request), keys.public_key(key))
+    at = tenant_of(instance)
+    token = request_token_directly(at)
+    new = answer_checks.pick(cumulocity.reenrol(at, lambda _: token, request), keys.public_key(key))
     answer_checks.check(new, keys.public_key(key), local_device.device_id)
     tenant.revoke_tokens()
     with pytest.raises(RequestRefusedError, match="answered 401 Unauthorized") as raised:
-        cumulocity.reenrol(instance.server, lambda _: token, request)
+        cumulocity.reenrol(at, lambda _: token, request)
     assert raised.value.status == 401
     assert token not in str(raised.value)
 

@@ -6,7 +6,8 @@ import ssl
 import pytest
 import trustme
 
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.bridge.mosquitto_conf import listener_text
+from tedge_cert.device.connection_settings import listener_of
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Connection
@@ -42,7 +43,7 @@ def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevi
         f'key_file = "{directory}/127.0.0.1.key"\n[mqtt.external.bind]\nport = {port}\naddress = "127.0.0.1"\n{bound}'
         "[mqtt.bind]",
     )
-    text = text_of_listener(instance_of(local_device)) or ""
+    text = listener_text(listener_of(instance_of(local_device).config)) or ""
     assert text.split("require_certificate false\n")[1] == (
         f"listener {port} 127.0.0.1\nallow_anonymous false\nrequire_certificate true\nuse_identity_as_username true\n"
         + (f"bind_interface {interface}\n" if interface else "")
@@ -60,7 +61,7 @@ def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevi
 def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:
     port = free_port()
     configure(local_device, "[mqtt.bind]", f"[mqtt.external.bind]\nport = {port}\n[mqtt.bind]")
-    text = text_of_listener(instance_of(local_device)) or ""
+    text = listener_text(listener_of(instance_of(local_device).config)) or ""
     assert text.endswith(f"listener {port}\nallow_anonymous true\nrequire_certificate false\n")
 
 
@@ -68,4 +69,4 @@ def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:
 def test_half_a_second_listener(local_device: LocalDevice, settings: str) -> None:
     configure(local_device, "[mqtt.bind]", f"[mqtt.external]\n{settings}\n[mqtt.external.bind]\nport = 1\n[mqtt.bind]")
     with pytest.raises(ConfigurationError, match="belong together"):
-        text_of_listener(instance_of(local_device))
+        listener_text(listener_of(instance_of(local_device).config))

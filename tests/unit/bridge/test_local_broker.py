@@ -11,7 +11,7 @@ from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.steps import verify
 from tedge_cert.tenant import token
-from unit.connected import certify, configure, hurry, instance_of, issue, outcome, serials
+from unit.connected import broker_of, certify, configure, hurry, instance_of, issue, outcome, serials, tenant_of
 from unit.guarded_broker import PASSWORD, guard, introduce
 from unit.local_device import LocalDevice
 
@@ -32,11 +32,11 @@ def test_a_renewal_over_a_guarded_listener(
     assert not (instance.bridge_file.parent / "tedge-mosquitto.conf").exists()
     tested = local_device.run("tedge-connect c8y --test")
     assert tested.exit == 0, tested.stderr
-    assert token.request_token(instance)
+    assert token.request_token(tenant_of(local_device), broker_of(local_device))
     new = issue(local_device)
     assert outcome(lambda: verify.verify(instance)) == (0, "")
     assert serials(local_device)[0] == new
-    with Bridge(instance) as bridge:
+    with Bridge(broker_of(local_device)) as bridge:
         assert bridge.is_up
     assert PASSWORD not in connected.stderr + tested.stderr
 
@@ -55,7 +55,7 @@ def test_a_listener_that_nobody_told_us_of(local_device: LocalDevice, tls: bool,
     tested = local_device.run("tedge-connect c8y --test")
     assert tested.exit == 1
     assert words in tested.stderr
-    assert open_bridge(instance_of(local_device)) is None
+    assert open_bridge(broker_of(local_device)) is None
 
 
 def test_a_broker_that_is_not_trusted_or_has_another_name(
@@ -65,10 +65,10 @@ def test_a_broker_that_is_not_trusted_or_has_another_name(
     directory = guard(local_device, tls=True, users=False, name="other.example")
     introduce(local_device, directory, tls=True, users=False)
     local_device.connect()
-    assert open_bridge(instance_of(local_device)) is None
+    assert open_bridge(broker_of(local_device)) is None
     assert "is for another name" in capsys.readouterr().err
     (directory / "root.pem").write_bytes(local_device.tenant.device_ca.read_bytes())
-    assert open_bridge(instance_of(local_device)) is None
+    assert open_bridge(broker_of(local_device)) is None
     assert f"set mqtt.client.auth.ca_file ({directory}/root.pem)" in capsys.readouterr().err
 
 
@@ -85,4 +85,4 @@ def test_a_broker_that_is_not_trusted_or_has_another_name(
 def test_settings_that_cannot_be_used(local_device: LocalDevice, settings: str, words: str) -> None:
     configure(local_device, "[mqtt.bind]", f"[mqtt.client.auth]\n{settings}\n[mqtt.bind]")
     with pytest.raises(ConfigurationError, match=words):
-        local_broker.connect(instance_of(local_device), 5)
+        local_broker.connect(broker_of(local_device), 5)

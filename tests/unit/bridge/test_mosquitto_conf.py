@@ -7,10 +7,11 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.config import settings
+from tedge_cert.device import connection_settings
 from tedge_cert.device.instance import load_instance
-from unit.connected import certify, connect, instance_of
+from unit.connected import certify, connect, files_of, instance_of, mosquitto_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
 
@@ -93,9 +94,9 @@ def expected(device: LocalDevice, topics: str, at: str = "", prefix: str = "c8y"
 
 def test_the_files(local_device: LocalDevice) -> None:
     certify(local_device)
-    instance = instance_of(local_device)
-    assert text_of_listener(instance) == LISTENER.format(port=local_device.port)
-    assert mosquitto_conf.bridge_text(instance) == expected(local_device, TOPICS)
+    wanted = mosquitto_of(local_device)
+    assert listener_text(wanted.listener) == LISTENER.format(port=local_device.port)
+    assert mosquitto_conf.bridge_text(wanted) == expected(local_device, TOPICS)
 
 
 def test_settings_of_the_bridge(local_device: LocalDevice) -> None:
@@ -104,7 +105,7 @@ def test_settings_of_the_bridge(local_device: LocalDevice) -> None:
     file = local_device.directory / "tedge.toml"
     more = 'smartrest.templates = ["one", "two"]\nsmartrest1.templates = ["old"]\nbridge.keepalive_interval = "2m"\n'
     file.write_text(file.read_text().replace("[c8y]\n", f'[c8y]\nbridge.topic_prefix = "pre"\n{more}'))
-    found = mosquitto_conf.bridge_text(instance_of(local_device))
+    found = mosquitto_conf.bridge_text(mosquitto_of(local_device))
     text = expected(local_device, TOPICS + TEMPLATES + TEMPLATES_1, prefix="pre")
     assert found == text.replace("keepalive_interval 60", "keepalive_interval 120")
     file.write_text(file.read_text().replace('bridge.topic_prefix = "pre"\n', ""))
@@ -118,8 +119,9 @@ def test_a_profile_and_a_directory_of_anchors(local_device: LocalDevice, tmp_pat
     own = own.replace(f'"{local_device.tenant.server_ca}"', f'"{tmp_path}"')
     file.write_text(f'{file.read_text()}[c8y.profiles.second]\n{own}bridge.topic_prefix = "c8y-second"\n')
     instance = load_instance("c8y", "second", str(local_device.directory))
+    tenant = connection_settings.tenant_of(instance)
     text = expected(local_device, TOPICS, "@second", "c8y-second")
-    assert mosquitto_conf.bridge_text(instance) == text.replace(
+    assert mosquitto_conf.bridge_text(connection_settings.mosquitto_of(instance, tenant)) == text.replace(
         f"bridge_cafile {local_device.tenant.server_ca}", f"bridge_capath {tmp_path}"
     )
     assert instance.bridge_file.name == "c8y@second-bridge.conf"
@@ -139,7 +141,8 @@ def test_the_way_from_the_brokers_own_configuration(
     mocker.patch.object(conf_files, "MAIN", main)
     mocker.patch.object(conf_files, "CONF_D", conf_d)
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
-    listener, bridge = conf_files.listener_placement(instance), conf_files.bridge_placement(instance)
+    of = files_of(local_device)
+    listener, bridge = conf_files.listener_placement(of), conf_files.bridge_placement(of)
     for placement in (listener, bridge, bridge):
         placement.install("# text\n")
     names = [] if included else ["00-tedge-mosquitto.conf", "50-tedge-c8y-bridge.conf"]
@@ -160,7 +163,7 @@ def test_a_link_whose_file_is_gone_is_removed(local_device: LocalDevice, mocker:
     certify(local_device)
     mocker.patch.object(conf_files, "CONF_D", tmp_path)
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
-    placement = conf_files.bridge_placement(instance_of(local_device))
+    placement = conf_files.bridge_placement(files_of(local_device))
     placement.install("# text\n")
     placement.file.unlink()
     assert not placement.remove()

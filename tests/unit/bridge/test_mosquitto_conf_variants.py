@@ -8,7 +8,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import processes
 from tedge_cert.bridge import mosquitto_conf
-from unit.connected import certify, configure, instance_of
+from unit.connected import broker_of, certify, configure, mosquitto_of
 from unit.local_device import LocalDevice
 
 
@@ -30,7 +30,7 @@ def test_a_directive_that_old_brokers_do_not_know(
     certify(local_device)
     configure(local_device, "[c8y]", f'[c8y.bridge.include]\nlocal_cleansession = "{setting}"\n[c8y]')
     mocker.patch.object(processes, "run", return_value=CompletedProcess([], 0, said, ""))
-    assert ("\nlocal_cleansession false\n" in mosquitto_conf.bridge_text(instance_of(local_device))) is written
+    assert ("\nlocal_cleansession false\n" in mosquitto_conf.bridge_text(mosquitto_of(local_device))) is written
 
 
 @pytest.mark.parametrize(("endpoint", "port"), [("t1.example", 9883), ("t1.example:8883", 9883), ("t1.example:1", 1)])
@@ -39,11 +39,11 @@ def test_the_mqtt_service(local_device: LocalDevice, endpoint: str, port: int) -
     certify(local_device)
     mqtt = f"127.0.0.1:{local_device.tenant.mqtt_port}"
     configure(local_device, f'mqtt = "{mqtt}"', f'mqtt = "{endpoint}"')
-    plain = mosquitto_conf.bridge_text(instance_of(local_device))
+    plain = mosquitto_conf.bridge_text(mosquitto_of(local_device))
     assert f"address t1.example:{8883 if port == 9883 else 1}\n" in plain
     service = '[c8y.mqtt_service]\nenabled = true\ntopics = ["demo/#", "sub/topic"]\n[c8y]'
     configure(local_device, "[c8y]", service)
-    text = mosquitto_conf.bridge_text(instance_of(local_device))
+    text = mosquitto_conf.bridge_text(mosquitto_of(local_device))
     assert f"address t1.example:{port}\n" in text
     assert text.splitlines()[len(plain.splitlines()) :] == [
         'topic # out 1 c8y/mqtt/out/ ""',
@@ -59,7 +59,7 @@ def test_messages_by_the_mqtt_service(local_device: LocalDevice) -> None:
     assert local_device.run("tedge-connect c8y --test").exit == 0
     from tedge_cert.bridge import local_broker
 
-    with local_broker.connect(instance_of(local_device), 10) as client:
+    with local_broker.connect(broker_of(local_device), 10) as client:
         client.subscribe("c8y/mqtt/in/#")
         client.publish("c8y/mqtt/out/up/here", "hello")
         sent = local_device.tenant.wait_messages(local_device.device_id, topic="up/here")

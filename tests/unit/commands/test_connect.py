@@ -8,7 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.commands import connect as connection
 from tedge_cert.commands import connection_check
 from unit.connected import (
@@ -20,6 +20,7 @@ from unit.connected import (
     instance_of,
     issue,
     key_file,
+    mosquitto_of,
     outcome,
     serials,
 )
@@ -47,11 +48,11 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     result = local_device.run("tedge-connect c8y")
     assert (result.exit, result.stdout) == (0, "")
     assert "start mosquitto yourself" in result.stderr
-    instance = instance_of(local_device)
+    wanted = mosquitto_of(local_device)
     written = {each.name: each.read_text() for each in bridge_file(local_device).parent.iterdir()}
     assert written == {
-        "tedge-mosquitto.conf": text_of_listener(instance),
-        "c8y-bridge.conf": mosquitto_conf.bridge_text(instance),
+        "tedge-mosquitto.conf": listener_text(wanted.listener),
+        "c8y-bridge.conf": mosquitto_conf.bridge_text(wanted),
     }
     assert {each.stat().st_mode & 0o777 for each in bridge_file(local_device).parent.iterdir()} == {0o644}
     message = local_device.tenant.wait_messages(local_device.device_id)[0]

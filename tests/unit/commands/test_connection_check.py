@@ -10,9 +10,9 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import processes, systemd
 from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.bridge.health import Bridge
 from tedge_cert.commands import connect as connect_command
 from tedge_cert.commands import connection_check
+from tedge_cert.tenant import smartrest
 from unit.connected import certify, connect, instance_of
 from unit.local_device import LocalDevice
 
@@ -47,7 +47,7 @@ def test_another_tenant_is_a_warning(
     certify(local_device)
     connect(local_device)
     issuer = "other.example" if other else "127.0.0.1:8443"
-    mocker.patch.object(Bridge, "token", return_value=token({"iss": issuer}))
+    mocker.patch.object(smartrest, "token_through", return_value=token({"iss": issuer}))
     connection_check.test(instance_of(local_device))
     said = capsys.readouterr().err
     assert ("connected to the tenant other.example, but c8y.http is 127.0.0.1" in said) is other

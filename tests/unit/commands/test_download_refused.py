@@ -8,6 +8,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.commands import download as registration
+from tedge_cert.device.connection_settings import server_of
 from tedge_cert.tenant import rest
 from unit.certificates import make
 from unit.connected import behind, certify, instance_of, issue, key_file, outcome, serials, signing_request
@@ -91,7 +92,7 @@ def ask(device: LocalDevice, max_timeout_s: int = 0) -> tuple[int, str]:
     """What the command does, with the clock of this process."""
     device.tenant.register(device.device_id, PASSWORD)
     instance = instance_of(device)
-    known = registration.Registration(device.device_id, PASSWORD, generated=False, host=instance.http)
+    known = registration.Registration(device.device_id, PASSWORD, generated=False, host=server_of(instance.config).host)
 
     def whole() -> None:
         registration.check_clock(instance, known.host)
@@ -109,7 +110,7 @@ def test_a_clock_that_is_behind_spends_no_password(
     code, said = ask(local_device)
     assert (code, asked(), serials(local_device)) == (1, 0, (old, None, previous))
     assert said.startswith("the clock is wrong: it is 2h ")
-    assert f" behind that of {instance_of(local_device).http}; nothing was sent" in said
+    assert f" behind that of {server_of(instance_of(local_device).config).host}; nothing was sent" in said
     assert "password is still good" in said
     assert "`timedatectl status`" in said
     behind(mocker, 0)
@@ -137,7 +138,7 @@ def test_the_time_is_compared_before_each_attempt(
 ) -> None:
     """A tenant that was out of reach at first may know the device at the second attempt."""
     real = rest.time_of
-    mocker.patch.object(rest, "time_of", side_effect=[None, real(instance_of(local_device).server)])
+    mocker.patch.object(rest, "time_of", side_effect=[None, real(server_of(instance_of(local_device).config))])
     local_device.tenant.fault(where="est", times=1, do="close")
     behind(mocker, 7_200)
     code, said = ask(local_device, max_timeout_s=60)

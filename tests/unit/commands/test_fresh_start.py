@@ -9,7 +9,7 @@ import pytest
 from tedge_cert.commands import create as pair
 from tedge_cert.commands import remove as remove_command
 from tedge_cert.device import registration_record as record
-from tedge_cert.tenant.alarm import tell
+from tedge_cert.steps.outcome import tell_fleet
 from unit.connected import certify, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
 from unit.remembered import remember
@@ -97,7 +97,7 @@ def test_an_alarm_is_not_forgotten_with_the_certificate(local_device: LocalDevic
     raise_alarm(local_device, "")
     remove(local_device)
     certify(local_device, days=90)
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     local_device.tenant.wait_messages(local_device.device_id, count=5)
     assert alarms(local_device) == ["CLEARED"]
 

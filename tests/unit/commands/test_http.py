@@ -136,8 +136,8 @@ def test_a_token_that_is_refused_is_replaced_once(
     certify(local_device)
     tokens: list[str] = []
 
-    def request_token(instance: Any, again: bool = False) -> str:
-        tokens.append("nobodys" if len(tokens) < times else token.request_token_directly(instance))
+    def request_token(tenant: Any, broker: Any, again: bool = False) -> str:
+        tokens.append("nobodys" if len(tokens) < times else token.request_token_directly(tenant))
         return tokens[-1]
 
     mocker.patch.object(token, "request_token", request_token)

@@ -5,8 +5,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
-from unit.connected import certify, configure, cut_bridge, instance_of, issue, serials
+from tedge_cert.bridge.mosquitto_conf import listener_text
+from unit.connected import certify, configure, cut_bridge, files_of, issue, mosquitto_of, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
 from unit.reconnecting import bridge_file, connect, connections, go, quicken
@@ -58,9 +58,9 @@ def test_the_bridge_is_never_taken_away(device: LocalDevice, how: str) -> None:
     options = {"days": 0.0002, "not_before_offset_s": -2 * DAY_S} if how == "expired" else {}
     active = certify(device, **options)
     if how == "expired":
-        instance = instance_of(device)
-        conf_files.listener_placement(instance).put(text_of_listener(instance))
-        conf_files.bridge_placement(instance).install(mosquitto_conf.bridge_text(instance))
+        wanted, of = mosquitto_of(device), files_of(device)
+        conf_files.listener_placement(of).put(listener_text(wanted.listener))
+        conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
         device.certificate.unlink()
         certify(device, days=-1, not_before_offset_s=-2 * DAY_S)
         device.start_broker()

@@ -126,7 +126,7 @@ def test_the_mark_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     settings = tmp_path / "tedge.toml"
 
     def mark(profile: str = "") -> str:
-        return state.settings_of(config.load(str(tmp_path), profile))
+        return config.fingerprint(config.load(str(tmp_path), profile))
 
     settings.write_text('[c8y]\nurl = "a.example"\n')
     before = mark()

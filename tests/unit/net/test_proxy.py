@@ -10,6 +10,7 @@ import pytest
 import trustme
 from pytest_mock import MockerFixture
 
+from tedge_cert.device.connection_settings import proxy_of, server_of
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import https, proxy
 from tedge_cert.net.https import Request
@@ -18,7 +19,7 @@ from tedge_cert.tenant import device_token, proof
 from tedge_cert.tenant.token import endpoint_of
 from unit.answering import answering
 from unit.connect_proxy import ConnectProxy
-from unit.connected import certify, hurry, instance_of
+from unit.connected import certify, hurry, instance_of, tenant_of
 from unit.local_device import LocalDevice, Result, free_port
 
 PASSWORD = "gate:word %41 ä"
@@ -57,7 +58,7 @@ def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guard
             assert between.tunnels == expected
             assert PASSWORD not in result.stdout + result.stderr
         between.tunnels.clear()
-        assert proof.prove_own(instance_of(token_device)).accepted
+        assert proof.prove_own(tenant_of(token_device)).accepted
         assert between.tunnels == []
 
 
@@ -115,10 +116,10 @@ def test_a_proxy_that_makes_no_tunnel(
     with ConnectProxy(behaviour="works" if behaviour == "down" else behaviour) as between:
         address = f"http://127.0.0.1:{free_port()}" if behaviour == "down" else between.address
         use(token_device, address, username="gateway", password=PASSWORD)
-        instance = instance_of(token_device)
+        tenant = tenant_of(token_device)
         with pytest.raises(NoAnswerError) as caught:
-            https.ask(instance.server, Request("GET", "/x"))
-        assert device_token.request(endpoint_of(instance)) is None
+            https.ask(tenant, Request("GET", "/x"))
+        assert device_token.request(endpoint_of(tenant)) is None
         said = [str(caught.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)
@@ -147,7 +148,7 @@ def test_a_proxy_that_makes_no_tunnel(
 )
 def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: str, direct: bool) -> None:
     use(local_device, "proxy.example:3128", no_proxy=exceptions, username="gateway", password=PASSWORD)
-    found = proxy.for_host(instance_of(local_device).config, host)
+    found = proxy_of(instance_of(local_device).config, host)
     assert (found is None) is direct
     assert PASSWORD not in repr(found)
 
@@ -182,5 +183,5 @@ def test_whether_the_tenant_answers_is_asked_by_the_proxy(local_device: LocalDev
 def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the environment is for others."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
-    assert instance_of(local_device).server.proxy is None
+    assert server_of(instance_of(local_device).config).proxy is None
     assert local_device.register().exit == 0

@@ -13,7 +13,7 @@ from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import ClientContext, client_context, refusal_in
 from unit.answering import ROOTS
 from unit.certificates import make
-from unit.connected import certify, instance_of, key_file
+from unit.connected import certify, key_file, tenant_of
 from unit.local_device import LocalDevice
 
 
@@ -84,7 +84,7 @@ def test_unusable_certificates(local_device: LocalDevice, spoilt: str) -> None:
 def test_the_context_remembers_a_refusal(local_device: LocalDevice, do: str, words: str | None) -> None:
     serial = certify(local_device)
     local_device.tenant.fault(where="mqtt", do=do, serials=[serial])
-    context, mqtt = context_of(local_device), instance_of(local_device).mqtt
+    context, mqtt = context_of(local_device), tenant_of(local_device).mqtt
     with pytest.raises(OSError, match=r"closed|reset"):
         Connection(mqtt, local_device.device_id, 10, context)
     assert context.refusal == words

@@ -16,17 +16,16 @@ import trustme
 from pytest_mock import MockerFixture
 
 from tedge_cert.deadline import bounded
-from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError
 from tedge_cert.net import anchors, https
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.https import Request
 from tedge_cert.net.tls import client_context
-from tedge_cert.tenant import device_token, proof
+from tedge_cert.tenant import device_token, own_connection, proof
 from tedge_cert.tenant.token import endpoint_of
 from unit.answering import ROOTS
 from unit.certificates import key_pem, new_key
-from unit.connected import certify, configure, hurry, instance_of, key_file
+from unit.connected import certify, configure, hurry, key_file, tenant_of
 from unit.local_device import LocalDevice
 
 
@@ -86,15 +85,14 @@ def test_a_server_with_a_flaw(
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        mocker.patch.object(Instance, "access_token_endpoint", ("127.0.0.1", port))
-        instance = instance_of(local_device)
+        tenant = replace(tenant_of(local_device), access_token_endpoint=("127.0.0.1", port))
         with pytest.raises(NoAnswerError) as caught:
-            https.ask(replace(instance.server, host=f"127.0.0.1:{port}"), Request("GET", "/"))
-        verdict = proof.prove_own(instance)
-        assert device_token.request(endpoint_of(instance)) is None
-        said = [str(caught.value), verdict.reason, proof.why_no_tls(instance)]
+            https.ask(replace(tenant, host=f"127.0.0.1:{port}"), Request("GET", "/"))
+        verdict = proof.prove_own(tenant)
+        assert device_token.request(endpoint_of(tenant)) is None
+        said = [str(caught.value), verdict.reason, proof.why_no_tls(tenant)]
     said.append(capsys.readouterr().err)
-    assert verdict.answer is proof.Answer.NO_ANSWER
+    assert verdict.answer is own_connection.Answer.NO_ANSWER
     for each in said:
         assert WORDS[kind] in each, said
         assert (f"set {ROOTS} ({root})" in each) is (kind == "stranger")
@@ -104,10 +102,10 @@ def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
     certify(local_device)
     with serving(None) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        instance = instance_of(local_device)
-        assert "it does not speak TLS there: check the port" in proof.why_no_tls(instance)
+        tenant = tenant_of(local_device)
+        assert "it does not speak TLS there: check the port" in proof.why_no_tls(tenant)
         with pytest.raises(NoAnswerError, match="it does not speak TLS there"):
-            https.ask(replace(instance.server, host=f"127.0.0.1:{port}"), Request("GET", "/"))
+            https.ask(replace(tenant, host=f"127.0.0.1:{port}"), Request("GET", "/"))
 
 
 def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevice) -> None:
@@ -119,7 +117,7 @@ def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevic
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        assert "it ended the handshake and gave no reason" in proof.why_no_tls(instance_of(local_device))
+        assert "it ended the handshake and gave no reason" in proof.why_no_tls(tenant_of(local_device))
 
 
 def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
@@ -131,7 +129,7 @@ def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
     context.load_cert_chain(chain, own.with_suffix(".key"))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(instance_of(local_device))
+        assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(tenant_of(local_device))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,7 @@ def test_why_a_certificate_is_refused(local_device: LocalDevice, days: float | N
         certify(local_device, 90, not_before_offset_s=86_400)
     else:
         certify(local_device, days, not_before_offset_s=-10 * 86_400)
-    assert words in proof.why_refused(local_device.certificate)
+    assert words in own_connection.why_refused(local_device.certificate)
 
 
 def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, mocker: MockerFixture) -> None:
@@ -155,15 +153,15 @@ def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, m
     assert f"is not trusted (self-signed certificate in certificate chain): set {ROOTS}" in refused.stderr
     assert local_device.run("tedge-connect c8y --offline").exit == 0
     local_device.start_broker()
-    instance = instance_of(local_device)
-    assert f"set {ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(instance)
+    tenant = tenant_of(local_device)
+    assert f"set {ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(tenant)
 
 
 def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:
     certify(local_device)
     key_file(local_device).write_bytes(key_pem(new_key()))
     with pytest.raises(CertificateError, match="the key is that of another certificate"):
-        client_context(instance_of(local_device).trust, local_device.certificate, key_file(local_device))
+        client_context(tenant_of(local_device).trust, local_device.certificate, key_file(local_device))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from tedge_cert.bridge import conf_files
 from tedge_cert.steps import needs_renewal
-from unit.connected import instance_of
+from unit.connected import files_of, instance_of, mosquitto_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
 
@@ -128,7 +128,7 @@ def test_from_certificate_to_password_and_back(basic_device: LocalDevice) -> Non
     instance = instance_of(basic_device)
     certificate = instance.bridge_file.read_text()
     assert basic_device.run("tedge-config set c8y.auth_method basic").exit == 0
-    assert not conf_files.is_current(instance_of(basic_device))
+    assert not conf_files.is_current(files_of(basic_device), mosquitto_of(basic_device))
     taken = basic_device.run("tedge-reconnect c8y --offline")
     assert taken.exit == 0, taken.stderr
     basic_device.stop_broker()

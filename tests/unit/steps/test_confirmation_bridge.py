@@ -7,15 +7,21 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
+from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.switch import Switch
+from tedge_cert.tenant import proof
+from tedge_cert.tenant.own_connection import Answer, Verdict
 from unit.connected import (
     before,
+    broker_of,
     certify,
     connect,
     cut_bridge,
     hurry,
+    instance_of,
     issue,
     serials,
+    tenant_of,
 )
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -86,3 +92,16 @@ def test_a_bridge_that_read_the_old_certificate(
         assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
         assert bridged.tenant.device(bridged.device_id)["serial"] == new
         assert local.losses == 0
+
+
+def test_a_restarted_broker_leaves_previous_to_the_last_party(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """Another instance with the same certificate may still have to go back to previous."""
+    certify(local_device)
+    issue(local_device, local_device.previous)
+    mocker.patch.object(proof, "prove", return_value=Verdict(Answer.ACCEPTED, "accepted"))
+    lost = mocker.Mock(spec=Bridge, is_lost=True, broker=broker_of(local_device))
+    lost.fell_at_s.return_value, lost.wait_for_return.return_value = 100.0, False
+    instance = instance_of(local_device)
+    confirmation = Confirmation(instance, tenant_of(local_device), Switch.of(instance), lost, is_last=False)
+    confirmation.after_promotion(was_up=True, proof_began_s=99.0, renamed_s=100.0)
+    assert local_device.previous.exists()

@@ -30,7 +30,7 @@ def prepared(directory: Path, made: Made, settings: str = "", **kept: object) ->
     """A device whose last run left a state; its run directory is its own."""
     path = device(directory, made, f'{settings}\n[run]\npath = "{directory}/run"')
     (directory / "run").mkdir()
-    mark = state.settings_of(config.load(str(directory)))
+    mark = config.fingerprint(config.load(str(directory)))
     facts = {"settings": mark, "result": "no-answer", "reason": "nobody was there", "attempts": 3, **kept}
     state.save(state_file(directory), State(**facts))  # type: ignore[arg-type]
     return path

@@ -14,7 +14,6 @@ from tedge_cert import events
 from tedge_cert.errors import NoAnswerError, RolledBackError
 from tedge_cert.events import Event
 from tedge_cert.steps import needs_renewal, outcome, renew
-from tedge_cert.tenant import alarm
 from unit.connected import certify, instance_of, serial_of
 from unit.local_device import LocalDevice
 
@@ -28,7 +27,7 @@ def sent(mocker: MockerFixture) -> list[tuple[str, dict[str, str]]]:
         found.append((event.name, fields))
 
     mocker.patch.object(events, "send", send)
-    mocker.patch.object(alarm, "tell")
+    mocker.patch.object(outcome, "tell_fleet")
     mocker.patch("tedge_cert.config.settings.Config.is_of_system", True)
     mocker.patch("tedge_cert.device.instance.Instance.state_file", Path("/nonexistent/c8y.json"))
     return found
@@ -59,7 +58,7 @@ def test_the_line_comes_before_the_event(
     certify(local_device)
     mocker.patch("tedge_cert.config.settings.Config.is_of_system", True)
     mocker.patch("tedge_cert.device.instance.Instance.state_file", local_device.directory / "c8y.json")
-    mocker.patch.object(alarm, "tell", side_effect=lambda _: print("the fleet", flush=True))
+    mocker.patch.object(outcome, "tell_fleet", side_effect=lambda _: print("the fleet", flush=True))
     mocker.patch.object(events, "send", side_effect=lambda *_: print("the event", flush=True))
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
         raise NoAnswerError("nobody there")

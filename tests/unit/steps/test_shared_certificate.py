@@ -9,8 +9,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, mosquitto_conf
-from tedge_cert.bridge.mosquitto_conf import text_of_listener
+from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.device import profiles
+from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.steps import verify as verification
 from tenant.client import Tenant
@@ -32,8 +33,9 @@ def second(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> 
             'bridge.topic_prefix = "p"\n'
         )
         for each in (instance_of(local_device), other(local_device)):
-            conf_files.listener_placement(each).put(text_of_listener(each))
-            conf_files.bridge_placement(each).install(mosquitto_conf.bridge_text(each))
+            wanted, of = mosquitto_of(each, tenant_of(each)), files_of(each)
+            conf_files.listener_placement(of).put(listener_text(wanted.listener))
+            conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
         local_device.start_broker()
         local_device.tenant.wait_connected(local_device.device_id)
         running.wait_connected(local_device.device_id)

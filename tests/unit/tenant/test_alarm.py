@@ -12,8 +12,9 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.device.state import State
 from tedge_cert.hourly.validity import Validity
+from tedge_cert.steps.outcome import tell_fleet
 from tedge_cert.tenant import alarm
-from tedge_cert.tenant.alarm import TWIN, Report, news_of, tell
+from tedge_cert.tenant.alarm import TWIN, Report, news_of
 from unit.certificates import DAY_S, NOW_S
 from unit.connected import certify, connect, freeze, instance_of, serial_of, thaw
 from unit.local_client import Local
@@ -104,7 +105,7 @@ def raise_alarm(device: LocalDevice, reason: str) -> None:
     """Few days are left, and the renewal has failed again and again for this reason."""
     online(device, days=5)
     left(device, result="request-refused", reason=reason, attempts=4)
-    tell(instance_of(device))
+    tell_fleet(instance_of(device))
     device.tenant.wait_messages(device.device_id, count=3)
     assert alarms(device) == ["ACTIVE"]
 
@@ -114,7 +115,7 @@ def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice) -> N
     serial = managed_object(local_device)[TWIN]["serial"]
     assert int(serial, 16) == int(serial_of(local_device.certificate) or "")
     left(local_device, result="renewed")
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     messages = local_device.tenant.wait_messages(local_device.device_id, count=6)
     assert alarms(local_device) == ["CLEARED"]
     assert [each["payload"].split(",")[0] for each in messages if each["topic"] == "s/us"] == [
@@ -124,7 +125,7 @@ def test_the_operator_sees_the_alarm_come_and_go(local_device: LocalDevice) -> N
         "400",
     ]
     # There is nothing left to clear.
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     messages = local_device.tenant.wait_messages(local_device.device_id, count=8)
     assert [each["payload"].split(",")[0] for each in messages if each["topic"] == "s/us"][-1] == "400"
 
@@ -133,7 +134,7 @@ def test_the_local_broker_keeps_the_status(local_device: LocalDevice) -> None:
     certify(local_device, days=90)
     connect(local_device)
     left(local_device, result="renewed", at_s=1)
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     topic = "te/device/main///cert/c8y/status"
     with Local(local_device) as local:
         kept: list[Any] = []
@@ -154,7 +155,7 @@ def test_the_local_broker_keeps_the_status(local_device: LocalDevice) -> None:
 
 def test_no_broker_is_one_line_and_no_error(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(local_device, days=90)
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     assert "the fleet was not told of this run" in capsys.readouterr().err
 
 
@@ -167,7 +168,7 @@ def test_a_broker_that_hangs_is_not_waited_for_long(
     freeze(local_device)
     began_s = time.monotonic()
     try:
-        tell(instance_of(local_device))
+        tell_fleet(instance_of(local_device))
     finally:
         thaw(local_device)
     assert time.monotonic() - began_s < 10
@@ -179,5 +180,5 @@ def test_a_configuration_that_is_broken_is_no_error_either(
 ) -> None:
     file = local_device.directory / "tedge.toml"
     file.write_text(file.read_text().replace(f"port = {local_device.port}", 'port = "no"'))
-    tell(instance_of(local_device))
+    tell_fleet(instance_of(local_device))
     assert "the fleet was not told of this run" in capsys.readouterr().err

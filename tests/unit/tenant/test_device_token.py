@@ -10,7 +10,7 @@ from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.tenant import device_token
 from tedge_cert.tenant.device_token import TokenEndpoint
-from tedge_cert.tenant.proof import Answer
+from tedge_cert.tenant.own_connection import Answer
 from tedge_cert.tenant.token import endpoint_of
 from unit.connected import certify, configure, hurry, instance_of, issue
 from unit.local_device import LocalDevice
@@ -25,7 +25,7 @@ def asked(device: LocalDevice) -> list[dict[str, Any]]:
 
 
 def endpoint(device: LocalDevice) -> TokenEndpoint:
-    return endpoint_of(instance_of(device))
+    return endpoint_of(tenant_of(device))
 
 
 def remembered(device: LocalDevice) -> str:

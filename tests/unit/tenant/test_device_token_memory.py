@@ -5,12 +5,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.connection_settings import tenant_of
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.server import Server
 from tedge_cert.tenant import device_token
@@ -44,8 +45,7 @@ def test_a_port_that_drops_packets_costs_its_time_once(
 ) -> None:
     hurry(mocker, CONNECT_S=1.0)
     certify(local_device)
-    mocker.patch.object(Instance, "access_token_endpoint", black_hole)
-    endpoint = endpoint_of(instance_of(local_device))
+    endpoint = endpoint_of(replace(tenant_of(instance_of(local_device)), access_token_endpoint=black_hole))
     spent: list[float] = []
     for _ in range(3):
         began_s = time.monotonic()

@@ -11,8 +11,8 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.tenant import eviction, proof
-from tedge_cert.tenant.proof import Answer
-from unit.connected import certify, configure, connect, instance_of
+from tedge_cert.tenant.own_connection import Answer
+from unit.connected import broker_of, certify, configure, connect, tenant_of
 from unit.local_device import LocalDevice
 from unit.tls_server import TlsServer
 
@@ -43,9 +43,9 @@ def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: Mocker
     mocker.patch.object(eviction, "lead_s", return_value=lead_s)
     mocker.patch("time.clock_gettime", return_value=7.4)
     waited = mocker.spy(eviction, "pause_s")
-    with Bridge(instance_of(local_device)) as bridge:
+    with Bridge(broker_of(local_device)) as bridge:
         began_s = time.monotonic()
-        assert proof.prove(instance_of(local_device), local_device.certificate, bridge).accepted
+        assert proof.prove(tenant_of(local_device), local_device.certificate, bridge).accepted
         assert bridge.wait_for_fall(began_s, 10)
         fell_s = bridge.fell_at_s(began_s)
     assert waited.call_count == 1
@@ -56,7 +56,7 @@ def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: Mocker
 def test_nobody_to_push_out(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device)
     waited = mocker.spy(eviction, "pause_s")
-    assert proof.prove(instance_of(local_device), local_device.certificate).accepted
+    assert proof.prove(tenant_of(local_device), local_device.certificate).accepted
     assert waited.call_count == 0
 
 
@@ -66,10 +66,10 @@ def test_refused_while_it_waits(local_device: LocalDevice, mocker: MockerFixture
     mocker.patch.object(proof, "PAUSE_S", 0.0)
     certify(local_device)
     connect(local_device)
-    with TlsServer(local_device.tenant) as server, Bridge(instance_of(local_device)) as bridge:
+    with TlsServer(local_device.tenant) as server, Bridge(broker_of(local_device)) as bridge:
         port = local_device.tenant.mqtt_port
         configure(local_device, f'mqtt = "127.0.0.1:{port}"', f'mqtt = "127.0.0.1:{server.port}"')
-        verdict = proof.prove(instance_of(local_device), local_device.certificate, bridge)
+        verdict = proof.prove(tenant_of(local_device), local_device.certificate, bridge)
         assert verdict.answer is Answer.REFUSED, verdict
         assert "unknown ca" in verdict.reason
         assert server.met == proof.ATTEMPTS

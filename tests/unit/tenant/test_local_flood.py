@@ -14,7 +14,8 @@ from tedge_cert.bridge import health as module
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import mqtt
-from unit.connected import certify, connect, hurry, instance_of, serials
+from tedge_cert.tenant import smartrest
+from unit.connected import broker_of, certify, connect, hurry, serials
 from unit.local_client import HEALTH, Local
 from unit.local_device import LocalDevice
 
@@ -71,23 +72,24 @@ def test_a_forged_token_is_refused_and_an_own_connection_asks(device: LocalDevic
 def test_what_cannot_be_a_token_is_none(device: LocalDevice, mocker: MockerFixture, payload: str) -> None:
     hurry(mocker, TOKEN_WAIT_S=0.5)
     device.tenant.fault(where="token", do="silence")
-    with flooded(device, ("c8y/s/dat", payload)), Bridge(instance_of(device)) as bridge:
+    with flooded(device, ("c8y/s/dat", payload)), Bridge(broker_of(device)) as bridge:
         begun_s = time.monotonic()
         with pytest.raises(NoAnswerError, match="no token came through the bridge"):
-            bridge.token()
+            smartrest.token_through(bridge)
         assert time.monotonic() - begun_s < 5
 
 
 def test_what_is_heard_takes_no_more_and_more_memory(device: LocalDevice, mocker: MockerFixture) -> None:
     mocker.patch.object(module, "_CHANGES", 10)
-    with Bridge(instance_of(device)) as bridge, Local(device) as local:
+    with Bridge(broker_of(device)) as bridge, Local(device) as local:
+        bridge.ask("s/uat", "", "s/dat", smartrest.token_in, attempts=1, wait_s=0)
         for number in range(2000):
             local.client.publish(HEALTH, str(number % 2), qos=0)
             local.client.publish("c8y/s/dat", FORGED, qos=0)
         local.client.publish(HEALTH, "0", qos=1).wait_for_publish(10)
         assert bridge.wait_for_fall(0, 20)
         assert len(bridge._changes) == 10
-    assert bridge._token == FORGED[3:]
+    assert bridge._answer == FORGED[3:]
 
 
 def test_a_message_of_any_size_is_not_read(device: LocalDevice) -> None:
@@ -95,7 +97,8 @@ def test_a_message_of_any_size_is_not_read(device: LocalDevice) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Local(device) as local:
         huge = b"71," + b"a" * size
-        with Bridge(instance_of(device)) as bridge:
+        with Bridge(broker_of(device)) as bridge:
+            bridge.ask("s/uat", "", "s/dat", smartrest.token_in, attempts=1, wait_s=0)
             local.client.publish("c8y/s/dat", huge, qos=1).wait_for_publish(30)
             assert not bridge.wait_for_fall(0, 30)
             assert bridge.is_lost

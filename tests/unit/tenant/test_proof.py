@@ -8,9 +8,9 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.tenant import proof
-from tedge_cert.tenant.proof import Answer
-from unit.connected import certify, configure, connect, hurry, instance_of, issue
+from tedge_cert.tenant import eviction, proof
+from tedge_cert.tenant.own_connection import Answer, Verdict
+from unit.connected import broker_of, certify, configure, connect, hurry, issue, tenant_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
 from unit.tls_server import TlsServer
@@ -18,8 +18,8 @@ from unit.tls_server import TlsServer
 ALERTS = {48: "unknown ca", 42: "bad certificate", 44: "certificate revoked", 45: "certificate expired"}
 
 
-def prove(device: LocalDevice, bridge: Bridge | None = None) -> proof.Verdict:
-    return proof.prove(instance_of(device), device.certificate, bridge)
+def prove(device: LocalDevice, bridge: Bridge | None = None) -> Verdict:
+    return proof.prove(tenant_of(device), device.certificate, bridge)
 
 
 def refuse(device: LocalDevice, **fault: Any) -> None:
@@ -78,9 +78,7 @@ def test_nothing_listens(local_device: LocalDevice, mocker: MockerFixture) -> No
     certify(local_device)
     port = free_port()
     configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-    assert prove(local_device) == proof.Verdict(
-        Answer.NO_ANSWER, f"no answer from 127.0.0.1:{port}: Connection refused"
-    )
+    assert prove(local_device) == Verdict(Answer.NO_ANSWER, f"no answer from 127.0.0.1:{port}: Connection refused")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -122,8 +120,8 @@ def test_a_close_that_the_bridge_did_not_cause(
     certify(local_device)
     connect(local_device)
     local_device.tenant.fault(where="mqtt", do="close-after-connack", serials=[issue(local_device)])
-    with Bridge(instance_of(local_device)) as bridge:
-        assert proof.prove(instance_of(local_device), local_device.candidate, bridge).answer is Answer.REFUSED
+    with Bridge(broker_of(local_device)) as bridge:
+        assert proof.prove(tenant_of(local_device), local_device.candidate, bridge).answer is Answer.REFUSED
 
 
 def test_the_bridge_takes_its_place_back(local_device: LocalDevice, mocker: MockerFixture) -> None:
@@ -132,7 +130,7 @@ def test_the_bridge_takes_its_place_back(local_device: LocalDevice, mocker: Mock
     certify(local_device)
     connect(local_device)
     refuse(local_device, do="slow-puback", delay_s=20)
-    with Bridge(instance_of(local_device)) as bridge:
+    with Bridge(broker_of(local_device)) as bridge:
         verdict = prove(local_device, bridge)
     assert verdict.accepted
     assert "took the connection back before the PUBACK" in verdict.reason
@@ -144,7 +142,7 @@ def test_pushing_the_bridge_out_says_nothing(local_device: LocalDevice) -> None:
     connect(local_device)
     with Local(local_device) as local:
         local.wait_health("1")
-        assert proof.evict_bridge(instance_of(local_device)).accepted
+        assert eviction.evict_bridge(tenant_of(local_device)).accepted
         local.wait_health("0")
         local.wait_health("1")
     assert local_device.tenant.messages(local_device.device_id) == []

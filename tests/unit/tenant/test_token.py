@@ -5,9 +5,10 @@ import pytest
 import requests
 from pytest_mock import MockerFixture
 
+from tedge_cert.device.connection_settings import connected_broker
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.tenant import token as cloud
-from unit.connected import certify, configure, connect, hurry, instance_of, misdirect
+from unit.connected import certify, configure, connect, hurry, instance_of, misdirect, tenant_of
 from unit.local_device import LocalDevice, free_port
 
 
@@ -38,7 +39,7 @@ def test_both_ways(
         local_device.stop_broker()
     if way == "silent":
         local_device.tenant.fault(where="token", do="silence", times=2)
-    token = cloud.request_token(instance_of(local_device))
+    token = cloud.request_token(tenant_of(local_device), connected_broker(instance_of(local_device)))
     assert is_good(local_device, token)
     text = capsys.readouterr().err
     assert text.startswith(said)
@@ -52,7 +53,7 @@ def test_neither_way(local_device: LocalDevice, mocker: MockerFixture) -> None:
     port = free_port()
     configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
     with pytest.raises(NoAnswerError) as caught:
-        cloud.request_token(instance_of(local_device))
+        cloud.request_token(tenant_of(local_device), connected_broker(instance_of(local_device)))
     assert str(caught.value).startswith(
         f"no token: there is no bridge or no broker, and over a connection of our own to 127.0.0.1:{port}: "
         "Connection refused; "
@@ -63,4 +64,4 @@ def test_the_first_answer_that_is_a_token(local_device: LocalDevice, mocker: Moc
     hurry(mocker)
     certify(local_device)
     local_device.tenant.fault(where="token", do="late", delay_s=0.3, times=1)
-    assert is_good(local_device, cloud.request_token_directly(instance_of(local_device)))
+    assert is_good(local_device, cloud.request_token_directly(tenant_of(local_device)))

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the values of ``connections`` from the settings, where a command begins."""
+
+from pathlib import Path
+
+from tedge_cert import journal
+from tedge_cert.config import auth_method
+from tedge_cert.config.settings import Config
+from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.device.connections import (
+    BridgeSettings,
+    ExternalListener,
+    Listener,
+    LocalBroker,
+    Mosquitto,
+    MosquittoFiles,
+    Tenant,
+)
+from tedge_cert.device.instance import Instance, identity
+from tedge_cert.errors import ConfigurationError
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.proxy import Proxy, ProxySettings
+from tedge_cert.net.server import Server
+
+_AUTH, _ROOTS = "mqtt.client.auth", "c8y.root_cert_path"
+
+
+def server_of(config: Config, host: str = "") -> Server:
+    """Return the HTTPS interface of the tenant, or of ``host``; raises ConfigurationError."""
+    found = host or config.need("c8y.http")
+    trust = Trust(Path(config.need(_ROOTS)), _ROOTS)
+    return Server(found, trust, "c8y.http", proxy_of(config, found))
+
+
+def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
+    """Return the tenant and what the device shows it, by default as its ``identity``; raises ConfigurationError."""
+    config, server = instance.config, server_of(instance.config)
+    return Tenant(
+        server.host,
+        server.trust,
+        server.setting,
+        server.proxy,
+        mqtt=mqtt_of(config),
+        access_token_endpoint=(split_endpoint(server.host, 443)[0], 8443),
+        token_memory=instance.access_token_file,
+        device_id=identity(instance) if device_id is None else device_id,
+        device_type=config.need("device.type"),
+        certificate=instance.certificate,
+        key=instance.key,
+        credentials_path=Path(config.need("c8y.credentials_path")) if auth_method.is_basic(config) else None,
+    )
+
+
+def mqtt_of(config: Config) -> tuple[str, int]:
+    """Return host and port of the tenant's MQTT endpoint; an IPv6 address without brackets, as sockets take it."""
+    host, port = split_endpoint(config.need("c8y.mqtt"), 8883)
+    # The MQTT service of the tenant has its own port, and carries all that the other one does.
+    if port == 8883 and _uses_mqtt_service(config):
+        port = 9883
+    return host.strip("[]"), port
+
+
+def proxy_of(config: Config, endpoint: str) -> Proxy | None:
+    """Return the proxy on the way to ``endpoint`` (host, host:port); None if the device goes there directly."""
+    address = _text(config, "proxy.address")
+    if address is None:
+        return None
+    exceptions, username, password = (_text(config, f"proxy.{each}") for each in ("no_proxy", "username", "password"))
+    return ProxySettings(address, exceptions or "", username, password).for_host(endpoint)
+
+
+def broker_of(instance: Instance) -> LocalBroker:
+    """Return the local broker; raises ConfigurationError for settings that do not go together."""
+    config = instance.config
+    trust = _trust_in_broker(config)
+    certificate, key, password_file = (_path(config, each) for each in ("cert_file", "key_file", "password_file"))
+    if (certificate is None) is not (key is None) or (certificate and not trust):
+        raise ConfigurationError(
+            f"{_AUTH}.cert_file and {_AUTH}.key_file belong together, and need {_AUTH}.ca_file or {_AUTH}.ca_dir, "
+            "which vouches for the local broker"
+        )
+    username = _text(config, f"{_AUTH}.username")
+    if username is None and password_file is not None:
+        raise ConfigurationError(f"{_AUTH}.password_file is set, but no {_AUTH}.username that it belongs to")
+    root, device = config.need("mqtt.topic_root"), config.need("mqtt.device_topic_id")
+    return LocalBroker(
+        config.need("mqtt.client.host"),
+        int(config.need("mqtt.client.port")),
+        prefix=_prefix_of(config),
+        health_topic=_health_topic_of(config),
+        status_topic=f"{root}/{device}/cert/{instance.name}/status",
+        bridge_file=instance.bridge_file,
+        trust=trust,
+        certificate=certificate,
+        key=key,
+        username=username,
+        password_file=password_file,
+    )
+
+
+def connected_broker(instance: Instance) -> LocalBroker | None:
+    """Return the local broker that has the bridge of this instance; None without one, or one that can be asked.
+
+    Settings that cannot be used are a warning, no reason to leave a certificate in doubt: a connection of our own to
+    the tenant can decide.
+    """
+    if not instance.bridge_file.exists():
+        return None
+    try:
+        return broker_of(instance)
+    except ConfigurationError as error:
+        journal.warning(f"the local broker is not asked: {error}")
+        return None
+
+
+def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
+    """Return what mosquitto's files have to say; raises ConfigurationError."""
+    return Mosquitto(tenant, _bridge_of(instance.config), listener_of(instance.config))
+
+
+def listener_of(config: Config) -> Listener | None:
+    """Return the listener that mosquitto gets from us; None where it has its own (mqtt.bind.enabled)."""
+    if config.get("mqtt.bind.enabled") is False:
+        return None
+    port = _text(config, "mqtt.external.bind.port")
+    address, interface, trust, certificate, key = (
+        _text(config, f"mqtt.external.{each}")
+        for each in ("bind.address", "bind.interface", "ca_path", "cert_file", "key_file")
+    )
+    external = None if port is None else ExternalListener(port, address, interface, trust, certificate, key)
+    return Listener(config.need("mqtt.bind.port"), config.need("mqtt.bind.address"), external)
+
+
+def files_of(instance: Instance) -> MosquittoFiles:
+    """Return where mosquitto's files of this instance are."""
+    return MosquittoFiles(
+        instance.bridge_file, instance.restart_file, instance.config.is_of_system, instance.manages_services
+    )
+
+
+def _bridge_of(config: Config) -> BridgeSettings:
+    return BridgeSettings(
+        config.profile,
+        prefix=_prefix_of(config),
+        health_topic=_health_topic_of(config),
+        keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
+        local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
+        smartrest=tuple(config.names("c8y.smartrest.templates")),
+        smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
+        mqtt_service_topics=tuple(config.names("c8y.mqtt_service.topics")) if _uses_mqtt_service(config) else None,
+    )
+
+
+def _prefix_of(config: Config) -> str:
+    return config.need("c8y.bridge.topic_prefix")
+
+
+def _health_topic_of(config: Config) -> str:
+    service = _service_of(config.need("mqtt.device_topic_id"))
+    return f"{config.need('mqtt.topic_root')}/{service}/mosquitto-{_prefix_of(config)}-bridge/status/health"
+
+
+def _uses_mqtt_service(config: Config) -> bool:
+    """Return whether the bridge connects to the tenant's MQTT service, which also carries topics of any name."""
+    return config.get("c8y.mqtt_service.enabled") is True
+
+
+def _trust_in_broker(config: Config) -> Trust | None:
+    for name in ("ca_file", "ca_dir"):
+        path = _path(config, name)
+        if path is not None:
+            return Trust(path, f"{_AUTH}.{name}")
+    return None
+
+
+def _path(config: Config, name: str) -> Path | None:
+    value = _text(config, f"{_AUTH}.{name}")
+    return None if value is None else Path(value)
+
+
+def _text(config: Config, name: str) -> str | None:
+    value = config.get(name)
+    return None if value is None else to_text(value)
+
+
+def _service_of(device_topic_id: str) -> str:
+    """Return the service part of a device's topic identifier: ``device/main//`` has ``device/main/service/…``."""
+    parts = device_topic_id.split("/")
+    if len(parts) == 4 and parts[0] == "device":
+        return f"device/{parts[1]}/service"
+    return device_topic_id.rstrip("/") + "/service"

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that describe the connections of an instance: to the tenant, to the local broker, and between both.
+
+They are made in ``connection_settings``. What takes them never sees a setting.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.server import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant(Server):
+    """A tenant, and what the device shows it: the certificate with its key, or user and password."""
+
+    # Host (an IPv6 address without brackets) and port.
+    mqtt: tuple[str, int]
+    # Where the tenant gives tokens for client certificates, if it does, and the file that remembers whether it does.
+    access_token_endpoint: tuple[str, int]
+    token_memory: Path
+    device_id: str
+    device_type: str
+    certificate: Path
+    key: Path
+    # The file with user and password, where they stand in for the certificate; it is read when they are shown.
+    credentials_path: Path | None = None
+
+
+@dataclass(frozen=True)
+class LocalBroker:
+    """The local mosquitto, as its clients reach it, and the topics of the bridge in it."""
+
+    host: str
+    port: int
+    # Local prefix of the topics that the bridge carries.
+    prefix: str
+    # Where mosquitto says whether the bridge is connected: ``1`` or ``0``, retained.
+    health_topic: str
+    # Where the status of the instance is kept.
+    status_topic: str
+    # While this file exists, the broker has a bridge for this instance.
+    bridge_file: Path
+    # Trust anchors, where its listener speaks TLS.
+    trust: Trust | None = None
+    # What a client shows, where the listener asks for a certificate.
+    certificate: Path | None = None
+    key: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class BridgeSettings:
+    """What the bridge carries, and how it behaves; prefix and health topic are those of ``LocalBroker``."""
+
+    profile: str
+    prefix: str
+    health_topic: str
+    keepalive_s: int
+    # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
+    local_cleansession: str
+    smartrest: tuple[str, ...]
+    smartrest_1: tuple[str, ...]
+    # Topics that come in from the tenant's MQTT service; None where the bridge does not use that service.
+    mqtt_service_topics: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class ExternalListener:
+    """A second listener of mosquitto, for clients on other machines."""
+
+    port: str
+    address: str | None
+    interface: str | None
+    trust: str | None
+    certificate: str | None
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """The listener of mosquitto for local clients."""
+
+    port: str
+    address: str
+    external: ExternalListener | None
+
+
+@dataclass(frozen=True)
+class Mosquitto:
+    """What the configuration files of mosquitto have to say; without ``listener`` it has one of its own."""
+
+    tenant: Tenant
+    bridge: BridgeSettings
+    listener: Listener | None
+
+
+@dataclass(frozen=True)
+class MosquittoFiles:
+    """Where these files are, and whose broker reads them."""
+
+    bridge: Path
+    # Exists while mosquitto has yet to be restarted with its new configuration.
+    restart: Path
+    is_of_system: bool
+    manages_services: bool

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connect to the tenant's MQTT endpoint without the bridge, and say what the end of that means for the certificate.
+
+The client id is that of the bridge, because the tenant knows the device by it; so the tenant drops the bridge
+(MQTT 3.1.1 §3.1.4-2), which comes back by itself.
+"""
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from tedge_cert.config import credentials
+from tedge_cert.device.connections import Tenant
+from tedge_cert.durations import format_duration
+from tedge_cert.errors import CertificateError
+from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
+from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
+from tedge_cert.net.tls import ClientContext, client_context, verifying_context
+from tedge_cert.net.tls_errors import explain
+from tedge_cert.x509 import certificate
+
+CONNECT_S = 30.0
+PUBACK_S = 20.0
+# Return codes that speak of the client and not of the server's state (MQTT 3.1.1 §3.2.2.3).
+REFUSING_CODES = (2, 4, 5)
+
+
+class Answer(Enum):
+    """What the tenant says of a certificate."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+    CLOSED = "closed after CONNACK"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An answer, and the fact that it rests on."""
+
+    answer: Answer
+    reason: str
+    # When CONNACK came, in monotonic seconds, if the tenant closed the connection after that.
+    connected_s: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the tenant took the certificate."""
+        return self.answer is Answer.ACCEPTED
+
+    @property
+    def refused(self) -> bool:
+        """Whether the tenant refused the certificate, as opposed to not answering."""
+        return self.answer is Answer.REFUSED
+
+
+def own_context(tenant: Tenant) -> ClientContext:
+    """Return what the device shows: the active certificate, or user and password; raises TedgeCertError."""
+    if tenant.credentials_path is None:
+        return client_context(tenant.trust, tenant.certificate, tenant.key)
+    context = verifying_context(tenant.trust)
+    context.login = credentials.load(tenant.credentials_path)
+    return context
+
+
+def shown_by(context: ClientContext, tenant: Tenant) -> Path | None:
+    """Return the certificate that a context made by ``own_context`` shows; None if it shows user and password."""
+    return None if context.login else tenant.certificate
+
+
+def open_own(
+    tenant: Tenant, context: ClientContext, before_connect: Callable[[ssl.SSLSocket], None] | None = None
+) -> Connection:
+    """Connect to the tenant's MQTT endpoint; ``before_connect`` may wait before CONNECT. Raises OSError."""
+    return Connection(
+        tenant.mqtt, tenant.device_id, CONNECT_S, context, login=context.login, before_connect=before_connect
+    )
+
+
+def attempt(
+    tenant: Tenant,
+    context: ClientContext,
+    shown: Path | None,
+    message: str = "",
+    before_connect: Callable[[ssl.SSLSocket], None] | None = None,
+) -> Verdict:
+    """Connect once with the certificate ``shown``, and with ``message`` wait until the tenant acknowledges that."""
+    context.refusal = None
+    host, port = tenant.mqtt
+    try:
+        with open_own(tenant, context, before_connect) as connection:
+            connected_s = time.monotonic()
+            try:
+                if message:
+                    connection.publish("s/us", message, 1, PUBACK_S)
+                return Verdict(Answer.ACCEPTED, f"{host}:{port} accepted it")
+            except ConnectionClosedError:
+                if context.refusal is None:
+                    reason = f"{host}:{port} closed the connection after CONNACK"
+                    return Verdict(Answer.CLOSED, reason, connected_s)
+                raise
+    except OSError as error:
+        return verdict_of(error, context, tenant, shown)
+
+
+def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Path | None) -> Verdict:
+    """Return what the end of a connection to the tenant's MQTT endpoint says of the certificate ``shown``."""
+    endpoint = "{}:{}".format(*tenant.mqtt)
+    if context.refusal is not None and shown is not None:
+        reason = f"{endpoint} refused the certificate (TLS alert: {context.refusal}): {why_refused(shown)}"
+        return Verdict(Answer.REFUSED, reason)
+    if isinstance(error, ConnackError):
+        refused = error.code in REFUSING_CODES
+        advice = f"; check the user and password in {tenant.credentials_path}" if refused and context.login else ""
+        return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}{advice}")
+    reason = error.strerror or str(error)
+    if isinstance(error, ssl.SSLError):
+        reason = explain(error, endpoint, tenant.trust)
+    untrusted = isinstance(error, ssl.SSLCertVerificationError)
+    return Verdict(Answer.NO_ANSWER, reason if untrusted else f"no answer from {endpoint}: {reason}")
+
+
+def why_refused(path: Path) -> str:
+    """Return what the certificate at ``path`` itself says about its refusal."""
+    try:
+        found = certificate.load(path).validity
+    except CertificateError as error:
+        return str(error)
+    now_s = time.time()
+    state = found.state(now_s, 0)
+    if state == EXPIRED:
+        return f"it expired {format_duration(-found.left_s(now_s), 2)} ago"
+    if state == NOT_VALID_YET:
+        ahead = format_duration(int(found.not_before_s - now_s), 2)
+        return f"it is not valid for another {ahead}: is the clock of this device right?"
+    return "it is within its validity, so the tenant does not recognise it: is it, or its issuer, trusted there?"

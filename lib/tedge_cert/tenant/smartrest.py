@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SmartREST 2.0: messages for the tenant, and questions that are answered through the bridge."""
+
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.errors import NoAnswerError
+from tedge_cert.net.authorization import is_token
+
+ATTEMPTS = 2
+TOKEN_WAIT_S = 10.0
+# Topics of a request for a token, of the answer, of all other messages, and of their answers.
+TOKEN_WANTED, TOKEN_GIVEN, MESSAGES, ANSWERS = "s/uat", "s/dat", "s/us", "s/ds"
+# Static templates: create the device, ask for its own id, raise an alarm, clear it, send an event, and two answers.
+CREATE, OWN_ID, ALARM_MAJOR, ALARM_CLEARED, EVENT = "100", "123", "302", "306", "400"
+_TOKEN_ANSWER, _OWN_ID_ANSWER = "71,", "124,"
+# A message may have 16 KiB in all; what a person reads in a list is much shorter.
+_MOST_CHARACTERS = 1000
+
+
+def token_through(bridge: Bridge) -> str:
+    """Ask for a token through the bridge; raises NoAnswerError or OSError."""
+    found = bridge.ask(TOKEN_WANTED, "", TOKEN_GIVEN, token_in, ATTEMPTS, TOKEN_WAIT_S)
+    if not found:
+        raise NoAnswerError(
+            f"no token came through the bridge within {ATTEMPTS * TOKEN_WAIT_S:g} s of asking on "
+            f"{bridge.broker.prefix}/{TOKEN_WANTED}"
+        )
+    return found
+
+
+def own_id_through(bridge: Bridge) -> str:
+    """Ask through the bridge what the tenant calls this device; raises NoAnswerError or OSError."""
+    found = bridge.ask(MESSAGES, OWN_ID, ANSWERS, _own_id_in, ATTEMPTS, TOKEN_WAIT_S)
+    if not found:
+        raise NoAnswerError(
+            f"no answer came through the bridge within {ATTEMPTS * TOKEN_WAIT_S:g} s of asking for the device's own id "
+            f"on {bridge.broker.prefix}/{MESSAGES}"
+        )
+    return found
+
+
+def token_in(text: str) -> str:
+    """Return the token in a message of the tenant; empty if there is none that can be sent."""
+    if not text.startswith(_TOKEN_ANSWER):
+        return ""
+    token = text[len(_TOKEN_ANSWER) :].strip()
+    return token if is_token(token) else ""
+
+
+def _own_id_in(text: str) -> str:
+    return text[len(_OWN_ID_ANSWER) :].strip() if text.startswith(_OWN_ID_ANSWER) else ""
+
+
+def creation(device_id: str, device_type: str) -> str:
+    """Return the message that creates the device; the tenant ignores it for a device that it knows."""
+    return f"{CREATE},{device_id},{device_type}"
+
+
+def message(template: str, *values: str) -> str:
+    """Return a message of one line, whatever the values hold."""
+    return ",".join([template, *map(_field, values)])
+
+
+def _field(value: str) -> str:
+    """Return a value in quotes where it needs them; control characters and line breaks become blanks."""
+    text = "".join(each if each.isprintable() else " " for each in value)[:_MOST_CHARACTERS]
+    if any(each in text for each in ',"') or text != text.strip():
+        return '"' + text.replace('"', '""') + '"'
+    return text

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names of an instance, and the paths that follow from its settings."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from tedge_cert.device.instance import Names, load_config, load_instance
+from tedge_cert.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "words", "service"),
+    [
+        (Names("", ""), "c8y", "c8y", "tedge-cert-renewer@c8y.service"),
+        (Names("c8y", ""), "c8y", "c8y", "tedge-cert-renewer@c8y.service"),
+        (Names("az", ""), "az", "az", "tedge-cert-renewer@az.service"),
+        (Names("c8y", "p"), "c8y@p", "c8y --profile p", "tedge-cert-renewer-c8y@p.service"),
+    ],
+)
+def test_names(names: Names, name: str, words: str, service: str) -> None:
+    assert (names.name, names.words, names.service) == (name, words, service)
+    assert names.timer == service.replace(".service", ".timer")
+
+
+def test_settings_that_change_later_do_not_change_an_instance(tmp_path: Path) -> None:
+    file = tmp_path / "tedge.toml"
+    file.write_text('[device]\ncert_path = "/a/cert.pem"\n')
+    instance = load_instance(directory=str(tmp_path))
+    file.write_text('[device]\ncert_path = "/b/cert.pem"\n')
+    assert instance.candidate == Path("/a/cert.pem.new")
+    with pytest.raises(FrozenInstanceError):
+        instance.key = Path("/b/key.pem")  # type: ignore[misc]
+
+
+def test_a_path_that_is_not_usable_stops_no_command_that_needs_only_settings(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text('[device]\nkey_path = "relative"\n')
+    assert load_config(directory=str(tmp_path)).need("device.cert_path")
+    with pytest.raises(ConfigurationError, match="key_path"):
+        load_instance(directory=str(tmp_path))
