@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from system.device import Device
 from system.devices import Devices
 from system.onboarding import configure, connect, register
@@ -131,6 +133,7 @@ def test_interrupted_connect_leaves_no_device_that_nobody_renews(device: Device,
     assert device.run(f"systemctl is-enabled {TIMER}").stdout.strip() == "enabled"
 
 
+@pytest.mark.own_device
 def test_timer_and_connection_come_back_after_a_boot(connected: Device, tenant: Tenant) -> None:
     connected.reboot()
     tenant.wait_connected(connected.name, connections=2)
