@@ -28,6 +28,8 @@ bench:
 	@tests/bench/run
 screens:
 	@tests/demo/run --screens README.md
+picture:
+	@$(PYTHON) docs/rooms.py
 
 # Manual pages and completions, from the parsers of the executables, so that each text exists once.
 made:
@@ -65,4 +67,4 @@ uninstall:
 	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
 	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(wildcard debian/man/*.7))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 
-.PHONY: demo test test-faults test-dist-upgrade lint deb bench screens made install uninstall
+.PHONY: demo test test-faults test-dist-upgrade lint deb bench screens picture made install uninstall

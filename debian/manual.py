@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the manual pages: one for each executable, from its parser, and tedge.toml(5), from the table of keys.
+"""Write the manual pages: one for each executable, from its parser, and tedge.toml(5), from the table of keys.
 
 `python3 debian/manual.py DIRECTORY`, with the library on PYTHONPATH.
-Not by Debian's python3-argparse-manpage: its module is called otherwise in 12 (1.2.2) and in 13 (4.5), and what these
-pages tell beside the options (exit codes, environment, files, keys) would have to be made for it all the same.
+Debian's python3-argparse-manpage cannot do it: its module has different names in 12 (1.2.2) and 13 (4.5), and it does
+not write exit codes, environment, files and keys.
 """
 
 import argparse
@@ -22,7 +22,7 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 FILES = {
     "": {"/etc/tedge/tedge.toml": "the configuration"},
     "tedge cert": {"/etc/tedge/device-certs/": "key, certificate, and the candidate beside it"},
-    "tedge cert download": {"/etc/credstore/": "credentials for a registration without a person"},
+    "tedge cert download-once": {"/etc/credstore/": "credentials: device id, one-time password, tenant"},
     "tedge cert finish-download": {"/etc/credstore/": "credentials, of which the used password is removed"},
     "tedge cert status": {
         "/var/lib/tedge-cert-renewer/": "what the last run left",
@@ -37,13 +37,13 @@ FILES = {
 
 
 def text(words: str) -> str:
-    """Plain text as lines of mdoc, one a sentence: nothing in it is a request."""
+    """Return plain text as lines of mdoc, one a sentence, escaped so that no line is a request."""
     sentences = re.sub(r"(?<=[\w)`]\.) +(?=[A-Z`])", "\n", words.replace("\\", "\\e"))
     return "".join(f"\\&{line}\n" for line in sentences.split("\n"))
 
 
 def word(argument: str) -> str:
-    """One argument of a macro."""
+    """Return one argument of a macro."""
     escaped = argument.replace("\\", "\\e").replace('"', "\\(dq")
     return f'"\\&{escaped}"'
 
@@ -61,7 +61,7 @@ def entries(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def label(action: argparse.Action) -> str:
-    """An option or argument with its value, as macros."""
+    """Return an option or argument with its value, as macros."""
     value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
     shown = "" if action.nargs == 0 else f" Ar {word(str(value))}"
     flags = " , ".join(f"Fl {option[1:]}" for option in action.option_strings)
@@ -69,7 +69,7 @@ def label(action: argparse.Action) -> str:
 
 
 def own(parser: Parser) -> list[argparse.Action]:
-    """The arguments save the sub-commands and what every command has."""
+    """Return the arguments without the sub-commands and the options of every command."""
     common = {option for each in Parser("").arguments() for option in each.option_strings}
     found = (each for each in parser.arguments() if not isinstance(each, argparse._SubParsersAction))
     return [each for each in found if not common & set(each.option_strings)]
@@ -85,7 +85,7 @@ def options(actions: Iterable[argparse.Action]) -> str:
 
 
 def page(name: str, parser: Parser, others: dict[str, Parser]) -> str:
-    """The manual page of an executable."""
+    """Return the manual page of an executable."""
     summary = (parser.description or "").rstrip(".")
     leaves = [(each, made) for each, made in below(name, parser) if not made.sub_commands()]
     made = head(name.replace(" ", "-"), 1, summary)
@@ -106,13 +106,13 @@ def page(name: str, parser: Parser, others: dict[str, Parser]) -> str:
 
 
 def keys_page() -> str:
-    """tedge.toml(5): every configuration key."""
+    """Return tedge.toml(5): every configuration key."""
     made = head("tedge.toml", 5, "configuration of a thin-edge device")
     made += ".Sh DESCRIPTION\n" + text(
-        "The configuration of the device, in /etc/tedge or where --config-dir or TEDGE_CONFIG_DIR say. tedge config "
-        "reads and changes it and keeps comments, order and unknown keys. The first part of a key is its table; "
-        "[c8y.profiles.NAME] holds what differs for a profile. A variable of the environment wins over the file: "
-        "TEDGE_C8Y_URL for c8y.url."
+        "The configuration of the device, in /etc/tedge or in the directory of --config-dir or TEDGE_CONFIG_DIR. tedge "
+        "config reads and changes it, and keeps comments, order and unknown keys. A key begins with its table; "
+        "[c8y.profiles.NAME] has the keys of a profile. An environment variable overrides the file: TEDGE_C8Y_URL for "
+        "c8y.url."
     )
     made += ".Sh KEYS\n.Bl -tag -width Ds\n"
     for name in listed(KEYS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the table of commands into README, from the parsers: `python3 debian/table.py README.md`."""
+"""Write the table of commands into README, from the parsers: `python3 debian/table.py README.md`."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- commands: made by debian/table.py -->\n", "<!-- end of comman
 
 
 def row(name: str, parser: Parser) -> str:
-    """A command, what it needs, and its line."""
+    """Return the row of a command: its words, its arguments and its summary."""
     words = [name, "\\|".join(parser.sub_commands())]
     for each in parser.arguments():
         if not each.option_strings and not parser.sub_commands():
@@ -23,14 +23,13 @@ def row(name: str, parser: Parser) -> str:
 
 
 def table() -> str:
-    """The table of all commands."""
     return "| command | |\n| --- | --- |\n" + "".join(
         row(name, each) for name, each in parsers(BIN).items() if name != "tedge"
     )
 
 
 def renewed(text: str) -> str:
-    """README with the table as it should be."""
+    """Return README with the present table."""
     made = f"{BEGIN}\n{table()}\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, text, flags=re.DOTALL)
 

@@ -9,3 +9,5 @@ if b"SSLKEYLOGFILE" in posix.environ:
     import os
 
     os.environ.pop("SSLKEYLOGFILE", None)
+
+VERSION = "0.1.0"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bound for a whole operation, however many waits it consists of."""
+"""Bound the time of a whole operation, however many waits it consists of."""
 
 import signal
 import time
@@ -8,19 +8,20 @@ from contextlib import contextmanager
 from types import FrameType
 
 _AGAIN_S = 1.0
+_AT_ONCE_S = 0.001
 
 
 class _ElapsedError(Exception):
-    """Not an OSError: whoever tries one address after the other would take that for the failure of one."""
+    """Not an OSError: a library that tries one address after the other would take that for the failure of one."""
 
 
 @contextmanager
 def bounded(seconds: float, what: str) -> Iterator[None]:
     """Raise TimeoutError in the main thread when the block takes longer than ``seconds``.
 
-    A time-out on a socket starts anew with every byte, so a server that drips one byte a second would never hit
-    it. The interval timer counts elapsed time, not the wall clock (setitimer(2)): a clock that is set meanwhile
-    changes nothing. Blocks do not nest.
+    A time-out on a socket starts again with every byte, so a server that sends one byte a second would never reach
+    it. The interval timer counts elapsed time, not the wall clock (setitimer(2)): setting the clock meanwhile changes
+    nothing. A block in another one ends first; the outer one is then late by ``seconds`` at most.
     """
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
@@ -29,10 +30,11 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
     if seconds <= 0:
         # Zero would mean no timer at all.
         raise TimeoutError(f"{what} took longer than {seconds:g} s")
+    began_s, outer_s = time.monotonic(), 0.0
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        # Once more each second, because an exception is lost where nobody can catch it, in a finalizer say.
-        signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
+        # Again each second, because an exception in a finalizer is lost.
+        outer_s, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
         yield
     except _ElapsedError:
         raise TimeoutError(f"{what} took longer than {seconds:g} s") from None
@@ -41,18 +43,20 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         finally:
             signal.signal(signal.SIGALRM, before)
+            if outer_s:
+                left_s = outer_s - (time.monotonic() - began_s)
+                signal.setitimer(signal.ITIMER_REAL, max(left_s, _AT_ONCE_S), _AGAIN_S)
 
 
 class Deadline:
-    """A point in monotonic time, for waits that are told how long they may take."""
+    """A point in monotonic time, for waits that take their length as an argument."""
 
     def __init__(self, seconds: float) -> None:
         self._end_s = time.monotonic() + seconds
 
     def left_s(self) -> float:
-        """Seconds until then, never negative."""
+        """Return the seconds until then, never negative."""
         return max(0.0, self._end_s - time.monotonic())
 
     def passed(self) -> bool:
-        """Whether nothing is left."""
         return self.left_s() == 0.0

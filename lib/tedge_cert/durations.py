@@ -3,7 +3,7 @@
 
 
 def format_duration(seconds: int, units: int = 5) -> str:
-    """The non-zero parts of years (of 365 days), days, hours, minutes and seconds; at most ``units`` of them."""
+    """Write a duration as years (of 365 days), days, hours, minutes and seconds; at most ``units`` non-zero parts."""
     parts = []
     for suffix, size_s in (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size_s)
@@ -24,7 +24,7 @@ _UNITS_S = {
 
 
 def duration_s(text: str) -> int:
-    """Seconds of ``90``, ``30d``, ``45days`` or ``1h 30m``; a number alone is seconds."""
+    """Return the seconds of ``30d``, ``45days``, ``1h 30m`` or ``90``, which is seconds; raises ValueError."""
     text = text.strip()
     if text.isdecimal():
         return int(text)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as far as a caller cares, and the exit code of each."""
+"""The errors that callers distinguish, and the exit code of each."""
 
 FAILURE = 1
 USAGE = 2
 REJECTED = 3
-# systemd takes 1-254 of a condition for "skip"; only 255 says that something is broken (systemd.service(5)).
+# systemd takes 1-254 of a condition for "skip"; only 255 makes the unit fail (systemd.service(5)).
 BROKEN_CONDITION = 255
 
 
@@ -12,7 +12,7 @@ MEND = "`sudo tedge reconnect c8y` gives owners and modes back"
 
 
 def mend(error: Exception) -> str:
-    """What puts right whatever a careless chown or chmod did, where that is what went wrong; else nothing."""
+    """Return the command that repairs owners and modes, for an error of permission; otherwise nothing."""
     return f"; {MEND}" if isinstance(error, PermissionError) else ""
 
 
@@ -20,7 +20,7 @@ class TedgeCertError(Exception):
     """An expected failure: its text names the file, key or host, what was expected and what to do."""
 
     exit_code = FAILURE
-    # Whether its line has been written already, because an event had to come after it.
+    # True when its line has been written already, because the event has to come after the line.
     is_told = False
 
 
@@ -29,7 +29,7 @@ class ConfigurationError(TedgeCertError):
 
 
 class UnknownKeyError(ConfigurationError):
-    """A key that no version of the configuration knows."""
+    """No version of the configuration has this key."""
 
     exit_code = USAGE
 
@@ -39,19 +39,15 @@ class CertificateError(TedgeCertError):
 
 
 class ExpiredError(CertificateError):
-    """The active certificate has expired: nothing can be asked for with it any more."""
+    """The active certificate has expired, so the tenant does not accept a request with it."""
 
 
 class ClockError(TedgeCertError):
     """The clock of the device is wrong, so no certificate can be judged."""
 
 
-class UnjudgedError(ClockError):
-    """The first certificate has come and is in its place, but the clock that would judge it is wrong."""
-
-
 class CredentialError(TedgeCertError):
-    """A credential of the unit is missing or of no use: no further attempt would mend that."""
+    """A credential of the unit is missing or unusable; another attempt would not change that."""
 
     exit_code = USAGE
 
@@ -63,19 +59,19 @@ class CandidateRejectedError(TedgeCertError):
 
 
 class RolledBackError(CandidateRejectedError):
-    """The candidate was promoted, did not hold, and the former certificate is active again."""
+    """The candidate was promoted but not confirmed; the previous certificate is active again."""
 
 
 class NotTrustedYetError(TedgeCertError):
-    """The tenant refuses a self-signed candidate because nobody has uploaded it yet: kept, to be tried again."""
+    """The tenant refuses a self-signed candidate that is not uploaded yet; it is kept for the next attempt."""
 
 
 class NoAnswerError(TedgeCertError):
-    """The tenant, the broker or the bridge gave no answer: no verdict, try again later."""
+    """The tenant, the broker or the bridge did not answer, so there is no verdict; try again later."""
 
 
 class RequestRefusedError(TedgeCertError):
-    """The tenant answered a request, but not with what was asked for; it may have said when to ask again."""
+    """The tenant refused a request, or answered something else; it may have said when to ask again."""
 
     def __init__(self, message: str, status: int = 0, retry_after_s: int | None = None) -> None:
         super().__init__(message)
@@ -84,7 +80,7 @@ class RequestRefusedError(TedgeCertError):
 
 
 class HeldBackError(TedgeCertError):
-    """A renewal is due, but it is too early for another attempt."""
+    """A renewal is due, but the next attempt has to wait."""
 
 
 class BusyError(TedgeCertError):

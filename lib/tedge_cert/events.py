@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events: what an operator may search for or be alarmed by, in the journal's own form.
+"""Events: entries of the journal that an operator can search for, or raise an alarm by.
 
-Each has an entry in ``units/tedge-cert-renewer.catalog``, which says what it means and what to type; a test holds
-the two together. The native protocol is spoken here by a socket, which costs a quarter of an import of
-``systemd.journal``.
+Each event has an entry in ``units/tedge-cert-renewer.catalog``, which says what it means and what to type. A test
+compares the two.
 """
 
 import os
 import sys
 from dataclasses import dataclass
 
-from tedge_cert import systemd
-from tedge_cert.journal import ERROR, INFO, WARNING
+from tedge_cert import journal, systemd
+from tedge_cert.deadline import bounded
+from tedge_cert.journal import ERROR, INFO, WARNING, printable
 
-_SOCKET = "/run/systemd/journal/socket"
+_LIMIT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Event:
-    """A kind of event; an identifier is never given to another one, nor used again."""
+    """A kind of event. Its identifier belongs to it for ever: operators search for it."""
 
     name: str
     message_id: str
     priority: int
     headline: str
-    # A failure of which the tenant was part, so that the next attempt waits.
+    # The tenant took part in the failure, so the next attempt waits.
     holds_back: bool = False
 
 
@@ -100,20 +100,25 @@ FIELDS = (
 
 
 def send(event: Event, fields: dict[str, str]) -> None:
-    """Give the journal an event, after a plain line of this process.
+    """Send an event to the journal; write a plain line first.
 
-    Without that line, a slow journal would not know the unit of a process that has ended since.
+    journald learns the unit of this process from the plain line. A slow journald that has only the event finds that
+    the process has ended. The event is left out where there is no journal, and where journald does not read it within
+    a second: it may be stopped, and a renewal does not wait for it.
     """
-    entry = {
-        "MESSAGE": f"{fields['TEDGE_DEVICE_ID']}: {event.headline}",
-        "MESSAGE_ID": event.message_id,
-        "PRIORITY": str(event.priority),
-        "SYSLOG_IDENTIFIER": os.path.basename(sys.argv[0]),  # noqa: PTH119 (pathlib is not needed for anything else)
-        **{name: fields[name] for name in FIELDS},
-    }
-    systemd.datagram(_SOCKET, "".join(f"{name}={_one_line(value)}\n" for name, value in entry.items()).encode())
+    try:
+        # Costs more than the rest of an hourly check, so it is imported only when there is an event.
+        systemd.find_libraries()
+        from systemd import journal as journald
 
-
-def _one_line(value: str) -> str:
-    """A value as the short form of the protocol takes it: without line breaks."""
-    return "".join(each if each.isprintable() else " " for each in value)
+        # libsystemd waits without a limit for a journald that does not read; a signal ends the wait.
+        with bounded(_LIMIT_S, "sending it"):
+            journald.send(
+                printable(f"{fields['TEDGE_DEVICE_ID']}: {event.headline}"),
+                event.message_id,
+                PRIORITY=str(event.priority),
+                SYSLOG_IDENTIFIER=os.path.basename(sys.argv[0]),  # noqa: PTH119 (an hour does not import pathlib)
+                **{name: printable(fields[name]) for name in FIELDS},
+            )
+    except (ImportError, OSError) as error:
+        journal.debug(f"the event {event.name} did not reach the journal: {error}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain lines for the journal and for people, each with a level.
+"""Write plain lines for the journal and for people, each with a level.
 
-Under systemd a line begins with its level as sd-daemon(3) describes, and journald files it with that priority;
-anywhere else people read it as it is. Nothing is imported for it: the hourly check speaks through this module.
+Under systemd a line begins with its level (sd-daemon(3)), which journald stores as its priority. Elsewhere people read
+the line as it is. The hourly check uses this module, so it imports nothing.
 """
 
 import os
@@ -16,13 +16,13 @@ _threshold = INFO
 
 
 def set_threshold(level: int) -> None:
-    """Leave out lines less important than ``level`` (sd-daemon numbers: a higher one is less important)."""
+    """Leave out lines that are less important than ``level``; a higher number is less important (sd-daemon(3))."""
     global _threshold  # noqa: PLW0603 (one process, one log)
     _threshold = level
 
 
 def level_of(name: str) -> int:
-    """The level that an option names, by its word or its number (1 error to 5 trace); raises ValueError."""
+    """Return the level that an option names by a word or a number, 1 (error) to 5 (trace); raises ValueError."""
     words = list(LEVELS)
     if name.isdecimal() and 1 <= int(name) <= len(words):
         name = words[int(name) - 1]
@@ -32,26 +32,30 @@ def level_of(name: str) -> int:
 
 
 def threshold_of_environment(default: int = INFO) -> int:
-    """The level that ``SYSTEMD_LOG_LEVEL`` asks for, so that a drop-in can turn on debug lines (systemd(1))."""
+    """Return the level in ``SYSTEMD_LOG_LEVEL``, by which a drop-in turns on debug lines (systemd(1))."""
     name = os.environ.get("SYSTEMD_LOG_LEVEL", "")
     return {**LEVELS, "warning": WARNING, "notice": NOTICE, "err": ERROR}.get(name, default)
 
 
 def line(level: int, text: str) -> None:
-    """Write ``text`` to stderr as one line.
-
-    Servers and files speak in it too: line breaks, and what would steer the terminal of a reader, become blanks.
-    """
+    """Write ``text`` to stderr as one line."""
     if level > _threshold:
         return
-    if not text.isprintable():
-        text = "".join(each if each.isprintable() else " " for each in text)
     prefix = f"<{level}>" if is_journal() else _WORDS.get(level, "")
-    _emit(f"{prefix}{text}\n")
+    _emit(f"{prefix}{printable(text)}\n")
+
+
+def printable(text: str) -> str:
+    """Replace line breaks and control characters by blanks.
+
+    Text of servers and files is part of our lines. It must not begin a line or a field of its own, nor control the
+    terminal of a reader.
+    """
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def say(text: str) -> None:
-    """Several lines for a person, as they are."""
+    """Write several lines for a person, unchanged."""
     if _threshold >= INFO:
         _emit(text + "\n")
 
@@ -61,12 +65,12 @@ def _emit(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        # The reader has gone, be it a pager or the journal: no reason to leave a certificate to expire.
+        # The reader (a pager, or the journal) has ended. The certificate still has to be renewed.
         return
 
 
 def is_journal() -> bool:
-    """Whether stderr goes to the journal (``$JOURNAL_STREAM``, systemd.exec(5))."""
+    """Return whether stderr is connected to the journal (``$JOURNAL_STREAM``, systemd.exec(5))."""
     stream = os.environ.get("JOURNAL_STREAM")
     if not stream:
         return False
@@ -78,20 +82,20 @@ def is_journal() -> bool:
 
 
 def info(text: str) -> None:
-    """A line about the ordinary course of things."""
+    """Write a line about normal operation."""
     line(INFO, text)
 
 
 def debug(text: str) -> None:
-    """A line for whoever looks for the cause of something."""
+    """Write a line that helps to find the cause of a problem."""
     line(DEBUG, text)
 
 
 def warning(text: str) -> None:
-    """A line about something that a person should look at, though the step went on."""
+    """Write a line about something that a person should look at, although the step continues."""
     line(WARNING, text)
 
 
 def error(text: str) -> None:
-    """A line about what made the step fail."""
+    """Write a line about what made the step fail."""
     line(ERROR, text)

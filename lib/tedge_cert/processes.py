@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run other programs, each with a bound on its time and nothing of our environment."""
+"""Run other programs, with a time limit and without our environment."""
 
 import shlex
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ from tedge_cert.errors import TedgeCertError
 if TYPE_CHECKING:
     import subprocess
 
-# A broker that has many sessions to save takes its time to stop.
+# A broker with many sessions to save takes long to stop.
 TIMEOUT_S = 90.0
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a child with nothing on stdin, a fixed locale and a bound; raises TedgeCertError if it cannot run."""
-    # A failing hour imports this module and runs nothing.
+    """Run a program with an empty stdin, a fixed locale and a time limit; raises TedgeCertError if it cannot run."""
+    # An hour that fails imports this module, but runs nothing.
     import subprocess
 
     try:

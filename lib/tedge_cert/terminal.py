@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Show things to a person: wrapped text, colours, steps and waits, QR codes; and ask a question.
+
+On anything but a terminal the same text is plain: no colour, no wrapping, nothing that moves.
+"""
 
 import os
 import sys
@@ -8,36 +11,57 @@ from types import TracebackType
 
 from tedge_cert import journal, systemd
 
+# Terminals that only print (`TERM`).
+_DUMB = ("", "dumb", "unknown")
+
+
+def wrapped(line: str, hang: int) -> str:
+    """Wrap a line at the width of the terminal; later lines begin at column ``hang``. Elsewhere return it unchanged."""
+    if len(line) <= _NARROWEST or not sys.stdout.isatty():
+        return line
+    import shutil
+    import textwrap
+
+    # $COLUMNS counts first, as in argparse.
+    width = max(shutil.get_terminal_size().columns, _NARROWEST)
+    # Paths and options stay whole: a person copies them.
+    indent = " " * min(hang, width // 2)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+_NARROWEST = 20
+
+
+# Colours
+
 _GREEN, _YELLOW, _RED = 32, 33, 31
 
 
 def of_status(text: str) -> str:
-    """A certificate's status as it is to be printed: green, yellow or red where colours are seen."""
-    if not _is_wanted():
-        return text
-    word = text.partition(" (")[0]
-    return f"\x1b[{ {'VALID': _GREEN, 'EXPIRES SOON': _YELLOW}.get(word, _RED) }m{text}\x1b[0m"
+    """Colour the status of a certificate: green, yellow or red."""
+    return _coloured(text, {"VALID": _GREEN, "EXPIRES SOON": _YELLOW}.get(text.partition(" (")[0], _RED))
 
 
 def of_health(word: str) -> str:
-    """Likewise for how an instance is."""
-    if not _is_wanted():
-        return word
-    return f"\x1b[{ {'healthy': _GREEN, 'attention': _YELLOW}.get(word, _RED) }m{word}\x1b[0m"
+    """Colour the health of an instance: green, yellow or red."""
+    return _coloured(word, {"healthy": _GREEN, "attention": _YELLOW}.get(word, _RED))
 
 
-def _is_wanted() -> bool:
-    """Both streams are a terminal, as thin-edge asks, and nobody objects (https://no-color.org)."""
-    objections = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return not objections and sys.stdout.isatty() and sys.stderr.isatty()
+def _coloured(text: str, colour: int) -> str:
+    """Colour ``text`` if both streams are a terminal, as thin-edge requires, and https://no-color.org allows it."""
+    unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if unwanted or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return text
+    return f"\x1b[{colour}m{text}\x1b[0m"
 
 
-_DUMB = ("", "dumb", "unknown")
+# Steps and waits
+
 _drawing = False
 
 
 class Step:
-    """``<title>... ✓`` or ``<title>... ✗``, around the block of a ``with`` statement."""
+    """Write ``<title>... ✓`` or ``<title>... ✗`` around the block of a ``with`` statement."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -45,9 +69,9 @@ class Step:
         self._begun = False
 
     def __enter__(self) -> None:
-        drawn = _drawn(self._title)
-        if drawn is not None:
-            self._moving.enter_context(drawn)
+        spinner = _spinner(self._title)
+        if spinner is not None:
+            self._moving.enter_context(spinner)
         elif sys.stderr.isatty():
             self._begun = True
             sys.stderr.write(f"{self._title}... ")
@@ -63,23 +87,29 @@ class Step:
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
-    """Show what is waited for, to a terminal and in `systemctl status`; the lines that tell of its end are others."""
+    """Show a wait on a terminal and in `systemctl status`; its result is written by the caller."""
     systemd.status(title)
-    drawn = _drawn(title)
-    if drawn is None and sys.stderr.isatty() and not _drawing:
+    spinner = _spinner(title)
+    if spinner is None and sys.stderr.isatty() and not _drawing:
         journal.say(f"{title}...")
-    return drawn or nullcontext()
+    return spinner or nullcontext()
 
 
-class _Drawing:
-    """One at a time: what is waited for within a step does not draw over it."""
+class _Spinner:
+    """A title with a moving sign, which vanishes at the end.
 
-    def __init__(self, live: AbstractContextManager[object]) -> None:
-        self._live = live
+    There is one at a time: a wait within a step must not draw over the step.
+    """
+
+    def __init__(self, status: AbstractContextManager[object]) -> None:
+        self._status = status
 
     def __enter__(self) -> None:
         global _drawing  # noqa: PLW0603 (one process, one terminal)
-        self._live.__enter__()
+        stdout = sys.stdout
+        self._status.__enter__()
+        # rich would send standard output to its own stream, standard error.
+        sys.stdout = stdout
         _drawing = True
 
     def __exit__(
@@ -87,35 +117,35 @@ class _Drawing:
     ) -> None:
         global _drawing  # noqa: PLW0603
         _drawing = False
-        self._live.__exit__(kind, error, trace)
+        self._status.__exit__(kind, error, trace)
 
 
-def _drawn(title: str) -> _Drawing | None:
-    """Something that moves beside the title and then vanishes; None where it cannot or another one does."""
+def _spinner(title: str) -> _Spinner | None:
+    """Return a spinner for ``title``; None without a terminal, without rich, or while another one is drawn."""
     if _drawing or not sys.stderr.isatty() or os.environ.get("TERM", "") in _DUMB:
         return None
     try:
         from rich.console import Console
-        from rich.live import Live
-        from rich.spinner import Spinner
+        from rich.status import Status
         from rich.text import Text
     except ImportError:
         return None
-    # In ASCII, which serial consoles have too. What is written to stderr meanwhile comes above it; stdout is not its.
-    spinner = Spinner("line", Text(f"{title}..."))
+    # In ASCII, because serial consoles have nothing else.
     console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
-    return _Drawing(Live(spinner, console=console, transient=True, refresh_per_second=8, redirect_stdout=False))
+    return _Spinner(Status(Text(f"{title}..."), console=console, spinner="line", spinner_style="none"))
 
 
-# The quiet zone around the code (ISO/IEC 18004 §5.3.8), half of what the standard asks for: enough for telephones.
+# QR codes
+
+# ISO/IEC 18004 §5.3.8 asks for a quiet zone of 4; telephones need half of it.
 BORDER = 2
-# Two rows of modules a line: what is dark in the upper and in the lower one.
+# A character is two rows of modules: (is the upper one dark, is the lower one dark).
 GLYPHS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 BLACK_ON_WHITE, NORMAL = "\033[30;107m", "\033[0m"
 
 
-def terminal_text(address: str) -> str:
-    """The lines that show ``address`` on this terminal; empty where that cannot be, or the library is not there."""
+def qr_code(address: str) -> str:
+    """Return the lines that show ``address`` as a QR code; empty where they do not fit, or qrcode is not installed."""
     if not (sys.stderr.isatty() and _has_blocks()):
         return ""
     try:
@@ -127,13 +157,13 @@ def terminal_text(address: str) -> str:
     rows: list[list[bool]] = code.get_matrix()
     if len(rows[0]) > os.get_terminal_size(sys.stderr.fileno()).columns:
         return ""
-    return drawn(rows, coloured="NO_COLOR" not in os.environ)
+    return qr_text(rows, coloured="NO_COLOR" not in os.environ)
 
 
-def drawn(rows: list[list[bool]], coloured: bool) -> str:
-    """Dark and light modules as text, black on white.
+def qr_text(rows: list[list[bool]], coloured: bool) -> str:
+    """Return dark and light modules as text, black on white.
 
-    Without colours the light ones are drawn, as terminals are dark: few readers take an inverted code.
+    Without colours draw the light modules, because terminals are dark and few readers take an inverted code.
     """
     if len(rows) % 2:
         rows = [*rows, [False] * len(rows[0])]
@@ -150,3 +180,21 @@ def _has_blocks() -> bool:
     except (LookupError, TypeError, UnicodeEncodeError):
         return False
     return True
+
+
+# Questions
+
+
+def ask(prompt: str, secret: bool = False) -> str:
+    """Return the line that a person types after ``prompt``, or the next line of a script's input, without a prompt.
+
+    A ``secret`` is not shown while it is typed. Empty for an empty line and at the end of the input.
+    """
+    if sys.stdin.isatty():
+        if secret:
+            from getpass import getpass
+
+            return getpass(prompt)
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Write times, which are seconds since the epoch, as text in UTC."""
 
 import time
 
 
 def rfc2822(seconds: int) -> str:
-    """A time in the form of RFC 2822, UTC."""
     return time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(seconds))
 
 
@@ -13,5 +12,10 @@ def iso_utc(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-# A certificate that begins a little ahead of the device's clock is no reason to doubt either of them.
+def minute_utc(seconds: float) -> str:
+    """Return a time as a person reads it in a sentence: ``2026-11-27 03:23 UTC``."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+
+
+# A certificate may begin a little ahead of the device's clock: that does not make either of them wrong.
 CLOCK_TOLERANCE_S = 300

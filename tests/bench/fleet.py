@@ -30,35 +30,35 @@ others; then {real:,} renewals for real. `make bench` writes this page.
 
 The devices are made from Monday to Friday in two shifts, 6 to 22 o'clock; certificates last a year; one clock in ten is
 off, by up to twelve hours. The authority signs for {limit:,} devices in an hour, and answers all further requests of
-that hour with 429 and `Retry-After: {retry_after}`. What this renewer does is computed by the functions of
-`lib/tedge_cert/schedule.py` that it calls on a device, with the timer, the threshold and the spread of its package.
-Others are modelled by their timer and their threshold; they do not know `Retry-After`.
+that hour with 429 and `Retry-After: {retry_after}`. This renewer is simulated by the functions of
+`lib/tedge_cert/hourly/schedule.py`, as on a device, with the timer, the threshold and the spread of its package.
+The others are modelled by their timer and their threshold; they ignore `Retry-After`.
 
 {policies}
 
 How it is counted:
 
-- A *wave* is what all devices ask for one renewal, refused requests included; the figures are those of the worst of
+- A *wave* has the requests of all devices for one renewal, refused ones included; the figures are those of the worst of
   three waves.
 - The *window* of a wave is the time in which the middle half of its requests come. Before and after it are the rise
   and the fall that a week of production gives every policy. *Of the mean* is the busiest hour of the whole wave,
   divided by the mean hour of the window; *of the whole wave's mean* divides by that of all hours from the first request
-  to the last. What the second has above the first comes from the week of production, and shrinks with a spread
-  that is many times as long.
-- The *outage* is of a day, in the second wave; the *partition* cuts a third of the devices off for ten days, in the
-  third wave; both come when most devices are due. After each, the busiest hour of the next 20 days is divided by the
+  to the last. The difference between the two comes from the week of production, and shrinks with a spread that is many
+  times as long.
+- The *outage* lasts a day, in the second wave; the *partition* cuts a third of the devices off for ten days, in the
+  third wave; both begin when most devices are due. After each, the busiest hour of the next 20 days is divided by the
   mean hour of the window that the wave has without trouble; *last one back* is when the last device that met the
   trouble had its certificate.
-- *Busiest minute*: timers that strike every hour with five minutes of random delay bring each hour's requests within
-  those minutes; `RandomizedDelaySec=1h`, in a drop-in for the timer, would spread them over the hour.
+- *Busiest minute*: timers with five minutes of random delay put the requests of an hour into those minutes;
+  `RandomizedDelaySec=1h`, in a drop-in for the timer, would spread them over the hour.
 - *Lost* are devices whose certificate expired before they had the next one.
 
 Mean hour, busiest hour and length in days of each window, without trouble:
 
 {windows}
 
-With this renewer the fleet moves apart from one renewal to the next, as each device keeps its place in the spread: the
-window of the third is three times that of one.
+With this renewer the requests of the fleet spread further with each renewal, because each device keeps its place in
+the spread: the window of the third renewal is three times as long as that of one.
 
 ## {real:,} renewals for real
 
@@ -66,7 +66,7 @@ window of the third is three times that of one.
 
 Each device has its own key, certificate, configuration and state; condition and renewal are those that the unit runs,
 in {workers} processes at a time, over TLS with a token for the client certificate, against a tenant that answers 429
-with `Retry-After` beyond its limit. An hour is pressed into seconds: all devices are due within one, their timers
+with `Retry-After` beyond its limit. An hour is shortened to seconds: all devices are due within one, their timers
 strike {strikes} times in it, and `Retry-After` is one. When all are renewed, one device in {sample} takes its new
 certificate into use, proved by MQTT. The requests are counted by the tenant, and its certificates are compared with
 those of the devices.

@@ -24,8 +24,22 @@ OUTAGE, LOCAL = "outage of the bridge, s", "local disconnects, all renewals"
 LOST, GROSS = "QoS 1 messages lost", "CPU of the device, ms"
 NET = "of that without what the messages cost, ms"
 WALL = "wall time, s"
+PEAK = "peak memory of {}, MB"
+STEPS = {
+    "needs-renewal": "/usr/bin/tedge-cert-needs-renewal --systemd c8y",
+    "renew": "/usr/bin/tedge-cert-renew --systemd c8y",
+    "verify": "/usr/bin/tedge-cert-verify c8y",
+    "cleanup": "/usr/bin/tedge-cert-cleanup c8y",
+}
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 READ, SEEN = "reads the certificate", "is seen by the tenant"
-_GOALS = {"unit/imports": "<= 3", OUTAGE: "<= 1.5", LOCAL: "0", LOST: "0", GROSS: "<= 450", "exposure": "<= 1.4"}
+_GOALS = {"unit/imports": "<= 3", OUTAGE: "<= 1.5", LOCAL: "0", LOST: "0", GROSS: "<= 450", "exposure": "<= 1.4"} | {
+    PEAK.format(step): "<= 60" for step in STEPS
+}
 
 
 class Renewals:
@@ -66,6 +80,18 @@ class Renewals:
         self.series[WALL].add(wall_s)
         self.series[GROSS].add(used)
         self.series[NET].add(used - idle_rate * wall_s)
+
+    def peaks(self) -> dict[str, str]:
+        """Renew once more, step by step as user tedge; return the greatest resident size of each step."""
+        self._make_due()
+        found = {}
+        for step, words in STEPS.items():
+            command = ["/usr/bin/python3", "-c", _MEASURED, *words.split()]
+            code, peak_kib = self._device.run(command, user="tedge").stdout.split()[-2:]
+            if code != "0":
+                raise RuntimeError(f"{words} ended with {code}")
+            found[PEAK.format(step)] = f"{int(peak_kib) / 1024:.1f}"
+        return found
 
     def drop(self, times: int) -> None:
         """Let the tenant close the connection, each time at another fraction of a second.
@@ -134,6 +160,7 @@ def bench(release: str, package: Path, arguments: argparse.Namespace) -> tuple[d
             renewals.drop(arguments.drops)
         renewals.look()
         column = rows(renewals, evictions)
+        column |= renewals.peaks()
         column["exposure"] = units.exposure(device, SERVICE)
         return column, stage.versions(device)
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story on a booted Debian: the package, its units, a mosquitto, and a tenant beside it."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demo.story import LONG_S, SHORT_S, heading, told, typed
-from system import package
+from system import onboarding, package
 from system.device import Device
 from system.devices import Devices
 from system.onboarding import PASSWORD, TENANT, introduce
@@ -44,6 +46,15 @@ def tell(release: str) -> None:
         heading("5. What an operator looks at")
         _type(device, "tedge cert status")
         _type(device, "systemctl list-timers --no-pager 'tedge-cert-renewer*'")
+
+
+def shell(release: str) -> None:
+    """Boot and connect a device, and give the person at the keyboard a root shell in it; its end ends the device."""
+    with beside_a_tenant(release) as (device, tenant):
+        onboarding.connect(device, tenant, DEVICE)
+        told(f"{DEVICE} is connected to {TENANT}. A root shell in it follows; `exit` removes the device.")
+        clean = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}", "bash", "-l"]
+        subprocess.run(device.container.enter(clean), check=False)
 
 
 def _type(device: Device, command: str) -> None:

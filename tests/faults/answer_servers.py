@@ -78,7 +78,7 @@ ROWS = [
     status(503, "to be asked again in 120 s", Retry_After="120"),
     status(503, "to be asked again in ", Retry_After=DATE),
     status(503, "answered 503", Retry_After="soon"),
-    status(500, "the tenant is out of order"),
+    status(500, "the server is out of order"),
     Row("empty body", fault(do="empty"), {RENEW: 1}, "an empty body"),
     Row("cut-off body", fault(do="truncated"), {RENEW: 1}, "no answer from https://<HTTP>"),
     Row("oversized body", fault(do="oversized"), {RENEW: 1}, "more than 1048576 bytes"),

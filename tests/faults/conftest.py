@@ -16,9 +16,9 @@ _MATRIX = pytest.StashKey[Matrix]()
 HEAD = """\
 # What happens in the field, tried
 
-Written by `make test-faults` on {date}: what was done to devices in the middle of their renewal, how often, and how
-many were lost. A device is lost when, after the fault and the next run of the timer alone, it has no pair of key and
-certificate that the tenant accepts, or is not connected, and nothing told what a person has to do.
+Written by `make test-faults` on {date}: how often each kind of fault was tried during a renewal, and how many devices
+were lost. A device is lost if, after the fault and the next run of the timer, it has no key and certificate that the
+tenant accepts, or is not connected, and no message said what a person must do.
 
 """
 

@@ -134,6 +134,28 @@ def check(device: Device, entry: Entry, event: events.Event) -> None:
     assert known is False or device.name in found
 
 
+# As many datagrams as the kernel keeps for a reader; of one sender it would keep fewer.
+FILL = """
+import socket
+try:
+    while True:
+        filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        filler.sendto(b"MESSAGE=filler", "/run/systemd/journal/socket")
+except BlockingIOError:
+    print("full")
+"""
+
+
+def test_a_journald_that_is_stopped_holds_up_no_step(connected: Device) -> None:
+    connected.systemctl("kill", "--signal=STOP", "systemd-journald.service")
+    try:
+        assert connected.run(f"python3 -c '{FILL}'").stdout == "full\n"
+        done = connected.run("tedge cert verify c8y --debug", timeout_s=30)
+    finally:
+        connected.systemctl("kill", "--signal=CONT", "systemd-journald.service")
+    assert "the event not-needed did not reach the journal: sending it took longer than 1 s" in done.stderr
+
+
 def test_every_event(connected: Device, tenant: Tenant) -> None:
     seen: list[str] = []
     for names, situation in SITUATIONS.items():

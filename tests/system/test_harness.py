@@ -13,7 +13,6 @@ from system import slots
 from system.device import Device
 from system.devices import Devices
 from system.network import ip
-from system.shell import CommandError
 
 pytestmark = pytest.mark.one_release
 
@@ -43,27 +42,6 @@ def test_boots_to_running(bare: Device, release: str) -> None:
     assert f"VERSION_CODENAME={release}" in bare.read("/etc/os-release")
 
 
-def test_run_tells_everything(bare: Device) -> None:
-    done = bare.run("echo out; echo err >&2; exit 7", check=False)
-    assert (done.exit_code, done.stdout, done.stderr) == (7, "out\n", "err\n")
-    with pytest.raises(CommandError, match="exit 1"):
-        bare.run(["false"])
-    assert bare.run("cat", stdin="grüße").stdout == "grüße"
-
-
-def test_run_has_a_clean_environment(bare: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FROM_THE_TEST", "1")
-    shown = bare.run("env", env={"EXTRA": "a b"}).stdout.splitlines()
-    assert "EXTRA=a b" in shown
-    assert "LANG=C.UTF-8" in shown
-    assert not [line for line in shown if "FROM_THE_TEST" in line]
-
-
-def test_run_as_a_user(bare: Device) -> None:
-    shown = bare.run('id -un; id -gn; echo "$HOME"; touch /etc/x || echo refused', user="mosquitto").stdout
-    assert shown.splitlines() == ["mosquitto", "mosquitto", "/var/lib/mosquitto", "refused"]
-
-
 def test_timeout_leaves_nothing_running(bare: Device) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         bare.run("sleep 4242", timeout_s=0.3)
@@ -85,31 +63,6 @@ def test_no_command_may_set_the_clock(bare: Device, power: str) -> None:
         assert len(sets) == 5, way
         for name, bits in sets.items():
             assert not int(bits, 16) & 1 << CAP_SYS_TIME, (way, name)
-
-
-def test_files(bare: Device) -> None:
-    bare.write("/etc/new/file", "text\n", mode=0o640, owner="mosquitto:root")
-    facts = bare.stat("/etc/new/file")
-    assert (facts.kind, facts.mode, facts.owner, facts.group, facts.size) == (
-        "regular file",
-        0o640,
-        "mosquitto",
-        "root",
-        5,
-    )
-    assert bare.read("/etc/new/file") == "text\n"
-    assert bare.listing("/etc/new") == ["/etc/new/file"]
-    assert not bare.exists("/etc/new/other")
-
-
-def test_background_lines_are_awaited(bare: Device) -> None:
-    watcher = bare.subscribe("a/#")
-    bare.run("mosquitto_pub -t a/b -m hello")
-    assert watcher.expect("> a/b ") == "> a/b hello"
-    with pytest.raises(TimeoutError, match="nothing within"):
-        watcher.expect("never", 0.2)
-    watcher.stop()
-    bare.wait_for("! pgrep mosquitto_sub", 5)
 
 
 def test_network_is_cut_and_restored(bare: Device) -> None:
@@ -143,22 +96,6 @@ def test_power_cut_keeps_files_and_journal(bare: Device) -> None:
     assert bare.state == "running"
     assert bare.read("/etc/machine-id") == identity
     assert "before-the-cut" in [entry.message for entry in bare.journal()]
-
-
-def test_reboot_and_shutdown_are_orderly(bare: Device) -> None:
-    assert bare.reboot()
-    assert bare.state == "running"
-    assert len(bare.run("journalctl --list-boots --quiet").stdout.splitlines()) >= 2
-    assert bare.shutdown()
-    assert not bare.container.running
-
-
-def test_devices_are_separate(devices: Devices) -> None:
-    one, two = devices.boot("base"), devices.boot("base")
-    one.write("/etc/only-one", "")
-    assert not two.exists("/etc/only-one")
-    assert one.network.host != two.network.host
-    assert one.read("/etc/machine-id") != two.read("/etc/machine-id")
 
 
 def test_nothing_is_left_of_a_device(devices: Devices) -> None:

@@ -26,7 +26,9 @@ def test_package_installs_from_the_archive_and_leaves_nothing_failed(devices: De
     assert (facts.owner, facts.group, facts.mode) == ("tedge", "mosquitto", 0o755)
     enabled = device.run("systemctl list-unit-files --state=enabled --no-legend 'tedge*'", check=False).stdout
     assert enabled == ""
-    assert device.run("find /usr/lib/tedge-cert-renewer -path '*/hourly/*' -name 'memo*.pyc'").stdout.strip(), "not byte-compiled"
+    assert device.run("find /usr/lib/tedge-cert-renewer -path '*/hourly/*' -name 'memo*.pyc'").stdout.strip(), (
+        "not byte-compiled"
+    )
     assert device.run("tedge cert show", check=False).exit_code == 1
 
 

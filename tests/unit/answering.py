@@ -12,6 +12,11 @@ from pathlib import Path
 
 import trustme
 
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.server import Server as HttpsServer
+
+ROOTS = "c8y.root_cert_path"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -20,6 +25,16 @@ class Server:
     port: int
     trust: Path
     asked: list[bytes]
+
+    @property
+    def by_https(self) -> HttpsServer:
+        """The server as the client knows it."""
+        return server_at(self.port, self.trust)
+
+
+def server_at(port: int, trust: Path) -> HttpsServer:
+    """A server on this machine by the name `localhost`, set as a tenant is."""
+    return HttpsServer(f"localhost:{port}", Trust(trust, ROOTS), "c8y.http")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 import base64
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -12,13 +13,16 @@ BEHAVIOURS = ("works", "silent", "forbids", "hangs-up")
 
 
 class ConnectProxy:
-    """It notes what it was asked; with `user`, it wants to know who asks."""
+    """Notes its requests; with `user` it asks for one, with `tls` it speaks TLS itself."""
 
-    def __init__(self, user: str = "", password: str = "", behaviour: str = "works") -> None:
+    def __init__(
+        self, user: str = "", password: str = "", behaviour: str = "works", tls: ssl.SSLContext | None = None
+    ) -> None:
         assert behaviour in BEHAVIOURS
         said = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._wanted = f"proxy-authorization: basic {said}".lower() if user else ""
         self._behaviour = behaviour
+        self._tls = tls
         self.tunnels: list[str] = []
         self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -27,7 +31,7 @@ class ConnectProxy:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +48,10 @@ class ConnectProxy:
 
     def _answer(self, client: socket.socket) -> None:
         with suppress(OSError), client:
+            self._serve_one(client if self._tls is None else self._tls.wrap_socket(client, True))
+
+    def _serve_one(self, client: socket.socket) -> None:
+        with client:
             head = b""
             while b"\r\n\r\n" not in head and (more := client.recv(4096)):
                 head += more

@@ -4,6 +4,7 @@
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from tedge_cert.tenant import device_token, proof, token
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
+
+REAL_TIME = time.time
 
 
 def instance_of(device: LocalDevice) -> Instance:
@@ -133,6 +136,11 @@ def hurry(mocker: MockerFixture, **more: float) -> None:
         for name, seconds in waits.items():
             if name in vars(module):
                 mocker.patch.object(module, name, seconds)
+
+
+def behind(mocker: MockerFixture, by_s: float) -> None:
+    """Set the clock of this process back; the tenant keeps the right time."""
+    mocker.patch.object(time, "time", side_effect=lambda: REAL_TIME() - by_s)
 
 
 def outcome(action: Callable[[], object]) -> tuple[int, str]:

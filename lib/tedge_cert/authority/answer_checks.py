@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of a certificate that somebody else made, before it is used: a CA's answer, or a candidate on disk."""
+"""Check a certificate made elsewhere before it is used: a CA's answer, or a candidate on disk."""
 
 import time
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
@@ -14,13 +16,16 @@ from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
 
+# Of one answer or candidate; each certificate costs time, and a chain goes out with every handshake.
+MOST_CERTIFICATES, LONGEST_CHAIN = 100, 10
+
 
 class UnfitCertificateError(CertificateError):
     """A certificate that cannot serve this device: another key, another name, expired, or shorter-lived."""
 
 
 def read_candidate(path: Path) -> bytes:
-    """The bytes of a candidate, which anybody may have put there: no link is followed, its size is bounded.
+    """Read the bytes of a candidate, a file that other users may have written: follow no link, bound its size.
 
     Raises UnfitCertificateError.
     """
@@ -31,7 +36,7 @@ def read_candidate(path: Path) -> bytes:
 
 
 def parse_candidate(content: bytes, public_key: bytes) -> Certificate:
-    """The certificate of our key in the bytes of a candidate; raises UnfitCertificateError."""
+    """Return the certificate of our key in the bytes of a candidate; raises UnfitCertificateError."""
     try:
         certificates = from_pem(content)
     except ValueError as error:
@@ -40,10 +45,15 @@ def parse_candidate(content: bytes, public_key: bytes) -> Certificate:
 
 
 def pick(certificates: list[x509.Certificate], public_key: bytes) -> Certificate:
-    """The certificate of our key out of an answer in any order, with its chain; raises UnfitCertificateError.
+    """Return the certificate of our key out of an answer in any order, with its chain; raises UnfitCertificateError.
 
     A PKCS#7 SET has no order (RFC 2315 §9.1), so the leaf is known by its key, never by its position.
     """
+    if len(certificates) > MOST_CERTIFICATES:
+        raise UnfitCertificateError(
+            f"there are {len(certificates)} certificates, expected the one of this device with its chain "
+            f"({MOST_CERTIFICATES} at most)"
+        )
     candidates = [Certificate(each) for each in certificates]
     ours = [each for each in candidates if each.public_key == public_key]
     if not ours:
@@ -58,13 +68,50 @@ def _chain_of(leaf: Certificate, others: list[Certificate]) -> tuple[x509.Certif
     chain: list[x509.Certificate] = []
     last = leaf
     while last.issuer != last.subject:
-        issuer = next((each for each in others if each.subject == last.issuer), None)
+        issuer = _issuer_of(last, others)
         if issuer is None:
             break
+        if len(chain) == LONGEST_CHAIN:
+            raise UnfitCertificateError(f"its chain has more than {LONGEST_CHAIN} certificates")
         others = [each for each in others if each is not issuer]
         chain.append(issuer.leaf)
         last = issuer
     return tuple(chain)
+
+
+def _issuer_of(issued: Certificate, others: list[Certificate]) -> Certificate | None:
+    """Return the one whose key verifies the signature of ``issued``: after a rollover of keys two have one name.
+
+    A signature of a kind that cannot be verified here leaves the name to decide.
+    """
+    named = [(each, _has_signed(each, issued)) for each in others if each.subject == issued.issuer]
+    verified = [each for each, has_signed in named if has_signed]
+    unknown = [each for each, has_signed in named if has_signed is None]
+    return next(iter(verified or unknown), None)
+
+
+def _has_signed(issuer: Certificate, issued: Certificate) -> bool | None:
+    """Tell whether the key of ``issuer`` verifies the signature of ``issued``; None if that kind is unknown here."""
+    signature, signed = issued.leaf.signature, issued.leaf.tbs_certificate_bytes
+    try:
+        key, digest = issuer.leaf.public_key(), issued.leaf.signature_hash_algorithm
+        if isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
+            key.verify(signature, signed, ec.ECDSA(digest))
+        elif isinstance(key, rsa.RSAPublicKey) and digest is not None and _is_pkcs1(issued.leaf):
+            key.verify(signature, signed, padding.PKCS1v15(), digest)
+        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        else:
+            return None
+    except InvalidSignature:
+        return False
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return True
+
+
+def _is_pkcs1(issued: x509.Certificate) -> bool:
+    return issued.signature_algorithm_oid != x509.SignatureAlgorithmOID.RSASSA_PSS
 
 
 def check(
@@ -74,16 +121,16 @@ def check(
     current: Certificate | None = None,
     now_s: float | None = None,
 ) -> None:
-    """The checks that every new certificate must pass before it is used, whoever wrote it.
+    """Check a new certificate before it is used; every one passes here, from any source.
 
-    Raises UnfitCertificateError when it can never serve this device, ClockError when it is not valid yet: then
-    the clock is to be doubted, not the certificate.
+    Raises UnfitCertificateError when it can never serve this device, ClockError when it is not valid yet: then the
+    clock is in doubt, not the certificate.
     """
     now_s = time.time() if now_s is None else now_s
     if candidate.public_key != public_key:
         raise UnfitCertificateError("it is for another key than the one of this device")
     if candidate.common_names != [device_id]:
-        names = ", ".join(candidate.common_names) or "nobody"
+        names = ", ".join(candidate.common_names) or "no name"
         raise UnfitCertificateError(f"it is issued to {names}, expected the device id {device_id}")
     validity = candidate.validity
     check_clock_of_device(now_s)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates that the device signs itself; the tenant trusts one once it was uploaded."""
+"""Certificates that the device signs itself; the tenant trusts one after it was uploaded."""
 
 import time
 from datetime import UTC, datetime
@@ -20,27 +20,27 @@ BEGINS_BEFORE_S = 86_400
 
 
 def first(key: PrivateKey, subject: x509.Name, config: Config) -> Certificate:
-    """A certificate for ``subject``, valid as long as the configuration asks for; raises ConfigurationError."""
+    """Sign a certificate for ``subject``, valid as long as the configuration asks for; raises ConfigurationError."""
     begin_s = int(time.time()) - BEGINS_BEFORE_S
     end_s = begin_s + config.seconds(DURATION)
     if end_s <= time.time():
         journal.warning(
             f"the certificate has expired already: it begins a day ago, and {DURATION} is {config.need(DURATION)}; "
-            f"`tedge config set {DURATION} 365d` and make it anew"
+            f"`tedge config set {DURATION} 365d` and create it again"
         )
     return _sign(key, subject, begin_s, end_s)
 
 
 def successor(key: PrivateKey, current: Certificate, config: Config) -> Certificate:
-    """A certificate of the same key and subject that ends later than ``current``; raises ConfigurationError."""
+    """Sign a certificate of the same key and subject that ends later than ``current``; raises ConfigurationError."""
     begin_s = int(time.time()) - BEGINS_BEFORE_S
     end_s = begin_s + config.seconds(DURATION)
     least_s = current.validity.not_after_s + 1
-    # One made in the same second as the current one would end with it: not worth a word.
+    # A certificate made in the same second as the current one would end with it, which needs no warning.
     if end_s < least_s - 1:
         journal.warning(
             f"with {DURATION} {config.need(DURATION)} the new certificate would end "
-            f"{format_duration(least_s - 1 - end_s, 2)} before the current one: it ends just after it instead"
+            f"{format_duration(least_s - 1 - end_s, 2)} before the current one, so it ends just after that one instead"
         )
     return _sign(key, current.subject, begin_s, max(end_s, least_s))
 

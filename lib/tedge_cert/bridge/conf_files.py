@@ -7,6 +7,7 @@ from pathlib import Path
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
+from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 CONF_D = Path("/etc/mosquitto/conf.d")
@@ -22,9 +23,8 @@ class Placement:
 
     def install(self, text: str) -> None:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
-        self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        secret = "\nremote_password " in text
-        files.write(self.file, text.encode(), owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION)
+        make_directory(self.file.parent, owners.DIRECTORY_OF_ROOT)
+        files.write(self.file, text.encode(), access_of(text))
         self.link_up()
 
     def link_up(self) -> bool:
@@ -61,6 +61,15 @@ class Placement:
         if self.link is not None and self.link.is_symlink():
             files.remove(self.link)
         return files.remove(self.file)
+
+
+def access_of(text: str) -> owners.Access:
+    """Return owner and mode of a file with ``text``: root starts the broker with it, so only root may write it.
+
+    Everybody may read it, except a file that holds a password.
+    """
+    secret = any(line.split()[:1] == ["remote_password"] for line in text.splitlines())
+    return owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION
 
 
 def is_current(instance: Instance) -> bool:

@@ -9,6 +9,7 @@ from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError, Message
 from tedge_cert.net.tls import ClientContext, client_context, verifying_context
 from tedge_cert.net.tls_errors import explain as explain_tls
@@ -40,10 +41,10 @@ def explain(instance: Instance, error: OSError) -> str:
     if isinstance(error, ConnackError) and error.code in _UNKNOWN:
         return f"{name} answered {error}; set {_AUTH}.username and {_AUTH}.password_file to a user that it knows"
     if isinstance(error, ssl.SSLCertVerificationError) and trust:
-        return f"no TLS with {name}: {explain_tls(error, f'{host}:{port}', *trust)}"
+        return f"no TLS with {name}: {explain_tls(error, f'{host}:{port}', trust)}"
     if isinstance(error, ssl.SSLError) and trust:
         wanted = f"if its listener wants a certificate, set {_AUTH}.cert_file and {_AUTH}.key_file"
-        return f"no TLS with {name}: {explain_tls(error, name, *trust)}; {wanted}"
+        return f"no TLS with {name}: {explain_tls(error, name, trust)}; {wanted}"
     if isinstance(error, ConnectionClosedError):
         wanted = (
             f"if its listener wants a certificate, set {_AUTH}.cert_file and {_AUTH}.key_file"
@@ -69,10 +70,9 @@ def _context(instance: Instance) -> ClientContext | None:
         )
     if trust is None:
         return None
-    path, setting = trust
     if certificate is None or key is None:
-        return verifying_context(path, setting)
-    return client_context(path, certificate, key, setting)
+        return verifying_context(trust)
+    return client_context(trust, certificate, key)
 
 
 def _login(instance: Instance) -> Credentials | None:
@@ -95,11 +95,11 @@ def _login(instance: Instance) -> Credentials | None:
     return Credentials(str(username), password.rstrip("\r\n"))
 
 
-def _trust(instance: Instance) -> tuple[Path, str] | None:
+def _trust(instance: Instance) -> Trust | None:
     for name in ("ca_file", "ca_dir"):
         path = _path(instance, name)
         if path is not None:
-            return path, f"{_AUTH}.{name}"
+            return Trust(path, f"{_AUTH}.{name}")
     return None
 
 

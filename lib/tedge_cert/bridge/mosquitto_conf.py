@@ -39,7 +39,7 @@ def _connection(instance: Instance) -> list[str]:
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
-        f"{'bridge_capath' if instance.trust.is_dir() else 'bridge_cafile'} {instance.trust}",
+        f"{'bridge_capath' if instance.trust.path.is_dir() else 'bridge_cafile'} {instance.trust.path}",
         f"remote_clientid {instance.device_id}",
         f"local_clientid Cumulocity{profile}",
         *_proof_of_identity(instance),

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Command lines: arguments, entry points of the executables, `tedge <words>` to executable."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every command line has, and what is told of a command beside its options.
+"""Parse the command line: the options of every command, and the text of its help.
 
-Help, the manual pages, the completion and README's table are made from these parsers, so that a text exists once.
+The manual pages, the completions and README's table are made from these parsers, so each text exists once.
 """
 
 import argparse
@@ -12,13 +12,14 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from tedge_cert import journal
+from tedge_cert.terminal import wrapped
 
-EXITS = {0: "done", 1: "it failed; one line on standard error tells why", 2: "misuse of the command line"}
+EXITS = {0: "done", 1: "it failed; one line on standard error says why", 2: "misuse of the command line"}
 ENVIRONMENT = {"TEDGE_CONFIG_DIR": "as --config-dir", "TEDGE_*": "a configuration key: TEDGE_C8Y_URL for c8y.url"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser for ``tedge <command>`` with the options that every command has; ``exits`` besides the usual ones."""
+    """A parser for ``tedge <command>`` with the options of every command; ``exits`` are added to the usual ones."""
 
     def __init__(
         self,
@@ -34,37 +35,37 @@ class Parser(argparse.ArgumentParser):
             prog=options.get("prog") or f"tedge {command}".rstrip(),
             description=description,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
         )
         self.register("action", None, _Once)
         self.register("action", "store_true", _OnceTrue)
-        # A word that begins with a dash is an option, a number too; behind `--` it is none.
+        # A word that begins with a dash is an option, a number too; after `--` it is none.
         self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
-        # No option of ours looks like a number, and argparse would take `-1` for a value then.
+        # No option of ours looks like a number, so argparse would take `-1` for a value.
         self._has_negative_number_optionals.append(True)
         add_common(self, again="prog" in options)
 
     def format_help(self) -> str:
-        """Options, then exit codes and environment."""
+        """Return the help: options, then exit codes and environment."""
         variables = self.variables()
         self.epilog = f"exit codes:\n{_rows({str(code): text for code, text in self.exits.items()})}"
         self.epilog += f"\nenvironment:\n{_rows(variables)}"
         return super().format_help()
 
     def variables(self) -> dict[str, str]:
-        """What the environment says to this command and its sub-commands."""
+        """Return the environment variables of this command and its sub-commands, with their meaning."""
         found = dict(self.environment)
         for each in self.sub_commands().values():
             found.update(each.variables())
         return found
 
     def read(self, words: list[str] | None = None) -> argparse.Namespace:
-        """The arguments of this process, and the log level that they ask for."""
+        """Parse the arguments of this process, and set the log level that they ask for."""
         words = sys.argv[1:] if words is None else words
         before = words[: words.index("--")] if "--" in words else words
-        # Python 3.13 would take what stands behind for a command.
+        # Python 3.13 would take the words after it for a command.
         if before != words and self.sub_commands() and not self.sub_commands().keys() & set(before):
             self.error("a command is expected before '--'")
         arguments = self.parse_args(words)
@@ -77,11 +78,11 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def arguments(self) -> list[argparse.Action]:
-        """What can stand on the command line, in the order of help."""
+        """Return what can be on the command line, in the order of the help."""
         return list(self._actions)
 
     def sub_commands(self) -> "dict[str, Parser]":
-        """The parsers of the sub-commands by the words that are typed."""
+        """Return the parsers of the sub-commands by the words that are typed."""
         groups = (each for each in self._actions if isinstance(each, argparse._SubParsersAction))
         return {name: made for group in groups for name, made in group.choices.items()}
 
@@ -92,7 +93,7 @@ class Parser(argparse.ArgumentParser):
         ]
 
     def error(self, message: str) -> NoReturn:
-        """Name the nearest known word beside one that is not known."""
+        """End with ``message``; add the nearest known word to an unknown one."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)|unrecognized arguments: (\S+)", message)
         if wrong:
             known = re.findall(r"[\w-]+", wrong[2]) if wrong[2] else self._known_options()
@@ -101,8 +102,22 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Wrap description and tables too, each line with a hanging indent at its last column."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = super()._fill_text(text, width, indent).splitlines()
+        return "\n".join(wrapped(line, _column(line)) for line in lines)
+
+
+def _column(line: str) -> int:
+    """Return where the second column of a row begins; in a line without columns, where the line itself begins."""
+    found = re.match(r" *\S.*?  +(?=\S)", line)
+    return found.end() if found else len(line) - len(line.lstrip())
+
+
 class _Refusing(argparse.Action):
-    """What an option does the first time; the second is refused."""
+    """Do what the base class does once; refuse the second time."""
 
     def __call__(
         self,
@@ -116,15 +131,15 @@ class _Refusing(argparse.Action):
 
 
 class _Once(_Refusing, argparse._StoreAction):
-    """An option with a value that is refused when it comes again."""
+    """An option with a value that can be given once."""
 
 
 class _OnceTrue(_Refusing, argparse._StoreTrueAction):
-    """The same without a value."""
+    """An option without a value that can be given once."""
 
 
 def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option: str | None) -> None:
-    """Raise ArgumentError for a second time; what was given is noted in the namespace, which each sub-command has."""
+    """Raise ArgumentError when an option is given twice; each sub-command has a namespace of its own."""
     given: set[str] = vars(namespace).setdefault("_given", set())
     if option and action.dest in given:
         raise argparse.ArgumentError(action, "given more than once")
@@ -132,7 +147,7 @@ def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option:
 
 
 def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
-    """Add the options that stand anywhere on the command line; ``again`` for a sub-command, which has no defaults."""
+    """Add the options of every command; with ``again`` (a sub-command) without defaults."""
     unset = argparse.SUPPRESS if again else None
     made.add_argument("--config-dir", default=unset or "", metavar="DIR", help="configuration (default: /etc/tedge)")
     made.add_argument("--debug", action="store_true", default=unset or False, help="say more, and show tracebacks")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge WORDS…`` runs the longest matching ``tedge-WORDS`` with the rest as its arguments."""
+"""Run the executable ``tedge-WORDS`` with the longest name that ``tedge WORDS…`` begins with."""
 
 import os
 import sys
 
+from tedge_cert import VERSION
 from tedge_cert.errors import USAGE
 
 TYPE_CHECKING = False
@@ -12,11 +13,9 @@ if TYPE_CHECKING:
 
     from tedge_cert.cli.arguments import Parser
 
-VERSION = "0.1.0"
-
 
 def run(words: list[str], parser: "Callable[[], Parser]") -> int:
-    """Replace this process by the command that ``words`` name, so that its exit code is ours; else list commands."""
+    """Replace this process by the command that ``words`` name; without one, explain which commands exist."""
     directory = os.path.dirname(os.path.realpath(sys.argv[0]))  # noqa: PTH120 (pathlib would double the start-up)
     options, words = _global_options(words)
     words = _help_as_option(words)
@@ -33,7 +32,7 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
 def _explain(
     directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
 ) -> int:
-    """Help where it is asked for; else what is wrong with the words, and help as far as they name a family."""
+    """Write the help if it was asked for; otherwise the mistake, and the help of the family that ``words`` name."""
     count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
     plain, rest = words[:count], words[count:]
     text = _overview(directory, plain, parser)
@@ -53,13 +52,13 @@ def _explain(
 
 
 def _help_as_option(words: list[str]) -> list[str]:
-    """``help cert renew`` and ``cert help renew`` are ``cert renew --help``, where a word names what follows."""
+    """Turn ``help cert renew`` and ``cert help renew`` into ``cert renew --help``."""
     at = 1 if words[:1] in (["cert"], ["config"], ["http"]) else 0
     return [*words[:at], *words[at + 1 :], "--help"] if words[at : at + 1] == ["help"] else words
 
 
 def _global_options(words: list[str]) -> "tuple[list[tuple[int, list[str]]], list[str]]":
-    """The options that every command takes, each with how many words stand before it, and the rest."""
+    """Return the options of every command, each with the number of words before it, and the other words."""
     options: list[tuple[int, list[str]]] = []
     plain: list[str] = []
     at = 0
@@ -81,7 +80,7 @@ def _global_options(words: list[str]) -> "tuple[list[tuple[int, list[str]]], lis
 
 
 def _overruling(options: "list[tuple[int, list[str]]]", rest: list[str]) -> list[str]:
-    """The options that are not given once more further on, where they overrule; twice at one place is a mistake."""
+    """Return the options that no later word repeats; a later one counts, but twice in one place is a mistake."""
     kept: list[str] = []
     for at, each in options:
         name = each[0].partition("=")[0]
@@ -92,7 +91,7 @@ def _overruling(options: "list[tuple[int, list[str]]]", rest: list[str]) -> list
 
 
 def commands(directory: str, prefix: str = "") -> dict[str, str]:
-    """The commands as they are typed, with a line each: the first one of the docstring of each executable."""
+    """Return the commands as they are typed, each with the first line of its executable's docstring."""
     names = sorted(each for each in os.listdir(directory) if each.startswith(f"tedge-{prefix}"))  # noqa: PTH208
     rows = ((each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names)
     return {_words(name): summary for name, summary in rows if summary}
@@ -102,7 +101,7 @@ def _nearest(directory: str, words: list[str]) -> str:
     from difflib import get_close_matches
 
     known = commands(directory)
-    # Behind the words of a command there may be its arguments.
+    # The words of a command may be followed by its arguments.
     for count in range(len(words), 0, -1):
         near = get_close_matches(" ".join(words[:count]), known, 1)
         if near:
@@ -111,7 +110,7 @@ def _nearest(directory: str, words: list[str]) -> str:
 
 
 def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]") -> str:
-    """The commands that begin with ``prefix``, a line each, with what holds for all of them."""
+    """Return the help of the commands that begin with ``prefix``; empty if there are none."""
     found = commands(directory, "".join(f"{word}-" for word in prefix))
     if not found:
         return ""
@@ -124,12 +123,12 @@ def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]")
 
 
 def _words(name: str) -> str:
-    """``cert-needs-renewal`` is typed as ``cert needs-renewal``."""
+    """Return how ``cert-needs-renewal`` is typed: ``cert needs-renewal``."""
     return "cert " + name.removeprefix("cert-") if name.startswith("cert-") else name
 
 
 def _summary(path: str) -> str:
-    """The first line of the docstring of an executable of ours."""
+    """Return the first line of an executable's docstring; empty for a program that is not ours."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             for line in file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way into every executable: arguments, logging, and exceptions turned into one line and an exit code."""
+"""Run an executable: read its arguments, and turn an exception into one line and an exit code."""
 
 import argparse
 import gc
@@ -10,15 +10,16 @@ from typing import NoReturn
 
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser, refuse_again
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.values import is_profile
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import FAILURE, TedgeCertError, mend
 
-# A step ends long before what it leaves to the collector fills anything; while it imports, the collector only looks on.
+# A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
 gc.set_threshold(100_000)
 
 
-def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = ("c8y", "az", "aws")) -> None:
+def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tuple(CLOUDS)) -> None:
     """Add the positional cloud and ``--profile``."""
     made.add_argument("cloud", nargs=None if required else "?", choices=clouds, help="the cloud")
     add_profile(made)
@@ -37,7 +38,7 @@ def add_profile(made: Parser) -> None:
 
 
 class _Profile(argparse.Action):
-    """A profile by option: of a cloud that is named too, lest a command goes on with the certificate of none."""
+    """``--profile`` requires a cloud; otherwise the command would use the default certificate."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
@@ -49,18 +50,18 @@ class _Profile(argparse.Action):
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
-    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
+    """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``."""
     return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run ``main`` and end the process: its code, or that of the error with one line that tells it.
+    """Run ``main`` and end the process with its code, or with one line and the code of the error.
 
-    What nobody foresaw is a traceback and 1.
+    An unforeseen error is a traceback and code 1.
     """
     try:
         code = main() or 0
-        # Here and not at the end of the process, where nobody would catch what goes wrong.
+        # Here, because an error at the end of the process would not be caught.
         sys.stdout.flush()
     except TedgeCertError as error:
         if "--debug" in sys.argv:
@@ -79,14 +80,14 @@ def run(main: Callable[[], int | None]) -> None:
         journal.error("interrupted")
         code = 128 + 2
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); there is nobody left to tell.
+        # The reader of our output has ended (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILURE
     _end(code)
 
 
 def _end(code: int) -> NoReturn:
-    """End the process at once: to take the interpreter apart first costs a step a twentieth of all that it does."""
+    """End the process at once; an orderly shutdown of the interpreter takes a twentieth of the time of a step."""
     try:
         sys.stdout.flush()
         sys.stderr.flush()

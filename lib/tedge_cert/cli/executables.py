@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parsers of all executables, read from the scripts without running them."""
+"""Read the parsers of all executables from the scripts, without running them."""
 
 import runpy
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tedge_cert.cli.arguments import Parser
 
 
 def parser_of(script: Path) -> Parser:
-    """The parser that an executable reads its command line with."""
+    """Return the parser of an executable; raises TypeError if there is none."""
     made = runpy.run_path(str(script), run_name="parser")["parser"]()
     if not isinstance(made, Parser):
         raise TypeError(f"{script}: parser() makes no parser")
@@ -17,25 +17,25 @@ def parser_of(script: Path) -> Parser:
 
 
 def scripts(directory: Path) -> list[Path]:
-    """The executables; in the package the library is a directory beside them."""
+    """Return the executables in ``directory``; the package has the library there too."""
     return [directory / "tedge", *sorted(directory.glob("tedge-*"))]
 
 
 def parsers(directory: Path) -> dict[str, Parser]:
-    """Each executable's parser by the words that are typed: `tedge`, `tedge cert renew`."""
+    """Return each executable's parser by the words that are typed: `tedge`, `tedge cert renew`."""
     found = (parser_of(each) for each in scripts(directory))
     return {each.prog: each for each in found}
 
 
 def below(name: str, parser: Parser) -> Iterator[tuple[str, Parser]]:
-    """The parser and those of its sub-commands, at any depth, by the words that are typed."""
+    """Yield the parser and those of its sub-commands, at any depth, by the words that are typed."""
     yield name, parser
     for word, made in parser.sub_commands().items():
         yield from below(f"{name} {word}", made)
 
 
 def all_parsers(directory: Path) -> dict[str, Parser]:
-    """Every command and sub-command, and each family (`tedge cert`) with the parser of `tedge`."""
+    """Return the parser of every command and sub-command; a family (`tedge cert`) has that of `tedge`."""
     top = parsers(directory)
     found = {name: made for each, parser in top.items() for name, made in below(each, parser)}
     families = {name.rpartition(" ")[0] for name in top} - {""}

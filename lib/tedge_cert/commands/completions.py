@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a shell completes: one table made from the parsers, and each shell's own few lines that read it."""
+"""``tedge completions``: one table made from the parsers, and a few lines for each shell that read it."""
 
 import argparse
 import shlex
@@ -11,9 +11,9 @@ from tedge_cert.cli.executables import all_parsers, scripts
 from tedge_cert.config.keys.table import KEYS, listed
 
 FILE = ""
-"""In place of words: the name of a file."""
+"""Stands for the name of a file."""
 PROFILE = "<profile>"
-"""In place of words: a profile of the device, asked for when it is completed."""
+"""Stands for a profile of the device, which the shell asks for when it completes."""
 PROFILES = "tedge config list 2>/dev/null | sed -n 's/^[a-z0-9]*\\.profiles\\.\\([^.]*\\)\\..*/\\1/p' | sort -u"
 
 _BASH = """\
@@ -64,7 +64,7 @@ complete -c tedge -f
 
 @dataclass
 class Command:
-    """What may follow the words of a command; ``options`` with their values, None for one without."""
+    """The words and ``options`` that may follow a command; an option's values, None for one without a value."""
 
     words: list[str]
     options: dict[str, list[str] | None]
@@ -72,7 +72,7 @@ class Command:
 
 
 def table(directory: Path) -> dict[str, Command]:
-    """The commands of the executables in ``directory`` by the words that are typed."""
+    """Return the commands of the executables in ``directory`` by the words that are typed."""
     found = all_parsers(directory)
     made: dict[str, Command] = {}
     for name, parser in found.items():
@@ -109,7 +109,7 @@ def _values(action: argparse.Action) -> list[str]:
 
 
 def script(shell: str, directory: Path) -> str:
-    """The completion of ``shell`` for the executables in ``directory``."""
+    """Return the script that completes the executables in ``directory`` in ``shell``."""
     commands = table(directory)
     if shell == "fish":
         return _fish(commands)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge config``: its arguments, and which key of which profile they mean."""
+"""``tedge config``: read and change the settings; a key may name its profile."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ def add_to(parser: Parser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     get = commands.add_parser("get", help="print the value of a key")
     put = commands.add_parser("set", help="set a key")
-    unset = commands.add_parser("unset", help="forget the value of a key")
+    unset = commands.add_parser("unset", help="remove the value of a key")
     add = commands.add_parser("add", help="add a value to a list")
     remove = commands.add_parser("remove", help="remove a value from a list")
     for command in (get, put, unset, add, remove):
@@ -34,16 +34,16 @@ def add_to(parser: Parser) -> None:
         command.add_argument("value", help="the value")
     show = commands.add_parser("list", help="print keys with their values")
     show.add_argument("filter", nargs="?", default="", help="only keys that contain this")
-    show.add_argument("--all", action="store_true", help="those without value too")
-    show.add_argument("--doc", action="store_true", help="what each key is for, and an example")
+    show.add_argument("--all", action="store_true", help="also keys without a value")
+    show.add_argument("--doc", action="store_true", help="describe each key, with an example")
     for command in (get, put, unset, add, remove, show):
         add_profile(command)
-        # Told apart from the environment: an option has to fit the key, the environment means the keys that it fits.
+        # Keep the option apart from the environment: an option has to fit the key, the environment may not.
         command.set_defaults(profile=None)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Do what the arguments say; the exit code."""
+    """Run the sub-command and return the exit code."""
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
         doc = arguments.doc
@@ -61,13 +61,15 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             change = {"set": edit.set_value, "add": edit.add_value, "remove": edit.remove_value}
             change[arguments.command](config, key, arguments.value)
-            if key.endswith("device.cert_path") and config.is_of_system and (said := hint(Path(arguments.value))):
+            words = f"c8y --profile {profile}" if profile else "c8y"
+            moved = config.is_of_system and key in ("device.cert_path", "c8y.device.cert_path")
+            if moved and (said := hint(Path(arguments.value), words)):
                 journal.say(said)
     return 0
 
 
 def _place(asked: str, option: str | None) -> tuple[str, str]:
-    """The key and the profile that the command line means; raises UnknownKeyError or ConfigurationError."""
+    """Return the key and the profile that the command line means; raises UnknownKeyError or ConfigurationError."""
     name, named = asked, ""
     parts = asked.split(".")
     if cloud_of(asked) and parts[1:2] == ["profiles"] and len(parts) > 3:
@@ -82,7 +84,7 @@ def _place(asked: str, option: str | None) -> tuple[str, str]:
 
 
 def _present_name(name: str) -> str:
-    """The name that a key has now; raises UnknownKeyError if there is no such key."""
+    """Return the present name of a key; raises UnknownKeyError if there is no such key."""
     name = f"az.{name[6:]}" if name.startswith("azure.") else name
     if name in OLD_NAMES:
         journal.warning(f"'{name}' is called '{OLD_NAMES[name]}' now")
@@ -94,7 +96,7 @@ def _present_name(name: str) -> str:
 
 def _get(config: Config, key: str) -> int:
     configuration.need_profile(config, cloud_of(key))
-    # A script must not go on with half a configuration, whichever half it asks for.
+    # A script must not go on with a configuration of which another part is broken.
     config.check()
     value = value_of(config, key)
     if value is None:
@@ -105,10 +107,10 @@ def _get(config: Config, key: str) -> int:
 
 
 def listing(config: Config, wanted: str, with_unset: bool) -> str:
-    """``key=value`` lines of the keys that contain ``wanted``; then, if asked for, an empty line and the unset ones."""
+    """Return ``key=value`` lines of the keys that contain ``wanted``; ``with_unset`` adds those without a value."""
     rows: list[tuple[str, str | None]] = []
     for own, name in _places(config):
-        # Each one is looked at, listed or not: what is wrong anywhere is said before anything is printed.
+        # Read each key, listed or not, so that an error anywhere is reported before anything is printed.
         own.stored(name)
         full = own.full_name(name)
         if wanted in full:
@@ -119,7 +121,7 @@ def listing(config: Config, wanted: str, with_unset: bool) -> str:
 
 
 def documentation(wanted: str) -> str:
-    """What each key that contains ``wanted`` is for, the keys right-aligned."""
+    """Describe each key that contains ``wanted``, the keys right-aligned."""
     rows = {key: entry for key, entry in KEYS.items() if wanted in key}
     width = max((len(key) for key in rows), default=0)
     blocks = []
@@ -131,7 +133,7 @@ def documentation(wanted: str) -> str:
 
 
 def _places(config: Config) -> list[tuple[Config, str]]:
-    """Every key in the order of the list, those of a cloud once more for each of its profiles."""
+    """Return every key in the order of the list, those of a cloud again for each of its profiles."""
     found: list[tuple[Config, str]] = []
     done: set[str] = set()
     for name in listed(KEYS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connecting and disconnecting: the bridge in the local mosquitto, and the timer that keeps its certificate valid."""
+"""``tedge connect``: configure and start the bridge in the local mosquitto, and enable the hourly check."""
 
 from pathlib import Path
 
@@ -19,15 +19,15 @@ from tedge_cert.terminal import Step
 from tedge_cert.x509 import certificate, clock, keys
 
 
-def connect(instance: Instance, offline: bool, what: str = "Connecting to", allow_path: bool = False) -> int:
-    """Configure the bridge, start it, see it work, and enable the hourly check; the exit code.
+def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
+    """Configure the bridge, start it, check that it works, and enable the hourly check; return the exit code.
 
-    3 when the device is connected, but not with the candidate that was there. Raises TedgeCertError.
+    It is 3 if the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    prepare(instance, what, allow_path)
+    prepare(instance, what)
     _refuse_second(instance)
     with custody(instance, keep_root=True):
-        # Somebody else may have connected the device while this waited.
+        # Another command may have connected the device while this one waited for the lock.
         _refuse_second(instance)
         switched = switch_by_hand.switch_first(instance, offline)
         active = load_active(instance)
@@ -50,13 +50,13 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to", allo
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
-    # So that the tenant need not wait for the first renewal to know the certificate.
+    # The tenant gets the certificate's dates now, not at the first renewal.
     alarm.tell(instance)
     return exit_code(instance, switched)
 
 
 def _configure(instance: Instance) -> conf_change.Before:
-    """The timer before the files: whoever interrupts this leaves no bridge whose certificate nobody renews."""
+    """Enable the timer, then write the files, so that an interruption leaves no bridge without a renewal."""
     if not instance.manages_services:
         return conf_change.configure(instance)
     try:
@@ -73,7 +73,7 @@ def _configure(instance: Instance) -> conf_change.Before:
 
 
 def _disable_timer(instance: Instance) -> None:
-    """Unless there is a bridge nevertheless, of an earlier attempt."""
+    """Disable the timer, unless an earlier attempt left a bridge."""
     if not instance.bridge_file.exists():
         processes.run(["systemctl", "disable", "--now", instance.timer])
 
@@ -99,7 +99,7 @@ def _announce(instance: Instance, active: certificate.Certificate | None) -> Non
 
 
 def load_active(instance: Instance) -> certificate.Certificate | None:
-    """The active certificate, known to fit the key; None where user and password are used. Raises CertificateError."""
+    """Load the active certificate, which must fit the key; None with user and password. Raises CertificateError."""
     if instance.uses_basic:
         return None
     active = certificate.load(instance.certificate)
@@ -108,11 +108,11 @@ def load_active(instance: Instance) -> certificate.Certificate | None:
 
 
 def exit_code(instance: Instance, switched: switch_by_hand.Outcome) -> int:
-    """The code of a device that is connected, but may not be so with its new certificate."""
+    """Return 3 if the device is connected without the new certificate, else 0."""
     if not switched.left_out:
         return 0
-    active = f"{instance.certificate} is the one in use"
-    journal.warning(f"connected, but not with the new certificate: {active}, the lines above tell why")
+    active = f"{instance.certificate} is in use"
+    journal.warning(f"connected, but not with the new certificate: {active}; the lines above say why")
     return REJECTED
 
 
@@ -125,16 +125,16 @@ def _is_working(instance: Instance) -> bool:
     return True
 
 
-def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
-    """Say what is about to be connected, and see that it can be beside the other profiles.
+def prepare(instance: Instance, what: str) -> None:
+    """Print what is about to be connected, and check that it does not conflict with other profiles.
 
-    Owners and modes that other programs left are mended, so that bridge and renewer can both read; with ``allow_path``
-    the renewal may write where the certificate is kept.
+    Owners and modes that other programs left are mended, so that bridge and renewer can both read; the renewal is let
+    write where the certificate is kept.
     """
     if instance.manages_services and not systemd.is_installed("mosquitto.service"):
         raise TedgeCertError(
-            "mosquitto is not installed, whose bridge is the connection to the cloud: `apt install mosquitto`, then "
-            "this command again"
+            "mosquitto is not installed, and its bridge is the connection to the cloud: `apt install mosquitto`, then "
+            "try again"
         )
     takeover.check_accounts(instance)
     takeover.give_owners(instance)
@@ -145,8 +145,7 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
     if instance.uses_basic:
         credentials.warn_if_exposed(instance.credentials_path)
     elif instance.manages_services:
-        if allow_path:
-            drop_in.allow(instance)
+        drop_in.update(instance)
         drop_in.warn_if_shut(instance)
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:
@@ -155,11 +154,11 @@ def prepare(instance: Instance, what: str, allow_path: bool = False) -> None:
 
 
 def _warn_of_proxy(instance: Instance) -> None:
-    """Say that the bridge goes its own way, where a proxy is set."""
+    """Warn that the bridge does not use the proxy, if one is set."""
     address = instance.config.get("proxy.address")
     if address is not None:
         host, port = instance.mqtt
         journal.warning(
-            f"proxy.address ({to_text(address)}) is for HTTPS alone: mosquitto's bridge cannot use a proxy and "
+            f"proxy.address ({to_text(address)}) is for HTTPS only: mosquitto's bridge cannot use a proxy and "
             f"connects to {host}:{port} directly"
         )

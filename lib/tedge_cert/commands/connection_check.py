@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeing whether the device is connected: the broker listens, the bridge is up, and it carries a token."""
+"""``tedge connect --test``: check that the broker listens, the bridge is up, and a token comes through it."""
 
 import base64
 import binascii
@@ -18,18 +18,18 @@ BRIDGE_S = 30.0
 
 
 def test(instance: Instance) -> None:
-    """See whether the bridge is connected and carries a token; changes no file. Raises TedgeCertError."""
+    """Check the connection without changing a file; raises TedgeCertError."""
     journal.say(summary(instance, "Testing the connection to"))
     if not instance.bridge_file.exists():
         raise TedgeCertError(
-            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect {instance.words}` makes it"
+            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect {instance.words}` connects it"
         )
     check(instance)
     journal.say("The connection to c8y works.")
 
 
 def summary(instance: Instance, what: str) -> str:
-    """What is about to be connected, a line each."""
+    """Return what is about to be connected, a line for each fact."""
     host, port = instance.mqtt
     rows = {
         "configuration": instance.config.place("c8y.url")[0],
@@ -51,7 +51,7 @@ def _proof_of_identity(instance: Instance) -> dict[str, str]:
 
 
 def check(instance: Instance) -> None:
-    """See the bridge up and an answer come through it, and warn if another tenant gave it. Raises TedgeCertError.
+    """Wait for the bridge and for an answer through it, and warn if another tenant gave it. Raises TedgeCertError.
 
     The answer is a token, which names its tenant; with user and password it is the device's own id, which does not.
     """
@@ -68,7 +68,7 @@ def check(instance: Instance) -> None:
 
 
 def issuer_of(token: str) -> str:
-    """The host that a token says it comes from (RFC 7519 §4.1.1); empty if it does not say."""
+    """Return the host that a token names as its issuer (RFC 7519 §4.1.1); empty if it names none."""
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -76,14 +76,14 @@ def issuer_of(token: str) -> str:
         host = str(issuer or "").rpartition("://")[2].partition("/")[0]
         return split_endpoint(host, 0)[0].lower()
     except (binascii.Error, ValueError):
-        # A token need not be one that we can read.
+        # Not every token is a JWT.
         return ""
 
 
 def _hosts(instance: Instance) -> dict[str, str]:
-    """The host of each setting that names the tenant."""
+    """Return the host of each setting that names the tenant."""
     found = {"c8y.http": split_endpoint(instance.http, 443)[0], "c8y.mqtt": instance.mqtt[0]}
-    # Both endpoints may be set without it.
+    # It may be unset where c8y.http and c8y.mqtt are set.
     url = instance.config.get("c8y.url")
     if url is not None:
         found["c8y.url"] = to_text(url)

@@ -1,31 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments that name a connection: the cloud, a profile, and clouds that are not ours."""
+"""The arguments of connect, reconnect and disconnect that name a connection: a cloud and a profile."""
 
 import argparse
 
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.device.instance import CLOUDS, Instance, load_instance
+from tedge_cert.config.keys import CLOUDS
+from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import ConfigurationError
 
 
 def add_to(parser: Parser, mappers: bool = False) -> None:
-    """Add the cloud and ``--profile``; with ``mappers`` a name that nobody knows is an error (1), no misuse (2).
+    """Add the cloud and ``--profile``; with ``mappers`` an unknown cloud is a failure (1), not a misuse (2).
 
-    It may be that of a mapper of thin-edge, which can be connected, but not disconnected.
+    It may be the name of a mapper of thin-edge, which can be connected, but not disconnected.
     """
     named = ", or c8y.<profile>" if mappers else ""
     parser.add_argument("cloud", type=str if mappers else _known, metavar="CLOUD", help=f"c8y{named}")
     entry.add_profile(parser)
-
-
-def add_allow_path(parser: argparse.ArgumentParser) -> None:
-    """Add the option for a certificate that is kept elsewhere."""
-    parser.add_argument(
-        "--allow-path",
-        action="store_true",
-        help="let the renewal write where the certificate is kept, by a drop-in for its unit",
-    )
 
 
 def _known(text: str) -> str:
@@ -35,12 +27,12 @@ def _known(text: str) -> str:
 
 
 def is_never_connected(arguments: argparse.Namespace) -> bool:
-    """Whether the arguments name a cloud that nothing here connects to, so that there is nothing to disconnect."""
+    """Return whether the arguments name a cloud that this package never connects to: nothing to disconnect."""
     return arguments.cloud in CLOUDS and arguments.cloud != "c8y"
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
-    """The instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
+    """Load the instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
     cloud, _, profile = arguments.cloud.partition(".")
     if cloud != "c8y":
         name = CLOUDS.get(cloud, f"'{arguments.cloud}'")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Key and certificate as the device makes and removes them, without a word to anybody."""
+"""``tedge cert create`` and ``create-csr``: a key with a self-signed certificate, or with a signing request."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,9 +15,9 @@ from tedge_cert.x509.certificate import Certificate
 
 
 def create(instance: Instance, identity: str | None) -> Certificate:
-    """Make a key and a certificate signed with it; neither is ever overwritten. Raises TedgeCertError.
+    """Create a key and a self-signed certificate; neither overwrites a file. Raises TedgeCertError.
 
-    What is left of a former life of the device (previous, candidate) goes first.
+    Previous and candidate of an earlier certificate are removed first.
     """
     name = _identity(instance, identity)
     with custody(instance):
@@ -31,13 +31,13 @@ def create(instance: Instance, identity: str | None) -> Certificate:
             keys.create(instance.key, key)
             _create_or_undo(instance, made)
         except FileExistsError as error:
-            # Somebody who does not know of the lock was quicker.
+            # A program that does not use the lock was quicker.
             raise _exists(Path(error.filename2)) from error
         return made
 
 
 def create_request(instance: Instance, identity: str | None, output: Path | None) -> Path:
-    """Write a CSR for the key, which is made if there is none; where it was written to. Raises TedgeCertError."""
+    """Write a CSR, creating the key if there is none, and return the CSR's path. Raises TedgeCertError."""
     name = _identity(instance, identity)
     with custody(instance):
         key = keys.load_or_create(instance.key)
@@ -52,7 +52,7 @@ def _create_or_undo(instance: Instance, made: Certificate) -> None:
     try:
         files.create(instance.certificate, made.pem, owners.CERTIFICATE)
     except BaseException:
-        # A key without its certificate would be in the way of the next attempt.
+        # A key without a certificate would make the next attempt fail.
         files.remove(instance.key)
         raise
 
@@ -71,7 +71,7 @@ def _organization(instance: Instance) -> tuple[str, str]:
 
 
 def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> bytes | None:
-    """A CSR that repeats the names of the current certificate, if that is of this key and device."""
+    """Return a CSR that repeats the names of the current certificate, if that is of this key and device."""
     try:
         current = certificate.load(instance.certificate)
     except CertificateError:
@@ -82,6 +82,6 @@ def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> byt
 
 def _exists(path: Path) -> CertificateError:
     return CertificateError(
-        f"{path} exists already and is not overwritten; `tedge cert remove` removes certificate and key, with which "
-        "the device can connect no more"
+        f"{path} exists already and is not overwritten; `tedge cert remove` removes certificate and key, and then "
+        "the device cannot connect any more"
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""``tedge disconnect``: remove the bridge, and disable the hourly check of its certificate."""
 
 from tedge_cert import journal, systemd
 from tedge_cert.bridge import conf_change, conf_files
-from tedge_cert.commands import takeover
+from tedge_cert.commands import drop_in, takeover
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
@@ -13,9 +13,9 @@ from tedge_cert.terminal import Step
 
 
 def disconnect(instance: Instance) -> bool:
-    """Remove the bridge and disable the hourly check; whether there was something to do. Raises TedgeCertError.
+    """Remove the bridge and disable the hourly check; return whether there was a bridge. Raises TedgeCertError.
 
-    A renewal under way is waited for: it would otherwise look for a bridge that is no more.
+    Waits for a renewal that runs, which would otherwise look for the bridge in vain.
     """
     with Step("Removing the bridge"):
         if not instance.bridge_file.exists() and not conf_change.is_unfinished(instance):
@@ -31,7 +31,7 @@ def disconnect(instance: Instance) -> bool:
             f"`tedge connect {instance.words}`"
         )
     if not instance.manages_services:
-        journal.warning("no service manager: restart mosquitto yourself, till then its bridge stays connected")
+        journal.warning("no service manager: restart mosquitto yourself; its bridge stays connected until then")
         return True
     try:
         if systemd.is_active("mosquitto.service"):
@@ -44,4 +44,5 @@ def disconnect(instance: Instance) -> bool:
             f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
         ) from error
     conf_change.end(instance)
+    drop_in.remove(instance)
     return True

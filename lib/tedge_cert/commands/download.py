@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registration: the first certificate of a device, for a one-time password."""
+"""``tedge cert download``: register the device, that is, get its first certificate for a one-time password."""
 
 import argparse
-import getpass
 import os
 import secrets
 import string
@@ -12,17 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from cryptography import x509
+
 from tedge_cert import journal, terminal
-from tedge_cert.authority import answer_checks, est_wire
+from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.commands import fresh_start, unjudged
+from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.durations import duration_s
+from tedge_cert.durations import duration_s, format_duration
 from tedge_cert.errors import (
     CertificateError,
     ClockError,
@@ -31,19 +32,20 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
-from tedge_cert.net import proxy
-from tedge_cert.tenant import alarm
+from tedge_cert.tenant import alarm, rest
 from tedge_cert.terminal import waiting
+from tedge_cert.times import CLOCK_TOLERANCE_S
 from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
 PASSWORD_CHARACTERS = 32
+_FALSE = ("", "0", "f", "false", "n", "no", "off")
 
 
 @dataclass(frozen=True)
 class Registration:
-    """Who registers where; the password is never printed unless it was made here."""
+    """A device id, its one-time password and the tenant; the password is printed only if it was ``generated`` here."""
 
     device_id: str
     password: str
@@ -51,7 +53,7 @@ class Registration:
     host: str
 
     def address(self) -> str:
-        """Where an operator registers the device, with what is known filled in."""
+        """Return the page where an operator registers the device, with what is known filled in."""
         password = quote(self.password, safe="") if self.generated else ""
         return (
             f"https://{self.host}/apps/devicemanagement/index.html#/deviceregistration"
@@ -60,12 +62,12 @@ class Registration:
 
 
 def new_password() -> str:
-    """A one-time password for the operator to give to the tenant."""
+    """Generate a one-time password that the operator gives to the tenant."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(PASSWORD_CHARACTERS))
 
 
 def checked_host(text: str) -> str:
-    """``host`` or ``host:port`` as the tenant's address, without the port that everybody knows."""
+    """Return ``host`` or ``host:port`` as the tenant's address, without port 443; raises ConfigurationError."""
     try:
         host, port = split_endpoint(text, 443)
     except ValueError as error:
@@ -73,22 +75,20 @@ def checked_host(text: str) -> str:
     return host if port == 443 else f"{host}:{port}"
 
 
-@dataclass(frozen=True)
-class _Received:
-    """What came: the certificate, and why the clock cannot judge it (empty if it can)."""
+def check_clock(instance: Instance, host: str) -> None:
+    """Raise ClockError if the clock is wrong: the answer to the one-time password would not be valid yet.
 
-    certificate: Certificate
-    doubt: str
-
-
-def kept(instance: Instance, registration: Registration) -> Certificate | None:
-    """The certificate of an earlier call, which the clock could not judge then; None if there is none to go on with.
-
-    Raises UnjudgedError while it still cannot.
+    The request that asks for the tenant's time carries no secret. Without an answer the registration goes on: it
+    reaches the same host, so it either fails too, before the password is used, or finds the tenant back.
     """
-    with custody(instance):
-        return unjudged.waiting(
-            instance, registration.device_id, "" if registration.generated else registration.password
+    clock.check_clock_of_device(time.time())
+    with privileges.dropped(instance.config.is_of_system), waiting(f"Comparing the clock with that of {host}"):
+        theirs_s = rest.time_of(instance.server_at(host))
+    behind_s = 0 if theirs_s is None else int(theirs_s - time.time())
+    if behind_s > CLOCK_TOLERANCE_S:
+        raise ClockError(
+            f"the clock is wrong: it is {format_duration(behind_s, 2)} behind that of {host}; nothing was sent, and "
+            "the one-time password is still good: set the clock (see `timedatectl status`), then try again"
         )
 
 
@@ -97,49 +97,27 @@ def download(
 ) -> Certificate:
     """Ask for the first certificate until the tenant knows the device; raises TedgeCertError.
 
-    What belongs to a former life of the device (previous, candidate) goes before the new certificate comes. One that
-    the clock cannot judge is written too, with UnjudgedError.
+    Previous and candidate of an earlier registration are removed before the new certificate is written.
     """
     with custody(instance):
-        # A one-time password is spent by an answer that this clock could not judge.
-        clock.check_clock_of_device(time.time())
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
-            received = _ask_until(instance, registration, request, keys.public_key(key), retry_every_s, max_timeout_s)
-        _keep(instance, registration, received)
+            received = _ask_until(instance, registration, request, retry_every_s, max_timeout_s)
+        new = _keep(instance, registration, keys.public_key(key), received)
     if instance.bridge_file.exists():
-        # No renewal is due for long, and an alarm about the certificate before this one would stand all the while.
+        # The next renewal is far away, and until then an alarm about the previous certificate would stand.
         alarm.tell(instance)
-    return _judged(instance, received)
+    return new
 
 
 def download_once(instance: Instance, registration: Registration) -> Certificate:
-    """Likewise, but ask no more than once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
+    """Ask for the first certificate once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
     with custody(instance):
-        clock.check_clock_of_device(time.time())
+        check_clock(instance, registration.host)
         key = keys.load_or_create(instance.key)
-        request = _request(instance, registration, key, None)
-        received = _ask(instance, registration, request, keys.public_key(key))
-        _keep(instance, registration, received)
-    return _judged(instance, received)
-
-
-def _keep(instance: Instance, registration: Registration, received: _Received) -> None:
-    try:
-        fresh_start.end(instance)
-        if received.doubt:
-            # Before the certificate: of another one it says nothing.
-            unjudged.mark(instance, received.certificate, registration.password)
-        files.write(instance.certificate, received.certificate.pem, owners.CERTIFICATE)
-    except TedgeCertError as error:
-        raise TedgeCertError(f"{error}, then register the device anew: its one-time password is spent") from error
-
-
-def _judged(instance: Instance, received: _Received) -> Certificate:
-    if received.doubt:
-        raise unjudged.told(instance, received.doubt)
-    return received.certificate
+        received = _ask(instance, registration, _request(instance, registration, key, None))
+        return _keep(instance, registration, keys.public_key(key), received)
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
@@ -154,17 +132,12 @@ def _request(instance: Instance, registration: Registration, key: keys.PrivateKe
 
 
 def _ask_until(
-    instance: Instance,
-    registration: Registration,
-    request: bytes,
-    public_key: bytes,
-    retry_every_s: int,
-    max_timeout_s: int,
-) -> _Received:
+    instance: Instance, registration: Registration, request: bytes, retry_every_s: int, max_timeout_s: int
+) -> list[x509.Certificate]:
     deadline = Deadline(max_timeout_s)
     while True:
         try:
-            return _ask(instance, registration, request, public_key)
+            return _ask(instance, registration, request)
         except RequestRefusedError as error:
             hint = "not registered yet, or another one-time password" if error.status in (401, 403, 404) else "refused"
             journal.error(f"{registration.device_id}: {hint}: {error}")
@@ -177,24 +150,46 @@ def _ask_until(
             )
         journal.warning(f"asking again in {retry_every_s} s")
         time.sleep(retry_every_s)
+        # The tenant may not have told its time before, and the device may be registered now.
+        check_clock(instance, registration.host)
 
 
-def _ask(instance: Instance, registration: Registration, request: bytes, public_key: bytes) -> _Received:
-    host = registration.host
-    way = proxy.for_host(instance.config, host)
-    received = est_wire.enrol(host, registration.device_id, registration.password, request, instance.trust, way)
+def _ask(instance: Instance, registration: Registration, request: bytes) -> list[x509.Certificate]:
+    server = instance.server_at(registration.host)
+    return cumulocity.enrol(server, registration.device_id, registration.password, request)
+
+
+def _keep(
+    instance: Instance, registration: Registration, public_key: bytes, received: list[x509.Certificate]
+) -> Certificate:
+    """Write the certificate for this device out of the answer; one that is not valid yet is written, then ClockError.
+
+    Its one-time password is spent, so the device would get no other one.
+    """
+    early = None
     try:
         new = answer_checks.pick(received, public_key)
-        return _Received(new, unjudged.doubt(instance, host, new, public_key, registration.device_id))
-    except (UnfitCertificateError, ClockError) as error:
-        kind = ClockError if isinstance(error, ClockError) else CertificateError
-        raise kind(
+        try:
+            answer_checks.check(new, public_key, registration.device_id)
+        except ClockError as error:
+            early = error
+    except UnfitCertificateError as error:
+        raise CertificateError(
             f"the answer of {registration.host} is not used: {error}; nothing was written, and the one-time password "
-            "is spent: register the device anew"
+            "is spent: register the device again with a new one"
         ) from error
-
-
-_FALSE = ("", "0", "f", "false", "n", "no", "off")
+    try:
+        fresh_start.end(instance)
+        files.write(instance.certificate, new.pem, owners.CERTIFICATE)
+    except TedgeCertError as error:
+        raise TedgeCertError(
+            f"{error}, then register the device again with a new one-time password: this one is spent"
+        ) from error
+    if early is not None:
+        raise ClockError(
+            f"the certificate is kept as {instance.certificate}, but {early}, then {next_step(instance)}"
+        ) from early
+    return new
 
 
 def add_to(parser: Parser) -> None:
@@ -208,9 +203,9 @@ def add_to(parser: Parser) -> None:
         "--device-id",
         default=os.environ.get("DEVICE_ID", ""),
         metavar="ID",
-        help="its name (default: $DEVICE_ID)",
+        help="the device id (default: $DEVICE_ID)",
     )
-    # The password itself is no default here: help would print it.
+    # Do not make the password a default: help would print it.
     parser.add_argument(
         "-p",
         "--one-time-password",
@@ -232,15 +227,10 @@ def add_to(parser: Parser) -> None:
         ("--max-timeout", 600, "when to give up (default: 10m)"),
     ):
         parser.add_argument(option, type=_duration, default=default, metavar="DURATION", help=told)
-    parser.add_argument(
-        "--systemd",
-        action="store_true",
-        help="take all of it from the credentials of the unit, and ask once (tedge-first-boot(7))",
-    )
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
-    """Who registers where; what was not said is asked for, or made."""
+    """Return the registration that the arguments ask for; ask for a missing device id, generate a missing password."""
     host = checked_host(arguments.url or instance.http)
     password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
     if arguments.prompt and password:
@@ -248,43 +238,41 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
             "--prompt contradicts a one-time password given by --one-time-password or DEVICE_ONE_TIME_PASSWORD: "
             "leave one of them out"
         )
-    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _prompt("Enter device id: ")
+    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _typed_id()
     identity = checked_device_id(identity)
     if arguments.prompt:
-        password = getpass.getpass("Enter one-time password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        password = terminal.ask("Enter one-time password: ", secret=True).strip()
     return Registration(identity, password or new_password(), not password, host)
 
 
 def announce(registration: Registration, without_address: bool) -> None:
-    """Tell the operator what to give to the tenant; a password is shown only if it was made here."""
+    """Print what the operator gives to the tenant; a password only if it was generated here."""
     lines = [f"Register the device on {split_endpoint(registration.host, 443)[0]}:", ""]
     lines.append(f"    device id:         {registration.device_id}")
     if registration.generated:
         lines.append(f"    one-time password: {registration.password}")
     if not without_address:
         lines += ["", "    This address registers it:", "", f"    {registration.address()}"]
-        code = terminal.terminal_text(registration.address())
+        code = terminal.qr_code(registration.address())
         if code:
             lines += ["", code.rstrip("\n")]
     journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
 
 
 def next_step(instance: Instance) -> str:
-    """What is to be done with the first certificate, or with that of a device that is registered again."""
+    """Return what to do with a first certificate, or with that of a device that is registered again."""
     if instance.bridge_file.exists():
         return (
-            "the bridge takes it when it connects anew, within half a minute; a device with another id than before "
+            "the bridge uses it when it connects again, within half a minute; a device with another id than before "
             f"needs `tedge disconnect {instance.words}` and `tedge connect {instance.words}`"
         )
     return f"`tedge connect {instance.words}` connects it"
 
 
-def _prompt(prompt: str) -> str:
+def _typed_id() -> str:
     if not sys.stdin.isatty():
         raise ConfigurationError("no device id: give one with --device-id or DEVICE_ID, or set device.id")
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    return terminal.ask("Enter device id: ").strip()
 
 
 def _host(text: str) -> str:

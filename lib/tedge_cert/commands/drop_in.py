@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the renewal, confined as its unit is, can write where the certificate is kept, and the drop-in that lets it.
+"""Open the configured directories to the renewal, whose unit is confined, by a drop-in for the unit.
 
-A single file would not do: what replaces a certificate is made beside it, under another name (systemd.exec(5)).
+The drop-in opens directories: a single file would not do, because a certificate is replaced by renaming a file that
+was written beside it (systemd.exec(5)).
 """
 
 import os
@@ -12,24 +13,35 @@ from pathlib import Path
 from tedge_cert import journal, systemd
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
+from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 UNITS = Path("/etc/systemd/system")
-# Not override.conf: that is what `systemctl edit` writes, and one for an instance hides one of the template.
+# Not override.conf, which `systemctl edit` writes: a file for an instance hides that of the template.
 NAME = "50-certificate-path.conf"
+# What the unit may write without a drop-in.
+_SHIPPED = ("/etc/tedge/device-certs", "/run/tedge-cert-renewer", "/var/lib/tedge-cert-renewer")
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 (named, not used)
+# These hold what other programs rely on; opening one as a whole would end the unit's confinement.
+_ROOTS = ("/", "/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/usr", "/var")  # noqa: S108
 
 
 def drop_in(instance: Instance) -> Path:
-    """Where the drop-in of this instance belongs."""
+    """Return the path of the drop-in for the unit of this instance."""
     return UNITS / f"{instance.service}.d" / NAME
 
 
 def text_of(instance: Instance) -> str:
-    """The drop-in; raises ConfigurationError for a directory that no drop-in can open."""
-    directories = _written(instance)
-    for each in [*directories, instance.key.parent]:
+    """Return the text of the drop-in; raises ConfigurationError for a directory that must not or cannot be opened."""
+    directories = _elsewhere(instance)
+    for each in directories:
+        if {str(each), os.path.realpath(each)} & set(_ROOTS):
+            raise ConfigurationError(
+                f"{each} is not opened to the renewal as a whole; keep the certificate in a directory of its own, for "
+                f"example `tedge config set device.cert_path {each / 'tedge-certs' / instance.certificate.name}`"
+            )
+    for each in [*_written(instance), instance.key.parent]:
         if _is_below(each, _TEMPORARY):
             raise ConfigurationError(
                 f"{each} cannot be opened to the renewal, which has a /tmp of its own; keep certificates elsewhere"
@@ -37,7 +49,7 @@ def text_of(instance: Instance) -> str:
         if any(character in str(each) for character in "\"'\\"):
             raise ConfigurationError(f"{each} has a quote or backslash in its name; choose another directory")
     lines = [
-        f"# Written by `tedge connect {instance.words} --allow-path`: lets the renewal write where the certificate is.",
+        f"# Written by `tedge connect {instance.words}`: lets the renewal write where the certificate is.",
         "[Service]",
         *(f'ReadWritePaths="-{str(each).replace("%", "%%")}"' for each in directories),
     ]
@@ -46,28 +58,51 @@ def text_of(instance: Instance) -> str:
     return "\n".join(lines) + "\n"
 
 
-def allow(instance: Instance) -> None:
-    """Write the drop-in and have systemd read it; raises TedgeCertError."""
+def update(instance: Instance) -> None:
+    """Write the drop-in if the unit needs one, and remove one that it does not need any more; raises TedgeCertError.
+
+    Directories that an administrator's own drop-in opens need none.
+    """
     path = drop_in(instance)
+    present = path.read_text(encoding="utf-8") if path.exists() else ""
+    opened = sorted({*_elsewhere(instance), *([instance.key.parent] if _is_below(instance.key.parent, _HOMES) else [])})
+    if not opened:
+        remove(instance)
+        return
+    if not (present or _shut(instance)):
+        return
     text = text_of(instance)
-    if not systemd.is_running():
-        raise TedgeCertError(f"no service manager: there is no unit that {path} could open a directory to")
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if text == present:
+        return
+    try:
+        make_directory(path.parent, owners.DIRECTORY_OF_ROOT)
+    except OSError as error:
+        raise TedgeCertError(
+            f"cannot write {path}, without which {_listed(opened)} is shut to the renewal: {error.strerror}; "
+            "run this command as root, or write it when the image is made"
+        ) from error
     files.write(path, text.encode(), owners.BROKER_CONFIGURATION)
     systemd.systemctl("daemon-reload")
-    journal.say(f"{path} lets the renewal write in {_listed(_written(instance))}")
+    journal.say(f"{path} opens {_listed(opened)} to the renewal")
+
+
+def remove(instance: Instance) -> None:
+    """Remove the drop-in, if there is one; raises TedgeCertError."""
+    path = drop_in(instance)
+    if files.remove(path):
+        systemd.systemctl("daemon-reload")
+        journal.say(f"removed {path}, which the renewal does not need any more")
 
 
 def warn_if_shut(instance: Instance) -> None:
-    """Say so where the renewal could not write, as its unit is now, and what helps."""
+    """Warn if the renewal cannot write all the same, because of another drop-in or of an owner."""
     shut = _shut(instance)
     if shut:
-        command = f"tedge reconnect {instance.words} --allow-path"
         journal.warning(
-            f"the renewal cannot write in {_listed(shut)}: {instance.service} is confined to the directories of its "
-            f"ReadWritePaths=; `{command}` writes the drop-in {drop_in(instance)} that opens it"
+            f"{_listed(shut)} is shut to the renewal: another drop-in of {instance.service} takes that away; "
+            f"`systemctl cat {instance.service}` shows which"
         )
-    for each in sorted({instance.certificate.parent, instance.csr.parent}):
+    for each in _written(instance):
         if not _is_writable(each):
             journal.warning(
                 f"user tedge, as which the renewal runs, may not write in {each}; "
@@ -75,42 +110,44 @@ def warn_if_shut(instance: Instance) -> None:
             )
 
 
-def hint(certificate: Path) -> str:
-    """What to say when somebody moves the certificate; empty where the renewal can write anyway."""
-    if certificate.parent == Path("/etc/tedge/device-certs"):
+def hint(certificate: Path, words: str) -> str:
+    """Return what to type after the certificate's path was set; empty if the renewal can write there anyway."""
+    if certificate.parent == Path(_SHIPPED[0]):
         return ""
-    return (
-        f"the unit that renews the certificate may not write in {certificate.parent}; `tedge connect c8y "
-        "--allow-path` (or `tedge reconnect c8y --allow-path`) lets it, by a drop-in"
-    )
+    return f"the renewal may not write in {certificate.parent} yet\n    => `tedge reconnect {words}` lets it"
 
 
 def _written(instance: Instance) -> list[Path]:
     return sorted({instance.certificate.parent, instance.csr.parent})
 
 
+def _elsewhere(instance: Instance) -> list[Path]:
+    return [each for each in _written(instance) if not _is_below(each, _SHIPPED)]
+
+
 def _shut(instance: Instance) -> list[Path]:
-    """The directories that the renewal needs to write in, but cannot."""
+    """Ask systemd which directories the renewal needs and cannot use, with all drop-ins that there are."""
     words = ["show", "--property=ProtectSystem,ProtectHome,ReadWritePaths", instance.service]
     try:
         said = systemd.systemctl(*words)
     except TedgeCertError as error:
-        journal.debug(f"how {instance.service} is confined is not known: {error}")
+        journal.debug(f"the confinement of {instance.service} is not known: {error}")
         return []
     facts = dict(line.partition("=")[::2] for line in said.splitlines())
     if facts.get("ProtectSystem") != "strict":
         return []
     open_paths = [each.strip('"').lstrip("-+") for each in shlex.split(facts.get("ReadWritePaths", ""))]
     hidden = _HOMES if facts.get("ProtectHome") in ("yes", "tmpfs") else ()
+    written = _written(instance)
     return [
         each
-        for each in _written(instance)
-        if not _is_below(each, open_paths) or _is_below(each, hidden) or _is_below(each, _TEMPORARY)
+        for each in sorted({*written, instance.key.parent})
+        if _is_below(each, (*hidden, *_TEMPORARY)) or (each in written and not _is_below(each, open_paths))
     ]
 
 
 def _is_below(path: Path, parents: Iterable[str]) -> bool:
-    """Whether ``path``, or what it is a link to, is one of ``parents`` or lies in one."""
+    """Return whether ``path``, or what it is a link to, is one of ``parents`` or lies in one."""
     real = Path(os.path.realpath(path))
     return any(each.is_relative_to(parent) for each in (path, real) for parent in parents)
 
@@ -119,7 +156,8 @@ def _is_writable(directory: Path) -> bool:
     try:
         facts = directory.stat()
     except OSError:
-        return True  # Whoever writes there says what is wrong.
+        # The command that writes there says what is wrong.
+        return True
     user, group = owners.account_ids(owners.CERTIFICATE)
     if facts.st_uid == user:
         return bool(facts.st_mode & 0o200)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registration without a person: what a unit's credentials say, one attempt a start, and root's part after it."""
+"""The first boot without a person: the unit's credentials, one attempt a start, and root's part after it."""
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
@@ -14,56 +15,86 @@ from tedge_cert.config.edit import set_value
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance, checked_device_id, device_id, load_instance
-from tedge_cert.device.registration_record import Attempts
+from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import CredentialError, TedgeCertError, UnjudgedError
+from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.tenant import alarm
 from tedge_cert.x509 import certificate, clock
 
+DEVICE_ID = "tedge.device-id"
+PASSWORD = "tedge.one-time-password"  # noqa: S105 (the name of the credential)
+URL = "tedge.c8y-url"
+STORES = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
+# Cumulocity takes one-time passwords of 8 to 32 characters.
+_LEAST, _MOST = 8, 32
 FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
-# In the place of a digest, once there is nothing left to ask the tenant for.
+# Stands where the digest of the credentials is, once the device is registered and only has to be connected.
 _CONNECTING = "connecting"
 
 
-def register(instance: Instance) -> None:
-    """Ask the tenant once, after a pause that grows with each attempt that failed since the boot.
+@dataclass(frozen=True)
+class Wanted:
+    """The registration that the credentials ask for, and the tenant as they name it (empty: the configured one)."""
 
-    Raises CredentialError for what no further attempt would mend, TedgeCertError for what one may.
-    """
-    if is_certified(instance):
-        before = _wait(instance, _CONNECTING)
-        record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
-        # To connect takes a clock that is right.
-        clock.check_clock(certificate.load(instance.certificate), instance.certificate)
-        journal.info("the device is registered; what is left is to connect it")
-        return
-    wanted, url = _wanted(instance)
-    password = record.digest(wanted.password)
-    if password == record.last(instance).password:
-        raise CredentialError(
-            f"the one-time password of {wanted.device_id} has been used already: register the device anew with "
-            f"{wanted.host}, and give the new password as the credential {PASSWORD}"
-        )
-    before = _wait(instance, record.digest(wanted.device_id, wanted.password, wanted.host))
-    record.begin(instance, record.Registration(password, url))
+    registration: Registration
+    url: str
+
+
+def wait_to_connect(instance: Instance) -> None:
+    """Pause before another attempt to connect a device that is registered; raises ClockError if the clock is wrong."""
+    before = _wait(instance, _CONNECTING)
+    record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
+    # Connecting needs a clock that is right.
+    clock.check_clock(certificate.load(instance.certificate), instance.certificate)
+    journal.info("the device is registered and not connected yet")
+
+
+def read_credentials(instance: Instance) -> Wanted:
+    """Read which device to register where; raises CredentialError for credentials that another attempt cannot mend."""
+    password = read_password()
+    url = read(URL)
     try:
-        new = download.download_once(instance, wanted)
-    except UnjudgedError as error:
-        record.save_attempts(instance, Attempts(_CONNECTING, 1, time.monotonic()))
-        raise UnjudgedError(f"{error}; looking again in {format_duration(_pause_s(1))}") from error
+        host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
+        return Wanted(Registration(_identity(instance), password, generated=False, host=host), url)
+    except TedgeCertError as error:
+        raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
+
+
+def refuse_spent_password(instance: Instance, wanted: Wanted) -> None:
+    """Raise CredentialError if the last registration that was finished used the same password."""
+    registration = wanted.registration
+    if record.digest(registration.password) == record.last(instance).password:
+        raise CredentialError(
+            f"the one-time password of {registration.device_id} has been used already: register the device again with "
+            f"{registration.host}, and give the new password as the credential {PASSWORD}"
+        )
+
+
+def register(instance: Instance, wanted: Wanted) -> None:
+    """Ask the tenant once, after a pause that grows with each failed attempt since the boot.
+
+    Raises TedgeCertError, which the next start may mend. The pause does not apply to other credentials.
+    """
+    registration = wanted.registration
+    before = _wait(instance, record.digest(registration.device_id, registration.password, registration.host))
+    record.begin(instance, RegistrationRecord(record.digest(registration.password), wanted.url))
+    try:
+        new = download.download_once(instance, registration)
     except TedgeCertError as error:
         failed = before.failed + 1
         record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic()))
+        # A certificate that is not valid yet by our clock was written; it only has to be connected.
+        state = "registered, but not connected" if is_certified(instance) else "not registered"
         following = format_duration(_pause_s(failed))
         raise TedgeCertError(
-            f"{wanted.device_id} is not registered: {error}; asking again in {following} (attempt {failed})"
+            f"{registration.device_id} is {state}: {error}; asking again in {following} (attempt {failed})"
         ) from error
-    journal.info(f"registered as {wanted.device_id}: {instance.certificate}, serial {new.leaf.serial_number:x}")
+    journal.info(f"registered as {registration.device_id}: {instance.certificate}, serial {new.leaf.serial_number:x}")
 
 
 def finish(instance: Instance) -> None:
-    """Root's part: set the tenant, connect, and remove the password, which is spent. Raises TedgeCertError."""
+    """Set the tenant, connect the device, and remove the spent password: root's part. Raises TedgeCertError."""
     begun = record.unfinished(instance)
     if begun is None:
         return
@@ -73,78 +104,18 @@ def finish(instance: Instance) -> None:
         connect.connect(instance, offline=False)
     else:
         if conf_files.is_current(instance):
-            journal.info("the bridge takes the new certificate when it connects anew, within half a minute")
+            journal.info("the bridge uses the new certificate when it connects again, within half a minute")
         else:
             reconnect.reconnect(instance, offline=False)
-        # To connect tells it too.
+        # `connect` does this itself.
         alarm.tell(instance)
     record.finish(instance)
     for store in STORES:
         _remove_password(store / PASSWORD)
 
 
-def _with_tenant(instance: Instance, url: str) -> Instance:
-    """The instance once the tenant is set, and its port where that is not the usual one."""
-    host, port = split_endpoint(url, 443)
-    set_value(instance.config, "c8y.url", host)
-    if port != 443:
-        set_value(instance.config, "c8y.http", f"{host}:{port}")
-    return load_instance("c8y", instance.config.profile, instance.config.directory)
-
-
-def _wanted(instance: Instance) -> tuple[Registration, str]:
-    """Who registers where, and the tenant as the credential names it."""
-    password = read_password()
-    url = read(URL)
-    try:
-        host = checked_host(url) if url and instance.config.get("c8y.http") is None else checked_host(instance.http)
-        return Registration(_identity(instance), password, generated=False, host=host), url
-    except TedgeCertError as error:
-        raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
-
-
-def _identity(instance: Instance) -> str:
-    given = read(DEVICE_ID) or device_id(instance.config, "c8y.device.id")
-    if given:
-        return checked_device_id(given)
-    identity, source = hardware_id.of_this_device()
-    journal.info(f"no credential {DEVICE_ID}: the device is {identity}, after {source}")
-    return identity
-
-
-def _wait(instance: Instance, digest: str) -> Attempts:
-    """Let the pause pass that is left of the one after the last attempt; other credentials are asked with at once."""
-    before = record.attempts(instance)
-    if before.credentials != digest:
-        return Attempts(digest)
-    pause_s = _pause_s(before.failed)
-    time.sleep(min(pause_s, max(0.0, before.at_s + pause_s - time.monotonic())))
-    return before
-
-
-def _pause_s(failed: int) -> int:
-    """Ten seconds after the first failure, then twice as long after each, up to an hour."""
-    return min(LAST_PAUSE_S, FIRST_PAUSE_S << min(failed - 1, 20)) if failed else 0
-
-
-def _remove_password(path: Path) -> None:
-    try:
-        if files.remove(path):
-            journal.info(f"removed the used one-time password {path}")
-    except TedgeCertError as error:
-        journal.info(f"the password in {path} is spent, but stays there: {error}")
-
-
-DEVICE_ID = "tedge.device-id"
-PASSWORD = "tedge.one-time-password"  # noqa: S105 (the name of the credential)
-URL = "tedge.c8y-url"
-STORES = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
-# Cumulocity takes one-time passwords of 8 to 32 characters.
-_LEAST, _MOST = 8, 32
-
-
 def read(name: str) -> str:
-    """The text of a credential without the line break of an editor; empty if the unit was given none."""
+    """Read a credential without the line break of an editor; empty if the unit was given none."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
         return ""
@@ -153,12 +124,12 @@ def read(name: str) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise CredentialError(f"cannot read the credential {name}: {reason}") from error
 
 
 def read_password() -> str:
-    """The one-time password; raises CredentialError without one, or for what cannot be one."""
+    """Read the one-time password; raises CredentialError if there is none, or if it cannot be one."""
     found = read(PASSWORD)
     if not found:
         raise CredentialError(
@@ -171,3 +142,44 @@ def read_password() -> str:
             f"got {len(found)}; an encrypted one needs LoadCredentialEncrypted= (tedge-first-boot(7))"
         )
     return found
+
+
+def _with_tenant(instance: Instance, url: str) -> Instance:
+    """Set the tenant, with its port if that is not 443, and return the instance with these settings."""
+    host, port = split_endpoint(url, 443)
+    set_value(instance.config, "c8y.url", host)
+    if port != 443:
+        set_value(instance.config, "c8y.http", f"{host}:{port}")
+    return load_instance("c8y", instance.config.profile, instance.config.directory)
+
+
+def _identity(instance: Instance) -> str:
+    given = read(DEVICE_ID) or device_id(instance.config, "c8y.device.id")
+    if given:
+        return checked_device_id(given)
+    identity, source = hardware_id.of_this_device()
+    journal.info(f"no credential {DEVICE_ID}: the device is {identity}, after {source}")
+    return identity
+
+
+def _wait(instance: Instance, digest: str) -> Attempts:
+    """Sleep for the rest of the pause after the last attempt with the same credentials, and return what is recorded."""
+    before = record.attempts(instance)
+    if before.credentials != digest:
+        return Attempts(digest)
+    pause_s = _pause_s(before.failed)
+    time.sleep(min(pause_s, max(0.0, before.at_s + pause_s - time.monotonic())))
+    return before
+
+
+def _pause_s(failed: int) -> int:
+    """Return ten seconds after the first failure, and twice as long after each further one, up to an hour."""
+    return min(LAST_PAUSE_S, FIRST_PAUSE_S << min(failed - 1, 20)) if failed else 0
+
+
+def _remove_password(path: Path) -> None:
+    try:
+        if files.remove(path):
+            journal.info(f"removed the used one-time password {path}")
+    except TedgeCertError as error:
+        journal.info(f"the password in {path} is spent, but stays there: {error}")

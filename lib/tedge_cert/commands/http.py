@@ -1,31 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge http``: a request to the tenant with the device's own token; its arguments, and what it prints."""
+"""``tedge http``: send a request to the tenant with the device's own token."""
 
 import argparse
 import mimetypes
 import posixpath
-import shutil
 import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import add_profile
 from tedge_cert.config import credentials
-from tedge_cert.deadline import Deadline
 from tedge_cert.device.instance import Instance, load_instance
-from tedge_cert.errors import RequestRefusedError, TedgeCertError
+from tedge_cert.errors import TedgeCertError
+from tedge_cert.net import https
+from tedge_cert.net.https import Limits, Request, Sink
 from tedge_cert.tenant import rest, token
-from tedge_cert.tenant.rest import Answer, Request
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock
 
-# Files pass here too, over whatever link the device has.
+# Files pass here too, over any link that a device may have.
+READ_S = 60.0
 DEADLINE_S = 300.0
-QUOTED_BYTES = 16_384
+LIMIT_BYTES = 1 << 30
+QUOTED_CHARACTERS = 16_384
 SENDING, ASKING = ("post", "put", "patch"), ("get", "delete")
 ADVICE = {
+    **dict.fromkeys(range(300, 400), "ask for what it points to, if that is in the tenant"),
+    **dict.fromkeys(range(400, 500), "see what was sent"),
     401: "the tenant does not take the device's token: is its user disabled?",
     403: "the user of the device is not allowed to: see its permissions in the tenant",
     404: "the tenant has nothing there",
@@ -35,11 +39,11 @@ ADVICE = {
 
 
 def add_to(parser: Parser) -> None:
-    """Add the verbs, and once more behind ``api``, as they were called before."""
+    """Add the verbs, and once more behind ``api``, their former name."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_verbs(verbs)
     _add_verbs(
-        verbs.add_parser("api", help="the same, as it was called before").add_subparsers(
+        verbs.add_parser("api", help="the same, by its former name").add_subparsers(
             dest="verb", required=True, metavar="VERB"
         )
     )
@@ -60,34 +64,42 @@ def _add_verbs(verbs: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _field(text: str) -> str:
-    """What can be the value of a header's field, and is not the begin of another one (RFC 9110 §5.5)."""
+    """Check that ``text`` can be the value of a header and begins no other header (RFC 9110 §5.5)."""
     if not (text.isascii() and text.isprintable() and text.strip() == text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a media type such as application/json")
     return text
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Send what the arguments say; the body of a success goes to stdout, byte by byte. Raises TedgeCertError."""
+    """Send what the arguments say and write the body of a success to stdout as it comes; raises TedgeCertError.
+
+    Nothing is written for a refusal. The exit code tells whether a long body is whole.
+    """
     path = path_of(arguments.uri)
     instance = load_instance("c8y", arguments.profile, arguments.config_dir)
     request = _request_of(arguments, path)
-    with waiting(f"Asking {instance.http}"):
-        answer = _send(instance, request)
-    with answer.body as body:
-        shutil.copyfileobj(body, sys.stdout.buffer)
+    with ExitStack() as shown:
+        shown.enter_context(waiting(f"Asking {instance.http}"))
+
+        def write(chunk: bytes) -> None:
+            # What moves on the terminal would draw over the answer.
+            shown.close()
+            sys.stdout.buffer.write(chunk)
+
+        _send(instance, request, write)
     sys.stdout.buffer.flush()
     return 0
 
 
 def path_of(uri: str) -> str:
-    """The path within the tenant; raises TedgeCertError for any other address."""
+    """Return the path within the tenant; raises TedgeCertError for any other address."""
     if uri == "/c8y" or uri.startswith(("/c8y/", "/c8y?")):
         path = uri.removeprefix("/c8y")
         path = path if path.startswith("/") else f"/{path}"
     else:
         agent = "; there is no file transfer service here" if uri.startswith(("/te/", "/tedge/")) else ""
         raise TedgeCertError(f"not a local HTTP uri: {uri}; expected /c8y/ and the path within the tenant{agent}")
-    # However it is spelt: the tenant revokes the token of a device that asks for its user interface.
+    # The tenant revokes the token of a device that asks for its user interface, in any spelling.
     plain = posixpath.normpath(unquote(path.partition("?")[0])).lstrip("/")
     if plain.startswith("apps/") or plain.endswith(".js"):
         raise TedgeCertError(
@@ -98,48 +110,28 @@ def path_of(uri: str) -> str:
 
 
 def _request_of(arguments: argparse.Namespace, path: str) -> Request:
-    method, accept = arguments.verb.upper(), arguments.accept_type
+    method, fields = arguments.verb.upper(), {"Accept": arguments.accept_type or "*/*"}
     if arguments.verb not in SENDING:
-        return Request(method, path, accept=accept)
+        return Request(method, path, fields)
     if arguments.file is not None:
-        guessed = mimetypes.guess_type(arguments.file.name)[0] or "application/octet-stream"
-        return Request(method, path, arguments.file, arguments.content_type or guessed, accept)
-    text = arguments.data if arguments.content is None else arguments.content
-    return Request(method, path, text.encode(), arguments.content_type or "application/json", accept)
+        kind, body = mimetypes.guess_type(arguments.file.name)[0] or "application/octet-stream", arguments.file
+    else:
+        text = arguments.data if arguments.content is None else arguments.content
+        kind, body = "application/json", text.encode()
+    return Request(method, path, {**fields, "Content-Type": arguments.content_type or kind}, body)
 
 
-def _send(instance: Instance, request: Request) -> Answer:
-    """The answer of a success; a token that is refused is replaced once (it may have been revoked meanwhile)."""
-    host, deadline = instance.http, Deadline(DEADLINE_S)
+def _send(instance: Instance, request: Request, sink: Sink) -> None:
+    """Send ``request`` and pass the body of a success to ``sink``; raises RequestRefusedError for any other answer."""
     if instance.uses_basic:
         credentials.warn_if_exposed(instance.credentials_path)
     else:
         # Whichever way the token comes, it is this certificate that earns it.
         clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
-    for last in (False, True):
-        who = token.who_asks(instance, again=last)
-        answer = rest.send(host, request, who, instance.trust, deadline.left_s(), instance.proxy)
-        if 200 <= answer.status < 300:
-            return answer
-        if answer.status != 401 or last or instance.uses_basic:
-            raise _refused(instance, request, answer)
-        journal.info(f"{host} refused the token (401): asking again with a new one")
-    raise AssertionError
-
-
-def _refused(instance: Instance, request: Request, answer: Answer) -> RequestRefusedError:
-    with answer.body as body:
-        text = body.read(QUOTED_BYTES).decode("utf-8", "replace")
-    # Nothing that would steer the terminal of whoever reads it.
-    text = "".join(each if each.isprintable() else " " for each in text).strip()
-    url = rest.url_of(instance.http, request.path)
-    parts = [f"{request.method} {url} was answered {answer.status} {answer.reason}".rstrip(), text]
-    if answer.status < 400:
-        parts.insert(1, f"to go to {answer.location or 'nowhere'}, which is not followed")
-        advice = "ask for what it points to, if that is in the tenant"
-    else:
-        otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else "see what was sent"
-        advice = ADVICE.get(answer.status, otherwise)
-        if answer.status == 401 and instance.uses_basic:
-            advice = f"the tenant does not take the user and password in {instance.credentials_path}"
-    return RequestRefusedError(f"{': '.join(each for each in parts if each)}; {advice}", answer.status)
+    limits = Limits(https.CONNECT_S, READ_S, DEADLINE_S, LIMIT_BYTES)
+    answer = rest.as_device(instance.server, request, partial(token.who_asks, instance), limits, sink)
+    if not answer.is_success:
+        advice = ADVICE
+        if instance.uses_basic:
+            advice = {**ADVICE, 401: f"the tenant does not take the user and password in {instance.credentials_path}"}
+        raise https.refusal(answer, advice, QUOTED_CHARACTERS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge init``: the users and directories of the package, where no systemd-sysusers and systemd-tmpfiles make them.
+"""``tedge init``: create the users and directories of the package where systemd-sysusers and -tmpfiles do not run.
 
-What they are is read from the same files as systemd reads, so that it is said once.
+It reads the same files as these two.
 """
 
 import grp
@@ -15,7 +15,7 @@ from tedge_cert import processes
 from tedge_cert.disk import owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
-# Beside the directory of the package, wherever that was installed.
+# The files lie beside the directory of the package, which may be installed anywhere.
 _LIB = Path(__file__).resolve().parents[2]
 SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
 TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
@@ -24,22 +24,22 @@ OWNER = "tedge"
 
 
 def check_owners(user: str | None, group: str | None) -> None:
-    """Refuse other owners than those that the units run as; raises ConfigurationError."""
+    """Raise ConfigurationError for owners other than the ones that the units run as."""
     for option, name in (("--user", user), ("--group", group)):
         if name not in (None, OWNER):
             raise ConfigurationError(
-                f"{option} {name}: nothing here can belong to another than '{OWNER}', as whom the renewal runs; "
+                f"{option} {name}: the files can only belong to '{OWNER}', as which the renewal runs; "
                 f"leave {option} out"
             )
 
 
 def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPFILES) -> None:
-    """Make what is missing, and give the directories their owners and modes; raises TedgeCertError."""
+    """Create what is missing, and give the directories their owners and modes; raises TedgeCertError."""
     if os.geteuid() != 0:
-        raise TedgeCertError("users and directories are made by root alone: run `sudo tedge init`")
+        raise TedgeCertError("only root can create users and directories: run `sudo tedge init`")
     config_dir = (config_dir or os.environ.get("TEDGE_CONFIG_DIR", "")).rstrip("/")
     accounts, places = _lines(sysusers), _lines(tmpfiles)
-    # A group may be that of a user in an earlier line.
+    # The group of a line may be that of a user in an earlier line.
     for kind, name, *rest in accounts:
         _make_account(kind, name, *rest[1:])
     for kind, path, mode, user, group, *_ in places:
@@ -83,5 +83,5 @@ def _make_directory(path: Path, access: owners.Access) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TedgeCertError(f"cannot make the directory {path}: {error.strerror}") from error
+        raise TedgeCertError(f"cannot create the directory {path}: {error.strerror}") from error
     owners.adapt(path, access, fixed=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a device has to be registered, which the unit of the first boot asks before anything else."""
+"""``tedge cert needs-download``: decide whether the device has to be registered, the condition of its unit."""
 
 import time
 
@@ -13,7 +13,7 @@ REGISTER, SKIP = 0, 1
 
 
 def ask(instance: Instance) -> int:
-    """0: there is no certificate, it has expired, or the device is registered and not yet connected; else 1."""
+    """Return 0 without a valid certificate, or if the device is registered and not connected yet; 1 otherwise."""
     path = instance.certificate
     try:
         validity = read_validity(str(path))
@@ -21,13 +21,13 @@ def ask(instance: Instance) -> int:
         journal.info(f"there is no certificate at {path}: registering")
         return REGISTER
     except (OSError, ValueError) as error:
-        # A file of somebody's that is broken is no reason to replace it; the renewer's unit fails and says so.
+        # A broken file may be an administrator's: do not replace it. The renewer's unit fails and says so.
         journal.warning(f"not registering: {path} is there and cannot be read ({error})")
         return SKIP
     now_s = time.time()
     left = format_duration(abs(validity.left_s(now_s)), 2)
     if validity.state(now_s, 0) == EXPIRED:
-        journal.info(f"{path} expired {left} ago: registering anew")
+        journal.info(f"{path} expired {left} ago: registering again")
         return REGISTER
     fault = validity.clock_fault(now_s)
     found = f"the clock is wrong: {fault}" if fault else f"{path} is valid for {left}"
@@ -39,7 +39,7 @@ def ask(instance: Instance) -> int:
 
 
 def is_certified(instance: Instance) -> bool:
-    """Whether there is a certificate that has not expired."""
+    """Return whether there is a certificate that has not expired."""
     try:
         return read_validity(str(instance.certificate)).state(time.time(), 0) != EXPIRED
     except (OSError, ValueError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reconnecting: a new certificate, changed settings, or the bridge once more; it stays where it is for all of it."""
+"""``tedge reconnect``: apply a new certificate or changed settings, or make the bridge reconnect; it is not removed."""
 
 import time
 
@@ -18,16 +18,17 @@ from tedge_cert.terminal import Step
 from tedge_cert.x509 import clock
 
 
-def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> int:
-    """Go on with what waits, and see the device connected; the exit code.
+def reconnect(instance: Instance, offline: bool) -> int:
+    """Finish a switch, use a candidate, apply changed settings, and check the connection; return the exit code.
 
-    3 when it is, but not with the candidate that was there. Raises TedgeCertError; the bridge is then as it was.
+    It is 3 if the device is connected, but not with the candidate that was there. Raises TedgeCertError; the bridge is
+    then as it was.
     """
-    # Of a command that was interrupted before the broker took what it wrote, nobody knows how much is left to do.
+    # An interrupted command may have written files that the broker has not read: begin from the start.
     if not instance.bridge_file.exists() or conf_change.is_unfinished(instance):
-        return connect.connect(instance, offline, "Reconnecting to", allow_path)
-    prepare(instance, "Reconnecting to", allow_path)
-    # The lock is held to the end, because our connections push the bridge out, and so do those of the renewer.
+        return connect.connect(instance, offline, "Reconnecting to")
+    prepare(instance, "Reconnecting to")
+    # Hold the lock to the end: our connections evict the bridge, and so do those of the renewer.
     with custody(instance, keep_root=True):
         changed = not conf_files.is_current(instance)
         started = not changed and _start_broker(instance)
@@ -40,7 +41,7 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
                 clock.check_presentable(active, instance.certificate)
             _connect_once_more(instance)
         if offline:
-            journal.info("offline: whether the device is connected was not looked at")
+            journal.info("offline: the connection was not checked")
         elif not changed:
             check(instance)
     if switched.unfinished:
@@ -51,7 +52,7 @@ def reconnect(instance: Instance, offline: bool, allow_path: bool = False) -> in
 
 
 def _start_broker(instance: Instance) -> bool:
-    """Start a broker that is stopped, where we can; whether that was needed."""
+    """Start a broker that is stopped, if systemd runs; return whether it was started."""
     bridge = open_bridge(instance)
     if bridge is not None:
         bridge.close()
@@ -65,11 +66,11 @@ def _start_broker(instance: Instance) -> bool:
 
 
 def _take_settings(instance: Instance, offline: bool) -> None:
-    """Give mosquitto the changed settings; the former ones come back if the bridge does not come up with these."""
+    """Give mosquitto the changed settings; restore the previous ones if the bridge does not come up."""
     journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
     before = conf_change.configure(instance)
     if not instance.manages_services:
-        journal.warning("no service manager: restart mosquitto yourself, then it takes the changed settings")
+        journal.warning("no service manager: restart mosquitto yourself, then it uses the changed settings")
         return
     conf_change.restart(instance, before)
     if offline:
@@ -80,17 +81,17 @@ def _take_settings(instance: Instance, offline: bool) -> None:
         conf_change.put_back(instance, before)
         raise TedgeCertError(
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
-            f"`tedge config list c8y`, or take them unseen by `tedge reconnect {instance.words} --offline`"
+            f"`tedge config list c8y`, or apply them unchecked by `tedge reconnect {instance.words} --offline`"
         ) from error
 
 
 def _connect_once_more(instance: Instance) -> None:
-    """Make the bridge connect anew, by a connection of our own that pushes it out."""
+    """Make the bridge reconnect: a connection of our own evicts it."""
     bridge = open_bridge(instance)
     if bridge is None:
         host, port = instance.broker
         raise TedgeCertError(f"cannot ask the broker at {host}:{port}; start mosquitto, its bridge is configured")
-    with bridge, Step("Making the bridge connect anew"):
+    with bridge, Step("Making the bridge reconnect"):
         _push_out(instance, bridge)
 
 

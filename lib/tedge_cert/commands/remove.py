@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tedge cert remove`: remove certificate and key of the device."""
+"""``tedge cert remove``: remove certificate and key of the device."""
 
 from tedge_cert import journal
 from tedge_cert.commands import fresh_start
@@ -10,7 +10,7 @@ from tedge_cert.disk import files
 
 
 def remove(instance: Instance) -> bool:
-    """Remove certificate and key with all that belongs to them; whether there was one of the two."""
+    """Remove certificate, key and their state; return whether there was a certificate or a key."""
     with custody(instance):
         fresh_start.end_with_registration(instance)
         removed = [files.remove(path) for path in (instance.certificate, instance.key)]
@@ -20,10 +20,10 @@ def remove(instance: Instance) -> bool:
 
 
 def _warn_of_others(instance: Instance) -> None:
-    """A key that nothing else sets is that of all profiles."""
+    """Warn of profiles whose certificate used the same key: all do that do not set a key of their own."""
     for each in profiles.others(instance):
         if each.key == instance.key and each.certificate.exists():
             journal.warning(
-                f"{instance.key} was the key of {each.certificate} too, which is of no use without it; "
-                f"`tedge cert download {each.words}` registers that one anew"
+                f"{instance.key} was also the key of {each.certificate}, which cannot be used without it; "
+                f"`tedge cert download {each.words}` registers that profile again"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to be switched when somebody connects by hand: an unfinished switch first, then a candidate."""
+"""Finish an unfinished switch, then use a candidate, when a person connects or reconnects."""
 
 from dataclasses import dataclass
 
@@ -16,24 +16,23 @@ from tedge_cert.steps.verify import finish, promote_candidate
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it."""
+    """What happened to an unfinished switch and to a candidate."""
 
-    # The bridge, where there is one, was seen to connect with the certificate that is active now.
+    # The bridge, if there is one, was seen to connect with the certificate that is active now.
     switched: bool = False
     # There is, or was, a new certificate that is not the active one.
     left_out: bool = False
-    # Why a switch could be neither finished nor undone; empty if there is no such switch.
+    # Why a switch could be neither finished nor undone; empty if no switch is unfinished.
     unfinished: str = ""
 
 
 def switch_first(instance: Instance, offline: bool) -> Outcome:
-    """Finish or undo an unfinished switch, then go on with a candidate; to be called under the lock.
+    """Finish or undo an unfinished switch, then use a candidate; call it under the lock.
 
-    The unit is not held back any longer. Whatever was rejected stays where it is: the person who calls this may want
-    to look at it.
+    It ends the back-off of the unit. A rejected candidate stays where it is: the person may want to look at it.
     """
     if instance.uses_basic:
-        # No certificate is shown to the tenant, so none can be proved, nor is any in use.
+        # The device shows the tenant no certificate, so there is nothing to prove.
         return Outcome()
     with privileges.dropped(instance.config.is_of_system):
         rejection.forget(instance)
@@ -41,7 +40,7 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
         try:
             return _switch(instance, Switch.of(instance), offline)
         finally:
-            # A record is for the clean-up of the unit, which would remove the candidate.
+            # With a record of the rejection, the unit's clean-up would remove the candidate.
             rejection.forget(instance)
 
 
@@ -79,7 +78,7 @@ def _finish(instance: Instance, switch: Switch) -> Outcome:
 
 
 def _was_rejected(instance: Instance, switch: Switch) -> bool:
-    """Whether the candidate is the very certificate that was just undone."""
+    """Return whether the candidate is the certificate that was just undone."""
     try:
         return rejection.is_recorded(instance, answer_checks.read_candidate(switch.candidate))
     except TedgeCertError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device has already when the package is configured: files of thin-edge, or of an installation before this one.
+"""Take over the files of thin-edge, or of an earlier installation, when the package is configured.
 
-``postinst`` runs this module. Nothing here may fail an installation, so what cannot be done is a warning; and nothing
-here interrupts a connection.
+``postinst`` runs this module. It must not make an installation fail, so an error is a warning; and it does not
+interrupt a connection.
 """
 
 import os
@@ -18,27 +18,27 @@ from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import TedgeCertError
 
-# A device that was connected with the bridge of thin-edge's mapper has the bridge's file, without a bridge in it.
+# A device that thin-edge's mapper connected has the bridge's file, but no such line in it.
 _CONNECTION = "connection "
 
 
 def check_accounts(instance: Instance) -> None:
-    """Raise TedgeCertError where the accounts of the service are gone: what root writes would be unreadable to it.
+    """Raise TedgeCertError if the accounts of the service are gone: it could not read what root writes.
 
-    thin-edge's package deletes them, and all of /etc/tedge, when it is purged; systemd then takes each hour's failure
-    to start the renewer for an hour with nothing to do.
+    Purging thin-edge's package deletes them and all of /etc/tedge. The renewer then cannot start, and systemd takes
+    that for an hour with nothing to do.
     """
     missing = privileges.missing_accounts()
     if missing and instance.config.is_of_system and os.geteuid() == 0:
         raise TedgeCertError(
             f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
-            "`apt install --reinstall tedge-cert-renewer` makes it, and puts back what purging thin-edge's "
+            "`apt install --reinstall tedge-cert-renewer` creates it, and restores what purging thin-edge's "
             "package deleted"
         )
 
 
 def give_owners(instance: Instance) -> None:
-    """Let bridge and renewer both read what other programs or a careless hand left, and others write none of it."""
+    """Give key, certificate and configuration the owners and modes with which bridge and renewer can read them."""
     if instance.config.is_of_system:
         _give_owners_of_places(instance)
     elif instance.certificate.parent == Path(instance.config.directory) / "device-certs":
@@ -53,7 +53,7 @@ def give_owners(instance: Instance) -> None:
 
 
 def _give_owners_of_places(instance: Instance) -> None:
-    """The directories, as ``tmpfiles.d`` makes them, and what lies in them beside key and certificate."""
+    """Give the directories the owners of ``tmpfiles.d``, and their files other than key and certificate theirs."""
     etc, run = Path(settings.SYSTEM_DIRECTORY), Path("/run/tedge-cert-renewer")
     for path in (etc, etc / "mosquitto-conf"):
         owners.adapt(path, owners.DIRECTORY_OF_ROOT, fixed=True)
@@ -63,16 +63,14 @@ def _give_owners_of_places(instance: Instance) -> None:
     for path in run.glob("*.lock"):
         owners.adapt(path, owners.LOCK)
     for placement in (conf_files.listener_placement(instance), conf_files.bridge_placement(instance)):
-        # Root starts the broker with it, so nobody else may write it; one with a password is not for everybody.
-        secret = "remote_password" in (placement.text() or "")
-        owners.adapt(placement.file, owners.BROKER_SECRET if secret else owners.BROKER_CONFIGURATION, fixed=True)
+        owners.adapt(placement.file, conf_files.access_of(placement.text() or ""), fixed=True)
 
 
 def tidy_links(directory: Path) -> bool:
-    """Remove links to our ``directory`` that would keep the broker from starting; whether there were any.
+    """Remove links to our ``directory`` that would keep the broker from starting; return whether there were any.
 
-    One that dangles is an error to the broker, and one to what its own configuration includes is a second listener
-    on the same port.
+    A dangling link is an error for the broker, and a link to a file that its own configuration includes is a second
+    listener on the same port.
     """
     if not conf_files.CONF_D.is_dir():
         return False
@@ -86,9 +84,9 @@ def tidy_links(directory: Path) -> bool:
 
 
 def adopt(first: bool) -> None:
-    """Take over every connection that is there; ``first``: no version of this package was here before.
+    """Take over every connection; ``first``: no version of this package was installed before.
 
-    The check of a connection that is found is enabled then; later, one that is disabled was disabled by somebody.
+    Only then the hourly check of each connection is enabled: later, an administrator may have disabled it.
     """
     directory = Path(settings.SYSTEM_DIRECTORY, "mosquitto-conf")
     _attempt(partial(owners.adapt, Path(settings.SYSTEM_DIRECTORY, "tedge.toml"), owners.CONFIGURATION, fixed=True))
@@ -114,7 +112,8 @@ def _profiles() -> list[str]:
     try:
         return settings.load().profiles()
     except TedgeCertError:
-        return []  # The default profile, whose turn comes first, has the line.
+        # The error is reported for the default profile, which comes first.
+        return []
 
 
 def _give_owners_of(profile: str) -> None:
@@ -122,7 +121,7 @@ def _give_owners_of(profile: str) -> None:
 
 
 def _take_over(profile: str, first: bool) -> bool:
-    """Whether the broker has to be restarted to find the bridge of this profile."""
+    """Link the bridge of this profile; return whether the broker has to be restarted to find it."""
     instance = load_instance("c8y", profile, known=False)
     placements = (conf_files.listener_placement(instance), conf_files.bridge_placement(instance))
     _give_owners_of_places(instance)
@@ -132,8 +131,8 @@ def _take_over(profile: str, first: bool) -> bool:
         journal.info(f"{instance.bridge_file} is there: enabled {instance.timer}")
     if _CONNECTION not in (placements[1].text() or ""):
         journal.warning(
-            f"{instance.bridge_file} holds no bridge, thin-edge's mapper had it; `tedge reconnect {instance.words}` "
-            "gives it to mosquitto"
+            f"{instance.bridge_file} holds no bridge: thin-edge's mapper ran it; `tedge reconnect {instance.words}` "
+            "moves it to mosquitto"
         )
     return any(changed)
 

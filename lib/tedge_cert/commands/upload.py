@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling the tenant of a certificate, so that it trusts the device that shows it."""
+"""``tedge cert upload``: make the tenant trust a certificate that the device signed itself."""
 
 import argparse
-import getpass
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tedge_cert import journal
+from tedge_cert import journal, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, RequestRefusedError
 from tedge_cert.net import https
 from tedge_cert.net.authorization import basic
-from tedge_cert.net.https import ELSEWHERE, Answer
-from tedge_cert.terminal import waiting
+from tedge_cert.net.https import HttpAnswer, Request
 from tedge_cert.x509 import certificate
 from tedge_cert.x509.certificate import Certificate
 
@@ -28,7 +25,6 @@ ADVICE = {
     400: "the tenant could not read the request",
     401: "the tenant does not know this user with this password: check C8Y_USER and C8Y_PASSWORD, or the answers given",
     403: "this user may not do it: it takes one who manages the tenant (such as the role Tenant Manager)",
-    404: f"there is no such service: {ELSEWHERE}",
     422: "the tenant does not take this certificate",
     429: "the tenant is busy: try again later",
 }
@@ -44,14 +40,14 @@ class Operator:
 
 @dataclass(frozen=True)
 class Uploaded:
-    """Which certificate the tenant trusts now, and whether it did before."""
+    """The file whose certificate the tenant trusts now, and whether it did before."""
 
     path: Path
     was_known: bool
 
 
 def upload(instance: Instance, operator: Operator) -> Uploaded:
-    """Have the tenant trust the candidate, or the certificate if there is none; raises TedgeCertError."""
+    """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError."""
     path, found = _to_be_uploaded(instance)
     name = ", ".join(found.common_names)
     body = {
@@ -60,9 +56,11 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
         "name": name,
         "status": "ENABLED",
     }
-    with waiting(f"Uploading {path} to {instance.http}"):
+    with terminal.waiting(f"Uploading {path} to {instance.http}"):
         tenant = quote(_tenant_id(instance, operator), safe="")
-        answer = _ask(instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body))
+        answer = _as_operator(
+            instance, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body)
+        )
     if answer.status == 409:
         return Uploaded(path, was_known=True)
     if answer.status not in (200, 201):
@@ -75,7 +73,7 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
     if not (path.is_symlink() or path.exists()):
         return instance.certificate, certificate.load(instance.certificate)
     try:
-        # Anybody may have put it there: it is read like a candidate, not like a certificate.
+        # Any local user may have put it there, so read it with the checks for a candidate.
         return path, Certificate(certificate.from_pem(answer_checks.read_candidate(path))[0])
     except (ValueError, answer_checks.UnfitCertificateError) as error:
         raise CertificateError(
@@ -84,11 +82,11 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
 
 
 def _tenant_id(instance: Instance, operator: Operator) -> str:
-    answer = _ask(instance, operator, "GET", "/tenant/currentTenant")
+    answer = _as_operator(instance, operator, "GET", "/tenant/currentTenant")
     if answer.status != 200:
         raise https.refusal(answer, ADVICE)
     try:
-        name = json.loads(answer.content)["name"]
+        name = answer.json()["name"]
     except (ValueError, KeyError, TypeError) as error:
         raise _no_tenant(answer) from error
     if not isinstance(name, str) or not name:
@@ -96,24 +94,23 @@ def _tenant_id(instance: Instance, operator: Operator) -> str:
     return name
 
 
-def _no_tenant(answer: Answer) -> RequestRefusedError:
+def _no_tenant(answer: HttpAnswer) -> RequestRefusedError:
     start = " ".join(answer.content[:60].decode("latin-1").split())
     return RequestRefusedError(
-        f"{answer.url} did not tell the tenant's name: expected JSON with a text in 'name', it begins {start!r}; "
-        f"{ELSEWHERE}"
+        f"{answer.url} did not name the tenant: expected JSON with a text in 'name', it begins {start!r}; "
+        f"{answer.server.elsewhere}"
     )
 
 
-def _ask(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> Answer:
+def _as_operator(instance: Instance, operator: Operator, method: str, path: str, body: str = "") -> HttpAnswer:
     fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
     if body:
         fields["Content-Type"] = "application/json"
-    url = f"https://{instance.http}{path}"
-    return https.ask(method, url, instance.trust, fields, body.encode(), instance.proxy)
+    return https.ask(instance.server, Request(method, path, fields, body.encode()))
 
 
 def add_to(parser: Parser) -> None:
-    """Add the options of ``tedge cert upload``; what the environment says is no default here, as help prints those."""
+    """Add the options; values of the environment are no defaults of theirs, because help prints defaults."""
     parser.environment |= {"C8Y_USER": "as --user", "C8Y_PASSWORD": "as --password"}
     parser.add_argument(
         "--user", metavar="USER", help="a user who may manage the tenant (default: $C8Y_USER, or asked)"
@@ -121,12 +118,13 @@ def add_to(parser: Parser) -> None:
     parser.add_argument(
         "--password",
         metavar="PASSWORD",
-        help="better given by $C8Y_PASSWORD or at the prompt, because everybody on the device can read a command line",
+        help="better set in $C8Y_PASSWORD or typed at the prompt, because all users of the device can read a command "
+        "line",
     )
 
 
 def joined(words: list[str]) -> list[str]:
-    """The words of a command line, with a password that begins with a hyphen recognised as one."""
+    """Join ``--password`` and its value, so that one that begins with a hyphen is not taken for an option."""
     glued: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -136,7 +134,7 @@ def joined(words: list[str]) -> list[str]:
 
 
 def operator_of(arguments: argparse.Namespace) -> Operator:
-    """The user with the password; what nobody said is asked for. Raises ConfigurationError."""
+    """Find user and password in arguments and environment, and ask for what is missing; raises ConfigurationError."""
     # Taken out of the environment, so that no child gets them.
     user, password, deprecated = (os.environ.pop(each, "") for each in ("C8Y_USER", "C8Y_PASSWORD", "C8YPASS"))
     if deprecated and not (arguments.password or password):
@@ -147,14 +145,7 @@ def operator_of(arguments: argparse.Namespace) -> Operator:
 
 
 def _prompt(prompt: str, what: str, sources: str, secret: bool = False) -> str:
-    """What a person types, or the next line of a script's input."""
-    if secret and sys.stdin.isatty():
-        given = getpass.getpass(prompt)
-    else:
-        if sys.stdin.isatty():
-            sys.stderr.write(prompt)
-            sys.stderr.flush()
-        given = sys.stdin.readline().rstrip("\r\n")
+    given = terminal.ask(prompt, secret)
     if not given:
         raise ConfigurationError(f"no {what} for the tenant: give one with {sources}, or at the prompt")
     return given

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By what the device proves to the tenant who it is; the hourly check asks too, so nothing slow is imported."""
+"""Decide whether the device authenticates by certificate or by user and password.
+
+The hourly check uses this module, so it imports nothing slow.
+"""
 
 import os
 
@@ -7,11 +10,11 @@ from tedge_cert.config.settings import Config
 
 
 def is_basic(config: Config) -> bool:
-    """Whether user and password stand in for a certificate (c8y.auth_method)."""
+    """Return whether the device uses user and password instead of a certificate."""
     method = config.need("c8y.auth_method")
     return method == "basic" or (method == "auto" and os.path.exists(config.need("c8y.credentials_path")))  # noqa: PTH110
 
 
 def files(config: Config) -> list[str]:
-    """What else than the configuration that depends on: the credentials that ``auto`` looks for."""
+    """List the files that decide this beside the configuration: the credentials that ``auto`` looks for."""
     return [config.need("c8y.credentials_path")] if config.need("c8y.auth_method") == "auto" else []

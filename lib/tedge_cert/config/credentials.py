@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User and password, and the file that keeps those of the device for the tenant (c8y.credentials_path)."""
+"""Read user name and password of the device for the tenant (c8y.credentials_path)."""
 
 import stat
 import tomllib
@@ -15,14 +15,14 @@ _LIMIT_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who somebody says to be, and the proof; the password is in no text made of it."""
+    """A user name and its password; ``repr`` leaves the password out."""
 
     username: str
     password: str = field(repr=False)
 
 
 def load(path: Path) -> Credentials:
-    """The credentials in the file at ``path``; raises ConfigurationError, which repeats nothing of its content."""
+    """Read the credentials in the file at ``path``; raises ConfigurationError, which quotes nothing of the content."""
     expected = 'expected TOML: a table [c8y] with username = "<tenant>/<user>" and password = "<password>"'
     try:
         tree = tomllib.loads(files.read_regular(path, _LIMIT_BYTES, follow=True).decode())
@@ -31,7 +31,7 @@ def load(path: Path) -> Credentials:
             f"cannot read the credentials file {path} (c8y.credentials_path): {error.strerror}; {expected}"
         ) from error
     except ValueError as error:
-        # The parser names places and keys, never a value.
+        # The message of the parser names places and keys, never a value.
         raise ConfigurationError(f"the credentials file {path} is malformed: {error}; {expected}") from error
     table = tree.get("c8y")
     found = [table.get(each) if isinstance(table, dict) else None for each in ("username", "password")]
@@ -39,11 +39,11 @@ def load(path: Path) -> Credentials:
     if not (username and password):
         raise ConfigurationError(f"the credentials file {path} is incomplete: {expected}")
     for name, text in (("username", username), ("password", password)):
-        # Mosquitto's configuration has one line for each, and drops blanks at its ends.
+        # Mosquitto's configuration has one line for each, and mosquitto drops blanks at the ends of a line.
         if not text.isprintable() or text != text.strip():
             raise ConfigurationError(
-                f"the credentials file {path}: the {name} begins or ends with a blank, or has a control character in "
-                "it, which the configuration of mosquitto cannot hold; choose another"
+                f"the credentials file {path}: the {name} begins or ends with a blank, or contains a control "
+                "character, which the configuration of mosquitto cannot hold; choose another"
             )
     if ":" in username:
         raise ConfigurationError(f"the credentials file {path}: the username has a colon, which HTTP Basic excludes")
@@ -51,11 +51,11 @@ def load(path: Path) -> Credentials:
 
 
 def warn_if_exposed(path: Path) -> None:
-    """Say so if everybody on the device can read the password."""
+    """Warn if every user of the device can read the password."""
     try:
         mode = path.stat().st_mode
     except OSError:
-        return  # Whoever reads it says so.
+        return  # `load` reports a file that cannot be read.
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         journal.warning(
             f"everybody on this device can read the password in {path} (mode {stat.S_IMODE(mode):04o}); "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changing ``tedge.toml``: comments, order and keys that are not ours stay as they are."""
+"""Change ``tedge.toml``; comments, order and unknown keys stay as they are."""
 
 import os
 import tomllib
@@ -23,33 +23,33 @@ from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
 @contextmanager
 def alone(config: Config) -> Iterator[None]:
-    """Let nobody else change the configuration from reading to writing: one of two changes would be lost."""
+    """Lock the configuration from reading to writing, because one of two concurrent changes would be lost."""
     directory = Path(config.directory)
     if config.is_of_system:
-        # Not run.path, which is in the very file that is changed.
+        # Not run.path, which stands in the file that changes.
         with locked(Path(config.file), Path("/run/tedge-cert-renewer")):
             yield
     elif directory.is_dir():
         with locked_directory(directory):
             yield
     else:
-        yield  # Whoever writes there says that there is no such directory.
+        yield  # The write that follows reports the missing directory.
 
 
 def set_value(config: Config, name: str, text: str) -> None:
-    """Store ``text`` as the value of ``name``; raises ConfigurationError, with nothing written, if it is unfit."""
+    """Store ``text`` as the value of ``name``; raises ConfigurationError and writes nothing if it is not valid."""
     _change(config, name, _parsed(config, name, text))
 
 
 def unset_value(config: Config, name: str) -> None:
-    """Remove ``name``; nothing happens if it is not set."""
+    """Remove ``name``, if it is set."""
     _known(name)
     if _stored(config, name) is not None:
         _change(config, name, None)
 
 
 def add_value(config: Config, name: str, text: str) -> None:
-    """Add ``text`` to what a list holds or is by default, in order and each once; another key is set to it."""
+    """Add ``text`` to a list, sorted and without duplicates; set any other key to it."""
     value = _parsed(config, name, text)
     if isinstance(value, list):
         value = sorted({*_list(config, name), *value})
@@ -57,7 +57,7 @@ def add_value(config: Config, name: str, text: str) -> None:
 
 
 def remove_value(config: Config, name: str, text: str) -> None:
-    """Remove ``text`` from a list; another key is unset if this is its value."""
+    """Remove ``text`` from a list; unset any other key if this is its value."""
     value, stored = _parsed(config, name, text), _stored(config, name)
     if isinstance(value, list):
         present = _list(config, name)
@@ -68,7 +68,7 @@ def remove_value(config: Config, name: str, text: str) -> None:
 
 
 def _list(config: Config, name: str) -> list[str]:
-    """What a list holds, without what the environment says."""
+    """Return the value of a list without the environment."""
     key, stored = _known(name), _stored(config, name)
     value = key.default if stored is None else _typed(config, name, stored)
     return value if isinstance(value, list) else []
@@ -93,16 +93,16 @@ def _parsed(config: Config, name: str, text: str) -> Value:
     try:
         if key.is_list:
             key.parse(text)
-            # As it stands between the commas; whoever reads the file leaves out blanks and empty names.
+            # Keep blanks and empty names as typed; `Config.names` drops them when it reads the file.
             return text.split(",")
-        # What a person types is relative to where they are, what lies in a file must not be.
+        # A person may type a relative path; a path in a file must be absolute.
         return key.parse(os.path.abspath(text) if key.is_path and text.isprintable() else text)  # noqa: PTH100
     except ValueError as error:
         raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
 
 
 def _stored(config: Config, name: str) -> object:
-    """What the file holds, whatever the environment says."""
+    """Return the value in the file, without the environment."""
     path, parts = config.place(name)
     node: Any = tomllib.loads(_read(Path(path)))
     for part in parts:
@@ -111,7 +111,10 @@ def _stored(config: Config, name: str) -> object:
 
 
 def _change(config: Config, name: str, value: Value | None) -> None:
-    """Give ``name`` a value, or none; whatever is written was read back first and differs in nothing else."""
+    """Set ``name``, or remove it if ``value`` is None.
+
+    Writes nothing that, read back, differs from the wanted content in any other key.
+    """
     path, parts = config.place(name)
     before = _read(Path(path))
     wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
@@ -123,14 +126,14 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             if _without_empty(tomllib.loads(text)) != wanted:
                 continue
         except (TOMLKitError, tomllib.TOMLDecodeError):
-            # Inline tables, dotted keys and tables out of order are more than tomlkit can write at times.
+            # tomlkit sometimes cannot write inline tables, dotted keys and tables out of order.
             continue
         files.write(Path(path), text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(Path(path))
         return
     raise ConfigurationError(
-        f"{path}: cannot change {config.full_name(name)} and keep all else as it is; change it by hand, "
-        "or write each [table] of the file once, with its sub-tables right below it"
+        f"{path}: cannot change {config.full_name(name)} and keep everything else as it is; change it by hand, "
+        "or write each [table] of the file once, with its sub-tables directly below it"
     )
 
 
@@ -143,7 +146,7 @@ def _read(path: Path) -> str:
 
 
 def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) -> Tree:
-    """What the file is to say afterwards."""
+    """Return what the file is to contain after the change."""
     tree = tomllib.loads(text)
     node: Any = tree
     for part in parts[:-1]:
@@ -158,13 +161,13 @@ def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) ->
 
 
 def _without_empty(tree: Tree) -> Tree:
-    """A table that holds nothing says nothing, and dotted keys go with their last one."""
+    """Drop tables that hold nothing, because dotted keys disappear with their last one."""
     found = {key: _without_empty(each) if isinstance(each, dict) else each for key, each in tree.items()}
     return {key: each for key, each in found.items() if each != {}}
 
 
 def _edit_tables(document: tomlkit.TOMLDocument, parts: list[str], value: Value | None) -> None:
-    """The usual way: a ``[table]`` for what is above the key."""
+    """Edit the usual way: with a ``[table]`` above the key."""
     node: Any = document
     # A super table has no header of its own, so that [c8y.profiles.p] does not write three.
     above = 2 if parts[1:2] == ["profiles"] else 0
@@ -179,7 +182,7 @@ def _edit_tables(document: tomlkit.TOMLDocument, parts: list[str], value: Value 
 
 
 def _edit_dotted(document: tomlkit.TOMLDocument, parts: list[str], value: Any) -> None:
-    """Where there is no room for a table: a dotted key in the innermost table that is there."""
+    """Write a dotted key into the innermost existing table, where a new table is not possible."""
     node: Any = document
     depth = 0
     while isinstance(node.get(parts[depth]), dict):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which profiles of a cloud there are: tables of ``tedge.toml``, files of thin-edge 2.x, ``TEDGE_*`` variables.
+"""List the profiles of a cloud: tables of ``tedge.toml``, files of thin-edge 2.x, ``TEDGE_*`` variables.
 
-The hourly check of a profile asks whether its own is there, so nothing slow is imported at the top.
+The hourly check of a profile checks that its profile exists, so nothing slow is imported at the top.
 """
 
 import os
@@ -10,7 +10,7 @@ from tedge_cert.errors import ConfigurationError
 
 
 def check(tree: dict[str, object], directory: str, cloud: str, profile: str) -> None:
-    """Raise ConfigurationError unless there is such a profile; ``tree`` is what ``tedge.toml`` holds."""
+    """Raise ConfigurationError unless the profile exists; ``tree`` is the content of ``tedge.toml``."""
     start = _variables(cloud) + profile.upper().replace("-", "_") + "_"
     if (
         profile in _of_tree(tree, cloud)
@@ -26,9 +26,9 @@ def check(tree: dict[str, object], directory: str, cloud: str, profile: str) -> 
 
 
 def names(tree: dict[str, object], directory: str, cloud: str) -> list[str]:
-    """All of them, sorted."""
+    """Return the names of all profiles, sorted."""
     found = {*_of_tree(tree, cloud), *_of_mappers(directory, cloud)}
-    # A variable has no room for - and so means the profile that is there with one.
+    # A variable cannot contain "-", so one with "_" means the existing profile with "-".
     written = {name.replace("-", "_") for name in found}
     return sorted(found | (set(_of_environment(cloud)) - written))
 
@@ -58,7 +58,7 @@ def _of_environment(cloud: str) -> list[str]:
 
     start = _variables(cloud)
     ends = ["_" + name.partition(".")[2].upper().replace(".", "_") for name in KEYS if name.startswith(f"{cloud}.")]
-    # Of the keys that a variable may end in the longest is meant: X_ROOT_CERT_PATH is no profile X_ROOT.
+    # A variable can end in several keys; the longest is meant: X_ROOT_CERT_PATH is not of a profile X_ROOT.
     ends.sort(key=len, reverse=True)
     rests = [variable.removeprefix(start) for variable in os.environ if variable.startswith(start)]
     found = [next((rest[: -len(end)] for end in ends if rest.endswith(end)), "") for rest in rests]

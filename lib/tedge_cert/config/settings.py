@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration as the programs read it: ``tedge.toml``, profiles, and ``TEDGE_*`` overrides.
+"""Read the configuration: ``tedge.toml``, profiles, and ``TEDGE_*`` overrides.
 
 The hourly check reads its settings through this module, so nothing slow is imported at the top.
 """
@@ -16,7 +16,7 @@ SYSTEM_DIRECTORY = "/etc/tedge"
 
 
 class Config:
-    """Settings of one cloud profile ("" for the default one), each resolved when it is asked for.
+    """Settings of one cloud profile ("" for the default one), resolved at each call.
 
     In order: environment, ``mapper.toml`` of thin-edge 2.x for the keys of a cloud, ``tedge.toml``, default.
     """
@@ -24,21 +24,20 @@ class Config:
     def __init__(self, directory: str, profile: str) -> None:
         self.directory = directory
         self.profile = profile
-        # By path of the file, each read once; that of a mapper holds the table of its cloud alone.
+        # By path of the file, each read once; the file of a mapper holds only the table of its cloud.
         self.trees: dict[str, Tree | None] = {}
 
     @property
     def is_of_system(self) -> bool:
-        """Whether this is what the services of the system read, and not a configuration of a trial elsewhere."""
+        """Whether the services of the system read this configuration, not only a trial elsewhere."""
         return self.directory.rstrip("/") == SYSTEM_DIRECTORY
 
     @property
     def file(self) -> str:
-        """The path of ``tedge.toml``."""
         return f"{self.directory}/tedge.toml"
 
     def stored(self, name: str) -> tuple[Value | None, str]:
-        """The value of ``name`` as set by environment (empty: unset) or file, and where from; None if it is unset."""
+        """Return the value of ``name`` from environment (empty: unset) or file, and its origin; None if it is unset."""
         key = _key(name)
         variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
         text = os.environ.get(variable)
@@ -69,30 +68,30 @@ class Config:
         return node
 
     def tree(self, path: str) -> Tree | None:
-        """What the file at ``path`` holds; None if there is none."""
+        """Return the content of the file at ``path``; None if it does not exist."""
         if path not in self.trees:
             self.trees[path] = _parse(path)
         return self.trees[path]
 
     def place(self, name: str) -> tuple[str, list[str]]:
-        """The file that holds ``name``, and the path of tables within it."""
+        """Return the file that holds ``name``, and the tables and the key in it."""
         cloud = cloud_of(name)
         if cloud and self.tree(mapper := self.mapper_file(cloud)) is not None:
             return mapper, name.split(".")[1:]
         return self.file, self.full_name(name).split(".")
 
     def mapper_file(self, cloud: str = "c8y") -> str:
-        """Where thin-edge 2.x keeps the keys of this cloud profile, if it does."""
+        """Return the path at which thin-edge 2.x keeps the keys of this cloud profile."""
         return f"{self.directory}/mappers/{cloud}{'.' + self.profile if self.profile else ''}/mapper.toml"
 
     def full_name(self, name: str) -> str:
-        """The key of this profile: ``c8y.url`` is ``c8y.profiles.p.url`` for the profile ``p``."""
+        """Return the key in this profile: ``c8y.url`` is ``c8y.profiles.p.url`` for the profile ``p``."""
         if self.profile and (cloud := cloud_of(name)):
             return f"{cloud}.profiles.{self.profile}.{name[len(cloud) + 1 :]}"
         return name
 
     def get(self, name: str) -> Value | None:
-        """The value of a known key, derived or default where it is unset; None if there is none."""
+        """Return the value of a known key, derived or default if it is unset; None if it has none."""
         key = _key(name)
         value, _ = self.stored(name)
         if value is None:
@@ -107,7 +106,7 @@ class Config:
         return key.default_in(self.directory) if value is None else value
 
     def need(self, name: str) -> str:
-        """The value of ``name`` as text; raises ConfigurationError with the command that sets it."""
+        """Return the value of ``name`` as text; raises ConfigurationError with the command that sets it."""
         value = self.get(name)
         if value is None:
             wanted = next(iter(_key(name).follows), name)
@@ -118,30 +117,30 @@ class Config:
         return to_text(value)
 
     def seconds(self, name: str) -> int:
-        """A duration in seconds."""
+        """Return a duration in seconds."""
         return duration_s(self.need(name))
 
     def names(self, name: str) -> list[str]:
-        """A list of names."""
+        """Return a list of names, without blanks and empty ones."""
         value = self.get(name)
         return [each.strip() for each in value if each.strip()] if isinstance(value, list) else []
 
     def check(self) -> None:
-        """Raise ConfigurationError if any key of this profile has a value that is none."""
+        """Raise ConfigurationError if a key of this profile has an invalid value."""
         from tedge_cert.config.keys.table import KEYS
 
         for name in KEYS:
             self.stored(name)
 
     def profiles(self, cloud: str = "c8y") -> list[str]:
-        """The profiles that files or the environment have keys for."""
+        """Return the profiles that have keys in a file or in the environment."""
         from tedge_cert.config import profile_names
 
         return profile_names.names(self.tree(self.file) or {}, self.directory, cloud)
 
 
 def cloud_of(name: str) -> str:
-    """The cloud that a key belongs to, of which there may be profiles; else nothing."""
+    """Return the cloud of a key that profiles can set, or ""."""
     cloud = name.partition(".")[0]
     return cloud if cloud in CLOUDS else ""
 
@@ -156,7 +155,7 @@ def _key(name: str) -> Key:
 
 
 def load(directory: str = "", profile: str = "") -> Config:
-    """The configuration in ``directory`` (default ``$TEDGE_CONFIG_DIR``, else /etc/tedge) for ``profile``.
+    """Load the configuration in ``directory`` (default ``$TEDGE_CONFIG_DIR``, then /etc/tedge) for ``profile``.
 
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
@@ -170,7 +169,7 @@ def load(directory: str = "", profile: str = "") -> Config:
 
 
 def need_profile(config: Config, cloud: str = "") -> Config:
-    """``config``, known to have its profile; raises ConfigurationError."""
+    """Return ``config`` if its profile exists; raises ConfigurationError."""
     if config.profile:
         from tedge_cert.config import profile_names
 
@@ -179,9 +178,9 @@ def need_profile(config: Config, cloud: str = "") -> Config:
 
 
 def _parse(path: str) -> Tree | None:
-    """The TOML file at ``path``; None if there is none, an empty one costs no parser."""
+    """Parse the TOML file at ``path``; None if it does not exist. An empty file does not load the parser."""
     try:
-        # Not blocking, because a pipe put there by mistake would hold up every check from then on.
+        # Not blocking, because a pipe put there by mistake would block every later check.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             content = file.read() or b""
     except FileNotFoundError:

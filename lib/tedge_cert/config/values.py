@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The types of configuration values: text in, a value as TOML stores it out, or a ValueError that says why not.
+"""Parse the values of configuration keys: text in, a value as TOML stores it out, or a ValueError that says why not.
 
 The hourly check reads its settings through this module, so nothing slow is imported at the top.
 """
@@ -10,42 +10,41 @@ Value = str | int | bool | list[str]
 
 
 def parse_text(text: str) -> Value:
-    """Any text."""
+    """Accept any text."""
     return text
 
 
 def parse_duration(text: str) -> Value:
-    """A duration, kept as it was written."""
+    """Check a duration and keep it as it was written."""
     duration_s(text)
     return text
 
 
 def parse_path(text: str) -> Value:
-    """An absolute path."""
     if not text.startswith("/"):
         raise ValueError("expected an absolute path")
     return text
 
 
 def parse_host(text: str) -> Value:
-    """A host name or address, without scheme, port or path."""
+    """Accept a host name or address, without scheme, port or path."""
     allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
     if _is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text) or (
         text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))
     ):
         return text
-    raise ValueError("expected a host name alone, such as example.cumulocity.com")
+    raise ValueError("expected a host name without scheme, port or path, such as example.cumulocity.com")
 
 
 def parse_endpoint(text: str) -> Value:
-    """A host, with a port or without."""
+    """Accept a host, with or without a port."""
     host, _ = split_endpoint(text, 0)
     parse_host(host)
     return text
 
 
 def split_endpoint(text: str, default_port: int) -> tuple[str, int]:
-    """Host and port of ``host``, ``host:port``, ``[v6]:port``; raises ValueError."""
+    """Return host and port of ``host``, ``host:port`` or ``[v6]:port``; raises ValueError."""
     if text.startswith("["):
         host, bracket, rest = text.partition("]")
         if rest and not rest.startswith(":"):
@@ -56,52 +55,49 @@ def split_endpoint(text: str, default_port: int) -> tuple[str, int]:
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a port: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+    """Return a host as it stands before a port: an IPv6 address in brackets (RFC 3986 §3.2.2)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def parse_port(text: str) -> Value:
-    """A port number."""
     if not text.isdecimal() or not 0 <= int(text) <= 65_535:
         raise ValueError(f"expected a port number from 0 to 65535, got {text!r}")
     return int(text)
 
 
 def parse_ip(text: str) -> Value:
-    """An IP address."""
     if not _is_ip(text):
         raise ValueError("expected an IP address")
     return text
 
 
 def parse_flag(text: str) -> Value:
-    """``true`` or ``false``."""
     if text not in ("true", "false"):
         raise ValueError("expected true or false")
     return text == "true"
 
 
 def parse_list(text: str) -> Value:
-    """Names with commas between them."""
+    """Split names at commas."""
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def parse_auth_method(text: str) -> Value:
-    """How the device proves who it is; ``password`` is another word for ``basic``."""
+    """Accept how the device authenticates; ``password`` is another word for ``basic``."""
     if text not in ("certificate", "basic", "password", "auto"):
         raise ValueError("expected one of certificate, basic, auto")
     return "basic" if text == "password" else text
 
 
 def parse_topic_prefix(text: str) -> Value:
-    """One level or more of an MQTT topic, without wildcards."""
+    """Accept one or more levels of an MQTT topic, without wildcards."""
     if not text or "#" in text or "+" in text:
         raise ValueError("expected a topic without the wildcards # and +")
     return text
 
 
 def parse_device_id(text: str) -> Value:
-    """A device id that Cumulocity takes as common name and MQTT client id."""
+    """Accept a device id that Cumulocity allows as common name and MQTT client id."""
     allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'=(),-.?%*_!@"
     if not text:
         raise ValueError("a device id cannot be empty")
@@ -119,7 +115,7 @@ def is_profile(text: str) -> bool:
 
 
 def to_text(value: Value) -> str:
-    """A value as ``tedge config get`` prints it."""
+    """Return a value as ``tedge config get`` prints it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""One instance: paths, unit names, profiles that share a certificate, its lock, its state."""

@@ -11,7 +11,6 @@ from tedge_cert.config.values import Value, parse_device_id, to_text
 from tedge_cert.device.tenant_side import TenantSide
 from tedge_cert.errors import CertificateError, ConfigurationError
 
-CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
@@ -47,7 +46,12 @@ class Instance(TenantSide):
     def service(self) -> str:
         """The unit that renews the certificate of this instance."""
         profile = self.config.profile
-        return f"tedge-cert-renewer-c8y@{profile}.service" if profile else f"tedge-cert-renewer@{self.cloud}.service"
+        return f"tedge-cert-renewer-c8y@{profile}.service" if profile else f"tedge-cert-renewer@{self.name}.service"
+
+    @property
+    def registration(self) -> str:
+        """Return the unit that registers the device without a person; empty for a profile, which has none."""
+        return "" if self.config.profile else f"tedge-cert-download@{self.name}.service"
 
     @property
     def certificate(self) -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a registration leaves: for root's part of it, for the next attempt, for the next life."""
+"""What a registration records: that it began, that it was finished, and the attempts that failed."""
 
 import hashlib
 import json
@@ -8,15 +8,14 @@ from pathlib import Path
 
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import make_directory
 
-# They hold the digest of a password that nobody may have used yet, so they are not for everybody.
+# They hold the digest of a password that may not have been used yet, so other users may not read them.
 _OWN = owners.Access("tedge", "mosquitto", 0o600)
 
 
 @dataclass(frozen=True)
-class Registration:
-    """A registration with these credentials: the digest of the password, and the tenant as they name it."""
+class RegistrationRecord:
+    """A registration: the digest of its password, and the tenant as the credentials name it."""
 
     password: str = ""
     url: str = ""
@@ -24,39 +23,30 @@ class Registration:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Those that failed since the boot with the same credentials; the last one in monotonic seconds."""
+    """How many attempts failed since the boot with the same credentials; the last one in monotonic seconds."""
 
     credentials: str = ""
     failed: int = 0
     at_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Unjudged:
-    """A certificate that came while the clock was wrong: its digest, and that of the password it was had for."""
-
-    certificate: str = ""
-    password: str = ""
-
-
 def digest(*parts: str) -> str:
-    """One word for a set of credentials."""
+    """Return the SHA-256 of credentials, in hexadecimal digits."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def unfinished(instance: Instance) -> Registration | None:
-    """The registration that has begun, until the device is connected; None if there is none."""
+def unfinished(instance: Instance) -> RegistrationRecord | None:
+    """Read the registration that began and whose device is not connected yet; None if there is none."""
     path = _unfinished_file(instance)
     return _registration(path) if path.exists() else None
 
 
-def last(instance: Instance) -> Registration:
-    """The last one that came to its end; an empty one if there was none."""
+def last(instance: Instance) -> RegistrationRecord:
+    """Read the last registration that was finished; an empty one if there was none."""
     return _registration(_finished_file(instance))
 
 
 def attempts(instance: Instance) -> Attempts:
-    """The attempts since the boot."""
     found = _load(_attempts_file(instance))
     failed, at_s = found.get("failed"), found.get("at_s")
     if not (isinstance(failed, int) and isinstance(at_s, float)):
@@ -64,36 +54,19 @@ def attempts(instance: Instance) -> Attempts:
     return Attempts(str(found.get("credentials")), failed, at_s)
 
 
-def begin(instance: Instance, registration: Registration) -> None:
-    """Say so before the tenant is asked: whoever comes after a power cut knows that the device is to be connected."""
+def begin(instance: Instance, registration: RegistrationRecord) -> None:
+    """Record the registration before the tenant is asked, so that the device is connected even after a power cut."""
     files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), _OWN)
 
 
 def finish(instance: Instance) -> None:
-    """Say that the device is connected."""
+    """Record that the device is connected, so that its registration is finished."""
     files.rename(_unfinished_file(instance), _finished_file(instance))
 
 
 def save_attempts(instance: Instance, record: Attempts) -> None:
-    """Keep the attempts until the next boot."""
+    """Write the attempts, which the next boot forgets."""
     files.write(_attempts_file(instance), json.dumps(asdict(record)).encode(), _OWN)
-
-
-def unjudged(instance: Instance) -> Unjudged:
-    """The certificate that waits for the clock; an empty one if there is none."""
-    found = _load(_unjudged_file(instance))
-    return Unjudged(str(found.get("certificate") or ""), str(found.get("password") or ""))
-
-
-def keep_unjudged(instance: Instance, waiting: Unjudged) -> None:
-    """Say that this certificate waits for the clock."""
-    make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
-    files.write(_unjudged_file(instance), json.dumps(asdict(waiting)).encode(), _OWN)
-
-
-def end_unjudged(instance: Instance) -> None:
-    """Say that none does."""
-    files.remove(_unjudged_file(instance))
 
 
 def end_attempts(instance: Instance) -> None:
@@ -102,13 +75,13 @@ def end_attempts(instance: Instance) -> None:
 
 
 def end_unfinished(instance: Instance) -> None:
-    """Say that the device is not to be connected for a registration that began."""
+    """Forget a registration that began: its device is not to be connected any more."""
     files.remove(_unfinished_file(instance))
 
 
 def tidy(instance: Instance) -> None:
     """Remove the temporary files of registrations that were killed."""
-    for path in (_unfinished_file, _finished_file, _unjudged_file, _attempts_file):
+    for path in (_unfinished_file, _finished_file, _attempts_file):
         files.remove_stale_temporaries(path(instance))
 
 
@@ -120,21 +93,17 @@ def _finished_file(instance: Instance) -> Path:
     return instance.state_file.with_suffix(".registered")
 
 
-def _unjudged_file(instance: Instance) -> Path:
-    return instance.state_file.with_suffix(".unjudged")
-
-
 def _attempts_file(instance: Instance) -> Path:
     return instance.run_directory / f"{instance.name}.attempts"
 
 
-def _registration(path: Path) -> Registration:
+def _registration(path: Path) -> RegistrationRecord:
     found = _load(path)
-    return Registration(str(found.get("password") or ""), str(found.get("url") or ""))
+    return RegistrationRecord(str(found.get("password") or ""), str(found.get("url") or ""))
 
 
 def _load(path: Path) -> dict[str, object]:
-    """What the file holds; nothing where there is none, or none that is ours."""
+    """Read a JSON object; an empty one if there is no such file, or if it holds anything else."""
     try:
         found = json.loads(files.read_regular(path, 4096))
     except (OSError, ValueError):

@@ -9,7 +9,8 @@ from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.net import proxy
-from tedge_cert.net.proxy import Proxy
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.server import Server
 
 
 class TenantSide:
@@ -38,9 +39,13 @@ class TenantSide:
         return self.config.need("c8y.http")
 
     @property
-    def proxy(self) -> Proxy | None:
-        """The proxy by which the tenant's HTTPS is reached, where there is one."""
-        return proxy.for_host(self.config, self.http)
+    def server(self) -> Server:
+        """The tenant's REST and EST interface."""
+        return self.server_at(self.http)
+
+    def server_at(self, host: str) -> Server:
+        """``host`` in the place of c8y.http."""
+        return Server(host, self.trust, "c8y.http", proxy.for_host(self.config, host))
 
     @property
     def access_token_endpoint(self) -> tuple[str, int]:
@@ -62,7 +67,7 @@ class TenantSide:
         return self.config.get("c8y.mqtt_service.enabled") is True
 
     @property
-    def trust(self) -> Path:
+    def trust(self) -> Trust:
         """The trust anchors of the tenant, a file or a directory; raises ConfigurationError if there is neither."""
         path = Path(self.config.need("c8y.root_cert_path"))
         if not path.exists():
@@ -70,4 +75,4 @@ class TenantSide:
                 f"there are no trust anchors at {path}; set c8y.root_cert_path to a file or directory of root "
                 "certificates, such as /etc/ssl/certs"
             )
-        return path
+        return Trust(path, "c8y.root_cert_path")

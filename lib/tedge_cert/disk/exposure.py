@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether everybody on the device can get at the private key."""
+"""Warn when every user of the device can read or change the private key."""
 
 import os
 
@@ -8,13 +8,13 @@ from tedge_cert.errors import MEND
 
 
 def is_exposed(key: str) -> bool:
-    """Whether the mode of the file lets others at it, which is said in a line."""
+    """Return whether the mode of the file admits other users, and warn if it does."""
     try:
         mode = os.stat(key).st_mode & 0o7777  # noqa: PTH116 (pathlib is not imported in the hourly path)
     except OSError:
-        return False  # Whoever reads it says so.
+        return False  # The step that reads the key reports it.
     if mode & 0o007:
         journal.warning(
-            f"everybody on this device can get at the private key {key} (mode {mode:04o}), expected 0640; {MEND}"
+            f"every user of this device can access the private key {key} (mode {mode:04o}), expected 0640; {MEND}"
         )
     return bool(mode & 0o007)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes that survive a power cut, with the owner and mode of each kind of file from the first instant.
+"""Write files that survive a power cut, each with the owner and mode of its kind from the first instant.
 
 Every write is: temporary file in the same directory, final mode and owner, fsync, rename, fsync of the directory.
 """
@@ -25,7 +25,7 @@ def write(path: Path, content: bytes, access: Access) -> None:
 
 
 def create(path: Path, content: bytes, access: Access) -> None:
-    """Make ``path`` with ``content``, whole; FileExistsError, and nothing changed, if it is there already."""
+    """Create ``path`` with its whole ``content``; raises FileExistsError, and changes nothing, if it exists."""
     temporary = write_temporary(path, content, access)
     try:
         os.link(temporary, path)
@@ -37,7 +37,7 @@ def create(path: Path, content: bytes, access: Access) -> None:
 
 
 def write_temporary(path: Path, content: bytes, access: Access) -> Path:
-    """A synced temporary file beside ``path`` with ``content``; the caller renames it."""
+    """Write ``content`` to a synced temporary file beside ``path``, and return it; the caller renames it."""
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -56,9 +56,9 @@ def write_temporary(path: Path, content: bytes, access: Access) -> Path:
 
 
 def rename(source: Path, target: Path) -> float:
-    """Rename within a directory, and make that last; the source stays where it is if that fails.
+    """Rename within a directory and sync the directory; if the rename fails, the source stays.
 
-    Returns when others began to see it, in monotonic seconds: making it last may take a slow disk much longer.
+    Returns when others began to see it, in monotonic seconds: the sync can take much longer on a slow disk.
     """
     try:
         source.rename(target)
@@ -70,7 +70,7 @@ def rename(source: Path, target: Path) -> float:
 
 
 def symlink(path: Path, target: Path) -> None:
-    """Make ``path``, where there is nothing, a symbolic link to ``target``, and make that last."""
+    """Create ``path`` as a symbolic link to ``target``, and sync its directory; raises if ``path`` exists."""
     try:
         path.symlink_to(target)
     except OSError as error:
@@ -79,13 +79,13 @@ def symlink(path: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> bool:
-    """Remove ``path`` for good; whether it was there."""
+    """Remove ``path`` and sync its directory; return whether it existed."""
     try:
         path.unlink()
     except FileNotFoundError:
         return False
     except OSError as error:
-        # A read-only file system says so of whatever is to be removed, be it there or not.
+        # A read-only file system reports EROFS also for a file that does not exist.
         if error.errno == errno.EROFS and not os.path.lexists(path):
             return False
         raise _cannot_write(path, error) from error
@@ -94,7 +94,7 @@ def remove(path: Path) -> bool:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames and removals in ``directory`` last (fsync(2): the file's own fsync does not)."""
+    """Make renames and removals in ``directory`` survive a power cut (fsync(2): the fsync of a file does not)."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -106,10 +106,10 @@ def sync_directory(directory: Path) -> None:
 
 
 def read_regular(path: Path, limit_bytes: int = 1 << 20, follow: bool = False) -> bytes:
-    """The content of a regular file that somebody else may have put there.
+    """Read a regular file that another user may have put there.
 
-    No pipe or device is waited for, no more than ``limit_bytes`` is read, and no symbolic link is followed unless
-    told to. Raises OSError.
+    Waits for no pipe or device, reads at most ``limit_bytes``, and follows a symbolic link only if ``follow`` is set.
+    Raises OSError.
     """
     if path.is_symlink() and not follow:
         raise OSError(errno.ELOOP, "is a symbolic link", os.fspath(path))
@@ -126,7 +126,7 @@ def read_regular(path: Path, limit_bytes: int = 1 << 20, follow: bool = False) -
 
 
 def remove_stale_temporaries(path: Path) -> int:
-    """Remove what killed runs left beside ``path``; how many. To be called under the lock of ``path``."""
+    """Remove temporary files that killed runs left beside ``path``, and return their number; call it under its lock."""
     stale = list(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
     for temporary in stale:
         temporary.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ def remove_stale_temporaries(path: Path) -> int:
 
 def _cannot_write(path: Path, error: OSError) -> TedgeCertError:
     reason = error.strerror or str(error)
-    # Root acts as this user too, where paths come from a configuration that the user may write.
+    # Root's commands also act as this user where a path comes from the configuration.
     owner = f"run this command as root, and let user tedge write there (`chown tedge:mosquitto {path.parent}`)"
     advice = {
         errno.EACCES: owner,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One lock per certificate path, shared by every command that may change what lies there."""
+"""Lock a certificate path, for every command that may change files there."""
 
 import fcntl
 import os
@@ -18,10 +18,10 @@ WAIT_S = 90.0
 
 @contextmanager
 def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold the lock of ``certificate``; wait for whoever holds it, at most ``wait_s`` seconds.
+    """Hold the lock of ``certificate``; wait for its holder at most ``wait_s`` seconds.
 
-    ``directory`` is where lock files live (``/run/tedge-cert-renewer``). The lock goes with the process and is
-    inherited by none. Raises BusyError, naming the holder.
+    ``directory`` holds the lock files (``/run/tedge-cert-renewer``). The lock ends with the process, and no child
+    inherits it. Raises BusyError, which names the holder.
     """
     lock_file = directory / (os.fspath(certificate).strip("/").replace("/", "-") + ".lock")
     descriptor = _open(lock_file)
@@ -35,7 +35,7 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
 
 @contextmanager
 def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold a directory that is the caller's own affair, and leave no file in it; raises BusyError."""
+    """Lock a directory itself, without a file in it; raises BusyError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _acquire(descriptor, directory, directory, wait_s)
@@ -47,8 +47,8 @@ def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 def _open(lock_file: Path) -> int:
     try:
         make_directory(lock_file.parent, owners.SHARED_DIRECTORY)
-        # Read-only, because a file that root made here cannot be opened for writing by tedge; and never
-        # unlinked, because two processes could then hold two locks of one name (flock(2) needs no write access).
+        # Read-only, because tedge cannot open a file of root for writing, and flock(2) needs no write access.
+        # Never unlinked, because two processes could then hold two locks of one name.
         descriptor = os.open(
             lock_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, owners.LOCK.mode
         )
@@ -59,14 +59,14 @@ def _open(lock_file: Path) -> int:
             f"{mend(error)}"
         ) from error
     facts = os.fstat(descriptor)
-    # Not a file of root's that somebody linked to here.
+    # Leave a file of root alone that another user linked here.
     if facts.st_uid == os.geteuid() and facts.st_nlink == 1:
         owners.apply_access(descriptor, owners.LOCK)
     return descriptor
 
 
 def make_directory(path: Path, access: owners.Access) -> None:
-    """Make a directory where there is none; one that is there keeps its owner and mode."""
+    """Create a directory; an existing one keeps its owner and mode."""
     if path.is_dir():
         return
     path.mkdir(mode=access.mode)
@@ -95,11 +95,11 @@ def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float)
 
 def _say_who(lock_file: Path) -> None:
     try:
-        # Holders that were killed while they said so; nobody else writes here while the lock is held.
+        # Left by holders that were killed while they wrote; only the holder of the lock writes here.
         files.remove_stale_temporaries(_holder_file(lock_file))
         files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), owners.HANDOVER)
     except TedgeCertError as error:
-        # A courtesy to whoever waits, no reason to leave a certificate as it is.
+        # The name only helps a process that waits; its loss must not stop a renewal.
         journal.debug(str(error))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Owners and modes that other programs left, mended by root's commands, and by them only where nobody is misled."""
+"""Decide owner and mode of each kind of file, and restore them in root's commands where that is safe."""
 
 import grp
 import os
@@ -21,11 +21,11 @@ class Access:
     mode: int
 
 
-# Mosquitto's group reads key and certificate for the bridge; the renewer, as tedge, writes the certificate.
+# Group mosquitto reads key and certificate for the bridge; the renewer, as tedge, writes the certificate.
 PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
 CERTIFICATE = Access("tedge", "mosquitto", 0o644)
 HANDOVER = Access("tedge", "mosquitto", 0o644)
-# Whoever can open a lock can hold it up, so it is not for everybody.
+# A user who can open a lock can hold it, so other users cannot open it.
 LOCK = Access("tedge", "mosquitto", 0o640)
 SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 DIRECTORY_OF_ROOT = Access("root", "root", 0o755)
@@ -37,10 +37,10 @@ BROKER = "mosquitto"
 
 
 def adapt(path: Path, access: Access, fixed: bool = False) -> None:
-    """Give what is there the owner and mode of its kind, where root runs this and they differ.
+    """Give an existing file the owner and mode of its kind, if root runs this and they differ.
 
-    A path that a configuration names is trusted in its owner's directory only; one that is ``fixed`` everywhere, and
-    it may be a directory.
+    A path from the configuration is trusted only in a directory of the owner. A ``fixed`` path is always trusted, and
+    may be a directory.
     """
     if os.geteuid() != 0:
         return
@@ -52,9 +52,9 @@ def adapt(path: Path, access: Access, fixed: bool = False) -> None:
             descriptor = os.open(path.name, flags, dir_fd=directory)
             opened.callback(os.close, descriptor)
         except OSError:
-            return  # Missing, or a link: whoever reads it says so.
-        # A link, symbolic or hard, that user tedge planted would hand any file of root's over to it; and so would a
-        # path that it configured, into a directory of others.
+            return  # Missing, or a link: the step that reads it reports that.
+        # Through a link, symbolic or hard, user tedge could get any file of root; also through a configured path into
+        # a directory of another user.
         facts, owner = os.fstat(descriptor), os.fstat(directory).st_uid
         plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
         if (plain and (fixed or owner == account_ids(access)[0])) or (fixed and stat.S_ISDIR(facts.st_mode)):
@@ -65,7 +65,7 @@ def adapt(path: Path, access: Access, fixed: bool = False) -> None:
 
 
 def is_shut_to_broker(path: Path) -> bool:
-    """Whether user mosquitto may not read the file; False where there is no such user or no such file."""
+    """Return whether user mosquitto cannot read the file; False if there is no such user or file."""
     try:
         account, facts = pwd.getpwnam(BROKER), path.stat()
     except (KeyError, OSError):
@@ -80,8 +80,8 @@ def is_shut_to_broker(path: Path) -> bool:
 def apply_access(descriptor: int, access: Access) -> None:
     """Give an open file its owner and mode, as far as this process may.
 
-    Only root can change an owner, and only root's commands ever have one to change: the renewer runs as the very
-    user and group of these files, and a chown would end it (systemd's @privileged set contains @chown).
+    Only root can change an owner, and only root's commands need to: the renewer runs as the user and group of these
+    files, and systemd's filter would return an error for a chown (@privileged contains @chown).
     """
     if os.geteuid() == 0:
         before = os.fstat(descriptor)
@@ -92,7 +92,7 @@ def apply_access(descriptor: int, access: Access) -> None:
 
 
 def account_ids(access: Access) -> tuple[int, int]:
-    """User and group number of ``access``; the caller's own where the accounts do not exist (a bare checkout)."""
+    """Return user and group number of ``access``; the caller's own if the accounts do not exist (a bare checkout)."""
     try:
         return pwd.getpwnam(access.user).pw_uid, grp.getgrnam(access.group).gr_gid
     except KeyError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root gives up being root where paths come from a configuration that user tedge may write.
+"""Drop root's rights where paths come from a configuration that user tedge may write.
 
-Whoever may name the path of the certificate would otherwise have root's commands overwrite, give away or remove any
-file of the system, by a path, a symbolic link or a directory that is renamed at the right moment.
+Otherwise a user who names the path of the certificate could make root's commands overwrite, give away or remove any
+file of the system: by a path, by a symbolic link, or by renaming a directory at the right moment.
 """
 
 import grp
@@ -15,7 +15,7 @@ USER, GROUP = "tedge", "mosquitto"
 
 
 def missing_accounts() -> list[str]:
-    """Those of user tedge and group mosquitto that do not exist, as ``user tedge``."""
+    """List those of user tedge and group mosquitto that do not exist, as ``user tedge``."""
     missing = []
     for kind, known, name in (("user", pwd.getpwnam, USER), ("group", grp.getgrnam, GROUP)):
         try:
@@ -27,13 +27,13 @@ def missing_accounts() -> list[str]:
 
 @contextmanager
 def dropped(wanted: bool = True) -> Iterator[None]:
-    """Act as the user who owns key and certificates, if root runs this and it is ``wanted``."""
+    """Act as the owner of key and certificates, if root runs this and it is ``wanted``."""
     try:
         if not wanted or os.geteuid() != 0:
             raise KeyError
         user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
     except KeyError:
-        # Somebody else, or a bare checkout without these accounts.
+        # Not root, or a bare checkout without these accounts.
         yield
         return
     before, groups = os.getegid(), os.getgroups()
@@ -50,7 +50,7 @@ def dropped(wanted: bool = True) -> Iterator[None]:
 
 @contextmanager
 def regained() -> Iterator[None]:
-    """Act as the caller again, for a file that the caller named: root's own request, say."""
+    """Act as the caller again, for a file that the caller named, such as root's own request."""
     user, group = os.geteuid(), os.getegid()
     if os.getuid() != 0 or user == 0:
         yield

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What every device pays for each hour: the memo, the validity, the schedule."""

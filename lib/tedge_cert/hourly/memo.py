@@ -23,19 +23,19 @@ END = "end"
 DIRECTORY = "tedge-cert-renewer"
 # A full check is made at least this often, whatever the facts say.
 LONGEST_NS = 86_400 * 10**9
-# By how much the clock may drift away from the one that nobody can set: time servers slew it, whoever sets it leaps.
+# How far the clock may drift from the time since the boot: a time server slews it, a person who sets it makes it leap.
 DRIFT_NS = 60 * 10**9
 _LIMIT_BYTES = 32_768
 _SHARED = 0o022
 
 
 def clocks() -> tuple[int, int]:
-    """The time of day, and the one since the boot, sleep included, both in nanoseconds."""
+    """Return the time of day and the time since the boot, sleep included, both in nanoseconds."""
     return time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def file_for(arguments: list[str], environment: dict[bytes, bytes]) -> str:
-    """What a full check for this command line leaves; empty for any that is not the one of a unit."""
+    """Return the path of the memo for this command line; empty unless it is the command line of a unit."""
     profile = ""
     if len(arguments) == 4 and arguments[2] == "--profile" and "/" not in arguments[3]:
         profile = f"@{arguments[3]}"
@@ -48,13 +48,13 @@ def file_for(arguments: list[str], environment: dict[bytes, bytes]) -> str:
 
 
 def key_of(arguments: list[str], environment: dict[bytes, bytes]) -> str:
-    """Who asks what with which settings, in one line."""
+    """Return one line for command line, user and settings."""
     settings = sorted(each for each in environment.items() if each[0].startswith((b"TEDGE_", b"RENEWAL_SPREAD")))
     return repr((FORMAT, posix.geteuid(), arguments, settings))
 
 
 def facts_of(path: str) -> str:
-    """What changes with the content of a file; raises OSError when it cannot be told."""
+    """Return text that changes with the content of a file; raises OSError if the file cannot be examined."""
     try:
         found = posix.stat(path)
     except FileNotFoundError:
@@ -63,14 +63,17 @@ def facts_of(path: str) -> str:
 
 
 def line_of(path: str, left_s: int, threshold: str) -> str:
-    """What is said of a certificate that is not due."""
+    """Return the line for a certificate that is not due."""
     return f"{path} is valid for {format_duration(left_s, 2)}, renewing below {threshold}: nothing to do"
 
 
 def known_line(
     file: str, arguments: list[str], environment: dict[bytes, bytes], now_ns: int, since_boot_ns: int
 ) -> str:
-    """What a full check would say now if nothing changed since the last one, else empty; raises OSError, ValueError."""
+    """Return the line that a full check would print now, or "" if anything may have changed since the last one.
+
+    Raises OSError or ValueError if there is no valid memo.
+    """
     key, now, since_boot, due_s, not_after_s, path, threshold, *watched, end = _read(file).split("\n")
     elapsed_ns, passed_ns = now_ns - int(now), since_boot_ns - int(since_boot)
     if (
@@ -91,13 +94,13 @@ def known_line(
 
 
 def is_quiet(arguments: list[str]) -> bool:
-    """Whether there is nothing to do, and then it has been said."""
+    """Return whether there is nothing to do, and print the line if so."""
     environment = posix.environ
     try:
         file = file_for(arguments, environment)
         line = known_line(file, arguments, environment, *clocks()) if file else ""
     except (OSError, ValueError):
-        # Nothing has been left, or not by us: the full check says what is wrong, if something is.
+        # There is no memo, or it is not ours: the full check finds out what is wrong, if anything.
         return False
     if line:
         _say(line, environment)
@@ -105,7 +108,7 @@ def is_quiet(arguments: list[str]) -> bool:
 
 
 def _read(file: str) -> str:
-    """Its content, if it can only be ours: a regular file that root or this user wrote, and nobody else can write."""
+    """Read the memo if only root or this user can have written it: a regular file that no other user can write."""
     descriptor = posix.open(file, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
     try:
         found = posix.fstat(descriptor)
@@ -126,20 +129,20 @@ def _is_there(path: str) -> bool:
 
 
 def _say(line: str, environment: dict[bytes, bytes]) -> None:
-    """One line with the level that ``journal`` gives it, without the imports of that module."""
+    """Print a line with the level that ``journal`` gives it, without the imports of that module."""
     try:
         found = posix.fstat(2)
         to_journal = environment.get(b"JOURNAL_STREAM") == b"%d:%d" % (found.st_dev, found.st_ino)
         posix.write(2, f"{'<6>' if to_journal else ''}{line}\n".encode())
     except OSError:
-        # The reader has gone: as in ``journal``, no reason for another answer.
+        # The reader has gone. As in ``journal``, that does not change the exit code.
         return
 
 
-# A file that changed so shortly before the check might change again and keep its facts: some file systems count time
-# in steps of this length.
+# Some file systems count time in steps of this length, so a file that changed so recently could change again with the
+# same facts.
 SETTLED_NS = 2 * 10**9
-# Another version of the library may judge otherwise, so its directories are watched: the root and each room.
+# Another version of the library may decide otherwise, so the memo watches its directories: the root and each room.
 _LIBRARY = __file__.rpartition("/hourly/")[0]
 
 
@@ -198,7 +201,7 @@ def _replace(file: str, content: bytes) -> None:
     try:
         descriptor = posix.open(temporary, flags, 0o644)
     except FileExistsError:
-        # From a run that was killed, or that is writing now: the next hour finds the place free.
+        # A killed run left it, or another one writes now. Remove it; the next hour writes the memo.
         posix.unlink(temporary)
         return
     try:

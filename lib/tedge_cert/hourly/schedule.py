@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When: threshold, spread, guard and back-off, as functions of facts and a time, so that a fleet can be simulated.
+"""Compute when a certificate is due: threshold, spread and guard, as functions of facts and a time.
 
-The hourly check uses this module, so it imports no other that it does not have already.
+A simulation of a fleet uses the same functions. The hourly check uses this module, so it imports nothing that the
+check has not loaded already.
 """
 
 from tedge_cert.durations import duration_s
@@ -9,20 +10,20 @@ from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly.validity import Validity
 
 SPREAD = "RENEWAL_SPREAD"
-"""The environment variable of the unit; without it nothing is spread."""
+"""The environment variable of the unit; without it there is no spread."""
 
 HOUR_S, DAY_S = 3_600, 86_400
-# A certificate out of a renewal that the threshold made due at once again is left alone until this part is left.
+# A new certificate that was due at once is left alone until one part in three of its life is left.
 GUARDED_PART = 3
 
 _MASK = (1 << 64) - 1
 
 
 def slot(device_id: str, attempt: int = 0) -> float:
-    """The place of a device among all devices, in [0, 1): the same for an id in every version.
+    """Return the place of a device among all devices, in [0, 1): the same for an id in every version.
 
-    FNV-1a of 64 bits, with the last step of SplitMix64 behind it, because ids that differ at their end alone would
-    else lie close together. ``attempt`` gives a device another place for each of its attempts.
+    FNV-1a of 64 bits, then the last step of SplitMix64, because ids that differ only at the end would otherwise lie
+    close together. ``attempt`` gives a device another place for each attempt.
     """
     state = 0xCBF29CE484222325
     for byte in device_id.encode("utf-8", "surrogatepass"):
@@ -34,14 +35,14 @@ def slot(device_id: str, attempt: int = 0) -> float:
 
 
 def spread_s(text: str, minimum_s: int) -> int:
-    """What ``RENEWAL_SPREAD`` says, in seconds: a duration, or a percentage of the threshold; empty is none.
+    """Return the seconds of ``RENEWAL_SPREAD``: a duration, or a percentage of the threshold; empty means none.
 
     Raises ConfigurationError.
     """
     text = text.strip()
     try:
         if text.endswith("%"):
-            # A number alone: no ValueError would come of a sign.
+            # Digits only: int() would accept a sign.
             return minimum_s * int(text[:-1] if text[:-1].isdecimal() else "") // 100
         return duration_s(text) if text else 0
     except ValueError as error:
@@ -52,24 +53,24 @@ def spread_s(text: str, minimum_s: int) -> int:
 
 
 def lead_of(validity: Validity, minimum_s: int, spread: int = 0) -> float:
-    """How long before its end this certificate is due, see ``lead_s``."""
+    """Return how long before its end this certificate is due, see ``lead_s``."""
     return lead_s(validity.lifetime_s, minimum_s, spread, slot(validity.common_name)) if spread else minimum_s
 
 
 def lead_s(lifetime_s: int, minimum_s: int, spread: int = 0, place: float = 0.0) -> float:
-    """How long before its end a certificate is due; ``spread`` in seconds, ``place`` the slot of the device.
+    """Return how long before its end a certificate is due; ``spread`` in seconds, ``place`` the slot of the device.
 
-    The spread makes it earlier, never later, and takes no more than half of the life before the threshold: it
-    never makes a certificate due that was just issued.
+    The spread makes it earlier, never later, and takes at most half of the life before the threshold: a certificate
+    that was just issued is never due because of it.
     """
     return minimum_s + place * max(0, min(spread, (lifetime_s - minimum_s) / 2))
 
 
 def is_guarded(lifetime_s: int, left_s: float) -> bool:
-    """Whether a certificate that came out of a renewal which made it due at once has too much left for another."""
+    """Return whether a new certificate that was due at once has too much of its life left for another renewal."""
     return left_s > lifetime_s // GUARDED_PART
 
 
 def is_due_at_once(left_s: float, minimum_s: int) -> bool:
-    """Whether a certificate that was just issued, with so much left, is due already: the threshold is too long."""
+    """Return whether a certificate that was just issued is due already: the threshold is too long."""
     return left_s <= minimum_s

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Not-before and not-after of a certificate file, and what is left of it.
+"""Read not-before and not-after of a certificate file, and compute what is left.
 
-This is what every device does every hour, so nothing is imported here beyond built-in modules: the DER reader
-below costs two milliseconds less than the interpreter's own ``re`` module does, and a tenth of ``cryptography``.
+Every device does this every hour, so only built-in modules are imported: the DER reader below costs two milliseconds
+less than the interpreter's own ``re`` module, and a tenth of ``cryptography``.
 """
 
 import binascii
@@ -21,9 +21,9 @@ class UnreadableCertificateError(ValueError):
     """A file that should hold a certificate in PEM does not."""
 
 
-# When this version was made, which no clock that is right is before; a test holds it to debian/changelog.
+# The date of this version; a right clock is never earlier. A test compares it with debian/changelog.
 BUILT_S = 1_795_435_200
-# Forty years, which no installation of this version lasts: a clock without a battery may begin anywhere.
+# Forty years. A clock without a battery may begin anywhere, and no installation of this version lasts so long.
 SERVICE_S = 1_261_440_000
 
 
@@ -43,7 +43,7 @@ class Validity:
 
     @property
     def lifetime_s(self) -> int:
-        """Seconds from its first to its last."""
+        """Seconds from not-before to not-after."""
         return self.not_after_s - self.not_before_s
 
     @property
@@ -55,14 +55,14 @@ class Validity:
             return ""
 
     def clock_fault(self, now_s: float) -> str:
-        """Why the clock of the device must be wrong, or else this certificate is; empty if it may be right."""
+        """Return why clock and certificate contradict each other; empty if the clock may be right."""
         fault = impossible(now_s)
         if not fault and now_s < self.not_before_s:
             fault = f"the certificate begins in {format_duration(int(self.not_before_s - now_s), 2)} only"
         return fault
 
     def state(self, now_s: float, minimum_s: float) -> str:
-        """One of the four states; it "expires soon" when no more than ``minimum_s`` seconds are left."""
+        """Return one of the four states; a certificate "expires soon" when at most ``minimum_s`` seconds are left."""
         if now_s < self.not_before_s:
             return NOT_VALID_YET
         if now_s > self.not_after_s:
@@ -70,11 +70,11 @@ class Validity:
         return EXPIRES_SOON if self.left_s(now_s) <= minimum_s else VALID
 
     def left_s(self, now_s: float) -> int:
-        """Whole seconds until the certificate expires; negative once it has."""
+        """Return whole seconds until the certificate expires; negative afterwards."""
         return int(self.not_after_s - now_s)
 
     def describe(self, now_s: float, minimum_s: int) -> str:
-        """The status as ``tedge cert show`` prints it, e.g. ``VALID (expires in: 364d 8h 42m 43s)``."""
+        """Return the status as ``tedge cert show`` prints it, e.g. ``VALID (expires in: 364d 8h 42m 43s)``."""
         state = self.state(now_s, minimum_s)
         if state == NOT_VALID_YET:
             return f"{state} (will be in: {format_duration(int(self.not_before_s - now_s))})"
@@ -84,7 +84,7 @@ class Validity:
 
 
 def impossible(now_s: float) -> str:
-    """Why no right clock can say this, whatever certificate there is; empty if one can."""
+    """Return why no right clock can show this time, with any certificate; empty if one can."""
     ahead_s = now_s - BUILT_S
     if 0 <= ahead_s <= SERVICE_S:
         return ""
@@ -93,8 +93,11 @@ def impossible(now_s: float) -> str:
 
 
 def read_validity(path: str) -> Validity:
-    """The validity of the first certificate in the PEM file ``path``; OSError or UnreadableCertificateError."""
-    # Not blocking, because a pipe put there by mistake would hold up every check from then on.
+    """Return the validity of the first certificate in the PEM file ``path``.
+
+    Raises OSError or UnreadableCertificateError.
+    """
+    # Not blocking, because a pipe put there by mistake would block every later check.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         content = os.read(descriptor, 1 << 20)
@@ -104,7 +107,7 @@ def read_validity(path: str) -> Validity:
 
 
 def validity_of_pem(content: bytes) -> Validity:
-    """The validity of the first certificate in ``content``; text before it and CR LF are accepted."""
+    """Return the validity of the first certificate in ``content``; text before it and CR LF are accepted."""
     if not content.strip():
         raise UnreadableCertificateError("the file is empty, expected a certificate in PEM")
     begin = content.find(BEGIN)
@@ -120,7 +123,7 @@ def validity_of_pem(content: bytes) -> Validity:
 
 
 def validity_of_der(der: bytes) -> Validity:
-    """The validity of a certificate in DER; raises ValueError or IndexError if it is none."""
+    """Return the validity of a certificate in DER; raises ValueError or IndexError if it is none."""
     # Certificate > TBSCertificate > [0] version, serial, signature, issuer, validity (RFC 5280 §4.1).
     _, at, _ = _element(der, 0)
     _, at, _ = _element(der, at)
@@ -144,7 +147,7 @@ def validity_of_der(der: bytes) -> Validity:
 
 
 def _common_name(subject: bytes) -> str:
-    """The first common name in the contents of a Name (RFC 5280 §4.1.2.4): sets of pairs of identifier and value."""
+    """Return the first common name in the contents of a Name (RFC 5280 §4.1.2.4)."""
     end_of_set = 0
     while end_of_set < len(subject):
         _, at, end_of_set = _element(subject, end_of_set)
@@ -158,7 +161,7 @@ def _common_name(subject: bytes) -> str:
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Tag, start and end of the contents of the DER element at ``at`` (X.690 §8.1)."""
+    """Return tag, start and end of the contents of the DER element at ``at`` (X.690 §8.1)."""
     tag, length, start = der[at], der[at + 1], at + 2
     if length & 0x80:
         count = length & 0x7F
@@ -172,7 +175,7 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 
 
 def _time_s(tag: int, text: str) -> int:
-    """Seconds since the epoch of a UTCTime or GeneralizedTime (RFC 5280 §4.1.2.5.1, §4.1.2.5.2)."""
+    """Return seconds since the epoch of a UTCTime or GeneralizedTime (RFC 5280 §4.1.2.5.1, §4.1.2.5.2)."""
     digits = 2 if tag == UTC_TIME else 4
     known = tag in (UTC_TIME, GENERALIZED_TIME) and len(text) == digits + 11
     if not (known and text[-1] == "Z" and text[:-1].isdecimal()):
@@ -185,7 +188,7 @@ def _time_s(tag: int, text: str) -> int:
     last = 28 + leap if month == 2 else 31 - (month in (4, 6, 9, 11))
     if not (1 <= month <= 12 and 1 <= day <= last and hour < 24 and minute < 60 and second < 60):
         raise ValueError("time that does not exist")
-    # Days of the civil calendar with years that begin in March, so that the leap day is the last one.
+    # Count days of the civil calendar in years that begin in March, so that the leap day is the last day.
     shifted = year - (month <= 2)
     day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
     days = shifted * 365 + shifted // 4 - shifted // 100 + shifted // 400 + day_of_year - 719_468

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""TLS, HTTPS, MQTT and proxies; knows no Cumulocity."""

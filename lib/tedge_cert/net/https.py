@@ -1,160 +1,265 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTTPS request to the tenant, with every wait bounded, and what it means when it is not answered as hoped."""
+"""The HTTPS client: one request with a bound on every wait, and what it means when the answer is not as hoped."""
 
+import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import IO, Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
-from tedge_cert import journal
-from tedge_cert.errors import NoAnswerError, RequestRefusedError
-from tedge_cert.net import anchors
-from tedge_cert.net.proxy import Proxy
+from tedge_cert import VERSION
+from tedge_cert.errors import NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.net import server_clock
 from tedge_cert.net.resolver import reaching
-from tedge_cert.net.retry_after import compare_clock, retry_after_s, seconds_of
-from tedge_cert.net.tls_errors import explain, explain_other_name
+from tedge_cert.net.retry_after import retry_after_s
+from tedge_cert.net.server import Server
+from tedge_cert.net.tls import ClientContext, verifying_context
+from tedge_cert.net.tls_errors import explain
 
 CONNECT_S = 20.0
 READ_S = 30.0
 DEADLINE_S = 60.0
 LIMIT_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
 # How much of a refusal is repeated to the reader.
 QUOTED_CHARACTERS = 300
-ELSEWHERE = "check that c8y.http names the tenant, and that no portal or proxy answers in its place"
+
+Sink = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back: of the body one byte more than ``LIMIT_BYTES`` at most."""
+class Request:
+    """What is asked; ``path`` begins with a slash, and a query may follow; ``body`` may be a file."""
 
+    method: str
+    path: str
+    # Credentials are among them, so they are in no text made of this.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | Path | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one request: TCP and TLS, each wait for bytes, all of it, and the body of the answer."""
+
+    connect_s: float
+    read_s: float
+    whole_s: float
+    body_bytes: int
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What came back; of a body that is longer than its limit, one byte more than the limit."""
+
+    server: Server
     url: str
     status: int
     reason: str
     headers: Mapping[str, str]
     content: bytes
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success (RFC 9110 §15.3)."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Parse the body; raises ValueError."""
+        try:
+            return json.loads(self.content)
+        except RecursionError as error:
+            raise ValueError("the JSON is nested too deeply") from error
+
+
+class BrokenExchangeError(NoAnswerError):
+    """No whole answer came; ``cause`` is the innermost error."""
+
+    def __init__(self, message: str, cause: BaseException) -> None:
+        super().__init__(message)
+        self.cause = cause
+
 
 def ask(
-    method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes = b"", proxy: Proxy | None = None
-) -> Answer:
-    """Send one request, whatever is answered to it; no redirect is followed, no environment asked.
+    server: Server,
+    request: Request,
+    limits: Limits | None = None,
+    context: ClientContext | None = None,
+    sink: Sink | None = None,
+    compares_clock: bool = True,
+) -> HttpAnswer:
+    """Send one request and return the answer, whatever its status; no redirect is followed, no environment is read.
 
-    Raises NoAnswerError when there was no whole answer, ConfigurationError without trust anchors.
+    ``context`` shows a certificate of ours. ``sink`` takes the body of a success in chunks; a body of one chunk reaches
+    it whole or not at all, and of a longer one that is cut off it gets the beginning.
+    Raises BrokenExchangeError when there was no whole answer, ConfigurationError without trust anchors.
     """
-    answer = _ask(method, url, trust, headers, body, proxy)
-    compare_clock(urlsplit(url).netloc, answer.headers.get("Date"))
+    limits = limits or Limits(CONNECT_S, READ_S, DEADLINE_S, LIMIT_BYTES)
+    context = context or verifying_context(server.trust)
+    context.server_name = server.name
+    url = server.url_of(request.path)
+    try:
+        with reaching(limits.whole_s, "the whole request"), _Session(server, context) as session:
+            answer = _exchange(session, server, url, request, limits, sink)
+    except TimeoutError as error:
+        raise _no_answer(server, url, error) from error
+    if compares_clock:
+        server_clock.compare(server.host, answer.headers)
     return answer
 
 
-def time_of(host: str, trust: Path, proxy: Proxy | None = None) -> float | None:
-    """What the clock of the tenant says, in seconds since the epoch; None if it cannot be had. It is told nothing."""
-    try:
-        answer = _ask("GET", f"https://{host}/tenant/loginOptions", trust, {}, b"", proxy)
-    except NoAnswerError as error:
-        journal.debug(f"the time of {host} is not known: {error}")
-        return None
-    return seconds_of(answer.headers.get("Date"))
+class _Adapter(HTTPAdapter):
+    """Connections that verify the server by our context, and tell the proxy who asks.
 
+    The library would make a context by openssl.cnf, which may allow TLS 1.1. A password in the address of the proxy
+    would be in every message that names the proxy.
+    """
 
-def _ask(method: str, url: str, trust: Path, headers: Mapping[str, str], body: bytes, proxy: Proxy | None) -> Answer:
-    anchors.check(trust)
-    # A mebibyte that is compressed may hold a thousand of them.
-    fields = {"Accept-Encoding": "identity", **headers}
-    with failures_explained(url, trust, proxy), reaching(DEADLINE_S, "the whole request"):
-        return _exchange(method, url, trust, fields, body, proxy)
-
-
-@contextmanager
-def failures_explained(url: str, trust: Path, proxy: Proxy | None) -> Iterator[None]:
-    """Turn whatever can go wrong between us and an answer from ``url`` into NoAnswerError, in prose."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        raise NoAnswerError(f"cannot speak TLS with {url}: {_why_no_tls(url, trust, error)}") from error
-    except requests.exceptions.ProxyError as error:
-        said = proxy.explain(reason_of(error)) if proxy else reason_of(error)
-        raise NoAnswerError(f"no answer from {url}: {said}") from error
-    # urllib3's own errors come through where the body is read, under no common base but Exception's HTTPError.
-    except (OSError, requests.RequestException, urllib3_error()) as error:
-        way = f" by the proxy {proxy.address}" if proxy else ""
-        check = "the network, proxy.address and c8y.http" if proxy else "the network and c8y.http"
-        raise NoAnswerError(f"no answer from {url}{way}: {reason_of(error)}; check {check}") from error
-
-
-class _Tunnel(HTTPAdapter):
-    """What tells the proxy who asks; in its address, every message that names that would name the password."""
-
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, server: Server, context: ClientContext) -> None:
+        self._server = server
+        self._context = context
         super().__init__()
-        self._proxy = proxy
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> Any:
+        """Make the pool with our context."""
+        return super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Likewise for tunnels, with a context of its own for a proxy that speaks TLS."""
+        way = self._server.proxy
+        if way is not None and way.speaks_tls:
+            options["proxy_ssl_context"] = verifying_context(self._server.trust)
+            options["proxy_ssl_context"].server_name = way.endpoint[0]
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
-        """The header of RFC 9110 §11.7.2, for whichever address the library asks."""
+        """Return the header of RFC 9110 §11.7.2."""
         del proxy
-        return self._proxy.headers
+        return self._server.proxy.headers if self._server.proxy else {}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave the anchors to our context; the library would add its own to them."""
+        del url, verify, cert
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
-class Session(requests.Session):
-    """A session that knows no environment, and no redirects: of one, the library would read the whole body."""
+class _Session(requests.Session):
+    """A session that reads no environment and knows no redirects, whose whole bodies the library would read."""
 
-    def __init__(self, proxy: Proxy | None) -> None:
+    def __init__(self, server: Server, context: ClientContext) -> None:
         super().__init__()
         self.trust_env = False
-        if proxy is not None:
-            self.proxies = {"https": proxy.address}
-            self.mount("https://", _Tunnel(proxy))
+        self.mount("https://", _Adapter(server, context))
+        if server.proxy is not None:
+            self.proxies = {"https": server.proxy.address}
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None, wherever the answer points to."""
+        """Return None, wherever the answer points to."""
         del resp
         return None
 
 
-def _exchange(method: str, url: str, trust: Path, fields: dict[str, str], body: bytes, proxy: Proxy | None) -> Answer:
-    with Session(proxy) as session:
-        session.verify = str(trust)
-        answer = session.request(
-            method,
-            url,
-            data=body or None,
-            headers=fields,
-            timeout=(CONNECT_S, READ_S),
+def _exchange(
+    session: _Session, server: Server, url: str, request: Request, limits: Limits, sink: Sink | None
+) -> HttpAnswer:
+    # A mebibyte that is compressed may hold a thousand of them.
+    fields = {
+        "User-Agent": f"tedge-cert-renewer/{VERSION}",
+        "Accept-Encoding": "identity",
+        **request.headers,
+    }
+    with _opened(request.body) as body, _failures_explained(server, url):
+        prepared = session.prepare_request(requests.Request(request.method, url, fields, data=body or None))
+        # The library would decode what need not be encoded.
+        prepared.url = url
+        answer = session.send(
+            prepared,
+            timeout=(limits.connect_s, limits.read_s),
             allow_redirects=False,
             stream=True,
+            proxies=session.proxies,
         )
-        content: bytes = answer.raw.read(LIMIT_BYTES + 1, decode_content=False)
-        if len(content) <= LIMIT_BYTES and answer.raw.length_remaining:
-            # urllib3 2 raises this itself, the one of Debian 12 does not.
-            raise ConnectionError(f"the answer was cut off after {len(content)} bytes")
-        return Answer(url, answer.status_code, answer.reason or "", answer.headers, content)
+    is_streamed = sink is not None and 200 <= answer.status_code < 300
+    content = b"" if is_streamed else _chunk(answer, server, url, limits.body_bytes + 1)
+    if sink is not None and is_streamed:
+        _stream(answer, server, url, limits.body_bytes, sink)
+    elif len(content) <= limits.body_bytes:
+        _refuse_cut_off(answer, server, url, len(content))
+    return HttpAnswer(server, url, answer.status_code, answer.reason or "", answer.headers, content)
 
 
-def urllib3_error() -> type[Exception]:
-    """The base of what the transport raises of its own, which requests lets through where a body is read."""
-    from urllib3.exceptions import HTTPError
+def _stream(answer: requests.Response, server: Server, url: str, limit_bytes: int, sink: Sink) -> None:
+    size, held = 0, b""
+    while chunk := _chunk(answer, server, url, CHUNK_BYTES):
+        size += len(chunk)
+        if size + (answer.raw.length_remaining or 0) > limit_bytes:
+            raise RequestRefusedError(f"{url} answered more than {limit_bytes} bytes, which are not taken")
+        if held:
+            sink(held)
+        held = chunk
+    _refuse_cut_off(answer, server, url, size)
+    sink(held)
 
-    return HTTPError
+
+def _chunk(answer: requests.Response, server: Server, url: str, size_bytes: int) -> bytes:
+    with _failures_explained(server, url):
+        chunk: bytes = answer.raw.read(size_bytes, decode_content=False)
+        return chunk
 
 
-def _why_no_tls(url: str, trust: Path, error: Exception) -> str:
-    inner = _innermost(error)
-    server = urlsplit(url).netloc
-    # urllib3 of Debian 12 compares the names itself, and has an error of its own for that.
-    return explain(inner, server, trust) if isinstance(inner, ssl.SSLError) else explain_other_name(server, str(inner))
+def _refuse_cut_off(answer: requests.Response, server: Server, url: str, size: int) -> None:
+    # urllib3 2 raises this itself, the one of Debian 12 does not.
+    if answer.raw.length_remaining:
+        raise _no_answer(server, url, ConnectionError(f"the answer was cut off after {size} bytes"))
 
 
-def reason_of(error: BaseException) -> str:
-    """The innermost cause, which is what a person can act on."""
-    inner = _innermost(error)
-    return str(inner) or type(inner).__name__
+@contextmanager
+def _opened(body: bytes | Path | None) -> Iterator[bytes | IO[bytes] | None]:
+    """Give a body as the library takes it; a file is sent in parts."""
+    if not isinstance(body, Path):
+        yield body
+        return
+    try:
+        file = body.open("rb")
+    except OSError as error:
+        raise TedgeCertError(f"cannot read {body}: {error.strerror}; expected a file to send") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _failures_explained(server: Server, url: str) -> Iterator[None]:
+    """Turn every failure between us and an answer from ``url`` into BrokenExchangeError, in prose."""
+    try:
+        yield
+    # urllib3's own errors come through where a body is read; requests has no common base with them.
+    except (OSError, requests.RequestException, HTTPError) as error:
+        raise _no_answer(server, url, error) from error
+
+
+def _no_answer(server: Server, url: str, error: BaseException) -> BrokenExchangeError:
+    cause, way = _innermost(error), server.proxy
+    reason = str(cause) or type(cause).__name__
+    if isinstance(error, requests.exceptions.SSLError):
+        if isinstance(cause, ssl.SSLError):
+            # urllib3 1.26 (Debian 12) does not say which of the two it was.
+            other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
+            reason = explain(cause, f"{server.host}{other}", server.trust)
+        return BrokenExchangeError(f"cannot speak TLS with {url}: {reason}", cause)
+    if isinstance(error, requests.exceptions.ProxyError) and way is not None:
+        return BrokenExchangeError(f"no answer from {url}: {way.explain(reason)}", cause)
+    by, check = (f" by the proxy {way.address}", "the network, proxy.address and") if way else ("", "the network and")
+    return BrokenExchangeError(f"no answer from {url}{by}: {reason}; check {check} {server.setting}", cause)
 
 
 def _innermost(error: BaseException) -> BaseException:
+    """Return the cause that a person can act on."""
     while True:
         context = None if error.__suppress_context__ else error.__context__
         inner = error.__cause__ or context or getattr(error, "reason", None)
@@ -163,18 +268,26 @@ def _innermost(error: BaseException) -> BaseException:
         error = inner
 
 
-def refusal(answer: Answer, advice: Mapping[int, str]) -> RequestRefusedError:
-    """An answer that is not what was asked for, as an error to be raised; ``advice`` is by status code."""
-    # A date is theirs, so it is measured by their clock.
-    retry = retry_after_s(answer.headers.get("Retry-After"), seconds_of(answer.headers.get("Date")))
-    reason, place = (each[:QUOTED_CHARACTERS] for each in (answer.reason, answer.headers.get("Location", "nowhere")))
+def refusal(
+    answer: HttpAnswer, advice: Mapping[int, str], quoted_characters: int = QUOTED_CHARACTERS
+) -> RequestRefusedError:
+    """Make the error for an answer that is not what was asked for; ``advice`` is by status code."""
+    # The server wrote the date, so its clock is the one to measure by.
+    retry = retry_after_s(answer.headers.get("Retry-After"), server_clock.time_of(answer.headers))
+    reason, place = (_quoted(each, QUOTED_CHARACTERS) for each in (answer.reason, answer.headers.get("Location", "")))
     parts = [f"{answer.url} answered {answer.status} {reason}".rstrip()]
     if 300 <= answer.status < 400:
-        parts.append(f"to go to {place}, which is not followed")
+        parts.append(f"to go to {place or 'nowhere'}, which is not followed")
     if retry is not None:
         parts.append(f"to be asked again in {retry} s")
-    text = " ".join(answer.content[:4096].decode("utf-8", "replace").split())[:QUOTED_CHARACTERS]
-    if text:
+    # A character has four bytes at most.
+    if text := _quoted(answer.content[: 4 * quoted_characters].decode("utf-8", "replace"), quoted_characters):
         parts.append(text)
-    otherwise = "the tenant is out of order: ask again later" if answer.status >= 500 else ELSEWHERE
+    otherwise = "the server is out of order: ask again later" if answer.status >= 500 else answer.server.elsewhere
     return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status, retry)
+
+
+def _quoted(text: str, characters: int) -> str:
+    """Shorten foreign text to one line without characters that steer a terminal."""
+    plain = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(plain.split())[:characters]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An MQTT connection with a bound on every wait (MQTT 3.1.1), the same over paho 1.6 and 2.1."""
+"""An MQTT connection (MQTT 3.1.1) with a bound on every wait, over paho 1.6 or 2.1."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.tls import ClientContext
 
-# For its types alone.
+# Only for its types.
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
 KEEPALIVE_S = 20
-# What this package waits for is rarer; others may send as fast as they like.
+# This package waits for fewer messages, but other clients may send as fast as they like.
 _WAITING_MESSAGES = 100
 
 
@@ -46,7 +46,7 @@ class Message:
 
 
 class Connection:
-    """A connection that is up once it is made; use it in a ``with`` block."""
+    """A connection, which is up after the constructor returns; use it in a ``with`` block."""
 
     def __init__(
         self,
@@ -102,13 +102,13 @@ class Connection:
         self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "SUBACK")
 
     def next_message(self, timeout_s: float) -> Message:
-        """The oldest message not yet taken; raises ConnectionClosedError or TimeoutError."""
+        """Take the oldest message; raises ConnectionClosedError or TimeoutError."""
         self._wait(lambda: bool(self._messages), Deadline(timeout_s), "a message")
         with self._changed:
             return self._messages.popleft()
 
     def close(self) -> None:
-        """Say DISCONNECT and end."""
+        """Send DISCONNECT and stop."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -165,20 +165,19 @@ class Connection:
             self._changed.notify_all()
 
 
-# What this package waits for is smaller; others may send what they like.
+# The messages that this package waits for are smaller, but other clients may send any.
 LIMIT_BYTES = 1 << 20
-# paho 2 tells the return code of CONNACK in MQTT 5's numbers.
+# paho 2 gives the return code of CONNACK in MQTT 5's numbers.
 _RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 
 
 def return_code(told: Any) -> int:
-    """The return code of a CONNACK (MQTT 3.1.1 §3.2.2.3), however the library tells it."""
+    """Return the code of a CONNACK (MQTT 3.1.1 §3.2.2.3) from either version of the library."""
     number = int(getattr(told, "value", told))
     return _RETURN_CODES.get(number, number)
 
 
 def words_of(code: int) -> str:
-    """What a return code means."""
     import paho.mqtt.client as paho
 
     return str(paho.connack_string(code)).lower().rstrip(".")
@@ -186,7 +185,7 @@ def words_of(code: int) -> str:
 
 @contextmanager
 def _as_connection_error() -> Iterator[None]:
-    """No route and time-outs of TCP too are the end of a connection."""
+    """Make ConnectionError of "no route" and TCP time-outs too."""
     try:
         yield
     except (BlockingIOError, ConnectionError):
@@ -196,11 +195,11 @@ def _as_connection_error() -> Iterator[None]:
 
 
 def new_client(client_id: str) -> "paho.Client":
-    """A client that is connected once and not again by itself."""
+    """Make a client that does not reconnect by itself."""
     import paho.mqtt.client as paho
 
     class Client(paho.Client):
-        """The library's client, which reads a message of any size, and in version 1 dies of errors it does not know."""
+        """The library's client reads messages of any size, and version 1 dies of errors that it does not know."""
 
         def _sock_recv(self, bufsize: int) -> bytes:
             if bufsize > LIMIT_BYTES:

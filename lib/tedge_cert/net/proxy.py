@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP proxy of the device (proxy.*): for HTTPS by a tunnel (CONNECT, RFC 9110 §9.3.6), for nothing else."""
+"""The HTTP proxy of the device (proxy.*): it carries HTTPS in a tunnel (CONNECT, RFC 9110 §9.3.6), and only that."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from tedge_cert.net.authorization import basic
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where it is, and what it is told of who asks; that is in no text made of it."""
+    """The address of a proxy, and the headers that say who asks; no text made of this contains them."""
 
     address: str
     headers: dict[str, str] = field(repr=False)
 
     @property
     def endpoint(self) -> tuple[str, int]:
-        """Its host, an IPv6 address bare, and its port."""
+        """Host, an IPv6 address without brackets, and port."""
         parts = urlsplit(self.address)
         return parts.hostname or "", parts.port or 80
 
@@ -29,20 +29,20 @@ class Proxy:
         return self.address.startswith("https:")
 
     def explain(self, reason: str) -> str:
-        """What a person does when the proxy made no tunnel, for ``reason`` as the HTTP library words it."""
+        """Say what a person does when the proxy made no tunnel; ``reason`` is worded by the HTTP library."""
         name = f"the proxy {self.address} (proxy.address)"
         if " 407" in reason:
             if self.headers:
                 return f"{name} does not accept proxy.username with proxy.password (407)"
-            return f"{name} wants to know who asks (407): set proxy.username and proxy.password"
+            return f"{name} asks for a user (407): set proxy.username and proxy.password"
         if "Tunnel connection failed:" in reason:
             status = reason.partition("Tunnel connection failed:")[2].strip()
-            return f"{name} made no tunnel ({status}): ask who runs it to allow the host and its port"
+            return f"{name} made no tunnel ({status}): ask its operator to allow the host and its port"
         return f"{name} cannot be reached: {reason}; check it, or name the host in proxy.no_proxy"
 
 
 def for_host(config: Config, endpoint: str) -> Proxy | None:
-    """The proxy by which the host of ``endpoint`` (host, host:port) is reached; None if that is done directly."""
+    """Return the proxy on the way to ``endpoint`` (host, host:port); None if the device connects directly."""
     address = config.get("proxy.address")
     if address is None or _is_excepted(endpoint, config.get("proxy.no_proxy")):
         return None
@@ -55,9 +55,9 @@ def for_host(config: Config, endpoint: str) -> Proxy | None:
 
 
 def _is_excepted(endpoint: str, exceptions: object) -> bool:
-    """Whether one of the names with commas between them covers the host.
+    """Tell whether one of the comma-separated names covers the host.
 
-    A name covers itself and what lies below it, an address or network (``10.0.0.0/8``) its addresses, ``*`` all.
+    A name covers itself and the names below it, an address or network (``10.0.0.0/8``) its addresses, ``*`` all.
     """
     host = split_endpoint(endpoint, 0)[0].strip("[]").lower().rstrip(".")
     names = exceptions if isinstance(exceptions, str) else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds on what reaches for a host by its name: the look-up of the name counts too, and ends with the rest."""
+"""Bound the time to reach a host by its name, the look-up of the name included."""
 
 import queue
 import socket
@@ -13,11 +13,11 @@ from tedge_cert.deadline import bounded
 
 @contextmanager
 def reaching(seconds: float, what: str) -> Iterator[None]:
-    """As ``bounded``, for a block that opens connections.
+    """Do as ``bounded`` does, for a block that opens connections.
 
-    The C library waits for silent name servers as long as resolv.conf(5) says, and hears no signal meanwhile. The
-    libraries that connect have nothing in common but ``socket.getaddrinfo``, so that is what is exchanged while the
-    block runs. They still see every address, and check the server's certificate for the name.
+    The C library waits for silent name servers as long as resolv.conf(5) says, and no signal ends that. All libraries
+    that connect call ``socket.getaddrinfo``, so it is replaced while the block runs. They still see every address, and
+    check the server's certificate for the name.
     """
     before = socket.getaddrinfo
     with bounded(seconds, what):
@@ -29,16 +29,16 @@ def reaching(seconds: float, what: str) -> Iterator[None]:
 
 
 def _look_up(*arguments: Any, **options: Any) -> Any:
-    """What ``socket.getaddrinfo`` returns or raises, waited for in a way that a signal ends.
+    """Do as ``socket.getaddrinfo`` does, in a wait that a signal ends.
 
-    The thread that nobody waits for any more ends with the process at the latest.
+    An abandoned thread ends with the process at the latest.
     """
     found: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             found.put((_getaddrinfo(*arguments, **options), None))
-        except BaseException as error:  # noqa: BLE001 (it is raised by whoever waits)
+        except BaseException as error:  # noqa: BLE001 (the thread that waits raises it)
             found.put((None, error))
 
     threading.Thread(target=ask, daemon=True).start()

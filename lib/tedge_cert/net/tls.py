@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS towards the tenant: trust anchors, our certificate, and what it means when the other side says no."""
+"""TLS towards a server: trust anchors, our certificate, and what its alerts say of it."""
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.net import anchors
-from tedge_cert.net.anchors import ROOTS
+from tedge_cert.net.anchors import Trust
 
 # Alerts that name the certificate of the sender's peer (RFC 8446 §6.2), as OpenSSL spells them.
 _ABOUT_OUR_CERTIFICATE = (
@@ -25,12 +26,12 @@ _ABOUT_OUR_CERTIFICATE = (
 class AlertSocket(ssl.SSLSocket):
     """A TLS socket that remembers the alert which ended it.
 
-    In TLS 1.3 a server judges our certificate after our side of the handshake is done, so the alert arrives with
-    the first read, deep inside a library; that of MQTT only tells that the connection is lost.
+    In TLS 1.3 a server judges our certificate after our side of the handshake is done. So the alert arrives with the
+    first read, inside a library, and the library for MQTT reports no more than a lost connection.
     """
 
     def do_handshake(self, block: bool = False) -> None:
-        """As in the base class, an alert about our certificate remembered."""
+        """Shake hands as the base class does, and remember an alert about our certificate."""
         try:
             super().do_handshake(block)
         except ssl.SSLError as error:
@@ -38,18 +39,18 @@ class AlertSocket(ssl.SSLSocket):
             raise
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """As in the base class; an alert is remembered and becomes the end of the connection."""
+        """Read as the base class does; remember an alert and raise ConnectionResetError for it."""
         try:
             return super().recv(buflen, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
             self._remember(error)
-            # The MQTT library of Debian 12 expects ConnectionError alone here.
+            # The MQTT library of Debian 12 expects no other error than ConnectionError here.
             raise ConnectionResetError(str(error)) from error
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
-        """As in the base class, which the HTTP library reads by; an alert is remembered."""
+        """Read as the base class does, for the HTTP library; remember an alert."""
         try:
             return super().recv_into(buffer, nbytes, flags)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -60,7 +61,7 @@ class AlertSocket(ssl.SSLSocket):
 
     def _remember(self, error: ssl.SSLError) -> None:
         context = self.context
-        # Nobody but a server that proved its name can speak about our certificate.
+        # Only a server that proved its name can speak about our certificate.
         if isinstance(context, ClientContext) and self._server_is_verified():
             context.refusal = refusal_in(error)
 
@@ -72,22 +73,36 @@ class AlertSocket(ssl.SSLSocket):
 
 
 class ClientContext(ssl.SSLContext):
-    """What a connection to a server needs; ``refusal`` is what it said of our certificate, if it did.
+    """What a connection to a server needs; ``refusal`` is what the server said of our certificate, if it refused it.
 
-    ``login`` is what we say within the connection of who we are, where no certificate does.
+    ``login`` is the user and password that we send within the connection when no certificate says who we are.
+    ``server_name`` is the name that the server's certificate has to prove when the library names none.
     """
 
     sslsocket_class = AlertSocket
     refusal: str | None = None
     login: Credentials | None = None
+    server_name: str | None = None
+
+    # urllib3 1.26 (Debian 12) gives no name when the host is an address, and then its certificate could not be checked.
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """Wrap ``sock`` as the base class does, with a server name in any case."""
+        return super().wrap_socket(sock, *args, **self._with_server_name(options))
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
+        """Likewise for TLS within the TLS of a proxy."""
+        return super().wrap_bio(incoming, outgoing, *args, **self._with_server_name(options))
+
+    def _with_server_name(self, options: dict[str, Any]) -> dict[str, Any]:
+        return options if options.get("server_hostname") else {**options, "server_hostname": self.server_name}
 
 
-def client_context(trust: Path, certificate: Path, key: Path, setting: str = ROOTS) -> ClientContext:
-    """A context that verifies the server by ``trust`` and shows ``certificate`` (with its chain) and ``key``.
+def client_context(trust: Trust, certificate: Path, key: Path) -> ClientContext:
+    """Make a context that verifies the server by ``trust`` and shows ``certificate`` (with its chain) and ``key``.
 
-    TLS 1.2 at least, name checked. Raises ConfigurationError, which names ``setting``, or CertificateError.
+    TLS 1.2 at least, name checked. Raises ConfigurationError or CertificateError.
     """
-    context = verifying_context(trust, setting)
+    context = verifying_context(trust)
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
@@ -95,33 +110,33 @@ def client_context(trust: Path, certificate: Path, key: Path, setting: str = ROO
     return context
 
 
-def verifying_context(trust: Path, setting: str = ROOTS) -> ClientContext:
-    """A context that verifies the server by ``trust`` and shows no certificate; raises ConfigurationError."""
-    anchors.check(trust, setting)
+def verifying_context(trust: Trust) -> ClientContext:
+    """Make a context that verifies the server by ``trust`` and shows no certificate; raises ConfigurationError."""
+    anchors.check(trust)
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    # openssl.cnf may allow older versions for other programs.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        if trust.is_dir():
-            context.load_verify_locations(capath=str(trust))
+        if trust.path.is_dir():
+            context.load_verify_locations(capath=str(trust.path))
         else:
-            context.load_verify_locations(cafile=str(trust))
+            context.load_verify_locations(cafile=str(trust.path))
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
-            f"cannot read the trust anchors {trust}: {error}; expected a file or directory of certificates in PEM "
-            f"({setting})"
+            f"cannot read the trust anchors {trust.path}: {error}; expected a file or directory of certificates in PEM "
+            f"({trust.setting})"
         ) from error
     return context
 
 
 def _why_unusable(error: OSError) -> str:
-    """What is wrong with a certificate or key of ours."""
     if isinstance(error, ssl.SSLError) and "VALUES_MISMATCH" in (error.reason or ""):
-        return "the key is that of another certificate; put back the one it was made with, or register the device anew"
+        return "the key is that of another certificate; put back the key of this one, or register the device again"
     return error.strerror or str(error)
 
 
 def refusal_in(error: ssl.SSLError) -> str | None:
-    """The alert in ``error`` if it is one about our certificate, in words."""
+    """Return the alert in ``error`` in words if it is about our certificate."""
     reason = error.reason or ""
     if "ALERT_" not in reason:
         return None

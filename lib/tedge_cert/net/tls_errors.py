@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it means when TLS with a server fails, in words that a person can act on."""
+"""Explain why TLS with a server failed, in words that a person can act on."""
 
 import ssl
 import time
-from pathlib import Path
 
-from tedge_cert.net.anchors import ROOTS
+from tedge_cert.net.anchors import Trust
+from tedge_cert.times import minute_utc
 
 # X509_V_ERR_…: openssl-verification-options(1), x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = (9,), (10,), (62, 64)
@@ -15,20 +15,20 @@ _TOO_LONG = ("EXCESSIVE_MESSAGE_SIZE", "LENGTH_TOO_LONG")
 _NO_REASON = ("HANDSHAKE_FAILURE", "UNEXPECTED_EOF_WHILE_READING", "UNEXPECTED_EOF")
 
 
-def explain(error: ssl.SSLError, server: str, trust: Path, setting: str = ROOTS) -> str:
-    """Why there is no TLS with ``server``, which the anchors in ``trust`` (``setting``) had to vouch for.
+def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
+    """Explain why there is no TLS with ``server``, for which ``trust`` had to vouch.
 
-    A certificate that is not accepted is told of by itself, all else as what follows the name of the server.
+    For a certificate that is not accepted the text stands by itself. Any other text follows the name of the server.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _untrusted(error, server, trust, setting)
+        return _untrusted(error, server, trust)
     reason = error.reason or ("UNEXPECTED_EOF" if isinstance(error, ssl.SSLEOFError) else "")
     if reason in _NO_TLS:
         return "it does not speak TLS there: check the port, and that no portal or proxy answers in its place"
     if reason in _TOO_LONG:
         return (
             f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), a very "
-            "long chain or list of authorities: whoever runs it has to shorten that"
+            "long chain or list of authorities: its operator has to shorten that"
         )
     if reason.removeprefix("SSLV3_ALERT_").removeprefix("TLSV1_ALERT_") in _NO_REASON:
         return (
@@ -38,24 +38,23 @@ def explain(error: ssl.SSLError, server: str, trust: Path, setting: str = ROOTS)
     return f"no TLS: {error}"
 
 
-def explain_other_name(server: str, said: str) -> str:
-    """A certificate that is good, but not for this host."""
+def _explain_other_name(server: str, said: str) -> str:
     return (
         f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
         "nothing answers in its place"
     )
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Path, setting: str) -> str:
+def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -> str:
     said, code = error.verify_message, error.verify_code
-    clock = f"the clock of this device, which says {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, is wrong"
+    clock = f"the clock of this device, which says {minute_utc(time.time())}, is wrong"
     if code in _EXPIRED:
-        return f"the certificate of {server} has expired: whoever runs that server has to renew it, unless {clock}"
+        return f"the certificate of {server} has expired: its operator has to renew it, unless {clock}"
     if code in _NOT_YET_VALID:
         return f"the certificate of {server} is not valid yet: probably {clock}"
     if code in _OTHER_NAME:
-        return explain_other_name(server, said)
+        return _explain_other_name(server, said)
     return (
-        f"{server} is not trusted ({said}): set {setting} ({trust}) to the file or directory with the root certificate "
-        "of that server"
+        f"{server} is not trusted ({said}): set {trust.setting} ({trust.path}) to the file or directory with the root "
+        "certificate of that server"
     )

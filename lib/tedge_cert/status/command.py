@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge cert status``: the instances it is about, and what it prints."""
+"""Run ``tedge cert status``: choose the instances and the form of the output."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from tedge_cert.status.verdict import Problem, health, problems
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the status of the instances asked for, or of all; the exit code: 0 healthy, 1 attention, 2 broken."""
+    """Print the status of the named instance, or of all; return 0 healthy, 1 attention, 2 broken."""
     reports = [(facts, problems(facts)) for facts in _facts(arguments)]
     sys.stdout.write(_rendered(arguments, reports))
     return max(health(found) for _, found in reports)
@@ -27,7 +27,7 @@ def _facts(arguments: argparse.Namespace) -> list[Facts]:
         instances = profiles.present(instance) if all_of_them else [instance]
         return [gather(each, arguments.online) for each in instances]
     except ConfigurationError as error:
-        # A file that cannot be read leaves nothing to say but that.
+        # Without the configuration this is the only fact.
         name = f"c8y@{arguments.profile}" if arguments.profile else "c8y"
         words = f"c8y --profile {arguments.profile}" if arguments.profile else "c8y"
         return [Facts(name, "c8y", arguments.profile, words, int(time.time()), fault=str(error))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status for programs, as JSON; ``status.schema.json`` says what it holds, and its version.
+"""Write the status for programs, as JSON by ``status.schema.json``.
 
-What is added keeps the version; what is removed or changes its meaning raises it.
+A new field keeps the version; a field that is removed or changes its meaning raises it.
 """
 
 import json
@@ -13,7 +13,7 @@ VERSION = 1
 
 
 def document_of(reports: list[tuple[Facts, list[Problem]]]) -> str:
-    """All instances in one document, ending in a line break."""
+    """Return all instances in one document, ending in a line break."""
     worst = max(health(found) for _, found in reports)
     body = {
         "version": VERSION,
@@ -24,7 +24,7 @@ def document_of(reports: list[tuple[Facts, list[Problem]]]) -> str:
 
 
 def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
-    """One instance; times are seconds since the epoch, 0 for never."""
+    """Return one instance; times are seconds since the epoch, 0 for never."""
     return {
         "version": VERSION,
         "name": facts.name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to know of an instance, as it was found: no judgement, and nothing that changes anything."""
+"""The facts about an instance as they were found, without judgement."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tedge_cert.device.state import State
 
 @dataclass(frozen=True)
 class CertificateFacts:
-    """A certificate file; with a ``fault`` nothing else of it is known."""
+    """A certificate file; with a ``fault`` the other fields are empty."""
 
     path: str
     fault: str = ""
@@ -20,31 +20,31 @@ class CertificateFacts:
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is a certificate in the file."""
+        """Return whether the file holds a certificate."""
         return not self.fault
 
     @property
     def lifetime_s(self) -> int:
-        """How long it is valid, from its first second to its last."""
+        """Return its whole validity in seconds."""
         return self.not_after_s - self.not_before_s
 
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """Whether the private key belongs to the certificate: None if nobody who could read it has looked."""
+    """Whether the private key belongs to the certificate; None if no run that can read it has checked."""
 
     path: str = ""
     fits: bool | None = None
-    # When a run looked; 0 if it was looked at just now.
+    # When a run checked; 0 if it was checked just now.
     looked_at_s: int = 0
-    # Whether the broker may not read it, so that no bridge connects.
+    # True if the broker may not read the key, so its bridge cannot connect.
     is_shut_to_broker: bool = False
     fault: str = ""
 
 
 @dataclass(frozen=True)
 class UnitFacts:
-    """What the service manager says of timer and service."""
+    """The state of timer and service in systemd."""
 
     timer: str
     service: str
@@ -55,9 +55,9 @@ class UnitFacts:
     is_running: bool = False
     has_failed: bool = False
     result: str = ""
-    # The unit that registers the device without a person, if it is at work or has given up.
+    # The unit that registers the device without a person, if it is active or has failed.
     registration: str = ""
-    # Why the last run could not even begin: systemd takes that for "nothing to do".
+    # Why the last run could not begin; systemd takes that for "nothing to do".
     not_started: str = ""
     # Whether mosquitto is installed as a service.
     has_broker: bool = True
@@ -67,10 +67,10 @@ class UnitFacts:
 
 @dataclass(frozen=True)
 class BridgeFacts:
-    """The bridge as the local broker shows it; None while there is no broker to ask."""
+    """The bridge as the local broker reports it; ``is_up`` is None if the broker does not answer."""
 
     is_configured: bool = False
-    # The link by which the broker finds it, if that is missing.
+    # The link by which the broker finds its configuration, if the link is missing.
     missing_link: str = ""
     is_up: bool | None = None
 
@@ -80,7 +80,7 @@ NO_STATE = State()
 
 @dataclass(frozen=True)
 class Facts:
-    """All of it, at one moment."""
+    """All facts about an instance at one moment."""
 
     name: str
     cloud: str
@@ -88,7 +88,7 @@ class Facts:
     # How a command line names the instance.
     words: str
     now_s: int
-    # Why the configuration tells nothing more.
+    # Why the configuration could not be read further.
     fault: str = ""
     device_id: str = ""
     host: str = ""
@@ -97,7 +97,7 @@ class Facts:
     candidate: CertificateFacts | None = None
     previous: CertificateFacts | None = None
     threshold_s: int = 0
-    # When it is the certificate's turn, by threshold and spread.
+    # When the renewal is due, by threshold and spread.
     due_s: int = 0
     state: State = NO_STATE
     # None without a service manager, or where the configuration is not that of its services.
@@ -106,10 +106,10 @@ class Facts:
     # The user and the group that the service runs as, where they do not exist.
     missing_accounts: tuple[str, ...] = ()
     clock_is_synchronised: bool | None = None
-    # None if the tenant was not asked, else why it could not be reached.
+    # None if the tenant was not asked, empty if it answered, otherwise why it could not be reached.
     tenant_fault: str | None = None
 
     @property
     def left_s(self) -> int:
-        """Seconds until the certificate expires; 0 without one."""
+        """Return the seconds until the certificate expires; 0 without one."""
         return self.certificate.not_after_s - self.now_s if self.certificate else 0

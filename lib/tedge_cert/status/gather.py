@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks up what there is to know of an instance; whatever cannot be found out is a fact too, and no error."""
+"""Look up the facts about an instance; what cannot be found out is a fact too, not an error."""
 
 import os
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import systemd
 from tedge_cert.bridge import conf_files, health
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
-from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError, TedgeCertError
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts
 from tedge_cert.status.units import Inquiry
@@ -23,25 +22,24 @@ BROKER_S = 2.0
 
 
 def gather(instance: Instance, online: bool) -> Facts:
-    """The facts of an instance; the tenant is asked only if ``online``."""
-    # Asked first, so that they answer while this process reads and loads.
-    manages = systemd.is_running() and instance.config.is_of_system
-    inquiry = Inquiry(instance.timer) if manages else None
+    """Return the facts of an instance; ask the tenant only if ``online``."""
+    # First, so that systemd answers while this process reads and imports.
+    inquiry = Inquiry(instance)
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
-        if manages and not instance.uses_basic:
+        if instance.manages_services and not instance.uses_basic:
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
         facts = replace(facts, fault=str(error))
-    units = inquiry.answer() if inquiry else None
+    units = inquiry.units()
     if units is not None:
         settings = dict(each.partition("=")[::2] for each in units.environment)
         due_s = _due_s(facts, settings.get(schedule.SPREAD, ""))
         facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()))
-    return replace(facts, units=units, clock_is_synchronised=systemd.is_synchronised())
+    return replace(facts, units=units, clock_is_synchronised=inquiry.clock_is_synchronised())
 
 
 def _head(instance: Instance) -> Facts:
@@ -67,7 +65,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
 
 
 def _due_s(facts: Facts, spread: str) -> int:
-    """When it is the certificate's turn, by threshold, spread and guard, as the hourly check has it."""
+    """Return when the renewal is due by threshold, spread and guard, as the hourly check computes it."""
     active = facts.certificate
     if active is None or not active.not_after_s:
         return facts.due_s
@@ -106,7 +104,10 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
 
 
 def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts, left: State) -> KeyFacts:
-    """Whether the key fits; who may not read it is told what the last run found of this very certificate."""
+    """Return whether the key belongs to the certificate.
+
+    For a user who may not read the key, return what the last run found for this certificate.
+    """
     path = str(instance.key)
     if active is None:
         return KeyFacts(path)
@@ -132,11 +133,7 @@ def _bridge(instance: Instance) -> BridgeFacts:
 
 
 def _tenant_fault(instance: Instance) -> str:
-    """Why the tenant does not answer; empty if it does, whatever it says. No credential is sent."""
-    from tedge_cert.net import https
+    """Return why the tenant does not answer; empty if it answers anything. Send no credential."""
+    from tedge_cert.tenant import rest
 
-    try:
-        https.ask("GET", f"https://{instance.http}/tenant/loginOptions", instance.trust, {})
-    except NoAnswerError as error:
-        return str(error)
-    return ""
+    return rest.why_silent(instance.server)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status for Prometheus: the text exposition format, as node_exporter's textfile collector reads it."""
+"""Write the status for Prometheus, in the text format that node_exporter's textfile collector reads."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from tedge_cert.status.verdict import Problem, health
 
 Report = tuple[Facts, list[Problem]]
 
-# Name, what it is, and its value; a value that is not known is left out, since a 0 would be a date in 1970.
+# Name, help and value; an unknown value is left out, because 0 would be a date in 1970.
 _METRICS: tuple[tuple[str, str, Callable[[Facts, list[Problem]], int | None]], ...] = (
     (
         "not_after_timestamp_seconds",
@@ -32,7 +32,7 @@ _METRICS: tuple[tuple[str, str, Callable[[Facts, list[Problem]], int | None]], .
 
 
 def metrics_of(reports: list[Report]) -> str:
-    """All metrics of all instances."""
+    """Return all metrics of all instances."""
     return "".join(_metric(*each, reports) for each in _METRICS)
 
 

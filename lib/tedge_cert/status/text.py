@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status for a person: on one screen, what is wrong first."""
+"""Write the status for a person: on one screen, problems first; a terminal gets lines that fit its width."""
 
-from tedge_cert import terminal
 from tedge_cert.durations import format_duration
 from tedge_cert.status.facts import CertificateFacts, Facts
 from tedge_cert.status.verdict import WORDS, Problem, health
+from tedge_cert.terminal import of_health, wrapped
 from tedge_cert.times import rfc2822
 
 
 def text_of(facts: Facts, found: list[Problem]) -> str:
-    """The whole block of an instance, ending in a line break."""
-    rows = [("Status:", terminal.of_health(WORDS[health(found)])), *_rows(facts, found)]
-    told = "".join(f"  {WORDS[each.rank]}: {each.what}\n    => {each.cure}\n" for each in found)
-    lines = "".join(f"{label:<15}{value}\n" for label, value in rows)
-    return f"{facts.name}\n{told}{lines}"
+    """Return the block of an instance, ending in a line break."""
+    lines = [facts.name]
+    for each in found:
+        lines += [wrapped(f"  {WORDS[each.rank]}: {each.what}", hang=4), wrapped(f"    => {each.cure}", hang=7)]
+    lines.append(f"{'Status:':<15}{of_health(WORDS[health(found)])}")
+    lines += [wrapped(f"{label:<15}{value}", hang=15) for label, value in _rows(facts, found)]
+    return "\n".join(lines) + "\n"
 
 
 def _rows(facts: Facts, found: list[Problem]) -> list[tuple[str, str]]:
@@ -37,7 +39,7 @@ def _rows(facts: Facts, found: list[Problem]) -> list[tuple[str, str]]:
     return rows
 
 
-# Not a problem by itself: a device may have its time from elsewhere, and a wrong one shows in the certificate.
+# Not a problem by itself: a device may get its time from elsewhere, and the certificate shows a wrong clock.
 _CLOCK = {
     True: "synchronised",
     False: "not synchronised (timedatectl set-ntp true)",

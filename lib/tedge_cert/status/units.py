@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd and its journal know of an instance; asked in the background, while the rest is looked up."""
+"""Ask systemd about the units, the journal and the clock, in the background while the rest is looked up."""
 
 import calendar
 import json
@@ -9,45 +9,52 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from tedge_cert.deadline import Deadline
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import BROKEN_CONDITION
 from tedge_cert.processes import PATH
 from tedge_cert.status.facts import UnitFacts
 
+# For all questions together: they are asked at the same time.
 TIMEOUT_S = 5.0
 _PROPERTIES = (
     "Id", "LoadState", "ActiveState", "UnitFileState", "NextElapseUSecRealtime", "Result", "ExecCondition",
     "Environment", "User", "ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet",
 )  # fmt: skip
-# What the manager writes at the end of each run, and before it when a step could not be started
+# What the manager writes when a step could not be started, and at the end of each run
 # (systemd.catalog: SD_MESSAGE_SPAWN_FAILED, SD_MESSAGE_UNIT_SKIPPED, _SUCCESS, _FAILURE_RESULT).
 _NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
 _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
 _BROKER = "mosquitto.service"
-# A registration that waits for its next attempt is at work, and one that has given up tells why.
+# A registration that waits for its next attempt is active, and the journal of one that has failed says why.
 _AT_WORK = ("activating", "failed")
-# From here on an exit status is systemd's own word on a program that it could not start (systemd.exec(5)).
+# From here on an exit status comes from systemd itself, for a program that it could not start (systemd.exec(5)).
 _FIRST_OF_SYSTEMD = 200
 
 
 class Inquiry:
-    """Two questions under way; `answer` waits for both."""
+    """The questions to systemd that are under way."""
 
-    def __init__(self, timer: str) -> None:
-        self._timer = timer
-        self._service = f"{timer.removesuffix('.timer')}.service"
-        self._registration = self._service.replace("-renewer@", "-download@")
-        properties = ",".join(_PROPERTIES)
-        names = [self._timer, self._service, self._registration, _BROKER]
-        self._shown = _start(["systemctl", "show", f"--property={properties}", *names])
-        selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
-        fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
-        self._journal = _start(["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *selected])
+    def __init__(self, instance: Instance) -> None:
+        self._deadline = Deadline(TIMEOUT_S)
+        self._clock = _start(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+        self._timer, self._service, self._registration = instance.timer, instance.service, instance.registration
+        self._shown = self._journal = None
+        # Units elsewhere belong to the configuration of the system, not to this one.
+        if instance.manages_services:
+            names = [each for each in (self._timer, self._service, self._registration, _BROKER) if each]
+            self._shown = _start(["systemctl", "show", f"--property={','.join(_PROPERTIES)}", *names])
+            selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
+            fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
+            self._journal = _start(
+                ["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *selected]
+            )
 
-    def answer(self) -> UnitFacts | None:
-        """What was answered; None if systemd did not."""
-        shown, entries = _output(self._shown), _output(self._journal)
+    def units(self) -> UnitFacts | None:
+        """Return what systemd answered about the units; None if it did not answer, or does not run them."""
+        shown, entries = self._output(self._shown), self._output(self._journal)
         blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
         by_name = {block.get("Id", ""): block for block in blocks}
         if self._timer not in by_name:
@@ -57,6 +64,19 @@ class Inquiry:
         )
         return replace(found, has_broker=by_name.get(_BROKER, {}).get("LoadState") != "not-found")
 
+    def clock_is_synchronised(self) -> bool | None:
+        """Return whether the kernel takes its clock for synchronised; None if timedatectl does not answer."""
+        return {"yes": True, "no": False}.get(self._output(self._clock).strip())
+
+    def _output(self, process: "subprocess.Popen[str] | None") -> str:
+        if process is None:
+            return ""
+        try:
+            return process.communicate(timeout=self._deadline.left_s())[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.communicate()[0]
+
 
 def facts_of(
     timer: Mapping[str, str],
@@ -64,7 +84,7 @@ def facts_of(
     entries: str,
     registration: Mapping[str, str] = MappingProxyType({}),
 ) -> UnitFacts:
-    """The facts in the properties of the units, and in the entries of the journal about the service."""
+    """Return the facts in the properties of the units, and in the journal's entries about the service."""
     return UnitFacts(
         timer=timer.get("Id", ""),
         service=service.get("Id", ""),
@@ -83,7 +103,7 @@ def facts_of(
 
 
 def _is_confined(service: Mapping[str, str]) -> bool:
-    """Whether no drop-in has taken away what keeps a step from the rest of the system."""
+    """Return whether no drop-in has removed the confinement of the steps."""
     return (
         service.get("User") not in ("", "root", "0", None)
         and service.get("ProtectSystem") == "strict"
@@ -93,11 +113,11 @@ def _is_confined(service: Mapping[str, str]) -> bool:
 
 
 def _not_started(condition: str, entries: str) -> str:
-    """Why the condition of the last run was never executed; empty if it was."""
+    """Return why the condition of the last run was never executed; empty if it was."""
     found = [json.loads(line) for line in entries.splitlines() if line.startswith("{")]
     last = [each for each in found if each.get("INVOCATION_ID") == found[-1].get("INVOCATION_ID")]
     told = [str(each.get("MESSAGE", "")) for each in last if each.get("MESSAGE_ID") == _NOT_STARTED]
-    # Whoever may not read the journal sees the status, as long as the manager remembers the run.
+    # A user who may not read the journal sees the exit status, as long as the manager remembers the run.
     words = dict(part.strip().partition("=")[::2] for part in condition.strip("{} ").split(" ; "))
     status = words.get("status", "").partition("/")[0]
     if words.get("start_time", "[n/a]") == "[n/a]" or not status.isdecimal():
@@ -108,7 +128,7 @@ def _not_started(condition: str, entries: str) -> str:
 
 
 def _seconds(stamp: str) -> int:
-    """``Tue 2026-11-24 19:02:55 UTC`` as a number, which --timestamp=unix does not make of it; 0 for never."""
+    """Return the seconds of ``Tue 2026-11-24 19:02:55 UTC``; 0 for never. `--timestamp=unix` does not change it."""
     words = stamp.split()
     if len(words) != 4 or words[3] != "UTC":
         return 0
@@ -128,13 +148,3 @@ def _start(command: list[str]) -> "subprocess.Popen[str] | None":
         )
     except FileNotFoundError:
         return None
-
-
-def _output(process: "subprocess.Popen[str] | None") -> str:
-    if process is None:
-        return ""
-    try:
-        return process.communicate(timeout=TIMEOUT_S)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()[0]

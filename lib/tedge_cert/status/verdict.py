@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an instance, and the command that cures it: judged from the facts, and from nothing else."""
+"""Find the problems of an instance in its facts, each with the command that cures it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tedge_cert.events import NOT_TRUSTED_YET
 from tedge_cert.status.facts import Facts, UnitFacts
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
-# Of a unit that ended before its first program did: EXIT_GROUP, EXIT_USER (systemd.exec(5)), and their steps.
+# In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
 _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
 WORDS = ("healthy", "attention", "broken")
 
@@ -24,13 +24,13 @@ class Problem:
 
 
 def problems(facts: Facts) -> list[Problem]:
-    """All of them, the worst first."""
+    """Return all problems, the worst first."""
     found = [*_of_configuration(facts), *_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
     return sorted(found, key=lambda each: -each.rank)
 
 
 def health(found: list[Problem]) -> int:
-    """How bad the worst of them is, which is the exit code too."""
+    """Return the rank of the worst problem, which is also the exit code."""
     return max((each.rank for each in found), default=HEALTHY)
 
 
@@ -80,7 +80,7 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
 
 
 def _register(facts: Facts) -> str:
-    """How the device gets its first certificate, or the next one; where that is under way, how it goes."""
+    """Return the command that registers the device; while a registration runs, the one that shows its journal."""
     if facts.units is not None and facts.units.registration:
         return f"journalctl -u {facts.units.registration} -n 20"
     return f"tedge cert download {facts.words}"
@@ -139,7 +139,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             BROKEN,
             f"there is no {' and no '.join(facts.missing_accounts)}, as whom the renewal runs: systemd takes that for "
             "nothing to do, and the certificate will expire",
-            # The last for the owners of key and certificate: the account may have another number now.
+            # The account may have another number now, so `reconnect` corrects the owners of key and certificate.
             f"systemd-sysusers && systemd-tmpfiles --create && tedge reconnect {facts.words}",
         )
     elif units.not_started:
@@ -154,7 +154,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
         state = "not enabled" if not units.is_enabled else "not active"
         yield Problem(
             ATTENTION,
-            f"nobody renews the certificate: {units.timer} is {state}",
+            f"the certificate is not renewed: {units.timer} is {state}",
             f"systemctl enable --now {units.timer}",
         )
     if not units.is_confined:
@@ -164,7 +164,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
 
 
 def _cure_of_start(units: UnitFacts) -> str:
-    """An account that was missing is there by now, so the next run will begin; a program has to be brought."""
+    """Return the cure: an account that was missing exists now, so start again; a program has to be installed."""
     if any(word in units.not_started for word in _ACCOUNT):
         return f"systemctl start {units.service}"
     return "apt-get install --reinstall tedge-cert-renewer"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 4: remove the candidate that was rejected, and (whoever takes the lock does) what killed runs left."""
+"""Step 4: remove a rejected candidate; taking the lock also removes files of killed runs."""
 
 from tedge_cert import journal
 from tedge_cert.device.custody import custody
@@ -7,14 +7,14 @@ from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.steps import rejection
 
-# systemd ends a step of ExecStopPost= after TimeoutStopSec= (90 s), so whoever holds the lock is not waited for long.
+# systemd ends a step of ExecStopPost= after TimeoutStopSec= (90 s), so this step does not wait long for the lock.
 WAIT_S = 10.0
 
 
 def clean_up(instance: Instance) -> None:
-    """Remove the candidate that the verification rejected, if it still is the same.
+    """Remove the candidate that verify rejected, if it is still the same.
 
-    A candidate without a verdict is kept for the next run, and an administrator's own is theirs.
+    A candidate without a verdict stays for the next run, and a candidate of an administrator stays too.
     """
     with custody(instance, WAIT_S):
         if _holds_rejected(instance):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether it is a certificate's turn: what stands between one that is due by its dates, and a renewal."""
+"""Decide whether a certificate that is due may be renewed now: loop guard, candidate, expiry, back-off."""
 
 import os
-import time
 
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
@@ -14,10 +13,11 @@ from tedge_cert.errors import ExpiredError, HeldBackError
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import EXPIRED, VALID, Validity
 from tedge_cert.steps import back_off
+from tedge_cert.times import minute_utc
 
 
 def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
-    """Whether the certificate is due by its dates, the spread and the guard: what renew and verify look at again."""
+    """Return whether the certificate is due by dates, spread and guard; renew and verify check this again."""
     minimum_s = instance.minimum_s
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     lead = schedule.lead_of(validity, minimum_s, spread)
@@ -25,7 +25,7 @@ def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
 
 
 def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: float, threshold: str) -> bool:
-    """The rest of the condition's order for a certificate that is due: True to renew, False to leave it alone.
+    """Decide the rest of the condition for a certificate that is due: True to renew, False to leave it alone.
 
     Raises ExpiredError or HeldBackError.
     """
@@ -43,13 +43,13 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         return True
     if validity.state(now_s, 0) == EXPIRED:
         raise ExpiredError(
-            f"{path} expired {left} ago and cannot renew itself any more; get a new one-time password for the "
-            f"device, then run `tedge cert download {Instance(settings, cloud).words}`"
+            f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
+            f"then run `tedge cert download {Instance(settings, cloud).words}`"
         )
     if kept.settings == state.settings_of(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
     ):
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(kept.next_attempt_s))
+        until = minute_utc(kept.next_attempt_s)
         raise HeldBackError(
             f"{path} is due ({left} left), but the tenant is not asked before {until}: attempt {kept.attempts} ended "
             f"with {kept.reason or kept.result}; `tedge cert renew {Instance(settings, cloud).words}` asks at once"
@@ -59,6 +59,6 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
 
 
 def _is_guarded(kept: State, validity: Validity, now_s: float) -> bool:
-    """Whether this certificate came out of a renewal that made it due at once, and has too much of its life left."""
+    """Return whether a renewal made this certificate due at once, and too much of its life is left for another."""
     ours = kept.guarded == validity.not_after_s
     return ours and schedule.is_guarded(validity.lifetime_s, validity.left_s(now_s))

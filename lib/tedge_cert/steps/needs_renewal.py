@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 1, the hourly path: is there anything to do? Nothing is imported here but what answers that."""
+"""Step 1, the hourly path: decide whether there is anything to do, and import only what that needs."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ import time
 from tedge_cert import journal
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as config
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.disk.exposure import is_exposed
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -26,11 +27,10 @@ from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, read_vali
 
 RENEW, SKIP = 0, 1
 MINIMUM = "certificate.validity.minimum_duration"
-CLOUDS = ("c8y", "az", "aws")
 
 
 class Question:
-    """What the command line asks."""
+    """The question on the command line."""
 
     __slots__ = ("cert_path", "cloud", "config_dir", "profile", "systemd")
 
@@ -43,7 +43,7 @@ class Question:
 
 
 def parse(arguments: list[str]) -> Question | None:
-    """The question in ``arguments``; None for anything that is not plainly one (help, mistakes).
+    """Parse ``arguments``; None for anything that needs the full parser (help, mistakes).
 
     Written by hand, because importing argparse costs as much as all the rest of the hourly check.
     """
@@ -72,7 +72,7 @@ def parse(arguments: list[str]) -> Question | None:
 
 
 def question_of(arguments: object) -> Question:
-    """The question in what a parser made of the command line."""
+    """Make the question from a command line that the full parser read."""
     question = Question()
     for name in question.__slots__:
         setattr(question, name, getattr(arguments, name) or getattr(question, name))
@@ -80,7 +80,7 @@ def question_of(arguments: object) -> Question:
 
 
 def ask(question: Question) -> int:
-    """The exit code for ``question``; errors are told in one line."""
+    """Return the exit code for ``question``; print errors in one line."""
     if not question.systemd:
         return _command_line(question)
     try:
@@ -89,11 +89,17 @@ def ask(question: Question) -> int:
         journal.line(journal.WARNING if isinstance(error, HeldBackError) else journal.ERROR, str(error))
         _tell(question, error)
         return BROKEN_CONDITION
+    except Exception as error:
+        from tedge_cert.steps.outcome import reason_of
+
+        journal.error(reason_of(error))
+        _tell(question, error)
+        raise
 
 
 def _unit(question: Question) -> int:
-    """The order of this function and the next is the contract: each answer stands above those that it overrules."""
-    # Before anything is read, so that what changes meanwhile is seen to have changed.
+    """Answer the unit. The order of this function and the next is the contract: an answer overrules those below it."""
+    # Before the first file is read, so that the memo notices a change during the check.
     began_ns = memo.clocks()
     settings, path = _settings(question)
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), settings.seconds(MINIMUM))
@@ -129,7 +135,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, spread:
             watched = [path, key, *settings.trees, *auth_method.files(settings)]
             memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
-    # A certificate is due now and then, for a while: what tells how to go on may cost its imports.
+    # A certificate is rarely due, so this part may import more.
     from tedge_cert.steps import due
 
     return RENEW if due.go_on(settings, question.cloud, path, validity, now_s, threshold) else SKIP
@@ -148,7 +154,7 @@ def _tell(question: Question, error: Exception) -> None:
 
 
 def _command_line(question: Question) -> int:
-    """Exit codes of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
+    """Return the exit code of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
     try:
         settings, path = _settings(question)
         minimum_s = settings.seconds(MINIMUM)
@@ -189,12 +195,12 @@ def _read(path: str) -> Validity:
     except PermissionError as error:
         raise CertificateError(
             f"cannot check the certificate {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0644, "
-            f"in directories that all may enter{mend(error)}"
+            f"in directories that every user may enter{mend(error)}"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CertificateError(
-            f"cannot check the certificate {path}: {reason}; restore it, or register the device anew with "
+            f"cannot check the certificate {path}: {reason}; restore it, or register the device again with "
             "`tedge cert download c8y`"
         ) from error
 

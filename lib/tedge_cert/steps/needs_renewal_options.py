@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the condition, made for help, mistakes and the manual: the check itself reads its own."""
+"""Parse the command line of the condition for help, mistakes and the manual; the hourly check parses its own."""
 
 from argparse import ArgumentTypeError
 
@@ -9,7 +9,6 @@ from tedge_cert.steps.needs_renewal import EXITS
 
 
 def parser_of(description: str | None) -> Parser:
-    """The parser of the condition."""
     made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
     entry.add_cloud(made)
     made.add_argument("--cert-path", type=_named, metavar="FILE", help="another certificate")

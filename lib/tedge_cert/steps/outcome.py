@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where it is told how a run ended: a plain line, the state, an event, the fleet, in this order.
+"""Report how a step ended: a plain line, the state, an event, the alarm at the tenant, in this order.
 
-Whatever goes wrong here is a warning at most: no certificate is lost because its story could not be told.
+Errors while reporting are logged; they never fail a renewal.
 """
 
 import time
@@ -35,10 +35,12 @@ from tedge_cert.steps import back_off
 from tedge_cert.times import iso_utc
 
 CONDITION, RENEW, VERIFY = "condition", "renew", "verify"
-# A broken device says so every hour, but its flash memory is not written to for that more than once a day.
+# A broken device reports the same failure every hour; its flash memory is written for that once a day.
 RECORD_AGAIN_S = 86_400
+UNKNOWN = "unknown"
+NAMELESS = "this device"
 _REASON_CHARACTERS = 1_000
-# The first that fits, so that what is particular stands before what is general.
+# The first that fits: special errors come before general ones.
 _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
     (RolledBackError, events.ROLLED_BACK),
     (CandidateRejectedError, events.CANDIDATE_REJECTED),
@@ -62,28 +64,40 @@ class Result:
     step: str
     event: Event
     reason: str
-    # What the tenant asked for by Retry-After.
+    # The tenant asked for this pause by Retry-After.
     requested_s: int | None = None
+    # False for an error of the program itself.
+    is_foreseen: bool = True
 
     @staticmethod
     def of(step: str, error: Exception) -> "Result":
-        """What an error makes of a step."""
+        """Return the result of a step that ended with ``error``."""
         event = next((event for kind, event in _EVENTS if isinstance(error, kind)), events.STEP_FAILED)
         requested_s = error.retry_after_s if isinstance(error, RequestRefusedError) else None
-        return Result(step, event, str(error), requested_s)
+        return Result(step, event, reason_of(error), requested_s, isinstance(error, TedgeCertError))
 
     @property
     def is_success(self) -> bool:
-        """Whether nothing is left to be done."""
+        """Return whether nothing is left to do."""
         return self.event in _SUCCESSES
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error as the line of a failed step; its class stands for an error that has no text of ours."""
+    if isinstance(error, TedgeCertError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    said = " ".join(str(error).split())
+    return f"unexpected {type(error).__name__}{': ' if said else ''}{said}"
 
 
 def state_after(
     before: State, result: Result, settings: str, active: Validity | None, minimum_s: int, now_s: int
 ) -> State:
-    """The state that a run leaves, from the one that it found; ``active`` is the certificate, if it can be read."""
+    """Return the state after a run from the state before it; ``active`` is the certificate, if it can be read."""
     if result.event in (events.HELD_BACK, events.THRESHOLD_TOO_LONG):
-        # The last failure is what there is to know, and the renewal before this remark.
+        # These are remarks: the last failure, or the renewal before, stays the last result.
         return before
     ended = replace(
         before,
@@ -112,7 +126,7 @@ def _after_success(ended: State, result: Result, active: Validity | None, minimu
 
 
 def _after_failure(ended: State, before: State, result: Result, active: Validity | None) -> State:
-    # Attempts with other settings say nothing about these.
+    # Attempts with other settings say nothing about the present ones.
     attempts = (before.attempts if before.settings == ended.settings else 0) + 1
     next_attempt_s = 0
     if result.event.holds_back and active is not None:
@@ -121,20 +135,20 @@ def _after_failure(ended: State, before: State, result: Result, active: Validity
     return replace(ended, attempts=attempts, next_attempt_s=next_attempt_s)
 
 
-UNKNOWN = "unknown"
-NAMELESS = "this device"
-
-
 @contextmanager
 def reported(
     step: str, instance: Instance, sharing: Callable[[Instance], list[Instance]] | None = None
 ) -> Iterator[None]:
-    """Tell what goes wrong in the block, for all that share the certificate; to be used under the lock."""
+    """Report any error of the block, for all instances that share the certificate; to be used under the lock.
+
+    An unforeseen error counts as a failed step: without a pause the next hour would repeat it.
+    """
     try:
         yield
-    except TedgeCertError as error:
-        journal.error(str(error))
-        error.is_told = True
+    except Exception as error:
+        journal.error(reason_of(error))
+        if isinstance(error, TedgeCertError):
+            error.is_told = True
         for each in _concerned(instance, sharing):
             leave(each, Result.of(step, error))
         raise
@@ -149,7 +163,7 @@ def _concerned(instance: Instance, sharing: Callable[[Instance], list[Instance]]
 
 
 def succeeded(instances: list[Instance], event: Event, reason: str = "confirmed: it is in use") -> None:
-    """The certificate was confirmed, or none is needed any more; a threshold that makes it due again is told too."""
+    """Report that the certificate was confirmed, or that no renewal is needed; warn of a threshold that is too long."""
     for instance in instances:
         after = leave(instance, Result(VERIFY, event, reason))
         if after.guarded and event is not events.NOT_NEEDED:
@@ -168,9 +182,9 @@ def _warn_of_threshold(instance: Instance, lifetime_s: int) -> None:
 
 
 def judged(instance: Instance, error: Exception) -> None:
-    """What the condition ended with. It takes no lock: while another run is at work, that one's result counts.
+    """Report the error that the condition ended with; while another run holds the lock, leave the state to that run.
 
-    A broken configuration does not tell where the state of the instance is, or whether there is such an instance.
+    With a broken configuration the place of the state is unknown, so only the event is sent.
     """
     result = Result.of(CONDITION, error)
     if result.event is events.CONFIGURATION_BROKEN:
@@ -185,17 +199,19 @@ def judged(instance: Instance, error: Exception) -> None:
 
 
 def leave(instance: Instance, result: Result) -> State:
-    """Record how a step ended, and send its event; the plain line has been written, and the lock is held."""
+    """Record how a step ended and send its event; the caller has written the plain line and holds the lock."""
     active = _active(instance)
     before = state.load(instance.state_file)
     minimum_s = _threshold(instance) if result.is_success else 0
     settings = state.settings_of(instance.config)
     after = state_after(before, result, settings, active, minimum_s, int(time.time()))
     if after != before:
-        state.save(instance.state_file, after if result.step == CONDITION else _with_key(instance, after))
+        # The condition runs without the libraries that this takes; after an unforeseen error they may be its cause.
+        looks = result.step != CONDITION and result.is_foreseen
+        state.save(instance.state_file, _with_key(instance, after) if looks else after)
     _send(instance, result, after, active)
     systemd.status(result.event.headline)
-    # The condition runs without the libraries that this takes; what it finds, the next attempt tells.
+    # What the condition finds is reported to the tenant by the next attempt.
     if after != before and result.step != CONDITION and instance.config.is_of_system:
         from tedge_cert.tenant import alarm
 
@@ -207,7 +223,7 @@ def _threshold(instance: Instance) -> int:
     try:
         return instance.minimum_s
     except TedgeCertError:
-        # Whoever reads it next says what is wrong with it.
+        # The next step that reads the threshold reports what is wrong with it.
         return 0
 
 
@@ -219,7 +235,7 @@ def _active(instance: Instance) -> Validity | None:
 
 
 def _with_key(instance: Instance, after: State) -> State:
-    """The state with whether the key is that of the certificate, which not everybody may look at later."""
+    """Add to the state whether the key belongs to the certificate: `status` may run as a user who cannot read it."""
     from tedge_cert.x509 import certificate, keys
 
     try:
@@ -233,7 +249,7 @@ def _with_key(instance: Instance, after: State) -> State:
 
 def _send(instance: Instance, result: Result, after: State, active: Validity | None) -> None:
     if not instance.config.is_of_system:
-        # The journal is about this device, not about a trial elsewhere.
+        # Configurations elsewhere are trials; the journal is about this device.
         return
     expected = "not needed" if result.is_success else "the next run of the timer"
     events.send(
@@ -248,7 +264,7 @@ def _send(instance: Instance, result: Result, after: State, active: Validity | N
             "RENEWAL_STEP": result.step,
             "RENEWAL_RESULT": result.event.name,
             "RENEWAL_REASON": result.reason,
-            "RENEWAL_UNIT": instance.timer.replace(".timer", ".service"),
+            "RENEWAL_UNIT": instance.service,
             "NEXT_ATTEMPT": iso_utc(after.next_attempt_s) if after.next_attempt_s else expected,
         },
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the verification tells the clean-up: which candidate was rejected, by its digest, and in which run of the unit.
+"""Record which candidate verify rejected, by its digest and the run of the unit, so that cleanup removes only that one.
 
-Only those very bytes are removed: another candidate that an administrator put there meanwhile is theirs. So is one
-that their own verification rejected, whatever run of the unit comes after it.
+Cleanup keeps a candidate that an administrator put there meanwhile. It also keeps one that an administrator's own
+verify rejected, in any later run of the unit.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ from tedge_cert.errors import TedgeCertError
 
 
 def record(instance: Instance, content: bytes) -> None:
-    """Say that a candidate of these bytes was rejected; a verdict that cannot be written down still is one."""
+    """Record that a candidate of these bytes was rejected; if that fails, warn, because the verdict still holds."""
     try:
         files.write(instance.rejection_file, _mark(content), owners.HANDOVER)
     except TedgeCertError as error:
-        journal.warning(f"{error}; {instance.candidate} stays, and the next run looks at it again")
+        journal.warning(f"{error}; {instance.candidate} stays, and the next run checks it again")
 
 
 def forget(instance: Instance) -> None:
-    """Say that nothing was rejected."""
+    """Remove the record."""
     instance.rejection_file.unlink(missing_ok=True)
 
 
 def is_recorded(instance: Instance, content: bytes) -> bool:
-    """Whether a candidate of these bytes was rejected in this run of the unit; for a person, by a person."""
+    """Return whether this run of the unit rejected these bytes; for a person, whether a person did."""
     try:
         return files.read_regular(instance.rejection_file, 200) == _mark(content)
     except OSError:
@@ -36,6 +36,6 @@ def is_recorded(instance: Instance, content: bytes) -> bool:
 
 
 def _mark(content: bytes) -> bytes:
-    # One for each run of a unit, the same in all its steps; none where a person calls (systemd.exec(5)).
+    # systemd sets it for each run of a unit, the same for all steps; a person's shell has none (systemd.exec(5)).
     run = os.environ.get("INVOCATION_ID", "")
     return f"{hashlib.sha256(content).hexdigest()} {run}".strip().encode()

@@ -3,19 +3,18 @@
 
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-
 from tedge_cert import journal
-from tedge_cert.authority import answer_checks, est_wire, self_signed
+from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import CLOUDS, Instance
+from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
-from tedge_cert.net import https, retry_after
 from tedge_cert.steps import due, outcome
 from tedge_cert.steps.outcome import RENEW
 from tedge_cert.steps.switch import Switch, refuse_directory
@@ -27,8 +26,6 @@ from tedge_cert.x509 import certificate, clock, keys, requests
 from tedge_cert.x509.certificate import Certificate, name_text
 
 SELF_SIGNED = "self-signed"
-# A new certificate that begins later than this is none to wait for: it may be the tenant's clock that is wrong.
-EARLY_S = 86_400
 
 
 def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
@@ -83,36 +80,11 @@ def _is_served(instance: Instance, current: Certificate) -> bool:
     if not Switch.of(instance).has_candidate:
         return False
     try:
-        found = answer_checks.read_candidate(instance.candidate)
-        check_candidate(instance, current, found)
+        check_candidate(instance, current, answer_checks.read_candidate(instance.candidate))
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False
-    except ClockError:
-        if not _is_ours_of_a_wrong_clock(instance, answer_checks.parse_candidate(found, current.public_key)):
-            raise
-        return False
     journal.info(f"nothing asked for: the candidate {instance.candidate} still fits and is used")
-    return True
-
-
-def _is_ours_of_a_wrong_clock(instance: Instance, early: Certificate) -> bool:
-    """Whether a candidate that is not valid yet was signed here while the clock was far ahead, which is told.
-
-    Nobody takes it before it begins, and nobody else would ever remove it. The clock that says so is beyond doubt if
-    the tenant's agrees; one of an authority stays, as whoever got it may know why it begins then.
-    """
-    begins_s, now_s = early.validity.not_before_s, time.time()
-    if not early.is_self_signed or begins_s < now_s + EARLY_S:
-        return False
-    theirs_s = https.time_of(instance.http, instance.trust, instance.proxy)
-    if theirs_s is None or abs(theirs_s - now_s) > retry_after.TOLERANCE_S:
-        return False
-    journal.warning(
-        f"the candidate {instance.candidate} (serial {early.leaf.serial_number:x}) is replaced: it is self-signed, and "
-        f"begins {rfc2822(begins_s)} only, as the clock was wrong when it was made; whether that one was uploaded or "
-        "not, the new one waits for `tedge cert upload c8y`"
-    )
     return True
 
 
@@ -128,7 +100,7 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     with waiting(f"Asking {instance.http} for a new certificate"):
-        certificates = _request(instance, request)
+        certificates = cumulocity.reenrol(instance.server, partial(token.who_asks, instance), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
         answer_checks.check(new, keys.public_key(key), instance.device_id, current)
@@ -137,21 +109,13 @@ def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certi
             f"the answer of {instance.http} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
     except ClockError as error:
-        raise ClockError(f"the answer of {instance.http} {_keep_early(instance, current, new)}: {error}") from error
+        # Otherwise a clock that is behind would have the device ask for another certificate each hour.
+        files.write(instance.candidate, new.pem, owners.CERTIFICATE)
+        raise ClockError(
+            f"the answer of {instance.http} is kept as {instance.candidate} until it is valid: {error}"
+        ) from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
-
-
-def _keep_early(instance: Instance, current: Certificate, new: Certificate) -> str:
-    """Keep a certificate that begins soon; what became of it.
-
-    A clock that is some hours behind would find every certificate too early, and ask for one more each hour.
-    """
-    begins_s = new.validity.not_before_s
-    if begins_s < min(time.time() + EARLY_S, current.validity.not_after_s):
-        files.write(instance.candidate, new.pem, owners.CERTIFICATE)
-        return f"is kept as {instance.candidate} until it is valid"
-    return f"is not used, nothing was written, {instance.certificate} stays"
 
 
 def _sign(instance: Instance, current: Certificate) -> Certificate:
@@ -170,19 +134,3 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new
-
-
-def _request(instance: Instance, request: bytes) -> list[x509.Certificate]:
-    """Ask with a token; one that is refused is replaced once (a token may have been revoked meanwhile).
-
-    The second comes by MQTT, in case that the service does not take the other kind.
-    """
-    for last in (False, True):
-        who = token.who_asks(instance, again=last)
-        try:
-            return est_wire.reenrol(instance.http, who, request, instance.trust, instance.proxy)
-        except RequestRefusedError as error:
-            if error.status != 401 or last or instance.uses_basic:
-                raise
-            journal.info(f"{error}; asking again with a new token")
-    raise AssertionError

@@ -20,7 +20,7 @@ from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.outcome import VERIFY
 from tedge_cert.steps.switch import Switch
-from tedge_cert.tenant import device_token
+from tedge_cert.tenant import device_token, token
 from tedge_cert.tenant.proof import Verdict, evict_bridge, prove
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock, keys
@@ -124,7 +124,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate)
 def _ask(party: _Party, fresh: Path) -> Verdict:
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
-    by_token = device_token.prove(party.instance, fresh)
+    by_token = device_token.prove(token.endpoint_of(party.instance), fresh)
     party.by_token = by_token is not None
     return by_token or prove(party.instance, fresh, party.bridge)
 

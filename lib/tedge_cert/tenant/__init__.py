@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Cumulocity: token, proof of a certificate, alarm, REST."""

@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token for a certificate over mutual TLS, without MQTT: so the bridge stays, and may be down.
+"""Ask the tenant for a token by mutual TLS with a certificate: no MQTT, so the bridge stays and may be down.
 
-Not every tenant offers it. Whether this one does is asked once and remembered until the next boot. It is also the
-gentlest proof of a certificate, as it takes nobody's client id; but a refusal counts only where the active
-certificate was given a token: what refuses everybody says nothing about the candidate.
+Not every tenant offers this. Whether it does is remembered until the next boot. It is also the gentlest proof of a
+certificate, as it takes over no client id. But a refusal counts only if the active certificate was given a token: a
+tenant that refuses every certificate says nothing about the candidate.
 """
 
-import json
-import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
+from tedge_cert.net import https
 from tedge_cert.net.authorization import is_token
-from tedge_cert.net.proxy import Proxy
-from tedge_cert.net.resolver import reaching
-from tedge_cert.net.retry_after import compare_clock
-from tedge_cert.net.tls import ClientContext, client_context
-from tedge_cert.net.tls_errors import explain
+from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
+from tedge_cert.net.server import Server
+from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import proof
 from tedge_cert.tenant.proof import Answer, Verdict
 from tedge_cert.x509 import certificate, clock
@@ -32,10 +28,33 @@ CONNECT_S = 10.0
 DEADLINE_S = 20.0
 LIMIT_BYTES = 65_536
 
+OFFERED, NOT_OFFERED = "offered", "not offered"
+SILENCE_S = 3600
+_SILENT = "silent until"
+_FACT_BYTES = 1000
+
 
 @dataclass(frozen=True)
-class Reply:
-    """What came of one request; ``absent`` is that of a tenant without it, ``silent`` none in time."""
+class TokenEndpoint:
+    """Where the tenant gives tokens for client certificates, the active certificate and its key, and a memory.
+
+    ``memory`` is a file that does not outlive a boot: what was found out about this endpoint.
+    """
+
+    server: Server
+    certificate: Path
+    key: Path
+    memory: Path
+
+    @property
+    def url(self) -> str:
+        """Its address, by which the memory knows it."""
+        return self.server.url_of(PATH)
+
+
+@dataclass(frozen=True)
+class TokenReply:
+    """What came of one request; ``absent``: the tenant does not offer it, ``silent``: no answer came in time."""
 
     answer: Answer
     reason: str
@@ -44,195 +63,167 @@ class Reply:
     silent: bool = False
 
 
-def request(instance: Instance) -> str | None:
-    """A token with the active certificate; None where the tenant does not offer that, or did not answer."""
-    if not is_to_be_asked(instance, _url(instance)):
+def request(endpoint: TokenEndpoint) -> str | None:
+    """Get a token with the active certificate; None where the tenant does not offer that, or did not answer."""
+    if not may_be_asked(endpoint):
         return None
-    reply = _ask(instance, instance.certificate)
+    reply = _reply_to(endpoint, endpoint.certificate)
     if reply.token:
-        journal.info(f"token received from {_url(instance)}")
+        journal.info(f"token received from {endpoint.url}")
         return reply.token
-    _tell(reply, "no token")
+    _log(reply, "no token")
     return None
 
 
-def prove(instance: Instance, candidate: Path) -> Verdict | None:
-    """What the tenant says of ``candidate``; None if that cannot be found out here.
+def prove(endpoint: TokenEndpoint, candidate: Path) -> Verdict | None:
+    """Find out what the tenant says of ``candidate``; None if that is not possible here.
 
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
-    if not is_to_be_asked(instance, _url(instance)):
+    if not may_be_asked(endpoint):
         return None
-    reply = _ask(instance, candidate)
+    reply = _reply_to(endpoint, candidate)
     for number in range(2, proof.ATTEMPTS + 1):
         if reply.answer is not Answer.REFUSED:
             break
         journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {reply.reason}")
-        if not _gives_tokens(instance):
+        if not _gives_tokens(endpoint):
             journal.info("it gives the active certificate no token either, so that says nothing")
             return None
         time.sleep(proof.PAUSE_S)
-        reply = _ask(instance, candidate)
+        reply = _reply_to(endpoint, candidate)
     if reply.answer is Answer.NO_ANSWER:
-        _tell(reply, "no proof")
+        _log(reply, "no proof")
         return None
     return Verdict(reply.answer, reply.reason)
 
 
-def _gives_tokens(instance: Instance) -> bool:
-    """Whether the active certificate was given a token since the boot, or is now; an expired one is not shown."""
-    if recall(instance, _url(instance)) == OFFERED:
+def _gives_tokens(endpoint: TokenEndpoint) -> bool:
+    """Tell whether the active certificate was given a token since the boot, or is now; do not show an expired one."""
+    if recall(endpoint) == OFFERED:
         return True
     try:
-        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+        clock.check_presentable(certificate.load(endpoint.certificate), endpoint.certificate)
     except TedgeCertError:
         return False
-    return bool(_ask(instance, instance.certificate).token)
+    return bool(_reply_to(endpoint, endpoint.certificate).token)
 
 
-def _tell(reply: Reply, what: str) -> None:
-    # That a tenant does not offer it is nothing to look at.
+def _log(reply: TokenReply, what: str) -> None:
+    # A tenant that does not offer it is no reason to look into anything.
     (journal.debug if reply.absent else journal.info)(f"{what}: {reply.reason}")
 
 
-def _url(instance: Instance) -> str:
-    host, port = instance.access_token_endpoint
-    return f"https://{host}:{port}{PATH}"
-
-
-def _ask(instance: Instance, path: Path) -> Reply:
-    """Ask with the certificate at ``path`` and the device's key."""
-    import http.client  # Most tenants are asked once in the life of a boot, and this costs what a step's checks do.
-
-    context = client_context(instance.trust, path, instance.key)
-    url, way = _url(instance), instance.proxy
-    if way is not None and way.speaks_tls:
-        return Reply(Answer.NO_ANSWER, f"{url} is not asked by a proxy that speaks TLS itself ({way.address})")
+def _reply_to(endpoint: TokenEndpoint, shown: Path) -> TokenReply:
+    """Ask once with the certificate at ``shown`` and the device's key, and remember what that says of the endpoint."""
+    server = endpoint.server
+    if server.proxy is not None and server.proxy.speaks_tls:
+        # Within TLS of the proxy, the alert that refuses a certificate would not be seen.
+        reason = f"{endpoint.url} is not asked by a proxy that speaks TLS itself ({server.proxy.address})"
+        return TokenReply(Answer.NO_ANSWER, reason)
+    context = client_context(server.trust, shown, endpoint.key)
+    chain = _chain(shown)
+    fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
+    limits = Limits(CONNECT_S, CONNECT_S, DEADLINE_S, LIMIT_BYTES)
     try:
-        with reaching(DEADLINE_S, "the whole request"):
-            status, content = _exchange(instance.access_token_endpoint, context, _chain(path), way)
-    except (OSError, http.client.HTTPException) as error:
-        reply = _failure(instance, error, context, path)
+        answer = https.ask(server, Request("POST", PATH, fields), limits, context)
+    except BrokenExchangeError as error:
+        reply = _without_answer(endpoint, error, context.refusal, shown)
     else:
-        reply = _judge(url, status, content)
-    _remember(instance, reply)
+        reply = _judge(answer)
+    _remember(endpoint, reply)
     return reply
 
 
-def _failure(instance: Instance, error: Exception, context: ClientContext, path: Path) -> Reply:
-    url, way = _url(instance), instance.proxy
-    if context.refusal is not None:
-        reason = f"{url} refused the certificate (TLS alert: {context.refusal}): {proof.why_refused(path)}"
-        return Reply(Answer.REFUSED, reason)
-    said = str(error) or type(error).__name__
-    if isinstance(error, ssl.SSLError):
-        said = explain(error, "it", instance.trust)
-    elif way is not None:
-        said = way.explain(said)
-    elif isinstance(error, ConnectionRefusedError):
-        return Reply(Answer.NO_ANSWER, f"no answer from {url}: {error.strerror}", absent=True)
-    return Reply(Answer.NO_ANSWER, f"no answer from {url}: {said}", silent=isinstance(error, TimeoutError))
-
-
-def _exchange(endpoint: tuple[str, int], context: ClientContext, chain: str, way: Proxy | None) -> tuple[int, bytes]:
-    """Status and body; no redirect is followed, no environment asked. Raises OSError or HTTPException."""
-    import http.client
-
-    connection = http.client.HTTPSConnection(*(way.endpoint if way else endpoint), timeout=CONNECT_S, context=context)
-    if way is not None:
-        connection.set_tunnel(*endpoint, headers=way.headers)
-    try:
-        fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
-        connection.request("POST", PATH, headers=fields)
-        answer = connection.getresponse()
-        compare_clock(endpoint[0], answer.getheader("Date"))
-        return answer.status, answer.read(LIMIT_BYTES)
-    finally:
-        connection.close()
+def _without_answer(
+    endpoint: TokenEndpoint, error: BrokenExchangeError, refusal: str | None, shown: Path
+) -> TokenReply:
+    if refusal is not None:
+        reason = f"{endpoint.url} refused the certificate (TLS alert: {refusal}): {proof.why_refused(shown)}"
+        return TokenReply(Answer.REFUSED, reason)
+    absent = isinstance(error.cause, ConnectionRefusedError) and endpoint.server.proxy is None
+    return TokenReply(Answer.NO_ANSWER, str(error), absent=absent, silent=isinstance(error.cause, TimeoutError))
 
 
 def _chain(path: Path) -> str:
-    """A certificate that brings its chain, for a header: a tenant may end TLS before it asks who that was.
+    """Read a certificate that brings its chain, for a header: a tenant may end TLS before it asks who that was.
 
-    Blanks instead of line breaks, as the tenant's interface describes it; empty for a certificate alone.
+    Blanks instead of line breaks, as the tenant's interface describes it; empty for a certificate without a chain.
     """
     text = path.read_text(encoding="ascii", errors="replace")
     return " ".join(text.split("\n")).strip() if text.count("-----BEGIN CERTIFICATE-----") > 1 else ""
 
 
-def _judge(url: str, status: int, content: bytes) -> Reply:
+def _judge(answer: HttpAnswer) -> TokenReply:
+    url, status = answer.url, answer.status
     if status in (200, 201):
-        token = _token_in(content)
+        token = _token_in(answer)
         if token:
-            return Reply(Answer.ACCEPTED, f"{url} gave a token for it", token)
-        return Reply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
+            return TokenReply(Answer.ACCEPTED, f"{url} gave a token for it", token)
+        return TokenReply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
     if status == 401:
-        return Reply(Answer.REFUSED, f"{url} refused the certificate ({status})")
-    return Reply(Answer.NO_ANSWER, f"{url} answered {status}", absent=status == 404)
+        return TokenReply(Answer.REFUSED, f"{url} refused the certificate ({status})")
+    return TokenReply(Answer.NO_ANSWER, f"{url} answered {status}", absent=status == 404)
 
 
-def _token_in(content: bytes) -> str:
+def _token_in(answer: HttpAnswer) -> str:
     try:
-        token = json.loads(content)["accessToken"]
+        token = answer.json()["accessToken"]
     except (ValueError, KeyError, TypeError):
         return ""
     return token if isinstance(token, str) and is_token(token) else ""
 
 
-def _remember(instance: Instance, reply: Reply) -> None:
-    """A token was given, or there are none; an endpoint that gave one before is thought to be away for a while."""
-    url = _url(instance)
+def _remember(endpoint: TokenEndpoint, reply: TokenReply) -> None:
+    # An endpoint that gave a token before is thought to be away for a while, not absent.
     if reply.silent:
-        keep_silence(instance, url)
+        keep_silence(endpoint)
     elif reply.token:
-        keep(instance, url, OFFERED)
-    elif reply.absent and recall(instance, url) != OFFERED:
-        keep(instance, url, NOT_OFFERED)
+        keep(endpoint, OFFERED)
+    elif reply.absent and recall(endpoint) != OFFERED:
+        keep(endpoint, NOT_OFFERED)
 
 
-OFFERED, NOT_OFFERED = "offered", "not offered"
-SILENCE_S = 3600
-_SILENT = "silent until"
-_FACT_BYTES = 1000
-
-
-def recall(instance: Instance, url: str) -> str:
-    """What is known of ``url``; empty if nothing is."""
+def recall(endpoint: TokenEndpoint) -> str:
+    """Read what is known of the endpoint; empty if nothing is."""
     try:
-        said = files.read_regular(instance.access_token_file, _FACT_BYTES).decode("utf-8", "replace")
+        said = files.read_regular(endpoint.memory, _FACT_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
     fact, _, of = said.partition(": ")
-    return fact if of == url else ""
+    return fact if of == endpoint.url else ""
 
 
-def is_to_be_asked(instance: Instance, url: str) -> bool:
-    """Whether it may be there, and was not silent a while ago."""
-    fact = recall(instance, url)
-    if _silent_s(fact):
-        journal.debug(f"{url} is not asked: it did not answer in time, and is left alone for {_silent_s(fact)} s more")
+def may_be_asked(endpoint: TokenEndpoint) -> bool:
+    """Tell whether the tenant may offer it, and was not silent a while ago."""
+    fact = recall(endpoint)
+    if left_s := _silent_s(fact):
+        journal.debug(f"{endpoint.url} is not asked for {left_s} s more: it did not answer in time")
         return False
     return fact != NOT_OFFERED
 
 
-def keep(instance: Instance, url: str, fact: str) -> None:
-    """Remember ``fact``; what cannot be written is found out again."""
-    if fact == recall(instance, url):
+def keep(endpoint: TokenEndpoint, fact: str) -> None:
+    """Remember ``fact``; one that cannot be written is found out again."""
+    if fact == recall(endpoint):
         return
     try:
-        files.write(instance.access_token_file, f"{fact}: {url}".encode(), owners.HANDOVER)
+        files.write(endpoint.memory, f"{fact}: {endpoint.url}".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         journal.debug(f"not remembered: {error}")
 
 
-def keep_silence(instance: Instance, url: str) -> None:
+def keep_silence(endpoint: TokenEndpoint) -> None:
     """Remember that there was no answer in time."""
     # The same clock for every process until the next boot, which empties /run (clock_gettime(2)).
-    keep(instance, url, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
+    keep(endpoint, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
 
 
 def _silent_s(fact: str) -> int:
-    """For how many seconds more it is left alone; an end further away than any that is written is none."""
+    """Return for how many more seconds the endpoint is left alone.
+
+    An end further away than any that is written here was written by others, and does not count.
+    """
     words, _, end = fact.rpartition(" ")
     left_s = int(end) - int(time.monotonic()) if words == _SILENT and end.isdecimal() else 0
     return left_s if 0 < left_s <= SILENCE_S else 0

@@ -2,6 +2,7 @@
 """What is particular to Cumulocity beyond the proof: how a device gets a token."""
 
 import ssl
+from dataclasses import replace
 
 from tedge_cert import journal
 from tedge_cert.bridge.health import TOKEN_WAIT_S, Bridge, open_bridge, token_in
@@ -12,6 +13,7 @@ from tedge_cert.errors import NoAnswerError
 from tedge_cert.net.tls import client_context
 from tedge_cert.net.tls_errors import explain
 from tedge_cert.tenant import device_token
+from tedge_cert.tenant.device_token import TokenEndpoint
 from tedge_cert.tenant.proof import open_own
 
 
@@ -32,7 +34,14 @@ def request_token(instance: Instance, again: bool = False) -> str:
     if again:
         # Any local client can publish to the topic of the answer; a connection of our own is nobody's but ours.
         return _token_of_our_own(instance, "the first token was refused")
-    return device_token.request(instance) or _token_by_mqtt(instance)
+    return device_token.request(endpoint_of(instance)) or _token_by_mqtt(instance)
+
+
+def endpoint_of(instance: Instance) -> TokenEndpoint:
+    """Name the values by which the tenant is asked for tokens for client certificates."""
+    host, port = instance.access_token_endpoint
+    server = replace(instance.server, host=f"{host}:{port}")
+    return TokenEndpoint(server, instance.certificate, instance.key, instance.access_token_file)
 
 
 def _token_by_mqtt(instance: Instance) -> str:

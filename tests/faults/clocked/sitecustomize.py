@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Found by the interpreters whose clock is told what it says, and by no other.
+"""Change the clock of the interpreters that find this file, and of no other.
 
 Python sleeps until a point of the monotonic clock, which libfaketime takes for one of the clock that it changes.
-What the kernel says of the clock's error is told by the tests too: -1 stands for a kernel that does not answer.
+A test can put a `timedatectl` of its own before that of this machine.
 """
 
-import ctypes
 import os
 import select
 import time
-from types import SimpleNamespace
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
-from tedge_cert import systemd
+from tedge_cert import processes
 
 
 def _sleep(seconds: float | SupportsIndex) -> None:
@@ -21,13 +19,5 @@ def _sleep(seconds: float | SupportsIndex) -> None:
 
 time.sleep = _sleep
 
-
-def _adjtimex(reference: Any) -> int:
-    error_us = int(os.environ["KERNEL_CLOCK_ERROR_US"])
-    reference._obj.maxerror = error_us
-    return error_us if error_us < 0 else 0
-
-
-if "KERNEL_CLOCK_ERROR_US" in os.environ:
-    kernel = SimpleNamespace(CDLL=lambda _: SimpleNamespace(adjtimex=_adjtimex), byref=ctypes.byref)
-    vars(systemd)["ctypes"] = kernel
+if "TIMEDATECTL_DIRECTORY" in os.environ:
+    processes.PATH = f"{os.environ['TIMEDATECTL_DIRECTORY']}:{processes.PATH}"

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.authority import answer_checks
-from tedge_cert.errors import CertificateError, ClockError, RequestRefusedError
+from tedge_cert.errors import CertificateError, ClockError
 from tedge_cert.hourly.validity import UnreadableCertificateError, Validity, validity_of_der, validity_of_pem
 from tedge_cert.x509.certificate import Certificate, from_der, from_pem
 from tedge_cert.x509.pkcs7 import certificates_of
@@ -24,7 +24,7 @@ _CA = make("a CA")
 _LEAF = make(issuer=_CA, extension=x509.SubjectAlternativeName([x509.DNSName("d.example")]))
 _REAL = [each.read_bytes() for each in sorted(_DATA.glob("*.body"))]
 _MADE = [certs_only([_LEAF.der, _CA.der], indefinite=each) for each in (False, True)]
-_RECEIVED = [each.public_bytes(Encoding.DER) for body in _REAL for each in certificates_of(body, "")]
+_RECEIVED = [each.public_bytes(Encoding.DER) for body in _REAL for each in certificates_of(body)]
 
 DER = (_LEAF.der, _CA.der, *_RECEIVED)
 PEM = (
@@ -35,14 +35,13 @@ PEM = (
 )
 BODIES = (*_REAL, *map(base64.b64decode, _REAL), *_MADE, *map(base64.encodebytes, _MADE), _LEAF.der, _LEAF.pem)
 KEY = Certificate(_LEAF.certificate).public_key
-SOURCE = "https://tenant.example/simpleenroll"
 
 
 def read_body(content: bytes) -> None:
     """An answer of EST, as far as the candidate that is written."""
     try:
-        found = certificates_of(content, SOURCE)
-    except RequestRefusedError:
+        found = certificates_of(content)
+    except ValueError:
         return
     with suppress(CertificateError, ClockError):
         answer_checks.check(answer_checks.pick(found, KEY), KEY, "device-1")

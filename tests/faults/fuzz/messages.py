@@ -2,20 +2,24 @@
 """What the tenant and local clients say: refusals with their headers, tokens, the bridge's health."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import requests
 
-from tedge_cert.authority import est_wire
+from tedge_cert.authority import cumulocity
 from tedge_cert.bridge import health, local_broker
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import https, retry_after
+from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Message
+from tedge_cert.net.server import Server
 from tedge_cert.tenant import device_token
 
-URL = "https://tenant.example/.well-known/est/simplereenroll"
+_SERVER = Server("tenant.example", Trust(Path("/etc/ssl/certs"), "c8y.root_cert_path"), "c8y.http")
+URL = _SERVER.url_of("/.well-known/est/simplereenroll")
 REFUSALS = (
     b"120\n503\nService Unavailable\nbusy",
     b"Wed, 25 Nov 2026 10:00:00 GMT\n429\nToo Many Requests\n{}",
@@ -39,7 +43,7 @@ def read_refusal(content: bytes) -> None:
     retry, status, reason, body = (content.split(b"\n", 3) + [b""] * 4)[:4]
     number = int(status) if status.isdigit() and len(status) < 5 else 500
     fields = {"Retry-After": retry.decode("latin-1"), "Location": body.decode("latin-1")}
-    error = https.refusal(https.Answer(URL, number, reason.decode("latin-1"), fields, body), est_wire.ADVICE)
+    error = https.refusal(_answer(number, body, reason.decode("latin-1"), fields), cumulocity.advice(_SERVER))
     assert len(str(error)) < 2000
     seconds = retry_after.retry_after_s(retry.decode("latin-1"), 0)
     assert seconds is None or seconds >= 0
@@ -48,9 +52,13 @@ def read_refusal(content: bytes) -> None:
 def read_token(content: bytes) -> None:
     """The answer to a request for a token, with any status."""
     for status in (200, 401, 500):
-        reply = device_token._judge(URL, status, content)
+        reply = device_token._judge(_answer(status, content))
         _becomes_a_header(reply.token)
         assert not reply.token or reply.token not in reply.reason
+
+
+def _answer(status: int, body: bytes, reason: str = "", fields: Mapping[str, str] | None = None) -> https.HttpAnswer:
+    return https.HttpAnswer(_SERVER, URL, status, reason, fields or {}, body)
 
 
 def hear(content: bytes) -> None:

@@ -3,11 +3,14 @@
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,10 +55,41 @@ def test_of_two_leaves_the_one_that_lasts_longer() -> None:
 
 
 def test_a_chain_in_a_circle_ends() -> None:
-    one = make("one", issuer=make("two"), key=KEY)
-    two = make("two", issuer=make("one"))
-    picked = answer_checks.pick(x509_of(two, one), OURS)
-    assert [picked.leaf, *picked.chain] == x509_of(one, two)
+    """Two authorities that signed each other."""
+    keys = new_key(), new_key()
+    first, second = (make(name, key=key) for name, key in zip(("one", "two"), keys, strict=True))
+    one, two = make("one", issuer=second, key=keys[0]), make("two", issuer=first, key=keys[1])
+    mine = make(issuer=one, key=KEY)
+    picked = answer_checks.pick(x509_of(two, one, mine), OURS)
+    assert [picked.leaf, *picked.chain] == x509_of(mine, one, two)
+
+
+@pytest.mark.parametrize("kind", ["EC", "RSA", "Ed25519"])
+def test_of_two_authorities_of_one_name_the_one_whose_key_signed(kind: str) -> None:
+    """As after a rollover of keys."""
+    made: dict[str, Callable[[], Any]] = {
+        "EC": new_key,
+        "RSA": lambda: rsa.generate_private_key(65537, 2048),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    }
+    before, after = (make("a CA", issuer=ROOT_CA, key=made[kind]()) for _ in range(2))
+    for signer, other in ((before, after), (after, before)):
+        mine = make(issuer=signer, key=KEY)
+        for order in ([mine, signer, other], [mine, other, signer]):
+            assert list(answer_checks.pick(x509_of(*order), OURS).chain) == x509_of(signer)
+        assert answer_checks.pick(x509_of(mine, other), OURS).chain == ()
+
+
+def test_of_many_certificates_ten_are_a_chain() -> None:
+    chain = [make("authority 0")]
+    for number in range(1, answer_checks.LONGEST_CHAIN + 1):
+        chain.insert(0, make(f"authority {number}", issuer=chain[0]))
+    fits, longer = make(issuer=chain[1], key=KEY), make(issuer=chain[0], key=KEY)
+    assert len(answer_checks.pick(x509_of(fits, *chain), OURS).chain) == 10
+    with pytest.raises(UnfitCertificateError, match="its chain has more than 10 certificates"):
+        answer_checks.pick(x509_of(longer, *chain), OURS)
+    with pytest.raises(UnfitCertificateError, match="there are 2001 certificates, expected"):
+        answer_checks.pick([LEAF.certificate, *[CA.certificate] * 2000], OURS)
 
 
 @pytest.mark.parametrize(("received", "count"), [([], 0), ([STRANGER], 1), ([CA, ROOT_CA], 2)])
@@ -93,7 +127,7 @@ def test_what_serves_this_device(candidate: Made, current: Made | None) -> None:
         (make(), None, "it is for another key than the one of this device"),
         (leaf(name="device-2"), None, "it is issued to device-2, expected the device id device-1"),
         (leaf(name="Device-1"), None, "it is issued to Device-1"),
-        (leaf(name=x509.Name([])), None, "it is issued to nobody"),
+        (leaf(name=x509.Name([])), None, "it is issued to no name"),
         (leaf(name=x509.Name([*name_of("device-1"), *name_of("device-2")])), None, "issued to device-1, device-2"),
         (leaf(end_s=-1), None, "it expired 1s ago"),
         (leaf(end_s=-3 * DAY_S, begin_s=-9 * DAY_S), None, "it expired 3d ago"),

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert.authority import est_wire
+from tedge_cert.authority import cumulocity
 from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedError, TedgeCertError
 from tedge_cert.net import https
-from unit.answering import answering
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.server import Server as HttpsServer
+from unit.answering import ROOTS, answering, server_at
 from unit.certificates import make
 from unit.local_device import free_port
 
@@ -24,14 +26,14 @@ def answer(body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def enrol(host: str, trust: Path) -> None:
-    assert est_wire.enrol(host, "device-1", "one-time-password", REQUEST, trust) == [MADE.certificate]
+def enrol(server: HttpsServer) -> None:
+    assert cumulocity.enrol(server, "device-1", "one-time-password", REQUEST) == [MADE.certificate]
 
 
 def test_the_request_is_what_the_standard_asks_for(tmp_path: Path) -> None:
     with answering(tmp_path, answer(MADE.pem)) as server:
-        enrol(f"localhost:{server.port}", server.trust)
-        assert est_wire.reenrol(f"localhost:{server.port}", "a.b.c", REQUEST, server.trust)
+        enrol(server.by_https)
+        assert cumulocity.reenrol(server.by_https, lambda _: "a.b.c", REQUEST)
     first, second = (each.partition(b"\r\n\r\n") for each in server.asked)
     assert first[0].startswith(b"POST /.well-known/est/simpleenroll HTTP/1.1\r\n")
     assert second[0].startswith(b"POST /.well-known/est/simplereenroll HTTP/1.1\r\n")
@@ -48,7 +50,7 @@ def test_the_request_is_what_the_standard_asks_for(tmp_path: Path) -> None:
 
 def test_an_umlaut_in_a_password_arrives(tmp_path: Path) -> None:
     with answering(tmp_path, answer(MADE.pem)) as server:
-        est_wire.enrol(f"localhost:{server.port}", "d", "a\u00e4", REQUEST, server.trust)
+        cumulocity.enrol(server.by_https, "d", "a\u00e4", REQUEST)
     assert server.asked
 
 
@@ -56,7 +58,7 @@ def test_a_mebibyte_that_unpacks_to_a_thousand_is_not_unpacked(tmp_path: Path) -
     packed = gzip.compress(MADE.pem + b"\n" * (64 << 20))
     packing = answering(tmp_path, answer(packed, "Content-Encoding: gzip"))
     with packing as server, pytest.raises(RequestRefusedError, match="answered"):
-        enrol(f"localhost:{server.port}", server.trust)
+        enrol(server.by_https)
     assert b"Accept-Encoding: identity" in server.asked[0]
 
 
@@ -78,13 +80,13 @@ def test_answers_that_are_no_http(tmp_path: Path, sent: bytes) -> None:
         answering(tmp_path, sent) as server,
         pytest.raises(NoAnswerError, match=f"no answer from https://localhost:{server.port}"),
     ):
-        enrol(f"localhost:{server.port}", server.trust)
+        enrol(server.by_https)
 
 
 def test_a_chunked_answer(tmp_path: Path) -> None:
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(MADE.pem), MADE.pem)
     with answering(tmp_path, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body) as server:
-        enrol(f"localhost:{server.port}", server.trust)
+        enrol(server.by_https)
 
 
 def test_a_server_of_another_name_is_not_trusted(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_server_of_another_name_is_not_trusted(tmp_path: Path) -> None:
         answering(tmp_path, answer(MADE.pem), name="other.example") as server,
         pytest.raises(NoAnswerError, match=r"cannot speak TLS with .*localhost.* is for another name"),
     ):
-        enrol(f"localhost:{server.port}", server.trust)
+        enrol(server.by_https)
     assert server.asked == []
 
 
@@ -105,21 +107,21 @@ def test_a_server_that_nobody_vouches_for_is_not_trusted(tmp_path: Path, anchors
         trust.write_bytes(make("another CA").pem if anchors == "others" else b"garbage")
     untrusted = pytest.raises(TedgeCertError, match=rf"c8y.root_cert_path.*{trust}|{trust} \(c8y.root_cert_path\)")
     with answering(tmp_path, answer(MADE.pem)) as server, untrusted:
-        enrol(f"localhost:{server.port}", trust)
+        enrol(server_at(server.port, trust))
     assert server.asked == []
 
 
 def test_a_server_without_tls(tmp_path: Path) -> None:
     plain = answering(tmp_path, answer(MADE.pem), encrypted=False)
     with plain as server, pytest.raises(NoAnswerError, match=r"SSL|TLS"):
-        enrol(f"localhost:{server.port}", server.trust)
+        enrol(server.by_https)
     assert all(b"one-time-password" not in each and b"Basic" not in each for each in server.asked)
 
 
 def test_a_server_that_refuses(tmp_path: Path) -> None:
     (tmp_path / "root.pem").write_bytes(make("a CA").pem)
     with pytest.raises(NoAnswerError, match=r"Connection refused; check the network and c8y.http"):
-        enrol(f"localhost:{free_port()}", tmp_path / "root.pem")
+        enrol(server_at(free_port(), tmp_path / "root.pem"))
 
 
 def test_a_server_that_nobody_knows(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_a_server_that_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(
         NoAnswerError, match=r"no answer from https://nowhere.invalid/.*; check the network and c8y.http"
     ):
-        enrol("nowhere.invalid", tmp_path / "root.pem")
+        enrol(HttpsServer("nowhere.invalid", Trust(tmp_path / "root.pem", ROOTS), "c8y.http"))
 
 
 def test_a_server_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +137,9 @@ def test_a_server_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(https, "READ_S", 0.2)
     (tmp_path / "root.pem").write_bytes(make("a CA").pem)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NoAnswerError, match="timed out"):
-        enrol(f"localhost:{silent.getsockname()[1]}", tmp_path / "root.pem")
+        enrol(server_at(silent.getsockname()[1], tmp_path / "root.pem"))
 
 
 def test_trust_anchors_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=rf"no trust anchors at {tmp_path}/x \(c8y.root_cert_path"):
-        enrol(f"localhost:{free_port()}", tmp_path / "x")
+        enrol(server_at(free_port(), tmp_path / "x"))

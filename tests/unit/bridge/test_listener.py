@@ -8,6 +8,7 @@ import trustme
 
 from tedge_cert.bridge.mosquitto_conf import text_of_listener
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import client_context, verifying_context
 from unit.connected import certify, configure, instance_of
@@ -49,10 +50,11 @@ def test_a_second_listener_for_clients_with_certificates(local_device: LocalDevi
     )
     connected = local_device.connect()
     assert connected.exit == 0, connected.stderr
+    trust = Trust(directory / "root.pem", "mqtt.client.auth.ca_file")
     client = (directory / "client.example.pem", directory / "client.example.key")
-    Connection(("127.0.0.1", port), "", 10, client_context(directory / "root.pem", *client)).close()
+    Connection(("127.0.0.1", port), "", 10, client_context(trust, *client)).close()
     with pytest.raises((ssl.SSLError, OSError)):
-        Connection(("127.0.0.1", port), "", 10, verifying_context(directory / "root.pem"))
+        Connection(("127.0.0.1", port), "", 10, verifying_context(trust))
 
 
 def test_a_second_listener_for_everybody(local_device: LocalDevice) -> None:

@@ -56,3 +56,16 @@ def test_codes_of_its_own_stand_among_the_usual_ones() -> None:
     assert list(made.exits) == [0, 1, 2, 3]
     assert "  1  one\n  2  misuse of the command line\n  3  three\n" in made.format_help()
     assert "  A                 b\n" in made.format_help()
+
+
+def test_help_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> Parser:
+        return Parser("x", "a word " * 20, exits={3: "a word " * 20}, environment={"A": "a word " * 20})
+
+    monkeypatch.setenv("COLUMNS", "60")
+    assert f"  3  {'a word ' * 20}".rstrip() in made().format_help()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = made().format_help().splitlines()
+    assert max(map(len, lines)) <= 60
+    at = next(number for number, line in enumerate(lines) if line.startswith("  3  "))
+    assert (lines[at + 1][:5], lines[at + 1][5] != " ") == ("     ", True)

@@ -46,7 +46,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         (
             "set c8y.url https://foo.example/",
             1,
-            "cannot set c8y.url to 'https://foo.example/': expected a host name alone",
+            "cannot set c8y.url to 'https://foo.example/': expected a host name",
         ),
         ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
         ("set mqtt.bind.address nowhere", 1, "expected an IP address"),

@@ -187,5 +187,5 @@ def test_remove_tells_whose_key_it_was_too(directory: Path) -> None:
     (directory / "certs/p.pem").write_bytes(make().pem)
     result = tedge(directory, "remove")
     assert (result.exit, present(directory)) == (0, {"p.pem"})
-    assert f"key.pem was the key of {directory}/certs/p.pem too" in result.stderr
-    assert "`tedge cert download c8y --profile p` registers that one anew" in result.stderr
+    assert f"key.pem was also the key of {directory}/certs/p.pem" in result.stderr
+    assert "`tedge cert download c8y --profile p` registers that profile again" in result.stderr

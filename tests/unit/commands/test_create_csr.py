@@ -94,4 +94,4 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     assert remove.remove(instance_of(directory))
     first, *void, last, key = [call.args[0].name for call in spy.call_args_list]
     assert (first, last, key) == ("cert.pem.previous", "cert.pem", "key.pem")
-    assert set(void) == {"cert.pem.new", "c8y.json", "c8y.attempts", "c8y.unjudged", "c8y.registering"}
+    assert set(void) == {"cert.pem.new", "c8y.json", "c8y.attempts", "c8y.registering"}

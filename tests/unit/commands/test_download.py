@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,12 +64,11 @@ def test_the_first_certificate(local_device: LocalDevice) -> None:
     assert (request["authorization"], request["headers"]["Content-Type"]) == ("Basic", "application/pkcs10")
 
 
-def test_a_wrong_password_is_retried(local_device: LocalDevice) -> None:
+def test_a_wrong_password_is_retried(local_device: LocalDevice, asked: Callable[[], int]) -> None:
     local_device.tenant.register(local_device.device_id, "another")
-    before = len(local_device.tenant.state()["requests"])
     result = download(local_device)
     assert (result.exit, result.stdout, serials(local_device)) == (1, "", (None, None, None))
-    assert len(local_device.tenant.state()["requests"]) == before + 2
+    assert asked() == 2
     assert result.stderr.count("not registered yet, or another one-time password") == 2
     assert "warning: asking again in 1 s\n" in result.stderr
     host = f"127.0.0.1:{local_device.tenant.http_port}"

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registration: what is no certificate for this device is not written, and nothing of a former life is touched."""
+"""Registration: what is no certificate for this device is not written, and a wrong clock spends no password."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
+from tedge_cert.commands import download as registration
+from tedge_cert.tenant import rest
 from unit.certificates import make
-from unit.connected import certify, issue, key_file, serials, signing_request
+from unit.connected import behind, certify, instance_of, issue, key_file, outcome, serials, signing_request
 from unit.local_device import LocalDevice, Result
 
 PASSWORD = "correct-horse"
@@ -24,7 +28,6 @@ def download(device: LocalDevice, words: str = "") -> Result:
         ({"do": "wrong-key"}, "for the key of this device"),
         ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
         ({"do": "expired"}, "it expired"),
-        ({"do": "not-yet-valid", "seconds": 600}, "the clock is wrong"),
         ({"do": "garbage"}, "no certificate"),
         ({"do": "empty"}, "empty"),
         ({"do": "html"}, "no certificate"),
@@ -48,7 +51,7 @@ def test_a_bad_answer(local_device: LocalDevice, fault: dict[str, Any], said: st
 
 
 @pytest.mark.parametrize("kind", ["another key", "garbage", "missing"])
-def test_a_request_that_cannot_be_used(local_device: LocalDevice, kind: str) -> None:
+def test_a_request_that_cannot_be_used(local_device: LocalDevice, kind: str, asked: Callable[[], int]) -> None:
     certify(local_device)
     csr, kept = local_device.directory / "other.csr", key_file(local_device).read_bytes()
     if kind == "another key":
@@ -57,10 +60,9 @@ def test_a_request_that_cannot_be_used(local_device: LocalDevice, kind: str) -> 
         key_file(local_device).write_bytes(kept)
     if kind == "garbage":
         csr.write_text("garbage")
-    before = len(local_device.tenant.state()["requests"])
     result = download(local_device, f"--csr-path {csr}")
     assert (result.exit, result.stderr.count(f"{csr}")) == (1, 1)
-    assert len(local_device.tenant.state()["requests"]) == before
+    assert asked() == 0
 
 
 def test_a_request_made_by_others(local_device: LocalDevice) -> None:
@@ -83,3 +85,75 @@ def test_another_address(local_device: LocalDevice) -> None:
     file.write_text(file.read_text().replace(f'http = "127.0.0.1:{local_device.tenant.http_port}"\n', ""))
     assert download(local_device, f"--url 127.0.0.1:{local_device.tenant.http_port}").exit == 0
     assert serials(local_device)[0]
+
+
+def ask(device: LocalDevice, max_timeout_s: int = 0) -> tuple[int, str]:
+    """What the command does, with the clock of this process."""
+    device.tenant.register(device.device_id, PASSWORD)
+    instance = instance_of(device)
+    known = registration.Registration(device.device_id, PASSWORD, generated=False, host=instance.http)
+
+    def whole() -> None:
+        registration.check_clock(instance, known.host)
+        registration.download(instance, known, None, 0, max_timeout_s)
+
+    return outcome(whole)
+
+
+def test_a_clock_that_is_behind_spends_no_password(
+    local_device: LocalDevice, mocker: MockerFixture, asked: Callable[[], int]
+) -> None:
+    old = certify(local_device, days=90, not_before_offset_s=-86_400)
+    previous = issue(local_device, local_device.previous)
+    behind(mocker, 7_230)
+    code, said = ask(local_device)
+    assert (code, asked(), serials(local_device)) == (1, 0, (old, None, previous))
+    assert said.startswith("the clock is wrong: it is 2h ")
+    assert f" behind that of {instance_of(local_device).http}; nothing was sent" in said
+    assert "password is still good" in said
+    assert "`timedatectl status`" in said
+    behind(mocker, 0)
+    assert ask(local_device) == (0, "")
+    assert asked() == 1
+
+
+@pytest.mark.parametrize("behind_s", [240, -7_200])
+def test_a_clock_by_which_the_certificate_is_valid_is_no_obstacle(
+    local_device: LocalDevice, mocker: MockerFixture, behind_s: int
+) -> None:
+    behind(mocker, behind_s)
+    assert ask(local_device) == (0, "")
+
+
+def test_a_tenant_that_does_not_tell_its_time_is_no_obstacle(
+    local_device: LocalDevice, mocker: MockerFixture, asked: Callable[[], int]
+) -> None:
+    mocker.patch.object(rest, "time_of", return_value=None)
+    assert (ask(local_device), asked()) == ((0, ""), 1)
+
+
+def test_the_time_is_compared_before_each_attempt(
+    local_device: LocalDevice, mocker: MockerFixture, asked: Callable[[], int]
+) -> None:
+    """A tenant that was out of reach at first may know the device at the second attempt."""
+    real = rest.time_of
+    mocker.patch.object(rest, "time_of", side_effect=[None, real(instance_of(local_device).server)])
+    local_device.tenant.fault(where="est", times=1, do="close")
+    behind(mocker, 7_200)
+    code, said = ask(local_device, max_timeout_s=60)
+    assert (code, asked(), serials(local_device)) == (1, 1, (None, None, None))
+    assert "the clock is wrong" in said
+
+
+def test_a_certificate_that_is_not_valid_yet_is_kept(local_device: LocalDevice) -> None:
+    """Its password is spent, so the device gets no other one."""
+    local_device.tenant.fault(where="est", do="not-yet-valid", seconds=600)
+    result = download(local_device)
+    assert (result.exit, result.stdout) == (1, "")
+    issued = local_device.tenant.device(local_device.device_id)["issued"][-1]["serial"]
+    assert serials(local_device) == (issued, None, None)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"error: the certificate is kept as {local_device.certificate}, but the clock is wrong")
+    assert "timedatectl status" in last
+    assert last.endswith("then `tedge connect c8y` connects it")
+    assert PASSWORD not in result.stderr

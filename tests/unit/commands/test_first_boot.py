@@ -2,7 +2,9 @@
 """Registration from the credentials of a unit, one attempt a start."""
 
 import json
+import runpy
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CredentialError, TedgeCertError
 from unit.certificates import DAY_S
-from unit.connected import certify, instance_of, issue
-from unit.local_device import LocalDevice
+from unit.connected import behind, certify, instance_of, issue
+from unit.local_device import ROOT, LocalDevice
 
 PASSWORD = "one-time-password"
 
@@ -36,8 +38,9 @@ class Boot:
         (self.directory / name).write_text(f"{text}\n")
 
     def start(self) -> None:
-        """What the unit starts."""
-        first_boot.register(self.instance)
+        """What the unit starts, without a process of its own."""
+        main = runpy.run_path(str(ROOT / "bin" / "tedge-cert-download-once"))["main"]
+        assert main() == 0
 
     def failure(self) -> str:
         """The line of a start that fails, to be tried again."""
@@ -60,6 +63,8 @@ def boot(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     directory = tmp_path / "credentials"
     directory.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+    monkeypatch.setenv("TEDGE_CONFIG_DIR", str(local_device.directory))
+    monkeypatch.setattr("sys.argv", ["tedge-cert-download-once", "c8y"])
     instance_of(local_device).state_file.parent.mkdir()
     slept: list[float] = []
     mocker.patch.object(time, "sleep", slept.append)
@@ -92,6 +97,34 @@ def test_whatever_else_goes_wrong_is_paused_after_too(boot: Boot) -> None:
     boot.device.tenant.register(boot.device.device_id, PASSWORD)
     boot.device.tenant.fault(where="est", do="wrong-name", name="somebody-else")
     assert "asking again in 10s" in boot.failure()
+
+
+def test_a_clock_that_is_behind_spends_no_password(boot: Boot, mocker: MockerFixture, asked: Callable[[], int]) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    behind(mocker, 7_230)
+    lines = [boot.failure() for _ in range(3)]
+    assert "is not registered: the clock is wrong: it is 2h" in lines[0]
+    assert "asking again in 10s (attempt 1)" in lines[0]
+    assert boot.slept == [pytest.approx(10, abs=3), pytest.approx(20, abs=3)]
+    behind(mocker, 0)
+    assert asked() == 0
+    boot.start()
+    assert (asked(), boot.device.certificate.exists()) == (1, True)
+
+
+def test_a_certificate_that_is_not_valid_yet_is_connected_later(
+    boot: Boot, mocker: MockerFixture, asked: Callable[[], int]
+) -> None:
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.device.tenant.fault(where="est", times=1, do="not-yet-valid", seconds=7_200)
+    line = boot.failure()
+    assert "is registered, but not connected: the certificate is kept as" in line
+    assert "timedatectl" in line
+    assert boot.failure().startswith("the clock is wrong: the certificate begins in 1h 59m only")
+    assert record.unfinished(boot.instance) is not None
+    behind(mocker, -7_200)
+    boot.start()
+    assert asked() == 1
 
 
 def test_another_password_is_asked_with_at_once(boot: Boot) -> None:

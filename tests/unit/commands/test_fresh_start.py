@@ -15,7 +15,7 @@ from unit.local_device import LocalDevice
 from unit.remembered import remember
 from unit.tenant.test_alarm import alarms, raise_alarm
 
-SPENT = record.Registration("spent", "")
+SPENT = record.RegistrationRecord("spent", "")
 
 
 def create(device: LocalDevice) -> None:
@@ -41,11 +41,10 @@ def lived(device: LocalDevice) -> Callable[[], set[str]]:
     issue(device, device.previous)
     record.begin(instance, SPENT)
     record.finish(instance)
-    record.begin(instance, record.Registration("begun", ""))
+    record.begin(instance, record.RegistrationRecord("begun", ""))
     record.save_attempts(instance, record.Attempts("connecting", 9, 1.0))
-    record.keep_unjudged(instance, record.Unjudged("certificate", "password"))
     instance.state_file.with_suffix(".alarm").touch()
-    for name in ("registering", "registered", "unjudged"):
+    for name in ("registering", "registered"):
         instance.state_file.with_name(f".c8y.{name}.0123abcd.tmp").touch()
     (instance.run_directory / ".c8y.attempts.0123abcd.tmp").touch()
 
@@ -53,7 +52,7 @@ def lived(device: LocalDevice) -> Callable[[], set[str]]:
         held = {*instance.state_file.parent.iterdir(), *instance.run_directory.iterdir()}
         return {each.suffix for each in held} - {".lock", ".holder"}
 
-    assert names() == {".json", ".rejected", ".registering", ".registered", ".attempts", ".unjudged", ".alarm", ".tmp"}
+    assert names() == {".json", ".rejected", ".registering", ".registered", ".attempts", ".alarm", ".tmp"}
     return names
 
 

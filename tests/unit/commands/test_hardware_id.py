@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A name for a device that nobody has named."""
+"""The name of a device that was given none."""
 
+import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert import processes
 from tedge_cert.commands import hardware_id
 from tedge_cert.errors import CredentialError
 
-MACHINE_ID = "0123456789abcdef0123456789abcdef"
+MADE = "3c9c5a9b1f0c4a4e8e0e5f4f2d1b7a60"
 
 
 @pytest.fixture
 def machine(tmp_path: Path, mocker: MockerFixture) -> Path:
-    """A machine with neither number nor id; both can be put there."""
+    """A machine without a serial number, and with a `systemd-id128` that the test writes."""
     mocker.patch.object(hardware_id, "SERIALS", (tmp_path / "device-tree", tmp_path / "dmi"))
-    mocker.patch.object(hardware_id, "MACHINE_ID", tmp_path / "machine-id")
+    mocker.patch.object(processes, "PATH", str(tmp_path))
+    answer(tmp_path, f"echo {MADE}")
     return tmp_path
 
 
+def answer(machine: Path, does: str) -> None:
+    program = machine / "systemd-id128"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+
+
 def test_a_serial_number_comes_before_the_machine_id(machine: Path) -> None:
-    (machine / "machine-id").write_text(f"{MACHINE_ID}\n")
     (machine / "dmi").write_text("MZ01AB2C \n")
     assert hardware_id.of_this_device() == ("MZ01AB2C", str(machine / "dmi"))
     # The device tree ends its texts with a zero.
@@ -37,24 +46,39 @@ NO_NUMBERS = (
 
 @pytest.mark.parametrize("placeholder", NO_NUMBERS)
 def test_what_every_device_of_a_kind_says_is_no_name(machine: Path, placeholder: str) -> None:
-    (machine / "machine-id").write_text(MACHINE_ID)
     (machine / "dmi").write_text(placeholder, encoding="latin-1")
-    identity, source = hardware_id.of_this_device()
-    assert source == str(machine / "machine-id")
-    assert identity == hardware_id.of_machine_id(MACHINE_ID)
+    assert hardware_id.of_this_device() == (MADE, "/etc/machine-id")
 
 
-def test_the_machine_id_itself_is_not_shown() -> None:
-    # `systemd-id128 --app-specific=… ` of this id; a booted device is asked in the system tests.
-    made = hardware_id.of_machine_id(MACHINE_ID)
-    assert len(made) == 32
-    assert made[12] == "4"
-    assert made != MACHINE_ID
-    assert made != hardware_id.of_machine_id(MACHINE_ID[::-1])
+def test_the_machine_id_itself_is_not_shown(mocker: MockerFixture) -> None:
+    """The id of a device is the same for ever; here it is computed as sd_id128_get_machine_app_specific(3) does."""
+    mocker.patch.object(hardware_id, "SERIALS", ())
+    try:
+        key = bytes.fromhex(Path(hardware_id.MACHINE_ID).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        pytest.skip("this machine has no machine id")
+    made = bytearray(hmac.new(key, bytes.fromhex(hardware_id.APPLICATION), hashlib.sha256).digest()[:16])
+    made[6] = made[6] & 0x0F | 0x40
+    made[8] = made[8] & 0x3F | 0x80
+    assert hardware_id.of_this_device() == (made.hex(), "/etc/machine-id")
 
 
-@pytest.mark.parametrize("text", ["", "uninitialized", "abcd"])
-def test_a_device_that_nothing_tells_from_others_has_to_be_named(machine: Path, text: str) -> None:
-    (machine / "machine-id").write_text(text)
-    with pytest.raises(CredentialError, match=r"tedge\.device-id"):
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("echo 'Failed to get machine ID: No medium found' >&2; exit 1", "No medium found"),
+        ("echo", "it answered '', expected 32 hexadecimal digits"),
+        ("", "it answered ''"),
+    ],
+)
+def test_a_device_that_nothing_tells_from_others_has_to_be_named(machine: Path, does: str, said: str) -> None:
+    answer(machine, does)
+    with pytest.raises(CredentialError, match=said) as raised:
+        hardware_id.of_this_device()
+    assert str(raised.value).endswith("name it by the credential tedge.device-id")
+
+
+def test_a_device_without_the_program_has_to_be_named(machine: Path) -> None:
+    (machine / "systemd-id128").unlink()
+    with pytest.raises(CredentialError, match=r"`systemd-id128` is not installed\): name it by the credential"):
         hardware_id.of_this_device()

@@ -117,8 +117,8 @@ def test_what_the_tenant_refuses_is_told(local_device: LocalDevice) -> None:
     certify(local_device)
     result = local_device.run("tedge-http get /c8y/nosuch")
     assert (result.exit, result.stdout) == (1, "")
-    assert "GET https://127.0.0.1:" in result.stderr
-    assert "was answered 404 Not Found" in result.stderr
+    assert "https://127.0.0.1:" in result.stderr
+    assert "answered 404 Not Found" in result.stderr
     assert "/nosuch" in result.stderr.partition("404")[2]
 
 

@@ -58,7 +58,7 @@ def test_the_environment_names_the_directory_too(
 def test_other_owners_are_refused(words: list[str], tmp_path: Path) -> None:
     result = run(["tedge-init", *words], tmp_path / "none")
     assert (result.exit, result.stdout) == (1, "")
-    assert "nothing here can belong to another than 'tedge'" in result.stderr
+    assert "the files can only belong to 'tedge'" in result.stderr
     assert not (tmp_path / "none").exists()
 
 
@@ -70,7 +70,7 @@ def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path, made: list[str]) -> None:
     (tmp_path / "etc").write_text("")
-    with pytest.raises(TedgeCertError, match=f"cannot make the directory {tmp_path}/etc: File exists"):
+    with pytest.raises(TedgeCertError, match=f"cannot create the directory {tmp_path}/etc: File exists"):
         init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
 
 

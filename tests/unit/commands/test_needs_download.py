@@ -29,7 +29,7 @@ def test_an_expired_one_is_replaced(local_device: LocalDevice) -> None:
     issue(local_device, local_device.certificate, days=-60 / DAY_S, not_before_offset_s=-3600)
     code, line = answer(local_device)
     assert code == 0
-    assert "registering anew" in line
+    assert "registering again" in line
 
 
 def test_a_clock_that_is_wrong_is_no_reason(local_device: LocalDevice) -> None:

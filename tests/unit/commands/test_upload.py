@@ -146,11 +146,11 @@ def answer(body: str, head: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
 
 
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "5", "{}", '{"name": ""}', '{"name": 5}', '"name"'])
+@pytest.mark.parametrize("body", ["", "<html>", "[]", "5", "{}", '{"name": ""}', '{"name": 5}', '"name"', "[" * 65_536])
 def test_who_is_not_the_tenant(local_device: LocalDevice, tmp_path: Path, body: str) -> None:
     with (
         answering(tmp_path, answer(body)) as server,
-        pytest.raises(RequestRefusedError, match="/tenant/currentTenant did not tell the tenant's name"),
+        pytest.raises(RequestRefusedError, match="/tenant/currentTenant did not name the tenant"),
     ):
         ask(local_device, server)
     assert len(server.asked) == 1

@@ -88,7 +88,7 @@ def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
             '[c8y]\nurl = "a"\n',
             "c8y.url",
             "https://a/",
-            "cannot set c8y.url to 'https://a/': expected a host name alone",
+            "cannot set c8y.url to 'https://a/': expected a host name",
         ),
         ("", "device.id", "a:b", "cannot set device.id to 'a:b': a device id has only"),
         ("", "device.type", "a\nb", "without line breaks"),
@@ -98,7 +98,7 @@ def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
             '[c8y.profiles.p]\n[device]\n[c8y]\nhttp = "a:1"\n',
             "c8y.url",
             "a",
-            "cannot change c8y.url and keep all else",
+            "cannot change c8y.url and keep everything else",
         ),
     ],
 )

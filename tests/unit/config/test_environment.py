@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom we speak to and by what: the environment changes nothing, old TLS is not spoken, a token goes to the tenant."""
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,13 +14,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tedge_cert.authority import est_wire
 from tedge_cert.commands import http
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.net import https
-from tedge_cert.net.tls import client_context
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.https import Request
+from tedge_cert.net.tls import ClientContext, client_context
 from tedge_cert.tenant import rest
-from unit.answering import answering
+from unit.answering import ROOTS, answering, server_at
 from unit.certificates import make
 from unit.connected import certify, serials
 from unit.local_device import LocalDevice
@@ -71,7 +75,7 @@ def test_others_that_the_environment_trusts_are_not_trusted(local_device: LocalD
 
 
 @contextmanager
-def old_tls(directory: Path) -> Iterator[int]:
+def old_tls(directory: Path) -> Iterator[tuple[int, list[str]]]:
     """A server, trusted and of the right name, that speaks TLS 1.1 at most."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "root.pem"))
@@ -92,34 +96,81 @@ def old_tls(directory: Path) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], spoken
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(10)
-    assert spoken == []
 
 
-def by_est(port: int, directory: Path) -> None:
-    est_wire.reenrol(f"localhost:{port}", "a.b.c", b"request", directory / "root.pem")
+def by_https(port: int, directory: Path) -> None:
+    https.ask(server_at(port, directory / "root.pem"), Request("GET", "/"))
 
 
-def by_token(port: int, directory: Path) -> None:
-    rest.send(f"localhost:{port}", rest.Request("GET", "/"), "a.b.c", directory / "root.pem", 10)
+def by_https_with_a_certificate(port: int, directory: Path) -> None:
+    server = server_at(port, directory / "root.pem")
+    https.ask(server, Request("GET", "/"), context=context_with_a_certificate(directory))
+
+
+def context_with_a_certificate(directory: Path) -> ClientContext:
+    (directory / "c.pem").write_bytes(MADE.pem)
+    (directory / "k.pem").write_bytes(MADE.key_pem)
+    return client_context(Trust(directory / "root.pem", ROOTS), directory / "c.pem", directory / "k.pem")
 
 
 def by_mqtt(port: int, directory: Path) -> None:
-    (directory / "c.pem").write_bytes(MADE.pem)
-    (directory / "k.pem").write_bytes(MADE.key_pem)
-    context = client_context(directory / "root.pem", directory / "c.pem", directory / "k.pem")
+    context = context_with_a_certificate(directory)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
     with socket.create_connection(("127.0.0.1", port), 10) as plain:
         context.wrap_socket(plain, server_hostname="localhost")
 
 
-@pytest.mark.parametrize("ask", [by_est, by_token, by_mqtt])
+def by_default(port: int, directory: Path) -> None:
+    """As a program that leaves the versions to openssl.cnf."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(directory / "root.pem")
+    with socket.create_connection(("127.0.0.1", port), 10) as plain:
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+LEGACY = """openssl_conf = all
+[all]
+ssl_conf = parts
+[parts]
+system_default = legacy
+[legacy]
+MinProtocol = TLSv1
+CipherString = DEFAULT@SECLEVEL=0
+"""
+
+
+def shake_hands(ask: Callable[[int, Path], None], directory: Path) -> tuple[str, list[str]]:
+    """What ``ask`` raised in a process of its own, whose openssl.cnf allows old TLS, and the versions spoken."""
+    (directory / "openssl.cnf").write_text(LEGACY)
+    # OpenSSL reads it once in the life of a process.
+    program = (
+        f"from pathlib import Path; from unit.config.test_environment import {ask.__name__} as ask\n"
+        f"try: ask(int({{port}}), Path({str(directory)!r}))\n"
+        "except Exception as error: print(error)"
+    )
+    environment = {**os.environ, "OPENSSL_CONF": str(directory / "openssl.cnf"), "PYTHONPATH": ":".join(sys.path)}
+    with old_tls(directory) as (port, spoken):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(port=port)],
+            env=environment, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+    return done.stdout, spoken
+
+
+@pytest.mark.parametrize("ask", [by_https, by_https_with_a_certificate, by_mqtt])
 def test_old_tls_is_not_spoken(tmp_path: Path, ask: Callable[[int, Path], None]) -> None:
-    with old_tls(tmp_path) as port, pytest.raises((NoAnswerError, ssl.SSLError)):
-        ask(port, tmp_path)
+    error, spoken = shake_hands(ask, tmp_path)
+    assert "TLS" in error
+    assert spoken == []
+
+
+def test_old_tls_is_spoken_by_others(tmp_path: Path) -> None:
+    """Otherwise the tests above could not fail."""
+    assert shake_hands(by_default, tmp_path) == ("", ["TLSv1.1"])
 
 
 @pytest.mark.parametrize(
@@ -128,8 +179,7 @@ def test_old_tls_is_not_spoken(tmp_path: Path, ask: Callable[[int, Path], None])
 )  # fmt: skip
 def test_a_token_goes_to_the_tenant_alone(tmp_path: Path, uri: str) -> None:
     with answering(tmp_path, OK) as server:
-        request = rest.Request("GET", http.path_of(uri))
-        answer = rest.send(f"localhost:{server.port}", request, "a.b.c", server.trust, 10)
+        answer = rest.as_device(server.by_https, Request("GET", http.path_of(uri)), lambda _: "a.b.c")
     assert answer.status == 200
     head = server.asked[0].split(b"\r\n")
     assert head[0].startswith(b"GET /")
@@ -171,4 +221,4 @@ def dripping(directory: Path, head: bytes) -> Iterator[int]:
 def test_one_deadline_for_a_server_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
     monkeypatch.setattr(https, "DEADLINE_S", 1.0)
     with dripping(tmp_path, head) as port, pytest.raises(NoAnswerError, match="the whole request took longer than 1 s"):
-        by_est(port, tmp_path)
+        by_https(port, tmp_path)

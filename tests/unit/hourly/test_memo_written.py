@@ -78,7 +78,7 @@ def test_a_key_that_everybody_can_read_is_said_each_hour(
     key.chmod(0o604)
     assert device.full_check() == 1
     assert not device.file.exists()
-    assert f"everybody on this device can get at the private key {key} (mode 0604)" in capsys.readouterr().err
+    assert f"every user of this device can access the private key {key} (mode 0604)" in capsys.readouterr().err
     key.chmod(0o640)
     assert device.full_check() == 1
     assert device.is_quiet()

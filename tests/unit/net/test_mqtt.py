@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.net.tls import client_context
+from unit.answering import ROOTS
 from unit.connected import certify, connect, freeze, instance_of, key_file
 from unit.local_device import LocalDevice, free_port
 
@@ -21,7 +23,7 @@ def device(local_device: LocalDevice) -> LocalDevice:
 
 
 def to_tenant(device: LocalDevice, timeout_s: float = 10) -> Connection:
-    context = client_context(device.tenant.server_ca, device.certificate, key_file(device))
+    context = client_context(Trust(device.tenant.server_ca, ROOTS), device.certificate, key_file(device))
     return Connection(instance_of(device).mqtt, device.device_id, timeout_s, context)
 
 

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP proxy: every request by HTTPS goes through it, nothing else does, and its password is nowhere to be read."""
 
+import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
 from pytest_mock import MockerFixture
 
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import https, proxy
-from tedge_cert.tenant import device_token, proof, rest
+from tedge_cert.net.https import Request
+from tedge_cert.status import gather
+from tedge_cert.tenant import device_token, proof
+from tedge_cert.tenant.token import endpoint_of
+from unit.answering import answering
 from unit.connect_proxy import ConnectProxy
 from unit.connected import certify, hurry, instance_of
 from unit.local_device import LocalDevice, Result, free_port
@@ -30,8 +38,7 @@ def get(device: LocalDevice) -> Result:
 @pytest.mark.parametrize("guarded", [False, True])
 def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guarded: bool) -> None:
     """The first certificate, a token for the certificate, a request, an upload, and the next certificate."""
-    who = {"user": "gateway", "password": PASSWORD} if guarded else {}
-    with ConnectProxy(**who) as between:
+    with ConnectProxy("gateway", PASSWORD) if guarded else ConnectProxy() as between:
         use(token_device, between.address, **({"username": "gateway", "password": PASSWORD} if guarded else {}))
         tenant = f"{token_device.tenant.address}:{token_device.tenant.http_port}"
         access = f"{token_device.tenant.address}:8443"
@@ -65,7 +72,7 @@ def test_hosts_that_are_reached_directly(token_device: LocalDevice) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "wants to know who asks (407): set proxy.username and proxy.password"),
+        ({}, "asks for a user (407): set proxy.username and proxy.password"),
         ({"username": "gateway", "password": "wrong-word"}, "does not accept proxy.username with proxy.password (407)"),
     ],
 )
@@ -88,7 +95,7 @@ def test_a_proxy_that_does_not_know_us(token_device: LocalDevice, settings: dict
     ("behaviour", "words"),
     [
         ("down", "cannot be reached: "),
-        ("forbids", "made no tunnel (403 Forbidden): ask who runs it"),
+        ("forbids", "made no tunnel (403 Forbidden): ask its operator"),
         ("hangs-up", "no answer from https://"),
         ("silent", "no answer from https://"),
     ],
@@ -109,13 +116,10 @@ def test_a_proxy_that_makes_no_tunnel(
         address = f"http://127.0.0.1:{free_port()}" if behaviour == "down" else between.address
         use(token_device, address, username="gateway", password=PASSWORD)
         instance = instance_of(token_device)
-        url = f"https://{instance.http}/x"
         with pytest.raises(NoAnswerError) as caught:
-            https.ask("GET", url, instance.trust, {}, proxy=instance.proxy)
-        with pytest.raises(NoAnswerError) as caught_too:
-            rest.send(instance.http, rest.Request("GET", "/x"), "t", instance.trust, 3.0, proxy=instance.proxy)
-        assert device_token.request(instance) is None
-        said = [str(caught.value), str(caught_too.value), capsys.readouterr().err]
+            https.ask(instance.server, Request("GET", "/x"))
+        assert device_token.request(endpoint_of(instance)) is None
+        said = [str(caught.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)
 
@@ -148,8 +152,35 @@ def test_what_no_proxy_covers(local_device: LocalDevice, host: str, exceptions: 
     assert PASSWORD not in repr(found)
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_proxy_that_speaks_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    """It is verified by the same anchors as the server, and by no others."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "of-the-proxy.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "of-the-proxy.pem"))
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with answering(tmp_path, ok) as server, ConnectProxy(tls=context) as between:
+        if trusted:
+            server.trust.write_bytes(server.trust.read_bytes() + authority.cert_pem.bytes())
+        behind = replace(server.by_https, proxy=proxy.Proxy(between.address, {}))
+        if trusted:
+            assert https.ask(behind, Request("GET", "/")).status == 200
+        else:
+            with pytest.raises(NoAnswerError, match=between.address):
+                https.ask(behind, Request("GET", "/"))
+    assert between.tunnels == ([f"localhost:{server.port}"] if trusted else [])
+
+
+def test_whether_the_tenant_answers_is_asked_by_the_proxy(local_device: LocalDevice) -> None:
+    with ConnectProxy() as between:
+        use(local_device, between.address)
+        assert gather._tenant_fault(instance_of(local_device)) == ""
+    assert between.tunnels == [f"127.0.0.1:{local_device.tenant.http_port}"]
+
+
 def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the environment is for others."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
-    assert instance_of(local_device).proxy is None
+    assert instance_of(local_device).server.proxy is None
     assert local_device.register().exit == 0

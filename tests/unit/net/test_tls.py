@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import ClientContext, client_context, refusal_in
+from unit.answering import ROOTS
 from unit.certificates import make
 from unit.connected import certify, instance_of, key_file
 from unit.local_device import LocalDevice
 
 
 def context_of(device: LocalDevice, trust: Path | None = None) -> ClientContext:
-    return client_context(trust or device.tenant.server_ca, device.certificate, key_file(device))
+    return client_context(Trust(trust or device.tenant.server_ca, ROOTS), device.certificate, key_file(device))
 
 
 def connect(device: LocalDevice, trust: Path | None = None, host: str = "127.0.0.1") -> None:

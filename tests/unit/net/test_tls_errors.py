@@ -2,23 +2,29 @@
 """Each way in which TLS with a server fails, by real handshakes, and what is said of it for HTTPS, MQTT and tokens."""
 
 import datetime
+import os
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 from pytest_mock import MockerFixture
 
+from tedge_cert.deadline import bounded
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, NoAnswerError
-from tedge_cert.net import anchors
-from tedge_cert.net.https import ask
+from tedge_cert.net import anchors, https
+from tedge_cert.net.anchors import Trust
+from tedge_cert.net.https import Request
 from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import device_token, proof
+from tedge_cert.tenant.token import endpoint_of
+from unit.answering import ROOTS
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, hurry, instance_of, key_file
 from unit.local_device import LocalDevice
@@ -62,7 +68,7 @@ def server(kind: str, root: Path) -> ssl.SSLContext:
 
 
 WORDS = {
-    "expired": "has expired: whoever runs that server has to renew it, unless the clock of this device",
+    "expired": "has expired: its operator has to renew it, unless the clock of this device",
     "not yet": "is not valid yet: probably the clock of this device",
     "other name": "is for another name",
     "stranger": "not trusted",
@@ -83,15 +89,15 @@ def test_a_server_with_a_flaw(
         mocker.patch.object(Instance, "access_token_endpoint", ("127.0.0.1", port))
         instance = instance_of(local_device)
         with pytest.raises(NoAnswerError) as caught:
-            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
+            https.ask(replace(instance.server, host=f"127.0.0.1:{port}"), Request("GET", "/"))
         verdict = proof.prove_own(instance)
-        assert device_token.request(instance) is None
+        assert device_token.request(endpoint_of(instance)) is None
         said = [str(caught.value), verdict.reason, proof.why_no_tls(instance)]
     said.append(capsys.readouterr().err)
     assert verdict.answer is proof.Answer.NO_ANSWER
     for each in said:
         assert WORDS[kind] in each, said
-        assert (f"set {anchors.ROOTS} ({root})" in each) is (kind == "stranger")
+        assert (f"set {ROOTS} ({root})" in each) is (kind == "stranger")
 
 
 def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
@@ -101,7 +107,7 @@ def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
         instance = instance_of(local_device)
         assert "it does not speak TLS there: check the port" in proof.why_no_tls(instance)
         with pytest.raises(NoAnswerError, match="it does not speak TLS there"):
-            ask("GET", f"https://127.0.0.1:{port}/", instance.trust, {})
+            https.ask(replace(instance.server, host=f"127.0.0.1:{port}"), Request("GET", "/"))
 
 
 def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevice) -> None:
@@ -146,18 +152,18 @@ def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, m
     configure(local_device, str(local_device.tenant.server_ca), str(local_device.tenant.device_ca))
     refused = local_device.run("tedge-connect c8y")
     assert refused.exit == 1
-    assert f"is not trusted (self-signed certificate in certificate chain): set {anchors.ROOTS}" in refused.stderr
+    assert f"is not trusted (self-signed certificate in certificate chain): set {ROOTS}" in refused.stderr
     assert local_device.run("tedge-connect c8y --offline").exit == 0
     local_device.start_broker()
     instance = instance_of(local_device)
-    assert f"set {anchors.ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(instance)
+    assert f"set {ROOTS} ({local_device.tenant.device_ca})" in proof.why_no_tls(instance)
 
 
 def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:
     certify(local_device)
     key_file(local_device).write_bytes(key_pem(new_key()))
     with pytest.raises(CertificateError, match="the key is that of another certificate"):
-        client_context(local_device.tenant.server_ca, local_device.certificate, key_file(local_device))
+        client_context(instance_of(local_device).trust, local_device.certificate, key_file(local_device))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,20 @@ def test_trust_anchors_that_anchor_nothing(
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=words) as caught:
-        anchors.check(path)
+        anchors.check(Trust(path, ROOTS))
     assert str(path) in str(caught.value)
-    assert anchors.ROOTS in str(caught.value)
+    assert ROOTS in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["endless", "pipe", "large"])
+def test_trust_anchors_that_would_be_read_for_ever(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "anchors"
+    if kind == "endless":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        with path.open("wb") as file:
+            file.truncate(anchors.LIMIT_BYTES + 1)
+    with bounded(10, "the check"), pytest.raises(ConfigurationError, match=f"cannot read the trust anchors {path}"):
+        anchors.check(Trust(path, ROOTS))

@@ -20,7 +20,7 @@ def test_whom_it_is_about() -> None:
     assert re.findall(r"^## (.*)$", TEXT, re.MULTILINE) == [
         "A local user without privileges",
         "A local MQTT client",
-        "Someone on the network",
-        "A tenant gone bad",
+        "An attacker on the network",
+        "A hostile tenant",
         "A stolen disk image",
     ]

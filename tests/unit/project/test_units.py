@@ -23,7 +23,7 @@ def for_profiles(text: str, kind: str) -> str:
     # The first boot registers the default profile alone.
     text = re.sub(r"^# An expired device.*\nOnFailure=.*\n", "", text, flags=re.MULTILINE)
     head = "# SPDX-License-Identifier: Apache-2.0\n#\n"
-    held = f"# For a cloud profile; all else as in tedge-cert-renewer@.{kind}, which a test holds it to.\n"
+    held = f"# For a cloud profile; otherwise equal to tedge-cert-renewer@.{kind}. A test compares them.\n"
     return text.replace(head, head + held, 1)
 
 

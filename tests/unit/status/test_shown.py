@@ -46,7 +46,7 @@ def test_a_screen_holds_everything() -> None:
 def test_problems_stand_first_with_their_cures() -> None:
     lines = screen(facts(units=units(is_active=False))).splitlines()
     assert lines[0] == "c8y"
-    assert "attention: nobody renews the certificate" in lines[1]
+    assert "attention: the certificate is not renewed" in lines[1]
     assert lines[2].strip() == "=> systemctl enable --now tedge-cert-renewer@c8y.timer"
 
 
@@ -122,3 +122,30 @@ def test_a_failure_that_is_over_is_not_shown_as_one_that_lasts() -> None:
     missing = facts(state=over, certificate=UNHEALTHY["missing"].certificate)
     assert "+0000: there is no such file" in screen(missing)
     assert "none yet (an hour with nothing to do leaves none)" in screen(facts(state=State()))
+
+
+LONG = "timedatectl set-ntp true && systemctl restart " + " ".join(f"unit-{number}.service" for number in range(9))
+
+
+def test_a_terminal_gets_lines_of_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, told = facts(units=units(is_active=False)), [Problem(1, "a problem " * 12, LONG)]
+    plain = text_of(found, told).splitlines()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = text_of(found, told).splitlines()
+    assert max(map(len, plain)) > 60 >= max(map(len, lines))
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(plain).split())
+    # What goes on stands under the value, the problem or the command.
+    cure = next(number for number, line in enumerate(lines) if "=>" in line)
+    assert (lines[2][:4], lines[2][4] != " ") == ("    ", True)
+    assert (lines[cure + 1][:7], lines[cure + 1][7] != " ") == (" " * 7, True)
+    due = next(number for number, line in enumerate(lines) if line.startswith("Renewal:"))
+    assert (lines[due + 1][:15], lines[due + 1][15] != " ") == (" " * 15, True)
+
+
+def test_a_long_word_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/etc/tedge/device-certs/" + "deep/" * 20 + "tedge-certificate.pem"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert path in screen(facts(certificate=certificate(path=path))).split()

@@ -21,6 +21,7 @@ LONG_AGO = -400 * DAY_S
 
 def register(device: LocalDevice) -> None:
     known = download.Registration(device.device_id, "secret", False, instance_of(device).http)
+    download.check_clock(instance_of(device), known.host)
     download.download(instance_of(device), known, None, 1, 1)
 
 

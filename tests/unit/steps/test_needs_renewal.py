@@ -84,7 +84,7 @@ def test_a_profile_may_have_its_own_certificate(tmp_path: Path) -> None:
         (b"", "the file is empty, expected a certificate in PEM"),
         (b"garbage\n", 'no "BEGIN CERTIFICATE" block found'),
         (make_for(365).der, "looks like DER, expected PEM"),
-        (make_for(365).pem[:300], "restore it, or register the device anew"),
+        (make_for(365).pem[:300], "restore it, or register the device again"),
     ],
 )
 def test_what_is_no_certificate_is_two(tmp_path: Path, content: bytes | None, said: str) -> None:

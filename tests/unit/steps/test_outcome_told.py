@@ -3,6 +3,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pytest_mock import MockerFixture
 from tedge_cert import events
 from tedge_cert.errors import NoAnswerError, RolledBackError
 from tedge_cert.events import Event
-from tedge_cert.steps import outcome
+from tedge_cert.steps import needs_renewal, outcome, renew
 from tedge_cert.tenant import alarm
 from unit.connected import certify, instance_of, serial_of
 from unit.local_device import LocalDevice
@@ -73,6 +74,45 @@ def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
         raise NoAnswerError("nobody there")
     send.assert_not_called()
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), MemoryError(), KeyError("x")])
+def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
+    local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture, error: Exception
+) -> None:
+    """The cause may be the certificate itself, so the report does not parse it again."""
+    certify(local_device)
+    mocker.patch("tedge_cert.device.instance.Instance.state_file", local_device.directory / "c8y.json")
+    mocker.patch("tedge_cert.x509.certificate.load", side_effect=error)
+    with pytest.raises(type(error)):
+        renew.renew(instance_of(local_device), None, by_unit=True)
+    [(name, fields)] = sent
+    kept: dict[str, Any] = json.loads((local_device.directory / "c8y.json").read_text())
+    assert (name, kept["result"], kept["attempts"]) == ("step-failed", "step-failed", 1)
+    assert type(error).__name__ in fields["RENEWAL_REASON"] == kept["reason"]
+    assert kept["next_attempt_s"] > time.time() + 3_600
+
+
+def test_the_condition_reports_an_error_that_nobody_foresaw(
+    local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture
+) -> None:
+    certify(local_device)
+    mocker.patch("tedge_cert.steps.needs_renewal.read_validity", side_effect=RecursionError("too deep"))
+    question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(local_device.directory)])
+    assert question is not None
+    with pytest.raises(RecursionError):
+        needs_renewal.ask(question)
+    assert [name for name, _ in sent] == ["step-failed"]
+
+
+@pytest.mark.parametrize("cloud", ["c8y", ""])
+def test_the_unit_is_named_whether_the_cloud_was_or_not(
+    local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], cloud: str
+) -> None:
+    certify(local_device)
+    with pytest.raises(NoAnswerError), outcome.reported("verify", replace(instance_of(local_device), cloud=cloud)):
+        raise NoAnswerError("nobody there")
+    assert sent[0][1]["RENEWAL_UNIT"] == "tedge-cert-renewer@c8y.service"
 
 
 def test_a_device_whose_certificate_cannot_be_read_is_spoken_of(

@@ -77,7 +77,6 @@ def status(code: int) -> dict[str, Any]:
         ({"do": "wrong-key"}, "for the key of this device"),
         ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
         ({"do": "expired"}, "it expired"),
-        ({"do": "not-yet-valid", "seconds": 2 * DAY_S}, "the clock is wrong"),
         ({"do": "lifetime", "seconds": 9 * DAY_S}, "not later than the certificate that it is to replace"),
         ({"do": "garbage"}, ""),
         ({"do": "empty"}, "empty"),
@@ -120,14 +119,6 @@ def test_a_clock_that_is_behind_asks_once(local_device: LocalDevice, mocker: Moc
     assert outcome(lambda: renew(instance, None, True)) == (0, "")
     assert serials(local_device) == (old, new, None)
     assert len(local_device.tenant.state()["requests"]) == before
-
-
-def test_no_early_certificate_is_waited_for_beyond_the_end(local_device: LocalDevice) -> None:
-    old = certify(local_device, days=1 / 24)
-    local_device.tenant.fault(where="est", do="not-yet-valid", seconds=7_200)
-    code, text = ask(local_device)
-    assert (code, serials(local_device)) == (1, (old, None, None))
-    assert "is not used, nothing was written" in text
 
 
 def test_a_bad_answer_leaves_bridge_and_candidate_alone(local_device: LocalDevice) -> None:

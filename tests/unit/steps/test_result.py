@@ -40,11 +40,27 @@ def after(result: Result, before: State = BEFORE, active: Validity | None = ACTI
         (errors.HeldBackError, events.HELD_BACK),
         (errors.BusyError, events.STEP_FAILED),
         (TedgeCertError, events.STEP_FAILED),
-        (OSError, events.STEP_FAILED),
     ],
 )
 def test_each_kind_of_error_is_an_event(error: type[Exception], event: Event) -> None:
     assert Result.of(RENEW, error("why")) == Result(RENEW, event, "why")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            RecursionError("maximum recursion depth exceeded"),
+            "unexpected RecursionError: maximum recursion depth exceeded",
+        ),
+        (MemoryError(), "unexpected MemoryError"),
+        (OSError(28, "No space left on device", "/var/lib/x"), "/var/lib/x: No space left on device"),
+        (OSError("why"), "unexpected OSError: why"),
+    ],
+)
+def test_an_error_that_nobody_foresaw_is_a_failed_step(error: Exception, reason: str) -> None:
+    assert Result.of(RENEW, error) == Result(RENEW, events.STEP_FAILED, reason, is_foreseen=False)
+    assert after(Result.of(RENEW, error)).next_attempt_s > NOW_S + HOUR_S
 
 
 def test_no_kind_of_error_is_left_out() -> None:

@@ -45,6 +45,22 @@ def test_bytes_that_drip_in_do_not_prolong_it() -> None:
     assert count > 1
 
 
+def test_a_block_within_another_leaves_the_outer_bound() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(TimeoutError, match="the outer"), bounded(0.2, "the outer"):  # noqa: PT012
+        with pytest.raises(TimeoutError, match="the inner"), bounded(0.05, "the inner"):
+            ours.recv(1)
+        ours.recv(1)
+
+
+def test_an_outer_bound_that_passed_meanwhile_is_not_lost() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(TimeoutError, match="the outer"), bounded(0.05, "the outer"):  # noqa: PT012
+        with pytest.raises(TimeoutError, match="the inner"), bounded(0.2, "the inner"):
+            ours.recv(1)
+        ours.recv(1)
+
+
 def test_what_is_quick_enough_goes_through() -> None:
     with bounded(60, "nothing"):
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0

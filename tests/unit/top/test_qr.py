@@ -68,43 +68,43 @@ def modules_of(text: str, coloured: bool) -> list[list[bool]]:
 
 @pytest.mark.parametrize("coloured", [True, False])
 def test_draws_every_module(coloured: bool) -> None:
-    drawn = modules_of(terminal.drawn(ROWS, coloured), coloured)
+    drawn = modules_of(terminal.qr_text(ROWS, coloured), coloured)
     assert drawn == [*ROWS, [False, False, False]]
 
 
 def test_is_black_on_white_unless_colours_are_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
     look(monkeypatch)
-    assert terminal.terminal_text(ADDRESS) == terminal.drawn(ROWS, coloured=True)
+    assert terminal.qr_code(ADDRESS) == terminal.qr_text(ROWS, coloured=True)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert terminal.terminal_text(ADDRESS) == terminal.drawn(ROWS, coloured=False)
+    assert terminal.qr_code(ADDRESS) == terminal.qr_text(ROWS, coloured=False)
 
 
 def test_is_left_out_where_it_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = look(monkeypatch)
     screen.encoding = "ascii"
-    assert terminal.terminal_text(ADDRESS) == ""
+    assert terminal.qr_code(ADDRESS) == ""
     screen.encoding = "utf-8"
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((2, 24)))
-    assert terminal.terminal_text(ADDRESS) == ""
+    assert terminal.qr_code(ADDRESS) == ""
 
 
 def test_is_left_out_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     look(monkeypatch)
     monkeypatch.setitem(sys.modules, "qrcode", None)
-    assert terminal.terminal_text(ADDRESS) == ""
+    assert terminal.qr_code(ADDRESS) == ""
 
 
 def test_is_left_out_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     look(monkeypatch)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert terminal.terminal_text(ADDRESS) == ""
+    assert terminal.qr_code(ADDRESS) == ""
 
 
 @pytest.mark.parametrize("without_address", [False, True])
 def test_comes_with_the_address(monkeypatch: pytest.MonkeyPatch, without_address: bool) -> None:
     screen = look(monkeypatch)
     download.announce(Registration("d", "secret", generated=False, host="h.example"), without_address)
-    assert (terminal.drawn(ROWS, coloured=True) in screen.getvalue()) is not without_address
+    assert (terminal.qr_text(ROWS, coloured=True) in screen.getvalue()) is not without_address
     assert "secret" not in screen.getvalue()
 
 
@@ -117,6 +117,6 @@ def test_the_library_makes_a_code_that_fits_a_terminal(monkeypatch: pytest.Monke
     code = QRCode(border=terminal.BORDER)
     code.add_data(ADDRESS)
     rows = code.get_matrix()
-    text = terminal.terminal_text(ADDRESS)
+    text = terminal.qr_code(ADDRESS)
     assert modules_of(text, coloured=True)[: len(rows)] == rows
     assert len(rows) <= 80

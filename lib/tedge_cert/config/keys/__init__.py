@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of each configuration key: type, default, derivation, documentation, example.
+"""Describe each configuration key: type, default, derivation, documentation, example.
 
-Here stand the few keys that the hourly check reads; ``table`` has all of them, and is imported only by who needs more.
-Plain classes and no dataclass: ``dataclasses`` alone would cost the hourly check 10 ms.
+This file has the few keys that the hourly check reads; ``table`` has all keys and is imported only where they are
+needed. The classes are plain, because ``dataclasses`` would cost the hourly check 10 ms.
 """
 
 from tedge_cert.config import values
@@ -12,18 +12,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CLOUDS = ("c8y", "az", "aws")
-"""The clouds whose keys a profile can have anew."""
+CLOUDS = {"c8y": "Cumulocity", "az": "Azure", "aws": "Aws"}
+"""The clouds as they are typed, and their names. A profile can have its own value for each key of a cloud."""
 HERE = "{directory}"
 """Stands in a default for the directory of the configuration, /etc/tedge."""
 
 
 class Key:
-    """What is known of one key.
+    """One configuration key.
 
-    ``parse`` checks a text and gives the value as TOML stores it; ``default`` is that of an unset key; ``follows``
-    names the keys whose values an unset one takes, the first that has one, and ``port`` is what an endpoint gets that
-    names none. ``old`` is the name that earlier versions of thin-edge had for it.
+    ``parse`` checks a text and returns the value as TOML stores it. ``default`` is the value of an unset key. An unset
+    key takes the value of the first key in ``follows`` that has one, and an endpoint without a port gets ``port``.
+    ``old`` is the name of the key in earlier versions of thin-edge.
     """
 
     __slots__ = ("_parse", "default", "doc", "example", "follows", "old", "port")
@@ -48,27 +48,28 @@ class Key:
 
     @property
     def is_duration(self) -> bool:
-        """Whether a bare number is a value too: seconds."""
+        """Whether a bare number is valid too (seconds)."""
         return self._parse is values.parse_duration
 
     @property
     def is_list(self) -> bool:
-        """Whether it holds several values."""
         return self._parse is values.parse_list
 
     @property
     def is_path(self) -> bool:
-        """Whether it names a file or directory."""
         return self._parse is values.parse_path
 
     def parse(self, text: str) -> values.Value:
-        """Check ``text``; raises ValueError. A line break would end up in files that root writes for the broker."""
+        """Check ``text``; raises ValueError.
+
+        It allows no line break, because root writes values into files for the broker.
+        """
         if not text.isprintable():
             raise ValueError("expected text without line breaks and other control characters")
         return self._parse(text)
 
     def typed(self, value: object) -> values.Value:
-        """Check a value as TOML has it; raises ValueError that goes on where the name of the key ends."""
+        """Check a value as TOML has it; raises a ValueError whose text continues after the name of the key."""
         if isinstance(value, list) and all(isinstance(each, str) for each in value):
             text = ",".join(value)
         elif isinstance(value, bool | str | int):
@@ -81,7 +82,7 @@ class Key:
             raise ValueError(f"= {text!r}: {error}") from error
         if isinstance(checked, list) and isinstance(value, list):
             return value
-        # A number where text belongs is as wrong as the other way round; durations may be either, and lists text.
+        # The type must be the key's own, except that a duration may be a number or text, and a list may be text.
         listed = isinstance(checked, list) and isinstance(value, str)
         if type(checked) is not type(value) and not self.is_duration and not listed:
             kinds = {bool: "true or false", int: "a number", str: "text in quotes", list: "a list"}
@@ -89,22 +90,20 @@ class Key:
         return checked
 
     def default_in(self, directory: str) -> values.Value | None:
-        """The default, for a configuration in ``directory``."""
+        """Return the default, for a configuration in ``directory``."""
         return self.default.replace(HERE, directory) if isinstance(self.default, str) else self.default
 
 
 def cert_path_of(cloud: str) -> Key:
-    """The certificate of one cloud."""
     return _path_of_cloud("device.cert_path", f"Certificate for {cloud}, followed by its chain.", f"{cloud}.pem")
 
 
 def key_path_of(cloud: str) -> Key:
-    """The private key of one cloud."""
     return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
 
 
 def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
-    """A path that is the device's own where nothing is set for the cloud."""
+    """Describe a path that defaults to the path of the device."""
     return Key(values.parse_path, None, doc, f"/etc/tedge/device-certs/{example}", (of_device,))
 
 
@@ -147,7 +146,7 @@ HOURLY: dict[str, Key] = {
 
 
 def find(name: str) -> Key | None:
-    """What is known of the key ``name``; None if there is no such key."""
+    """Return the key ``name``; None if there is no such key."""
     key = HOURLY.get(name)
     if key is None:
         from tedge_cert.config.keys.table import KEYS

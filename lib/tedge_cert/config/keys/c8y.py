@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of Cumulocity; those of the mapper and its auth proxy are stored and listed for the thin-edge that has them."""
+"""Keys of Cumulocity. This package only stores and lists those of the mapper and its auth proxy, for thin-edge."""
 
 from tedge_cert.config.keys import HOURLY, Key
 from tedge_cert.config.keys.clouds import device, payload_size, place, prefix
@@ -83,7 +83,7 @@ C8Y: dict[str, Key] = {
     "c8y.entity_store.auto_register": Key(
         parse_flag, True, "Whether entities are registered when their first message arrives.", "true"),
     "c8y.entity_store.clean_start": Key(
-        parse_flag, True, "Whether the state of all entities is sent anew after a clean start.", "true"),
+        parse_flag, True, "Whether the state of all entities is sent again after a clean start.", "true"),
     "c8y.software_management.api": Key(
         one_of("legacy", "advanced"), "legacy", "Which interface for software lists is used: legacy or advanced.",
         "advanced"),
@@ -93,12 +93,12 @@ C8Y: dict[str, Key] = {
         one_of("never", "always", "on-failure"), "on-failure",
         "When the log of an operation is sent after its end: never, always, or on-failure.", "on-failure"),
     "c8y.availability.enable": Key(
-        parse_flag, True, "Whether the cloud is told how often it should hear of the device.", "true"),
+        parse_flag, True, "Whether the device tells the cloud how often to expect a message.", "true"),
     "c8y.availability.interval": Key(
-        parse_duration, "60m", "How often that is; below a minute the cloud takes the device to be in maintenance.",
+        parse_duration, "60m", "How often that is; below a minute the cloud shows the device as in maintenance.",
         "60m"),
     "c8y.mqtt_service.enabled": Key(
-        parse_flag, False, "Whether the endpoint of the MQTT service is connected to.", "true"),
+        parse_flag, False, "Whether the bridge connects to the endpoint of the MQTT service.", "true"),
     "c8y.mqtt_service.topics": Key(
         parse_list, [], "Topics of the MQTT service that the bridge subscribes to.", "incoming/topic,another/topic"),
 }  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys that every cloud has, and those of Azure and AWS, which are only stored and listed here."""
+"""Keys that every cloud has, and those of Azure and AWS, which this package only stores and lists."""
 
 from tedge_cert.config.keys import HOURLY, Key, cert_path_of, key_path_of
 from tedge_cert.config.keys.kinds import one_of, parse_payload_size, parse_prefix
@@ -18,7 +18,7 @@ _TOPICS = ["te/+/+/+/+/m/+", "te/+/+/+/+/e/+", "te/+/+/+/+/a/+", "te/+/+/+/+/sta
 
 
 def place(cloud: str, label: str, example: str) -> dict[str, Key]:
-    """Where the cloud is, and whom to believe that it is the cloud."""
+    """Describe where the cloud is and which anchors to trust for it."""
     return {
         f"{cloud}.url": Key(parse_host, None, f"Host name of the {label}, without scheme or path.", example),
         f"{cloud}.root_cert_path": Key(
@@ -28,11 +28,11 @@ def place(cloud: str, label: str, example: str) -> dict[str, Key]:
 
 
 def device(cloud: str) -> dict[str, Key]:
-    """What the device is for this cloud, where that is not what it is for all."""
+    """Describe the identity of the device for this cloud, where it differs from the common one."""
     name = f"{cloud}.device"
     return {
         f"{name}.id": Key(
-            parse_device_id, None, f"Identity of the device for {cloud}: the name in its certificate, else this.",
+            parse_device_id, None, f"Identity of the device for {cloud}, if its certificate does not name one.",
             "sensor-0815", ("device.id",)),
         f"{name}.key_path": HOURLY.get(f"{name}.key_path") or key_path_of(cloud),
         f"{name}.cert_path": HOURLY.get(f"{name}.cert_path") or cert_path_of(cloud),
@@ -47,25 +47,25 @@ def device(cloud: str) -> dict[str, Key]:
 
 
 def payload_size(cloud: str, largest: int) -> dict[str, Key]:
-    """How much one message may hold."""
+    """Describe the largest message."""
     doc = f"The most bytes that a message mapped to {cloud} may have."
     return {f"{cloud}.mapper.mqtt.max_payload_size": Key(parse_payload_size, largest, doc, str(largest))}
 
 
 def prefix(cloud: str) -> dict[str, Key]:
-    """Under which local topics the bridge is found."""
+    """Describe the local topics of the bridge and its keepalive."""
     return {
         f"{cloud}.bridge.topic_prefix": Key(
             parse_prefix, cloud,
-            f"Local topic prefix of the bridge: what is published on {cloud}/x goes to the cloud's topic x; each "
-            "profile needs its own.", cloud),
+            f"Local topic prefix of the bridge: a message on {cloud}/x goes to topic x of the cloud; each profile "
+            "needs its own.", cloud),
         f"{cloud}.bridge.keepalive_interval": Key(
-            parse_duration, "60s", "After how much silence the bridge asks the cloud whether it is there.", "60s"),
+            parse_duration, "60s", "After how much silence the bridge sends a ping to the cloud.", "60s"),
     }  # fmt: skip
 
 
 def other_cloud(cloud: str, label: str, example: str, largest: int) -> dict[str, Key]:
-    """Everything of a cloud that this package does not connect to."""
+    """Describe all keys of a cloud that this package does not connect to."""
     return {
         **place(cloud, label, example),
         **device(cloud),

@@ -8,7 +8,7 @@ from tedge_cert.config.values import parse_device_id, parse_duration, parse_path
 DEVICE: dict[str, Key] = {
     "device.id": Key(
         parse_device_id, None,
-        "Identity of the device: the common name of its certificate where there is one, else this value.",
+        "Identity of the device, if it has no certificate; otherwise the common name of its certificate.",
         "sensor-0815"),
     "device.key_path": HOURLY["device.key_path"],
     "device.cert_path": HOURLY["device.cert_path"],

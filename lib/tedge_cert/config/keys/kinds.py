@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
+"""Parse values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ LARGEST_PAYLOAD = 268_435_455
 
 
 def one_of(*choices: str) -> Callable[[str], Value]:
-    """Make the check of a key that takes one of a few words."""
+    """Make the parser of a key that takes one of a few words."""
 
     def parse(text: str) -> Value:
         if text not in choices:
@@ -22,14 +22,14 @@ def one_of(*choices: str) -> Callable[[str], Value]:
 
 
 def parse_count(text: str) -> Value:
-    """A whole number of 32 bits."""
+    """Accept a whole number of 32 bits."""
     if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 32:
         raise ValueError(f"expected a whole number below {1 << 32}, got {text!r}")
     return int(text)
 
 
 def parse_payload_size(text: str) -> Value:
-    """A number of bytes that an MQTT packet can carry."""
+    """Accept a number of bytes that an MQTT packet can carry."""
     size = parse_count(text)
     if not isinstance(size, int) or size > LARGEST_PAYLOAD:
         raise ValueError(f"expected a number of bytes from 0 to {LARGEST_PAYLOAD}, got {text!r}")
@@ -37,30 +37,30 @@ def parse_payload_size(text: str) -> Value:
 
 
 def parse_broker_port(text: str) -> Value:
-    """A port that somebody else has to find, so not 0."""
+    """Accept a port that clients must find, so not 0."""
     if parse_port(text) == 0:
         raise ValueError("expected a port number from 1 to 65535, got '0'")
     return int(text)
 
 
 def parse_prefix(text: str) -> Value:
-    """The local prefix of a bridge's topics."""
+    """Accept the local prefix of a bridge's topics."""
     if not text or "#" in text or "+" in text:
         raise ValueError("expected a topic without the wildcards # and +")
     if text == "c8y-internal":
-        raise ValueError("expected another prefix, thin-edge keeps this one for itself")
+        raise ValueError("expected another prefix: thin-edge uses this one itself")
     return text
 
 
 def parse_topic_id(text: str) -> Value:
-    """The identifier of an entity: four levels of a topic, of which some may be empty."""
+    """Accept the identifier of an entity: four levels of a topic; some may be empty."""
     if text.count("/") != 3 or not text.strip("/") or "#" in text or "+" in text:
         raise ValueError("expected four levels without wildcards, such as device/main//")
     return text
 
 
 def parse_proxy(text: str) -> Value:
-    """The address of an HTTP proxy, completed with scheme and port."""
+    """Return the address of an HTTP proxy, completed with scheme and port."""
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         port = parts.port

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of what runs on the device itself: the broker, and the HTTP server of thin-edge's agent."""
+"""Keys of programs on the device itself: the broker, and the HTTP server of thin-edge's agent."""
 
 from tedge_cert.config.keys import Key
 from tedge_cert.config.keys.kinds import parse_broker_port, parse_topic_id
@@ -59,7 +59,7 @@ MQTT: dict[str, Key] = {
         "/etc/tedge/device-certs/listener-key.pem", old=f"{_EXTERNAL}.keyfile"),
     "mqtt.bridge.built_in": Key(
         parse_flag, False,
-        "Whether the bridge to the cloud is part of thin-edge's mapper. Here it is mosquitto's, whatever this says.",
+        "Whether thin-edge's mapper contains the bridge to the cloud. This package ignores it and uses mosquitto.",
         "false"),
     f"{_RECONNECT}.initial_interval": Key(
         parse_duration, "5s", "How long a bridge in the mapper waits at first before it connects again.", "5s"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of thin-edge's other parts and of the system they run on; most are stored and listed only."""
+"""Keys of other parts of thin-edge and of the system; this package only stores and lists most of them."""
 
 from tedge_cert.config.keys import Key
 from tedge_cert.config.keys.clouds import TIME_FORMAT
@@ -16,7 +16,7 @@ AGENT: dict[str, Key] = {
     "agent.entity_store.auto_register": Key(
         parse_flag, True, "Whether the agent registers entities when their first message arrives.", "true"),
     "agent.entity_store.clean_start": Key(
-        parse_flag, False, "Whether the agent learns all entities anew from retained messages when it starts.",
+        parse_flag, False, "Whether the agent learns all entities again from retained messages when it starts.",
         "true"),
     "software.plugin.default": Key(parse_text, None, "Plugin for software that names none.", "apt"),
     "software.plugin.max_packages": Key(
@@ -76,9 +76,9 @@ FLOWS: dict[str, Key] = {
         parse_count, 16_777_216, "The most bytes that the scripts of all flows may take.", "16777216"),
     "flows.memory.stack_size": Key(parse_count, 262_144, "The most bytes of stack that a script may take.", "262144"),
     "flows.stats.interval": Key(parse_duration, "1h", "How often statistics of flows are written.", "1h"),
-    "flows.stats.on_message": Key(parse_flag, False, "Whether they count what messages started.", "false"),
-    "flows.stats.on_interval": Key(parse_flag, False, "Whether they count what intervals started.", "false"),
-    "flows.stats.on_startup": Key(parse_flag, False, "Whether they count what a start started.", "false"),
+    "flows.stats.on_message": Key(parse_flag, False, "Whether they count runs that a message started.", "false"),
+    "flows.stats.on_interval": Key(parse_flag, False, "Whether they count runs that an interval started.", "false"),
+    "flows.stats.on_startup": Key(parse_flag, False, "Whether they count runs at the start of a flow.", "false"),
     "flows.params.keep_on_delete": Key(
         parse_flag, False, "Whether a flow that is removed leaves its params.toml behind.", "false"),
 }  # fmt: skip

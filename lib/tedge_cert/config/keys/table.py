@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of all configuration keys, and the order in which they are listed."""
+"""Collect all configuration keys, and put them into the order in which they are listed."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,16 +16,16 @@ KEYS: dict[str, Key] = {
 }  # fmt: skip
 
 OLD_NAMES: dict[str, str] = {key.old: name for name, key in KEYS.items() if key.old}
-"""Names of earlier versions of thin-edge, with those that the keys have now."""
+"""Names of keys in earlier versions of thin-edge, with the present names."""
 
 
 def listed(names: Iterable[str]) -> list[str]:
-    """Those names as `tedge config list` has them: on each level the plain keys before the groups."""
+    """Return names in the order of `tedge config list`: on each level the plain keys before the groups."""
     return _ordered(list(names), 0)
 
 
 def unknown_key(name: str) -> str:
-    """A message for a key that does not exist, with the one that was probably meant."""
+    """Return a message for a key that does not exist, with the one that the person probably meant."""
     near = get_close_matches(name, KEYS, 1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"unknown configuration key '{name}'{hint} (`tedge config list --all` shows all keys)"

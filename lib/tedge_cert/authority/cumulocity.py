@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cumulocity's certificate authority: how it is asked, and what its refusals mean."""
+
+from collections.abc import Callable
+
+from cryptography import x509
+
+from tedge_cert.authority import est_wire
+from tedge_cert.config.credentials import Credentials
+from tedge_cert.net import https
+from tedge_cert.net.authorization import basic
+from tedge_cert.net.server import Server
+from tedge_cert.tenant import rest
+
+
+def enrol(server: Server, device_id: str, password: str, csr: bytes) -> list[x509.Certificate]:
+    """Ask for the first certificate of a device with its one-time password.
+
+    Raises NoAnswerError without an answer, RequestRefusedError for any answer without certificates.
+    """
+    answer = https.ask(server, est_wire.request_of(est_wire.ENROL, csr, basic(device_id, password)))
+    return est_wire.certificates_in(answer, advice(server))
+
+
+def reenrol(server: Server, who_asks: Callable[[bool], str | Credentials], csr: bytes) -> list[x509.Certificate]:
+    """Ask for a further certificate with a token (or user and password); raises as ``enrol`` does."""
+    answer = rest.as_device(server, est_wire.request_of(est_wire.REENROL, csr), who_asks)
+    return est_wire.certificates_in(answer, advice(server))
+
+
+def advice(server: Server) -> dict[int, str]:
+    """Say by status code what a person does about a refusal."""
+    return {
+        202: "the request waits for approval in the tenant",
+        400: "the tenant could not read the request: see its certificate authority",
+        401: "the tenant does not take the password or token: register the device, or see whether it was disabled",
+        403: "the tenant does not allow it: is its feature certificate-authority on, and the device allowed to use it?",
+        404: f"there is no such service: is the feature certificate-authority on? {server.elsewhere}",
+        429: "the tenant is busy: ask again later",
+    }
