@@ -2,7 +2,7 @@
 """Fixtures: a release, its layers, fresh devices of it, the tenant they talk to."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from system import package as packages
 from system.device import Device
 from system.devices import Devices
 from system.onboarding import TENANT, connect, introduce
+from system.stands import Stand, Stands
 from tenant.client import Tenant
 
 _DEVICES = pytest.StashKey[Devices]()
@@ -83,6 +84,14 @@ def package() -> Path:
     return packages.build()
 
 
+@pytest.fixture(scope="session")
+def stands(request: pytest.FixtureRequest) -> Iterator[Stands]:
+    """Share devices between the tests of this worker."""
+    made = Stands(lambda: request.getfixturevalue("package"))
+    yield made
+    made.end()
+
+
 @pytest.fixture
 def devices(release: str, request: pytest.FixtureRequest) -> Iterator[Devices]:
     """Give fresh devices of the release; they end with the test."""
@@ -90,6 +99,16 @@ def devices(release: str, request: pytest.FixtureRequest) -> Iterator[Devices]:
     request.node.stash[_DEVICES] = made
     yield made
     made.end()
+
+
+@pytest.fixture
+def stand(release: str, request: pytest.FixtureRequest) -> Stand | None:
+    """Return the shared device with its tenant, as new; None for a test that has a device of its own."""
+    if request.node.get_closest_marker("own_device") is not None:
+        return None
+    given: Stand = request.getfixturevalue("stands").give(release, connected="connected" in request.fixturenames)
+    request.node.stash[_DEVICES] = given.devices
+    return given
 
 
 @pytest.fixture
@@ -105,36 +124,30 @@ def _off(devices: Devices) -> Device:
 
 
 @pytest.fixture
-def tenant(_off: Device, tmp_path: Path) -> Iterator[Tenant]:
+def tenant(stand: Stand | None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tenant]:
     """Return a tenant that the test's devices know as tenant.test."""
-    address = _off.network.host
+    if stand is not None:
+        yield stand.tenant
+        return
+    address = request.getfixturevalue("_off").network.host
     with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as running:
         yield running
 
 
 @pytest.fixture
-def device(_off: Device, tenant: Tenant) -> Device:
+def device(stand: Stand | None, tenant: Tenant, request: pytest.FixtureRequest) -> Device:
     """Return a booted device with our package that knows and trusts the tenant; nothing is configured."""
-    introduce(_off, tenant, _off.network.host)
-    _off.boot()
-    return _off
+    if stand is not None:
+        return stand.device
+    made: Device = request.getfixturevalue("_off")
+    introduce(made, tenant, made.network.host)
+    made.boot()
+    return made
 
 
 @pytest.fixture
-def another_device(devices: Devices, _off: Device, tenant: Tenant) -> Callable[[], Device]:
-    """Return what makes a further device that knows and trusts the tenant."""
-
-    def make() -> Device:
-        further = devices.make("installed")
-        introduce(further, tenant, _off.network.host)
-        further.boot()
-        return further
-
-    return make
-
-
-@pytest.fixture
-def connected(device: Device, tenant: Tenant) -> Device:
+def connected(stand: Stand | None, device: Device, tenant: Tenant) -> Device:
     """Return a device that is registered under its host name and connected."""
-    connect(device, tenant)
+    if stand is None:
+        connect(device, tenant)
     return device

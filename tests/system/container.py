@@ -24,9 +24,10 @@ _OPTIONS = (
     "--link-journal=no",
     "--resolv-conf=off",
     "--timezone=off",
+    "--drop-capability=CAP_SYS_TIME",
 )
-
-
+# What enters a device is root of this machine, whose clock is the device's too: without this, `date -s` would set it.
+_WITHOUT_CLOCK = ("setpriv", "--bounding-set=-sys_time", "--inh-caps=-sys_time")
 _NSPAWN_S = 5.0  # may pass between the end of the last process of the device and that of nspawn
 _RUN = Path("/run/systemd/nspawn")
 
@@ -67,6 +68,11 @@ class Container:
     def running(self) -> bool:
         """Whether the container has been booted and not ended since."""
         return self._leader is not None
+
+    @property
+    def leader(self) -> int | None:
+        """Return the process of this machine that is PID 1 of the container; each boot has another."""
+        return self._leader
 
     def _argv(self) -> list[str]:
         network = [] if self._namespace is None else [f"--network-namespace-path={self._namespace}"]
@@ -119,9 +125,9 @@ class Container:
     def enter(self, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs a command in the device, or in its tree while it is off."""
         if self._leader is None:
-            return self.tree.chroot(argv)
+            return [*_WITHOUT_CLOCK, *self.tree.chroot(argv)]
         # The root by name too: where the harness itself runs in a chroot, that of the namespace is another one.
-        return ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd", "--", *argv]
+        return [*_WITHOUT_CLOCK, "nsenter", f"--target={self._leader}", "--all", "--root", "--wd", "--", *argv]
 
     def await_end(self, timeout_s: float) -> int | None:
         """Wait for the container to end by itself; return its exit code, None when it had to be killed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "ip", "dpkg-buildpackage", "dpkg-deb", "git")
+TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", "ip", "dpkg-buildpackage", "dpkg-deb", "git")
 
 
 class HostCommandError(Exception):
@@ -76,14 +76,18 @@ def command(
     return done.stdout
 
 
+def say(what: str) -> None:
+    """Say something on the terminal, also while pytest captures output."""
+    print(f"[system] {what}", file=sys.__stderr__, flush=True)
+
+
 @contextmanager
 def step(what: str) -> Iterator[None]:
     """Say on the terminal what takes long and how long it took, also while pytest captures output."""
-    terminal = sys.__stderr__
     began = time.monotonic()
-    print(f"[system] {what} …", file=terminal, flush=True)
+    say(f"{what} …")
     yield
-    print(f"[system] {what}: {time.monotonic() - began:.1f} s", file=terminal, flush=True)
+    say(f"{what}: {time.monotonic() - began:.1f} s")
 
 
 def await_until(question: Callable[[], bool], what: str, timeout_s: float, interval_s: float = 0.05) -> None:

@@ -5,7 +5,6 @@ There is no forwarding and no default route: a device reaches what listens at it
 """
 
 import ipaddress
-import json
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -75,7 +74,7 @@ class Network:
 
     def delete(self) -> None:
         """Remove namespace and cable, also what an earlier run left of them."""
-        if any(link.get("ifname") == self.name for link in json.loads(ip("-json", "link", "show"))):
+        if Path("/sys/class/net", self.name).exists():
             ip("link", "delete", self.name)
         if self.namespace.exists():
             ip("netns", "delete", self.name)

@@ -3,10 +3,14 @@
 
 from typing import Any
 
+import pytest
+
 from system.device import Device
 from system.renewer import CERTIFICATE, DIRECTORY, KEY, SERVICE, make_due, serial, start
 from system.test_status import status
 from tenant.client import Tenant
+
+pytestmark = pytest.mark.own_device
 
 CURE = "systemd-sysusers && systemd-tmpfiles --create && tedge reconnect c8y"
 

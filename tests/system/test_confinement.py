@@ -4,6 +4,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from system import confinement_probe
 from system.device import Device
 
@@ -54,6 +56,7 @@ def test_no_service_is_exposed(device: Device) -> None:
         assert float(overall.split(":")[1].split()[0]) <= EXPOSURE_LIMIT, overall
 
 
+@pytest.mark.own_device
 def test_a_program_in_the_sandbox_gets_nowhere(device: Device) -> None:
     device.copy_in(Path(confinement_probe.__file__), PROBE)
     device.run(TRAPS)

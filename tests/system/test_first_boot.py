@@ -11,6 +11,8 @@ from system.onboarding import PASSWORD, STORE, STORED, TENANT, give, introduce
 from system.renewer import CERTIFICATE, KEY, SERVICE, TIMER
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.own_device
+
 UNIT = "tedge-cert-download@c8y.service"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-encrypted.conf"
 ENCRYPTED = """\

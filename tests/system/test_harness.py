@@ -16,6 +16,8 @@ from system.network import ip
 
 pytestmark = pytest.mark.one_release
 
+CAP_SYS_TIME = 25  # capability.h
+
 
 def _lives(process: Path, name: str) -> bool:
     """Whether the process is of that device and no zombie, which only PID 1 of this machine can take away."""
@@ -44,6 +46,23 @@ def test_timeout_leaves_nothing_running(bare: Device) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         bare.run("sleep 4242", timeout_s=0.3)
     bare.wait_for("! pgrep -f '^sleep 4242'", 5)
+
+
+@pytest.mark.parametrize("power", ["on", "off"])
+def test_no_command_may_set_the_clock(bare: Device, power: str) -> None:
+    """The clock is that of this machine. It is not tried: where it could succeed it would set it."""
+    if power == "off":
+        bare.power_cut()
+    background = bare.start("cat /proc/self/status")
+    background.wait()
+    ways = {"as root": bare.run("cat /proc/self/status").stdout, "in the background": "\n".join(background.lines)}
+    if power == "on":
+        ways["systemd"] = bare.read("/proc/1/status")
+    for way, status in ways.items():
+        sets = dict(line.split(":") for line in status.splitlines() if line.startswith("Cap"))
+        assert len(sets) == 5, way
+        for name, bits in sets.items():
+            assert not int(bits, 16) & 1 << CAP_SYS_TIME, (way, name)
 
 
 def test_network_is_cut_and_restored(bare: Device) -> None:

@@ -6,9 +6,13 @@ container is a suspended machine: whether the timer fires at the resume is syste
 on the wall clock (CLOCK_REALTIME, systemd.timer(5)), and is not tested here.
 """
 
+import pytest
+
 from system.device import Device
 from system.renewer import SERVICE, TIMER, make_due, serial
 from tenant.client import Tenant
+
+pytestmark = pytest.mark.own_device
 
 STAMP = f"/var/lib/systemd/timers/stamp-{TIMER}"
 

@@ -12,6 +12,8 @@ from system.onboarding import configure, register
 from system.renewer import CERTIFICATE, KEY, TIMER, expect_renewal
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.own_device
+
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto 2>&1"
 FORGET = "deluser --quiet mosquitto; delgroup --quiet mosquitto; rm -rf /etc/mosquitto; ! getent group mosquitto"
 LINK = "/etc/mosquitto/conf.d/50-tedge-c8y-bridge.conf"

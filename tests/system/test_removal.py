@@ -3,12 +3,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from system.device import Device
 from system.devices import Devices
 from system.installing import altered, install, remove
 from system.onboarding import connect
 from system.renewer import CERTIFICATE, DIRECTORY, KEY, SERVICE, TIMER, start
 from tenant.client import Tenant
+
+pytestmark = pytest.mark.own_device
 
 CONF_D = "ls /etc/mosquitto/conf.d"
 OURS = "/etc/tedge/mosquitto-conf"

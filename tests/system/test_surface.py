@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Manual, completion and `tedge init` of the installed package."""
 
+import pytest
+
 from system.device import Device
 
 DIRECTORIES = ("/etc/tedge", "/etc/tedge/device-certs", "/etc/tedge/mosquitto-conf", "/run/tedge-cert-renewer")
 
 
+@pytest.mark.own_device
 def test_init_makes_what_systemd_made(device: Device) -> None:
     before = [device.stat(path) for path in DIRECTORIES]
     device.run("rm -r /etc/tedge /run/tedge-cert-renewer && userdel tedge")

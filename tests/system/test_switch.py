@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The switch when the tenant or the network does not play along: each row of what may become of a certificate."""
 
+import pytest
+
 from system.device import Device
 from system.renewer import (
     CANDIDATE,
@@ -74,6 +76,7 @@ def test_network_gone_after_the_promotion_is_finished_by_the_next_run(connected:
     assert tenant.wait_connected(connected.name)["serial"] != old
 
 
+@pytest.mark.own_device
 def test_power_cut_after_the_promotion_is_finished_after_the_boot(connected: Device, tenant: Tenant) -> None:
     old = serial(tenant, connected)
     make_due(connected)

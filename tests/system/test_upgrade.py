@@ -13,6 +13,8 @@ from system.onboarding import connect
 from system.renewer import SERVICE, TIMER, make_due, serial, start
 from tenant.client import Tenant
 
+pytestmark = pytest.mark.own_device
+
 TOML = "/etc/tedge/tedge.toml"
 DROP_IN = f"/etc/systemd/system/{SERVICE}.d/override.conf"
 Upgrade = Callable[[Device], str]

@@ -159,6 +159,14 @@ class Tenant:
         """Forget all messages and the log of requests."""
         self.call("DELETE", "/state/messages")
 
+    def keep(self, name: str) -> None:
+        """Let the tenant keep its settings and what it knows, for `restore`."""
+        self.call("PUT", f"/state/kept/{_quote(name)}")
+
+    def restore(self, name: str) -> None:
+        """Take the tenant back to what was kept under the name, without faults; open connections stay."""
+        self.call("POST", f"/state/kept/{_quote(name)}")
+
     def publish(self, device: str, topic: str, payload: str, qos: int = 0) -> None:
         """Publish to a device, which must be subscribed."""
         self.call("POST", f"/devices/{_quote(device)}/publish", {"topic": topic, "payload": payload, "qos": qos})

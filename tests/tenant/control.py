@@ -13,7 +13,7 @@ from tenant.faults import FaultList
 from tenant.leaf import load_request, new_request
 from tenant.registration import register
 from tenant.settings import Settings, merge, show
-from tenant.state import Device, State
+from tenant.state import Device, Kept, State
 from tenant.waiting import is_as_wanted, select
 
 
@@ -44,6 +44,7 @@ class Control:
         self._faults = faults
         self._state = state
         self._issuer = issuer
+        self._kept: dict[str, tuple[dict[str, Any], Kept]] = {}
 
     def application(self) -> web.Application:
         """The application that serves them."""
@@ -57,6 +58,8 @@ class Control:
                 web.delete("/faults", self.clear_faults),
                 web.get("/state", self.state),
                 web.delete("/state/messages", self.clear_messages),
+                web.put("/state/kept/{name}", self.keep),
+                web.post("/state/kept/{name}", self.restore),
                 web.post("/register", self.register),
                 web.post("/issue", self.issue),
                 web.post("/revoke", self.revoke),
@@ -113,6 +116,21 @@ class Control:
         for device in self._state.devices.values():
             device.messages.clear()
         self._state.requests.clear()
+        return web.json_response({})
+
+    async def keep(self, request: web.Request) -> web.Response:
+        """Keep settings and state under a name."""
+        self._kept[request.match_info["name"]] = show(self._settings, self._faults), self._state.keep()
+        return web.json_response({})
+
+    async def restore(self, request: web.Request) -> web.Response:
+        """Take back what was kept under a name; raises ValueError without it."""
+        name = request.match_info["name"]
+        if name not in self._kept:
+            raise ValueError(f"nothing was kept as {name}")
+        settings, state = self._kept[name]
+        merge(self._settings, self._faults, settings | {"faults": []})
+        self._state.restore(state)
         return web.json_response({})
 
     async def register(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 """What the tenant knows: devices, their certificates, connections and messages, and what it was asked."""
 
 import asyncio
+import copy
 import time
 from base64 import b64encode
 from collections import deque
@@ -184,3 +185,36 @@ class State:
         number = str(len(kept) + 1)
         kept[number] = {**content, "id": number, "creationTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"}
         return kept[number]
+
+    def keep(self) -> "Kept":
+        """Return a copy of what is known, for `restore`."""
+        plain = {name: copy.deepcopy(getattr(self, name)) for name in _PLAIN}
+        devices = {name: (list(each.issued), copy.deepcopy(each.messages)) for name, each in self.devices.items()}
+        return Kept(plain, devices)
+
+    def restore(self, kept: "Kept") -> None:
+        """Know again what was known then; an open connection stays and is the only one of its device."""
+        for name, value in kept.plain.items():
+            setattr(self, name, copy.deepcopy(value))
+        self.failed_handshakes.clear()
+        for name in set(self.devices) - set(kept.devices):
+            if self.devices[name].session is None:
+                del self.devices[name]
+        for device in self.devices.values():
+            issued, messages = kept.devices.get(device.id, ([], []))
+            device.issued, device.messages = list(issued), copy.deepcopy(messages)
+            device.connections = [each for each in device.connections if each.until is None]
+            device.evictions = 0
+            device.changed()
+        self.version += 1
+
+
+_PLAIN = ("registrations", "requests", "objects", "records", "identities", "trusted", "revoked", "_owners")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a tenant knew at some moment."""
+
+    plain: dict[str, Any]
+    devices: dict[str, tuple[list[Issued], list[dict[str, Any]]]]

@@ -14,6 +14,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tenant.client import Tenant
+from unit.libraries import touches
 from unit.local_device import LocalDevice, free_address
 from unit.switching import bridge
 
@@ -22,6 +23,21 @@ collect_ignore_glob = [] if find_spec("paho.mqtt.enums") else ["test_tenant*.py"
 
 hypothesis.settings.register_profile("project", deadline=None, derandomize=True, max_examples=200, database=None)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of a second run with other libraries."""
+    parser.addoption(
+        "--only-libraries",
+        action="store_true",
+        help="run the modules that touch a library of Debian, and leave out those that would only repeat themselves",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what no library changes; None lets pytest decide."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_test and config.getoption("--only-libraries") and not touches(collection_path) else None
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -10,26 +10,28 @@ from system import conftest as system
 from system.conftest import (
     _off,
     _tidy_machine,
-    another_device,
     bare,
     connected,
     device,
     devices,
     package,
     release,
+    stand,
+    stands,
     tenant,
 )
 
 __all__ = [
     "_off",
     "_tidy_machine",
-    "another_device",
     "bare",
     "connected",
     "device",
     "devices",
     "package",
     "release",
+    "stand",
+    "stands",
     "tenant",
 ]
 

@@ -52,7 +52,15 @@ EVENTS: dict[str, Callable[[Device], object]] = {
     "suspend": suspend,
 }
 QUICK = ("systemctl stop", "reinstallation")
-NAMES = [pytest.param(each, marks=[] if each in QUICK else pytest.mark.whole) for each in EVENTS]
+# After these the device is not the one that was booted, or its package was unpacked once more.
+OWN = ("reboot", "power cut", "reinstallation", "removal and installation")
+NAMES = [
+    pytest.param(
+        each,
+        marks=[*([] if each in QUICK else [pytest.mark.whole]), *([pytest.mark.own_device] if each in OWN else [])],
+    )
+    for each in EVENTS
+]
 
 
 def expect_good(device: Device, tenant: Tenant, context: object) -> None:
@@ -68,9 +76,7 @@ def expect_good(device: Device, tenant: Tenant, context: object) -> None:
 
 @pytest.mark.row("Services")
 @pytest.mark.parametrize("step", SILENT)
-@pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=[] if each in QUICK else pytest.mark.whole) for each in EVENTS]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_in_the_middle_of_a_run(
     connected: Device, tenant: Tenant, package: Path, matrix: Matrix, name: str, step: str
 ) -> None:

@@ -24,7 +24,3 @@ def test_whom_it_is_about() -> None:
         "A hostile tenant",
         "A stolen disk image",
     ]
-
-
-def test_it_is_a_page() -> None:
-    assert len(TEXT.splitlines()) < 80

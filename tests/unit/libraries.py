@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the test modules that touch a library of Debian, from what the files import."""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ROOT / "lib" / "tedge_cert"
+_STEPS = 2
+"""Imports on the way from a test to a library: the test itself, what it tests, and what that uses."""
+
+
+@cache
+def _imported(file: Path) -> frozenset[str]:
+    """Return the modules that a file imports anywhere; what it takes from a package may be a module as well."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    return frozenset(names)
+
+
+def _roots(file: Path) -> set[str]:
+    return {name.partition(".")[0] for name in _imported(file)}
+
+
+@cache
+def libraries() -> frozenset[str]:
+    """Return the packages outside of Python itself that the product imports."""
+    used = {root for file in PRODUCT.rglob("*.py") for root in _roots(file)}
+    return frozenset(used - {"tedge_cert"} - sys.stdlib_module_names)
+
+
+def _file(module: str) -> Path | None:
+    place = ROOT.joinpath("lib", *module.split("."))
+    return next((each for each in (place.with_suffix(".py"), place / "__init__.py") if each.exists()), None)
+
+
+def touches(test: Path) -> bool:
+    """Whether a test module, what it tests, or what that uses, imports a library."""
+    seen, files = {test}, {test}
+    for _ in range(_STEPS + 1):
+        if any(_roots(file) & libraries() for file in files):
+            return True
+        following = {_file(name) for file in files for name in _imported(file) if name.startswith("tedge_cert.")}
+        files = {file for file in following if file is not None} - seen
+        seen |= files
+    return False
