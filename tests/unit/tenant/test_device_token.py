@@ -12,7 +12,7 @@ from tedge_cert.tenant import device_token
 from tedge_cert.tenant.device_token import TokenEndpoint
 from tedge_cert.tenant.own_connection import Answer
 from tedge_cert.tenant.token import endpoint_of
-from unit.connected import certify, configure, hurry, instance_of, issue
+from unit.connected import certify, configure, hurry, instance_of, issue, tenant_of
 from unit.local_device import LocalDevice
 
 pytestmark = pytest.mark.usefixtures("_no_alarm")
