@@ -10,8 +10,7 @@ from tedge_cert.device import state
 from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import needs_renewal
-from tedge_cert.steps.renew import renew
-from tedge_cert.steps.verify import verify
+from unit import recipes
 
 HELD_BACK, RENEWED, FAILED = "held back", "renewed", "failed"
 
@@ -41,9 +40,9 @@ def activate(number: int, directory: str) -> Visit:
     began_s = time.monotonic()
     instance = load_instance("c8y", "", directory)
     result, reason = HELD_BACK, ""
-    if needs_renewal.ask(question) == needs_renewal.RENEW:
+    if needs_renewal.full_check(question) == needs_renewal.RENEW:
         try:
-            renew(instance, None, by_unit=True)
+            recipes.renew(instance, None, by_unit=True)
             result = RENEWED
         except TedgeCertError as error:
             result, reason = FAILED, str(error)
@@ -56,7 +55,7 @@ def promote(number: int, directory: str) -> Visit:
     began_s = time.monotonic()
     instance = load_instance("c8y", "", directory)
     try:
-        verify(instance)
+        recipes.verify(instance)
     except TedgeCertError as error:
         return Visit(number, FAILED, time.monotonic() - began_s, str(error))
     unfinished = [path for path in (instance.candidate, instance.previous) if Path(path).exists()]

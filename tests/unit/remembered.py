@@ -54,7 +54,7 @@ class Remembered:
         """What the condition answers without what was left."""
         question = needs_renewal.parse(self.arguments)
         assert question is not None
-        return needs_renewal.ask(question)
+        return needs_renewal.full_check(question)
 
     def is_quiet(self, after_ns: int = HOUR_NS, set_by_ns: int = 0, booted_ns: int = 0) -> bool:
         """Whether nothing more than what was left is needed so long after, the clock set meanwhile by so much."""

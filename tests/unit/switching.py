@@ -5,7 +5,7 @@ from typing import Any
 
 from pytest_mock import MockerFixture
 
-from tedge_cert.steps import verify as verification
+from unit import recipes
 from unit.connected import certify, connect, hurry, instance_of, outcome
 from unit.local_device import LocalDevice
 
@@ -20,7 +20,7 @@ def bridge(device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
 
 def verify(device: LocalDevice) -> tuple[int, str]:
     """The exit code that the step would have, and what it would say last."""
-    return outcome(lambda: verification.verify(instance_of(device)))
+    return outcome(lambda: recipes.verify(instance_of(device)))
 
 
 def refuse(device: LocalDevice, serial: str, **fault: Any) -> None:

@@ -79,7 +79,7 @@ def question_of(arguments: object) -> Question:
     return question
 
 
-def ask(question: Question) -> int:
+def full_check(question: Question) -> int:
     """Return the exit code for ``question``; print errors in one line."""
     if not question.systemd:
         return _command_line(question)

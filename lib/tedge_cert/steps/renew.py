@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 2: obtain a candidate; the active certificate is not touched."""
 
+import sys
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -11,56 +12,69 @@ from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
-from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.steps import due, outcome
-from tedge_cert.steps.outcome import RENEW
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.steps.verify import check_candidate
 from tedge_cert.tenant import token
 from tedge_cert.terminal import waiting
 from tedge_cert.times import rfc2822
-from tedge_cert.x509 import certificate, clock, keys, requests
+from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate, name_text
 
 SELF_SIGNED = "self-signed"
 
 
-def renew(instance: Instance, csr: Path | None, by_unit: bool, ca: str = "c8y") -> Certificate | None:
-    """Obtain a new certificate as candidate, from the tenant or signed by the device itself; the active one stays.
-
-    Returns None when there was nothing to ask for: a switch is unfinished or, with ``by_unit``, a candidate still fits
-    or the certificate is not due any more. Raises TedgeCertError.
-    """
-    if ca == "c8y" and instance.cloud in ("az", "aws"):
+def check_authority(instance: Instance, authority: str) -> None:
+    """Raise ConfigurationError for a cloud whose authority cannot renew the certificate."""
+    if authority == "c8y" and instance.cloud in ("az", "aws"):
         raise ConfigurationError(f"renewal is not supported for {CLOUDS[instance.cloud]}, only for c8y")
-    if ca == SELF_SIGNED and csr is not None:
+
+
+def reported(instance: Instance, by_unit: bool) -> AbstractContextManager[None]:
+    """Record and send what goes wrong in the block, if the unit runs it.
+
+    A person who renews by hand reads the result: it is not recorded, and does not hold back the unit.
+    """
+    return outcome.reported(outcome.RENEW, instance) if by_unit else nullcontext()
+
+
+def is_switch_unfinished(instance: Instance) -> bool:
+    """Return whether the certificate is in doubt, so that no other one is asked for; the line says what to do."""
+    switch = Switch.of(instance)
+    switch.settle()
+    if switch.is_unfinished:
+        journal.info(
+            f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
+            f"`tedge reconnect {instance.words}` finishes it"
+        )
+    return switch.is_unfinished
+
+
+def candidate_of(authority: str, instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
+    """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
+    if authority != SELF_SIGNED:
+        return _obtain(instance, current, csr)
+    if csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    # A person who renews by hand reads the result: it is not recorded, and does not hold back the unit.
-    told = outcome.reported(RENEW, instance) if by_unit else nullcontext()
-    with custody(instance), told:
-        switch = Switch.of(instance)
-        switch.settle()
-        if switch.is_unfinished:
-            journal.info(
-                f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
-                f"`tedge reconnect {instance.words}` finishes it"
-            )
-            return None
-        current = certificate.load(instance.certificate)
-        if by_unit and _is_served(instance, current):
-            return None
-        new = _sign(instance, current) if ca == SELF_SIGNED else _obtain(instance, current, csr)
+    return _sign(instance, current)
+
+
+def show(instance: Instance, new: Certificate, by_unit: bool) -> None:
+    """Tell the journal of the unit, or a person, about the new candidate."""
     if by_unit:
         until = rfc2822(new.validity.not_after_s)
         journal.info(f"new certificate {instance.candidate}: serial {new.leaf.serial_number:x}, valid until {until}")
-    return new
+        return
+    steps = _next_steps(instance, new)
+    sys.stderr.write(f"Certificate renewed successfully\n    For an un-interrupted service:\n{steps}\n")
+    sys.stdout.write(new.describe(instance.candidate, minimum_s=30 * 86_400))
 
 
-def next_steps(instance: Instance, new: Certificate) -> str:
+def _next_steps(instance: Instance, new: Certificate) -> str:
     """Return what a person does to use the candidate, one line for each step."""
     reconnect = "    => the device has to be reconnected to the cloud\n"
     if not new.is_self_signed:
@@ -70,7 +84,7 @@ def next_steps(instance: Instance, new: Certificate) -> str:
     )
 
 
-def _is_served(instance: Instance, current: Certificate) -> bool:
+def is_served(instance: Instance, current: Certificate) -> bool:
     """Return whether nothing has to be asked for any more; looked at again under the lock."""
     now_s = time.time()
     clock.check_clock(current, instance.certificate)

@@ -13,7 +13,6 @@ from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.connections import Tenant
-from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -27,7 +26,6 @@ from tedge_cert.errors import (
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
-from tedge_cert.steps.outcome import VERIFY
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import device_token, token
 from tedge_cert.tenant.eviction import evict_bridge
@@ -48,26 +46,6 @@ class _Party:
     was_up: bool = False
     began_s: float = 0.0
     by_token: bool = False
-
-
-def verify(instance: Instance) -> None:
-    """Finish or undo an unfinished switch; else check and prove the candidate, promote it, see it confirmed.
-
-    Returns when the certificate is confirmed, or when there is nothing to do and it is not due. Raises
-    CandidateRejectedError when the current certificate stays in use, NoAnswerError when there was no verdict,
-    NotTrustedYetError when a self-signed candidate has to be uploaded first.
-    """
-    told = outcome.reported(VERIFY, instance, profiles.sharing)
-    with custody(instance), told:
-        switch = Switch.of(instance)
-        rejection.forget(instance)
-        switch.settle()
-        if switch.is_unfinished:
-            finish(instance, switch)
-        elif switch.has_candidate:
-            promote_candidate(instance, switch)
-        else:
-            _nothing_to_verify(instance)
 
 
 def finish(instance: Instance, switch: Switch) -> None:
@@ -205,7 +183,8 @@ def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certi
     return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")
 
 
-def _nothing_to_verify(instance: Instance) -> None:
+def expect_not_due(instance: Instance) -> None:
+    """Report that there is nothing to verify; raises TedgeCertError if the certificate is due."""
     current = certificate.load(instance.certificate)
     clock.check_clock(current, instance.certificate)
     now_s = time.time()

@@ -9,8 +9,8 @@ from pytest_mock import MockerFixture
 from tedge_cert.bridge import local_broker
 from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.steps import verify
 from tedge_cert.tenant import token
+from unit import recipes
 from unit.connected import broker_of, certify, configure, hurry, instance_of, issue, outcome, serials, tenant_of
 from unit.guarded_broker import PASSWORD, guard, introduce
 from unit.local_device import LocalDevice
@@ -34,7 +34,7 @@ def test_a_renewal_over_a_guarded_listener(
     assert tested.exit == 0, tested.stderr
     assert token.request_token(tenant_of(local_device), broker_of(local_device))
     new = issue(local_device)
-    assert outcome(lambda: verify.verify(instance)) == (0, "")
+    assert outcome(lambda: recipes.verify(instance)) == (0, "")
     assert serials(local_device)[0] == new
     with Bridge(broker_of(local_device)) as bridge:
         assert bridge.is_up

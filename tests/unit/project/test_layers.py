@@ -41,7 +41,7 @@ def test_the_hourly_path_imports_nothing_slow(tmp_path: Path, certificate: Made,
     path.write_bytes(certificate.pem)
     program = (
         "import sys\nfrom tedge_cert.steps import needs_renewal as condition\n"
-        "question = condition.parse(['--systemd', 'c8y'])\ncondition.ask(question)\n"
+        "question = condition.parse(['--systemd', 'c8y'])\ncondition.full_check(question)\n"
         f"sys.stdout.write(' '.join(name for name in {forbidden} if name in sys.modules))\n"
     )
     (tmp_path / "tedge.toml").write_text("")
@@ -60,7 +60,7 @@ def test_settings_cost_the_parser_and_no_more(tmp_path: Path) -> None:
     device(tmp_path, make_for(100))
     program = (
         "import sys\nfrom tedge_cert.steps import needs_renewal as condition\n"
-        "condition.ask(condition.parse(['--systemd', 'c8y']))\n"
+        "condition.full_check(condition.parse(['--systemd', 'c8y']))\n"
         "sys.stdout.write(' '.join(n for n in ('tomllib', 'argparse', 'cryptography', 'pathlib', 'dataclasses') "
         "if n in sys.modules))\n"
     )

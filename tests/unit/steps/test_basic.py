@@ -116,7 +116,7 @@ def test_the_hourly_check(
         (basic_device.directory / "credentials.toml").unlink()
     question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(basic_device.directory)])
     assert question is not None
-    assert needs_renewal.ask(question) == (255 if renews else 1)
+    assert needs_renewal.full_check(question) == (255 if renews else 1)
     assert (f"nothing to renew: c8y.auth_method is {method}" in capsys.readouterr().err) is not renews
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
-from tedge_cert.steps import verify
-from tedge_cert.steps.cleanup import clean_up
+from unit import recipes
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
@@ -17,7 +16,7 @@ from unit.local_device import LocalDevice
 def reject(device: LocalDevice) -> None:
     """A candidate that the verification rejects."""
     device.candidate.write_text("garbage")
-    assert outcome(lambda: verify.verify(instance_of(device)))[0] == 3
+    assert outcome(lambda: recipes.verify(instance_of(device)))[0] == 3
     assert rejected(device)
 
 
@@ -66,7 +65,7 @@ def test_another_candidate_stays(local_device: LocalDevice) -> None:
     old = certify(local_device)
     reject(local_device)
     new = issue(local_device)
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert (serials(local_device), rejected(local_device)) == ((old, new, None), None)
 
 
@@ -76,9 +75,9 @@ def test_a_candidate_without_a_verdict_stays(local_device: LocalDevice) -> None:
     reject(local_device)
     local_device.candidate.unlink()
     local_device.tenant.fault(where="mqtt", do="reset")
-    assert outcome(lambda: verify.verify(instance_of(local_device)))[0] == 1
+    assert outcome(lambda: recipes.verify(instance_of(local_device)))[0] == 1
     local_device.candidate.write_text("garbage")
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert local_device.candidate.read_text() == "garbage"
 
 
@@ -88,7 +87,7 @@ def test_a_link_is_never_followed(local_device: LocalDevice) -> None:
     elsewhere = local_device.directory / "elsewhere"
     local_device.candidate.rename(elsewhere)
     local_device.candidate.symlink_to(elsewhere)
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert elsewhere.read_text() == "garbage"
     assert local_device.candidate.is_symlink()
 
@@ -97,7 +96,7 @@ def test_an_unfinished_switch_stays(local_device: LocalDevice) -> None:
     old = certify(local_device)
     local_device.previous.write_bytes(local_device.certificate.read_bytes())
     new = certify(local_device, days=20)
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert serials(local_device) == (new, None, old)
 
 
@@ -109,7 +108,7 @@ def test_temporary_files_go(local_device: LocalDevice, capsys: pytest.CaptureFix
     theirs = ["cert.pem.tmp", ".other.pem.0123abcd.tmp", ".cert.pem.swp"]
     for name in (*ours, *theirs):
         (certs / name).write_text("left")
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert {each.name for each in certs.iterdir()} == {"cert.pem", "key.pem", *theirs}
     assert str(local_device.certificate) in capsys.readouterr().err
 
@@ -118,11 +117,11 @@ def test_what_cannot_be_removed_holds_nobody_up(local_device: LocalDevice, capsy
     certify(local_device)
     stuck = local_device.certificate.with_name(".cert.pem.0123abcd.tmp")
     stuck.mkdir()
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert f"stays there: {stuck}: Is a directory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("step", [clean_up, verify.verify])
+@pytest.mark.parametrize("step", [recipes.clean_up, recipes.verify])
 def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
     """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""
     certify(local_device, days=60)

@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 from tedge_cert.commands import connect, download, reconnect
 from tedge_cert.device import state
 from tedge_cert.hourly.validity import BUILT_S
-from tedge_cert.steps import renew, verify
+from unit import recipes
 from unit.certificates import DAY_S
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials, tenant_of
 from unit.local_device import LocalDevice
@@ -26,9 +26,9 @@ def register(device: LocalDevice) -> None:
 
 
 COMMANDS: dict[str, Callable[[LocalDevice], object]] = {
-    "renew": lambda device: renew.renew(instance_of(device), None, by_unit=False),
-    "renew by unit": lambda device: renew.renew(instance_of(device), None, by_unit=True),
-    "verify": lambda device: verify.verify(instance_of(device)),
+    "renew": lambda device: recipes.renew(instance_of(device), None, by_unit=False),
+    "renew by unit": lambda device: recipes.renew(instance_of(device), None, by_unit=True),
+    "verify": lambda device: recipes.verify(instance_of(device)),
     "connect": lambda device: connect.connect(instance_of(device), offline=False),
     "download": register,
 }
@@ -61,7 +61,7 @@ def test_nobody_is_asked_and_nothing_is_lost(
 def test_without_a_candidate_either(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device, days=60, not_before_offset_s=LONG_AGO)
     mocker.patch.object(time, "time", return_value=float(BUILT_S - 1))
-    code, said = outcome(lambda: verify.verify(instance_of(local_device)))
+    code, said = outcome(lambda: recipes.verify(instance_of(local_device)))
     assert (code, "the clock is wrong: " in said) == (1, True)
 
 
@@ -79,6 +79,6 @@ def test_a_century_ahead_nothing_is_thrown_away(local_device: LocalDevice, mocke
     new = issue(local_device)
     before = contacts(local_device)
     mocker.patch.object(time, "time", return_value=4_102_444_800.0)
-    code, said = outcome(lambda: renew.renew(instance_of(local_device), None, by_unit=True))
+    code, said = outcome(lambda: recipes.renew(instance_of(local_device), None, by_unit=True))
     assert (code, "the clock is wrong" in said) == (1, True)
     assert (serials(local_device), contacts(local_device)) == ((old, new, None), before)

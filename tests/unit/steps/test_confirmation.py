@@ -9,8 +9,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.steps import verify as verification
-from tedge_cert.steps.cleanup import clean_up
 from tedge_cert.steps.switch import Switch
+from unit import recipes
 from unit.certificates import make_for
 from unit.connected import (
     after,
@@ -62,7 +62,7 @@ def test_accepted_but_the_bridge_stays_away(
         assert "stays away; it is back with the former certificate" in said
         assert rejected(bridged) == digest(bridged.candidate)
         bridged.tenant.wait_connected(bridged.device_id, serial=old)
-        clean_up(instance_of(bridged))
+        recipes.clean_up(instance_of(bridged))
         assert serials(bridged) == (old, None, None)
     else:
         assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
@@ -94,7 +94,7 @@ def test_no_answer_after_the_promotion(bridged: LocalDevice, mocker: MockerFixtu
     code, said = verify(bridged)
     assert (code, serials(bridged)) == (1, (new, None, old))
     assert f"{bridged.certificate} and {bridged.previous} both stay" in said
-    clean_up(instance_of(bridged))
+    recipes.clean_up(instance_of(bridged))
     bridged.tenant.clear_faults()
     hurry(mocker)
     assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))

@@ -23,7 +23,7 @@ NAME = "device-1"
 def ask(directory: Path, *words: str) -> int:
     question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(directory), *words])
     assert question is not None
-    return needs_renewal.ask(question)
+    return needs_renewal.full_check(question)
 
 
 def prepared(directory: Path, made: Made, settings: str = "", **kept: object) -> Path:
@@ -79,7 +79,7 @@ def test_the_command_line_knows_no_spread(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RENEWAL_SPREAD", "much")
     question = needs_renewal.parse(["c8y", "--config-dir", str(tmp_path)])
     assert question is not None
-    assert needs_renewal.ask(question) == SKIP
+    assert needs_renewal.full_check(question) == SKIP
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.device import state
 from tedge_cert.device.state import State
-from tedge_cert.steps import verify
-from unit import connected
+from unit import connected, recipes
 from unit.certificates import DAY_S
 from unit.connected import certify, configure, hurry, instance_of, issue, serial_of
 from unit.local_device import LocalDevice
@@ -91,7 +90,7 @@ def test_a_rejected_candidate_is_a_failed_attempt(local_device: LocalDevice, moc
     hurry(mocker)
     certify(local_device)
     issue(local_device, name="somebody-else")
-    assert connected.outcome(lambda: verify.verify(instance_of(local_device)))[0] == 3
+    assert connected.outcome(lambda: recipes.verify(instance_of(local_device)))[0] == 3
     left = left_by(local_device)
     assert (left.result, left.step, left.attempts) == ("candidate-rejected", "verify", 1)
     assert left.next_attempt_s > time.time()

@@ -13,7 +13,8 @@ from pytest_mock import MockerFixture
 from tedge_cert import events
 from tedge_cert.errors import NoAnswerError, RolledBackError
 from tedge_cert.events import Event
-from tedge_cert.steps import needs_renewal, outcome, renew
+from tedge_cert.steps import needs_renewal, outcome
+from unit import recipes
 from unit.connected import certify, instance_of, serial_of
 from unit.local_device import LocalDevice
 
@@ -84,7 +85,7 @@ def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
     mocker.patch("tedge_cert.device.instance.Instance.state_file", local_device.directory / "c8y.json")
     mocker.patch("tedge_cert.x509.certificate.load", side_effect=error)
     with pytest.raises(type(error)):
-        renew.renew(instance_of(local_device), None, by_unit=True)
+        recipes.renew(instance_of(local_device), None, by_unit=True)
     [(name, fields)] = sent
     kept: dict[str, Any] = json.loads((local_device.directory / "c8y.json").read_text())
     assert (name, kept["result"], kept["attempts"]) == ("step-failed", "step-failed", 1)
@@ -100,7 +101,7 @@ def test_the_condition_reports_an_error_that_nobody_foresaw(
     question = needs_renewal.parse(["--systemd", "c8y", "--config-dir", str(local_device.directory)])
     assert question is not None
     with pytest.raises(RecursionError):
-        needs_renewal.ask(question)
+        needs_renewal.full_check(question)
     assert [name for name, _ in sent] == ["step-failed"]
 
 

@@ -12,8 +12,7 @@ from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from pytest_mock import MockerFixture
 
-from tedge_cert.steps.renew import renew
-from unit import connected
+from unit import connected, recipes
 from unit.certificates import make
 from unit.connected import certify, connect, instance_of, key_file, misdirect, outcome, serials
 from unit.local_device import LocalDevice
@@ -23,7 +22,7 @@ PATH = "/.well-known/est/simplereenroll"
 
 
 def ask(device: LocalDevice, by_unit: bool = False, csr: Path | None = None) -> tuple[int, str]:
-    return outcome(lambda: renew(instance_of(device), csr, by_unit))
+    return outcome(lambda: recipes.renew(instance_of(device), csr, by_unit))
 
 
 def asked(device: LocalDevice) -> int:

@@ -8,7 +8,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.authority import answer_checks
 from tedge_cert.net import https
-from tedge_cert.steps.renew import renew
+from unit import recipes
 from unit.connected import certify, configure, connect, instance_of, outcome, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice
@@ -18,7 +18,7 @@ END = "-----END CERTIFICATE-----\n"
 
 
 def ask(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: renew(instance_of(device), None, False))
+    return outcome(lambda: recipes.renew(instance_of(device), None, False))
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_a_clock_that_is_behind_asks_once(local_device: LocalDevice, mocker: Moc
     assert f"is kept as {local_device.candidate} until it is valid: the clock is wrong" in text
     new = local_device.tenant.device(local_device.device_id)["issued"][-1]["serial"]
     instance, before = instance_of(local_device), len(local_device.tenant.state()["requests"])
-    assert outcome(lambda: renew(instance, None, True))[0] == 1
+    assert outcome(lambda: recipes.renew(instance, None, True))[0] == 1
     # Two hours later.
     mocker.patch.object(answer_checks, "CLOCK_TOLERANCE_S", 7_500)
-    assert outcome(lambda: renew(instance, None, True)) == (0, "")
+    assert outcome(lambda: recipes.renew(instance, None, True)) == (0, "")
     assert serials(local_device) == (old, new, None)
     assert len(local_device.tenant.state()["requests"]) == before
 

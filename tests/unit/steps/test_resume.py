@@ -10,8 +10,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import health
-from tedge_cert.steps import verify as verification
-from tedge_cert.steps.cleanup import clean_up
+from unit import recipes
 from unit.certificates import make_for
 from unit.connected import (
     before,
@@ -32,8 +31,8 @@ from unit.local_device import LocalDevice
 KILLED = """
 import os, signal, sys
 from tedge_cert.disk import files
-from tedge_cert.steps import verify as verification
 from tedge_cert.device.instance import load_instance
+from unit.recipes import verify
 
 left = int(sys.argv[1])
 
@@ -48,12 +47,12 @@ def counted(real):
 
 for name in ("write_temporary", "rename", "remove"):
     setattr(files, name, counted(getattr(files, name)))
-verification.verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
+verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
 """
 
 
 def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance_of(device)))
+    return outcome(lambda: recipes.verify(instance_of(device)))
 
 
 def begin(device: LocalDevice, how: str) -> tuple[str, str]:
@@ -114,7 +113,7 @@ def test_another_candidate_is_left_alone(local_device: LocalDevice, mocker: Mock
     newer = issue(local_device, days=200)
     local_device.tenant.fault(where="mqtt", do="connack", code=5, serials=[new])
     assert (verify(local_device)[0], serials(local_device)) == (3, (old, newer, None))
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert (verify(local_device), serials(local_device)) == ((0, ""), (newer, None, None))
     local_device.previous.write_bytes(local_device.certificate.read_bytes())
     new = issue(local_device, local_device.certificate, days=300)
@@ -197,5 +196,5 @@ def test_killed_at_every_step(local_device: LocalDevice, step: int) -> None:
     active, previous = serial_of(local_device.certificate), serial_of(local_device.previous)
     assert (active, previous) in ((old, None), (old, old), (new, old), (new, None))
     assert (active, previous) != (new, None) or step >= CONFIRMED
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))

@@ -4,7 +4,7 @@
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.steps import renew
+from unit import recipes
 from unit.certificates import DAY_S
 from unit.connected import behind, instance_of, issue, serial_of, serials
 from unit.local_device import LocalDevice
@@ -18,7 +18,7 @@ def test_it_is_kept_until_it_is_valid(local_device: LocalDevice, mocker: MockerF
     old = create(local_device, 20, trusted=True)
     lengthen(local_device)
     behind(mocker, -ahead_s)
-    assert renew.renew(instance_of(local_device), None, by_unit=True, ca="self-signed")
+    assert recipes.renew(instance_of(local_device), None, by_unit=True, ca="self-signed")
     mocker.stopall()
     early = serial_of(local_device.candidate)
     result = local_device.run(BY_UNIT)

@@ -13,8 +13,8 @@ from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, load_instance
-from tedge_cert.steps import verify as verification
 from tenant.client import Tenant
+from unit import recipes
 from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
@@ -48,7 +48,7 @@ def other(device: LocalDevice) -> Instance:
 
 
 def verify(instance: Instance) -> tuple[int, str]:
-    return outcome(lambda: verification.verify(instance))
+    return outcome(lambda: recipes.verify(instance))
 
 
 def test_who_shares(local_device: LocalDevice, second: Tenant) -> None:

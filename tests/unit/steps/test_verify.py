@@ -8,9 +8,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.steps import verify as verification
-from tedge_cert.steps.cleanup import clean_up
 from tedge_cert.steps.switch import Switch
-from unit import connected
+from unit import connected, recipes
 from unit.certificates import make_for
 from unit.connected import after, certify, connect, instance_of, issue, rejected, serials
 from unit.local_client import Local
@@ -154,7 +153,7 @@ def test_a_candidate_that_comes_during_the_proof(
         local_device.tenant.fault(where="mqtt", do="connack", code=5, serials=[new])
     assert verify(local_device)[0] == (3 if refused else 0)
     assert serials(local_device) == (old if refused else new, newer[0], None)
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert serials(local_device) == (old if refused else new, newer[0], None)
 
 

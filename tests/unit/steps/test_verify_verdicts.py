@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.steps.cleanup import clean_up
-from unit import connected
+from unit import connected, recipes
 from unit.connected import certify, connect, digest, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
 from unit.switching import verify
@@ -46,7 +45,7 @@ def test_refused(local_device: LocalDevice, mocker: MockerFixture, fault: dict[s
     seen = local_device.tenant.wait_connected(local_device.device_id, serial=old)
     assert seen["evictions"] >= evictions
     assert contacts(local_device) >= attempts + 5
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert (serials(local_device), rejected(local_device)) == ((old, None, None), None)
 
 
@@ -77,7 +76,7 @@ def test_no_verdict(
     assert (code, serials(local_device), rejected(local_device)) == (1, (old, new, None), None)
     assert said in text
     assert f"{local_device.candidate} is kept for the next run" in text
-    clean_up(instance_of(local_device))
+    recipes.clean_up(instance_of(local_device))
     assert serials(local_device) == (old, new, None)
     local_device.tenant.clear_faults()
     assert (verify(local_device)[0], serials(local_device)) == (0, (new, None, None))
