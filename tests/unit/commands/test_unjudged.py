@@ -12,7 +12,7 @@ from tedge_cert.authority import answer_checks
 from tedge_cert.commands import download as registration
 from unit.certificates import DAY_S
 from unit.commands.test_download import PASSWORD, QUICK, download
-from unit.connected import certify, instance_of, issue, outcome, serials, tenant_of
+from unit.connected import certify, instance_of, issue, outcome, serials
 from unit.local_device import LocalDevice
 
 HOUR_S = 3_600
@@ -37,7 +37,9 @@ def behind(mocker: MockerFixture, by_s: float) -> None:
 
 def ask(device: LocalDevice, password: str = PASSWORD, host: str = "") -> tuple[int, str]:
     """As the command does, with the clock of this process."""
-    known = registration.Registration(device.device_id, password, False, host or tenant_of(device).http)
+    known = registration.Registration(
+        device.device_id, password, False, host or instance_of(device).config.need("c8y.http")
+    )
 
     def whole() -> None:
         if registration.kept(instance_of(device), known) is None:
