@@ -198,6 +198,6 @@ class Confirmation:
             self._undo(str(error))
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise ExpiredError(
-                f"{self.switch.certificate} has expired before it was confirmed; register the device anew with "
+                f"{self.switch.certificate} has expired before it was confirmed; register the device again with "
                 f"`tedge cert download {self.instance.words}` and a new one-time password"
             )

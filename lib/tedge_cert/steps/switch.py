@@ -82,7 +82,7 @@ class Switch:
             return str(error)
         if former.validity.state(time.time(), 0) == EXPIRED:
             return (
-                f"{self.previous} has expired; register the device anew with `tedge cert download c8y` and a "
+                f"{self.previous} has expired; register the device again with `tedge cert download c8y` and a "
                 "new one-time password"
             )
         return None

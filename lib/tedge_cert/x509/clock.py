@@ -15,8 +15,8 @@ def check_presentable(current: Certificate, path: Path) -> None:
     check_clock(current, path)
     if current.validity.state(time.time(), 0) == EXPIRED:
         raise ExpiredError(
-            f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so nobody "
-            "accepts it any more; register the device anew: `tedge cert download c8y` with a new one-time password"
+            f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so no server "
+            "accepts it any more; register the device again: `tedge cert download c8y` with a new one-time password"
         )
 
 

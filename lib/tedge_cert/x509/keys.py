@@ -32,7 +32,7 @@ def load(path: Path) -> PrivateKey:
     except FileNotFoundError as error:
         raise CertificateError(
             f"the private key {path} is missing; a new key would not fit the certificate, so none is made: "
-            "restore the file, or register the device anew with `tedge cert download c8y`"
+            "restore the file, or register the device again with `tedge cert download c8y`"
         ) from error
     except OSError as error:
         raise CertificateError(
@@ -89,6 +89,6 @@ def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> Pr
     if public_key(key) != certificate.public_key:
         raise CertificateError(
             f"the private key {path} is not the one of the certificate {certificate_path}; "
-            "restore the pair, or register the device anew with `tedge cert download c8y`"
+            "restore the pair, or register the device again with `tedge cert download c8y`"
         )
     return key

@@ -12,7 +12,7 @@ from tedge_cert.device import state
 from tedge_cert.hourly.validity import BUILT_S
 from unit import recipes
 from unit.certificates import DAY_S
-from unit.connected import certify, instance_of, issue, outcome, rejected, serials, tenant_of
+from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
 # Begun long before this package was made, so that the package alone knows better than the clock.
@@ -20,7 +20,7 @@ LONG_AGO = -400 * DAY_S
 
 
 def register(device: LocalDevice) -> None:
-    known = download.Registration(device.device_id, "secret", False, tenant_of(device).host)
+    known = download.Registration(device.device_id, "secret", False, instance_of(device).config.need("c8y.http"))
     download.check_clock(instance_of(device), known.host)
     download.download(instance_of(device), known, None, 1, 1)
 
