@@ -17,8 +17,8 @@ def quicken(mocker: MockerFixture) -> None:
     """Shorter waits, and a bridge that is never more than two seconds apart, as if we wrote it so."""
     written = mosquitto_conf.bridge_text
 
-    def quicker(wanted: Any) -> str:
-        return written(wanted).replace("restart_timeout 1 30", "restart_timeout 1 2")
+    def quicker(wanted: Any, found: Any = None) -> str:
+        return written(wanted, found).replace("restart_timeout 1 30", "restart_timeout 1 2")
 
     mocker.patch.object(mosquitto_conf, "bridge_text", quicker)
     hurry(mocker)

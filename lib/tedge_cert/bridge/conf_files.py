@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert import journal
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.device.connections import Mosquitto, MosquittoFiles
 from tedge_cert.disk import files, owners
@@ -103,3 +104,20 @@ def includes(directory: Path) -> bool:
     except OSError:
         return False
     return ["include_dir", str(directory)] in [each.rstrip("/ ").split() for each in lines]
+
+
+def tidy_links(directory: Path) -> bool:
+    """Remove links to our ``directory`` that would keep the broker from starting; return whether there were any.
+
+    A dangling link is an error for the broker, and a link to a file that its own configuration includes is a second
+    listener on the same port.
+    """
+    if not CONF_D.is_dir():
+        return False
+    twice = includes(directory)
+    ours = [each for each in CONF_D.iterdir() if each.is_symlink() and each.readlink().parent == directory]
+    bad = [each for each in ours if twice or not each.exists()]
+    for link in bad:
+        files.remove(link)
+        journal.info(f"removed the link {link}, with which mosquitto would not start")
+    return bool(bad)

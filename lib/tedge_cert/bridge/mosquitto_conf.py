@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the text of mosquitto's configuration: the bridge and the listener (mosquitto.conf(5))."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tedge_cert import processes
 from tedge_cert.config import credentials
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.connections import BridgeSettings, ExternalListener, Listener, Mosquitto, Tenant
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
@@ -20,9 +22,36 @@ _TOKEN_TOPICS = ("s/uat out 0", "s/dat in 0")
 _SMARTREST_1 = ("s/ul/# out 1", "t/ul/# out 1", "q/ul/# out 1", "c/ul/# out 1", "s/dl in 1")
 
 
-def bridge_text(wanted: Mosquitto) -> str:
+@dataclass(frozen=True)
+class Found:
+    """What the files and programs of the device say, beside the settings: user tedge finds it out, root writes it."""
+
+    device_id: str
+    trust_is_directory: bool
+    external_trust_is_directory: bool
+    knows_local_cleansession: bool
+    # Empty where a certificate authenticates.
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+def look(wanted: Mosquitto) -> Found:
+    """Find out what the configuration needs to know; raises ConfigurationError for credentials that are not usable."""
+    path = wanted.tenant.credentials_path
+    login = Credentials("", "") if path is None else credentials.load(path)
+    return Found(
+        wanted.tenant.device_id,
+        wanted.tenant.trust.path.is_dir(),
+        _trust_is_directory(wanted.listener),
+        _knows_local_cleansession(),
+        login.username,
+        login.password,
+    )
+
+
+def bridge_text(wanted: Mosquitto, found: Found | None = None) -> str:
     """Return ``c8y-bridge.conf`` (mosquitto.conf(5), "Configuring bridges"); raises ConfigurationError."""
-    lines = ["### Bridge", *_connection(wanted), "", "### Topics", *_carried(wanted)]
+    lines = ["### Bridge", *_connection(wanted, found or look(wanted)), "", "### Topics", *_carried(wanted)]
     for line in lines:
         # No setting has a line break in it, but a name in a certificate may: root starts the broker with these lines.
         if not line.isprintable():
@@ -33,7 +62,7 @@ def bridge_text(wanted: Mosquitto) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _connection(wanted: Mosquitto) -> list[str]:
+def _connection(wanted: Mosquitto, found: Found) -> list[str]:
     """Return where the bridge connects to, with which identity, and how it comes back."""
     tenant, bridge = wanted.tenant, wanted.bridge
     host, port = tenant.mqtt
@@ -41,14 +70,14 @@ def _connection(wanted: Mosquitto) -> list[str]:
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
-        f"{'bridge_capath' if tenant.trust.path.is_dir() else 'bridge_cafile'} {tenant.trust.path}",
-        f"remote_clientid {tenant.device_id}",
+        f"{'bridge_capath' if found.trust_is_directory else 'bridge_cafile'} {tenant.trust.path}",
+        f"remote_clientid {found.device_id}",
         f"local_clientid Cumulocity{profile}",
-        *_proof_of_identity(tenant),
+        *_proof_of_identity(tenant, found),
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        *(["local_cleansession false"] if _writes_local_cleansession(bridge) else []),
+        *(["local_cleansession false"] if _writes_local_cleansession(bridge, found) else []),
         "notifications true",
         "notifications_local_only true",
         f"notification_topic {bridge.health_topic}",
@@ -72,17 +101,21 @@ def _carried(wanted: Mosquitto) -> list[str]:
     return lines
 
 
-def _proof_of_identity(tenant: Tenant) -> list[str]:
+def _proof_of_identity(tenant: Tenant, found: Found) -> list[str]:
     if tenant.credentials_path is not None:
-        login = credentials.load(tenant.credentials_path)
-        return [f"remote_username {login.username}", f"remote_password {login.password}"]
+        return [f"remote_username {found.username}", f"remote_password {found.password}"]
     return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
 
 
-def _writes_local_cleansession(bridge: BridgeSettings) -> bool:
-    """Return whether the directive is written: as it is set, or for versions that know it, which begin with 2."""
+def _writes_local_cleansession(bridge: BridgeSettings, found: Found) -> bool:
+    """Return whether the directive is written: as it is set, or for versions of mosquitto that know it."""
     if bridge.local_cleansession != "auto":
         return bridge.local_cleansession == "true"
+    return found.knows_local_cleansession
+
+
+def _knows_local_cleansession() -> bool:
+    """Return whether mosquitto knows the directive: since its version 2."""
     major = version().partition(".")[0]
     return major.isdecimal() and int(major) >= 2
 
@@ -114,16 +147,22 @@ require_certificate false
 """
 
 
-def listener_text(listener: Listener | None) -> str | None:
+def listener_text(listener: Listener | None, found: Found | None = None) -> str | None:
     """Return ``tedge-mosquitto.conf``; None where mosquitto has its own listener. Raises ConfigurationError."""
     if listener is None:
         return None
     local = _LISTENER.format(port=listener.port, address=listener.address)
-    external = [] if listener.external is None else _external_listener(listener.external)
+    is_directory = _trust_is_directory(listener) if found is None else found.external_trust_is_directory
+    external = [] if listener.external is None else _external_listener(listener.external, is_directory)
     return local + "".join(f"{each}\n" for each in external)
 
 
-def _external_listener(wanted: ExternalListener) -> list[str]:
+def _trust_is_directory(listener: Listener | None) -> bool:
+    external = listener and listener.external
+    return bool(external and external.trust is not None and Path(external.trust).is_dir())
+
+
+def _external_listener(wanted: ExternalListener, trust_is_directory: bool) -> list[str]:
     """Return a second listener, for clients on other machines; with trust anchors, they have to show a certificate."""
     trust, certificate, key = wanted.trust, wanted.certificate, wanted.key
     if (certificate is None) is not (key is None) or (trust is not None and certificate is None):
@@ -136,7 +175,7 @@ def _external_listener(wanted: ExternalListener) -> list[str]:
         lines += ["allow_anonymous true", "require_certificate false"]
     else:
         lines += ["allow_anonymous false", "require_certificate true", "use_identity_as_username true"]
-    trust_directive = "capath" if trust is not None and Path(trust).is_dir() else "cafile"
+    trust_directive = "capath" if trust_is_directory else "cafile"
     optional = {"bind_interface": wanted.interface, trust_directive: trust, "certfile": certificate, "keyfile": key}
     return lines + [f"{name} {value}" for name, value in optional.items() if value is not None]
 

@@ -6,14 +6,17 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.settings import Config
+from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
 from tedge_cert.config.values import is_profile
 from tedge_cert.device.instance import Instance, load_config, load_instance
+from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, TedgeCertError, mend
 
 # A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
@@ -51,12 +54,44 @@ class _Profile(argparse.Action):
 
 
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
-    """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``."""
+    """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``.
+
+    A command of root becomes tedge here, before it reads a path that a setting names.
+    """
+    act_as_tedge(arguments)
     return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
 
 
+def act_as_tedge(arguments: argparse.Namespace) -> None:
+    """Drop root's rights for good, save in a trial: root named its configuration, and is trusted with its paths."""
+    # A file that the caller names is read and written with the caller's rights.
+    if getattr(arguments, "csr_path", None) is not None:
+        arguments.csr_path = files.CallerFile.read(arguments.csr_path)
+    if not is_of_system(arguments):
+        return
+    output = getattr(arguments, "output_path", None)
+    if output is None:
+        privileges.drop()
+    elif (code := privileges.split({"write_request": partial(_write_request, output.absolute())})) is not None:
+        os._exit(code)
+
+
+def _write_request(path: Path, pem: str) -> None:
+    """Write a signing request to the path that root typed."""
+    if not pem.startswith("-----BEGIN CERTIFICATE REQUEST-----\n"):
+        raise ValueError("expected a certificate signing request")
+    files.write(path, pem.encode("ascii"), owners.CERTIFICATE)
+
+
+def is_of_system(arguments: argparse.Namespace) -> bool:
+    """Return whether the arguments mean the configuration that the services of the system read."""
+    directory = arguments.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+    return os.path.realpath(directory) == SYSTEM_DIRECTORY
+
+
 def config_of(arguments: argparse.Namespace) -> Config:
-    """Load the settings of the instance that the arguments name; raises ConfigurationError."""
+    """Load the settings of the instance that the arguments name, as tedge; raises ConfigurationError."""
+    act_as_tedge(arguments)
     return load_config(arguments.cloud or "", arguments.profile, arguments.config_dir)
 
 

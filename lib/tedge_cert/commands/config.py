@@ -3,12 +3,13 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.cli.entry import add_profile
+from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system
 from tedge_cert.commands.drop_in import hint
 from tedge_cert.config import edit
 from tedge_cert.config import settings as configuration
@@ -43,7 +44,15 @@ def add_to(parser: Parser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run the sub-command and return the exit code."""
+    """Run the sub-command and return the exit code.
+
+    Root changes ``tedge.toml``, its own file, and reads nothing else; what only reads runs as tedge.
+    """
+    if arguments.command in ("get", "list"):
+        act_as_tedge(arguments)
+    elif is_of_system(arguments) and os.geteuid() != 0 and not os.access(configuration.SYSTEM_DIRECTORY, os.W_OK):
+        words = shlex.join(["sudo", "tedge", "config", *sys.argv[1:]])
+        raise ConfigurationError(f"the settings belong to root, so this needs root: `{words}`")
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
         doc = arguments.doc

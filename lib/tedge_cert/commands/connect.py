@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge connect``: configure and start the bridge in the local mosquitto, and enable the hourly check."""
 
+import os
 from pathlib import Path
 
-from tedge_cert import journal, processes, systemd
+from tedge_cert import journal
 from tedge_cert.bridge import conf_change
-from tedge_cert.commands import drop_in, switch_by_hand, takeover
+from tedge_cert.commands import broker_files, drop_in, switch_by_hand
 from tedge_cert.commands.connection_check import check, summary
+from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.values import to_text
 from tedge_cert.device import profiles
@@ -14,6 +16,7 @@ from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
+from tedge_cert.disk import privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
 from tedge_cert.steps import outcome
@@ -27,16 +30,17 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
 
     It is 3 if the device is connected, but not with the candidate that was there. Raises TedgeCertError.
     """
-    tenant = prepare(instance, what)
+    root = Root(instance)
+    tenant = prepare(root, instance, what)
     _refuse_second(instance)
-    with custody(instance, keep_root=True):
+    with custody(instance):
         # Another command may have connected the device while this one waited for the lock.
         _refuse_second(instance)
         switched = switch_by_hand.switch_first(instance, offline)
         active = load_active(instance)
         if not offline:
             _announce(instance, tenant, active)
-        before = _configure(instance, mosquitto_of(instance, tenant))
+        _configure(root, instance, mosquitto_of(instance, tenant))
     if not instance.manages_services:
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "
@@ -44,9 +48,9 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         )
         return 0
     try:
-        conf_change.restart(files_of(instance), broker_of(instance), before)
+        broker_files.restart(root, files_of(instance), broker_of(instance))
     except TedgeCertError:
-        _disable_timer(instance)
+        _disable_timer(root, instance)
         raise
     if not (offline or _is_working(instance, tenant)):
         raise TedgeCertError(
@@ -58,27 +62,32 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
     return exit_code(instance, switched)
 
 
-def _configure(instance: Instance, wanted: Mosquitto) -> conf_change.Before:
+def _configure(root: Root, instance: Instance, wanted: Mosquitto) -> None:
     """Enable the timer, then write the files, so that an interruption leaves no bridge without a renewal."""
     if not instance.manages_services:
-        return conf_change.configure(files_of(instance), wanted)
+        broker_files.configure(root, files_of(instance), wanted)
+        return
     try:
         with Step(f"Enabling {instance.timer}"):
-            systemd.systemctl("enable", "--now", instance.timer)
+            root.systemctl("enable", "--now", instance.timer)
     except TedgeCertError as error:
         image = f"where /etc is read-only, `systemctl enable {instance.timer}` when the image is made"
         raise TedgeCertError(f"cannot enable {instance.timer}: {error}; {image} (tedge-first-boot(7))") from error
     try:
-        return conf_change.configure(files_of(instance), wanted)
+        broker_files.configure(root, files_of(instance), wanted)
     except TedgeCertError:
-        _disable_timer(instance)
+        _disable_timer(root, instance)
         raise
 
 
-def _disable_timer(instance: Instance) -> None:
+def _disable_timer(root: Root, instance: Instance) -> None:
     """Disable the timer, unless an earlier attempt left a bridge."""
     if not instance.bridge_file.exists():
-        processes.run(["systemctl", "disable", "--now", instance.timer])
+        try:
+            root.systemctl("disable", "--now", instance.timer)
+        except TedgeCertError as error:
+            # The command ends with the failure that led here.
+            journal.warning(str(error))
 
 
 def _refuse_second(instance: Instance) -> None:
@@ -128,19 +137,19 @@ def _is_working(instance: Instance, tenant: Tenant) -> bool:
     return True
 
 
-def prepare(instance: Instance, what: str) -> Tenant:
+def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     """Print what is about to be connected, check that it does not conflict with other profiles; return the tenant.
 
     Owners and modes that other programs left are mended, so that bridge and renewer can both read; the renewal is let
     write where the certificate is kept.
     """
-    if instance.manages_services and not systemd.is_installed("mosquitto.service"):
+    if instance.manages_services and not root.broker_is_installed():
         raise TedgeCertError(
             "mosquitto is not installed, and its bridge is the connection to the cloud: `apt install mosquitto`, then "
             "try again"
         )
-    takeover.check_accounts(instance)
-    takeover.give_owners(instance)
+    _check_accounts(instance)
+    root.restore_owners()
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, what))
     profiles.check_conflicts(instance)
@@ -149,12 +158,12 @@ def prepare(instance: Instance, what: str) -> Tenant:
     if tenant.credentials_path is not None:
         credentials.warn_if_exposed(tenant.credentials_path)
     elif instance.manages_services:
-        drop_in.update(instance)
+        root.update_drop_in()
         drop_in.warn_if_shut(instance)
     local_password = instance.config.get("mqtt.client.auth.password_file")
     if local_password is not None:
         credentials.warn_if_exposed(Path(to_text(local_password)))
-    takeover.tidy_links(instance.bridge_file.parent)
+    root.tidy_links()
     return tenant
 
 
@@ -166,4 +175,19 @@ def _warn_of_proxy(instance: Instance, tenant: Tenant) -> None:
         journal.warning(
             f"proxy.address ({to_text(address)}) is for HTTPS only: mosquitto's bridge cannot use a proxy and "
             f"connects to {host}:{port} directly"
+        )
+
+
+def _check_accounts(instance: Instance) -> None:
+    """Raise TedgeCertError if the accounts of the service are gone: it could not read what root writes.
+
+    Purging thin-edge's package deletes them and all of /etc/tedge. The renewer then cannot start, and systemd takes
+    that for an hour with nothing to do.
+    """
+    missing = privileges.missing_accounts()
+    if missing and instance.config.is_of_system and os.geteuid() == 0:
+        raise TedgeCertError(
+            f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
+            "`apt install --reinstall tedge-cert-renewer` creates it, and restores what purging thin-edge's "
+            "package deleted"
         )

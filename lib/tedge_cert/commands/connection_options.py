@@ -2,9 +2,11 @@
 """The arguments of connect, reconnect and disconnect that name a connection: a cloud and a profile."""
 
 import argparse
+import os
 
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import root_tasks
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import ConfigurationError
@@ -37,4 +39,7 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     if cloud != "c8y":
         name = CLOUDS.get(cloud, f"'{arguments.cloud}'")
         raise ConfigurationError(f"a connection to {name} is not supported, only to c8y (`tedge connect c8y`)")
-    return load_instance(cloud, profile or arguments.profile, arguments.config_dir, known)
+    profile = profile or arguments.profile
+    if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
+        os._exit(code)
+    return load_instance(cloud, profile, arguments.config_dir, known)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge cert create`` and ``create-csr``: a key with a self-signed certificate, or with a signing request."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 from tedge_cert.authority import self_signed
@@ -43,8 +42,11 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
         key = keys.load_or_create(instance.key)
         request = _renewal_request(instance, key, name) or requests.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()
-        with privileges.regained() if output else nullcontext():
-            files.write(path, requests.pem_of_request(request), owners.CERTIFICATE)
+        pem = requests.pem_of_request(request)
+        if output and privileges.has_parent():
+            privileges.ask_root("write_request", pem=pem.decode())
+        else:
+            files.write(path, pem, owners.CERTIFICATE)
         return path
 
 

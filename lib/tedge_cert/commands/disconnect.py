@@ -2,12 +2,11 @@
 """``tedge disconnect``: remove the bridge, and disable the hourly check of its certificate."""
 
 from tedge_cert import journal, systemd
-from tedge_cert.bridge import conf_change, conf_files
-from tedge_cert.commands import drop_in, takeover
+from tedge_cert.bridge import conf_change
+from tedge_cert.commands.root_tasks import Root
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps.switch import Switch
 from tedge_cert.terminal import Step
@@ -18,15 +17,14 @@ def disconnect(instance: Instance) -> bool:
 
     Waits for a renewal that runs, which would otherwise look for the bridge in vain.
     """
-    of = files_of(instance)
+    of, root = files_of(instance), Root(instance)
     with Step("Removing the bridge"):
         if not instance.bridge_file.exists() and not conf_change.is_unfinished(of):
-            takeover.tidy_links(instance.bridge_file.parent)
+            root.tidy_links()
             return False
-        with custody(instance, keep_root=True):
+        with custody(instance):
             conf_change.begin(of)
-            conf_files.bridge_placement(of).remove()
-            files.remove_stale_temporaries(instance.bridge_file)
+            root.remove_bridge()
     if Switch.of(instance).is_unfinished:
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "
@@ -38,13 +36,13 @@ def disconnect(instance: Instance) -> bool:
     try:
         if systemd.is_active("mosquitto.service"):
             with Step("Restarting mosquitto"):
-                systemd.restart("mosquitto.service")
+                root.restart_broker()
         with Step(f"Disabling {instance.timer}"):
-            systemd.systemctl("disable", "--now", instance.timer)
+            root.systemctl("disable", "--now", instance.timer)
     except TedgeCertError as error:
         raise TedgeCertError(
             f"{instance.bridge_file} is removed, but {error}; restart mosquitto and disable {instance.timer} yourself"
         ) from error
     conf_change.end(of)
-    drop_in.remove(instance)
+    root.remove_drop_in()
     return True

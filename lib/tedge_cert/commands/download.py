@@ -23,7 +23,8 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.device.connection_settings import server_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
-from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk import files, owners
+from tedge_cert.disk.files import CallerFile
 from tedge_cert.durations import duration_s, format_duration
 from tedge_cert.errors import (
     CertificateError,
@@ -84,7 +85,7 @@ def check_clock(instance: Instance, host: str) -> None:
     reaches the same host, so it either fails too, before the password is used, or finds the tenant back.
     """
     clock.check_clock_of_device(time.time())
-    with privileges.dropped(instance.config.is_of_system), waiting(f"Comparing the clock with that of {host}"):
+    with waiting(f"Comparing the clock with that of {host}"):
         theirs_s = rest.time_of(server_of(instance.config, host))
     behind_s = 0 if theirs_s is None else int(theirs_s - time.time())
     if behind_s > CLOCK_TOLERANCE_S:
@@ -95,7 +96,7 @@ def check_clock(instance: Instance, host: str) -> None:
 
 
 def download(
-    instance: Instance, registration: Registration, csr: Path | None, retry_every_s: int, max_timeout_s: int
+    instance: Instance, registration: Registration, csr: CallerFile | None, retry_every_s: int, max_timeout_s: int
 ) -> Certificate:
     """Ask for the first certificate until the tenant knows the device; raises TedgeCertError.
 
@@ -122,10 +123,9 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
         return _keep(instance, registration, keys.public_key(key), received)
 
 
-def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: Path | None) -> bytes:
+def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: CallerFile | None) -> bytes:
     if csr is not None:
-        with privileges.regained():
-            return requests.load_request(csr, key)
+        return requests.load_request(csr, key)
     organization = instance.config.need("certificate.organization")
     unit = instance.config.need("certificate.organization_unit")
     request = requests.first_request(key, registration.device_id, organization, unit)

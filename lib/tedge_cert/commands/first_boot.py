@@ -8,16 +8,18 @@ from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.bridge import conf_files
-from tedge_cert.commands import connect, download, hardware_id, reconnect
+from tedge_cert.commands import connect, download, hardware_id, reconnect, root_tasks
 from tedge_cert.commands.download import Registration, checked_host
 from tedge_cert.commands.needs_download import is_certified
 from tedge_cert.config.edit import set_value
+from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, checked_device_id, device_id, load_instance
+from tedge_cert.device.instance import Instance, Names, checked_device_id, device_id, load_config, load_instance
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
-from tedge_cert.disk import files
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk.lock import make_directory
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.steps import outcome
@@ -29,6 +31,8 @@ URL = "tedge.c8y-url"
 STORES = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
 # Cumulocity takes one-time passwords of 8 to 32 characters.
 _LEAST, _MOST = 8, 32
+# For which passwords root has connected the device; only root writes there.
+_MARKS = Path("/var/lib/tedge-first-boot")
 FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
 # Stands where the digest of the credentials is, once the device is registered and only has to be connected.
 _CONNECTING = "connecting"
@@ -95,13 +99,37 @@ def register(instance: Instance, wanted: Wanted) -> None:
     journal.info(f"registered as {registration.device_id}: {instance.certificate}, serial {new.leaf.serial_number:x}")
 
 
-def finish(instance: Instance) -> None:
-    """Set the tenant, connect the device, and remove the spent password: root's part. Raises TedgeCertError."""
-    begun = record.unfinished(instance)
-    if begun is None:
+def finish(profile: str, directory: str = "") -> int:
+    """Connect the device that the unit registered: root's part. Return the exit code; raises TedgeCertError.
+
+    Root acts for a password that root's side gave (a credential of the unit, a file in the store), once for each
+    password. Nothing that user tedge can write makes root do it.
+    """
+    password, url = _roots_credential(PASSWORD), _roots_credential(URL)
+    mark = _MARKS / f"{Names('c8y', profile).name}.connected"
+    if not password or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(password)):
+        return 0
+    config = load_config("c8y", profile, directory)
+    if url and config.get("c8y.http") is None:
+        _set_tenant(config, checked_host(url))
+    code = root_tasks.serve(profile) if config.is_of_system else None
+    if code is None:
+        _connect(load_instance("c8y", profile, directory))
+        if privileges.has_parent():
+            return 0
+        code = 0
+    if code == 0:
+        make_directory(_MARKS, owners.DIRECTORY_OF_ROOT)
+        files.write(mark, record.digest(password).encode(), owners.CONFIGURATION_LOCK)
+        for store in STORES:
+            _remove_password(store / PASSWORD)
+    return code
+
+
+def _connect(instance: Instance) -> None:
+    """Connect the device as tedge, if its registration was not finished yet."""
+    if record.unfinished(instance) is None:
         return
-    if begun.url and instance.config.get("c8y.http") is None:
-        instance = _with_tenant(instance, begun.url)
     if not instance.bridge_file.exists():
         connect.connect(instance, offline=False)
     else:
@@ -112,8 +140,17 @@ def finish(instance: Instance) -> None:
         # `connect` does this itself.
         outcome.tell_fleet(instance)
     record.finish(instance)
-    for store in STORES:
-        _remove_password(store / PASSWORD)
+
+
+def _roots_credential(name: str) -> str:
+    """Read a credential of the unit, or a file in the store of this machine; empty without either."""
+    found = read(name)
+    if found or os.geteuid() != 0:
+        return found
+    try:
+        return (STORES[0] / name).read_bytes().decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def read(name: str) -> str:
@@ -146,13 +183,12 @@ def read_password() -> str:
     return found
 
 
-def _with_tenant(instance: Instance, url: str) -> Instance:
-    """Set the tenant, with its port if that is not 443, and return the instance with these settings."""
-    host, port = split_endpoint(url, 443)
-    set_value(instance.config, "c8y.url", host)
+def _set_tenant(config: Config, address: str) -> None:
+    """Set the tenant, with its port if that is not 443."""
+    host, port = split_endpoint(address, 443)
+    set_value(config, "c8y.url", host)
     if port != 443:
-        set_value(instance.config, "c8y.http", f"{host}:{port}")
-    return load_instance("c8y", instance.config.profile, instance.config.directory)
+        set_value(config, "c8y.http", f"{host}:{port}")
 
 
 def _identity(instance: Instance) -> str:

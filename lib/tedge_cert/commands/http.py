@@ -8,14 +8,16 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
+from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import add_profile
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
-from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.net import https
 from tedge_cert.net.https import Limits, Request, Sink
@@ -78,8 +80,10 @@ def execute(arguments: argparse.Namespace) -> int:
     Nothing is written for a refusal. The exit code tells whether a long body is whole.
     """
     path = path_of(arguments.uri)
-    instance = load_instance("c8y", arguments.profile, arguments.config_dir)
+    # A file that the caller names is read with the caller's rights.
     request = _request_of(arguments, path)
+    arguments.cloud = "c8y"
+    instance = entry.instance_of(arguments)
     tenant, broker = _tenant_of(instance), connected_broker(instance)
     with ExitStack() as shown:
         shown.enter_context(waiting(f"Asking {tenant.host}"))
@@ -116,12 +120,21 @@ def _request_of(arguments: argparse.Namespace, path: str) -> Request:
     method, fields = arguments.verb.upper(), {"Accept": arguments.accept_type or "*/*"}
     if arguments.verb not in SENDING:
         return Request(method, path, fields)
+    body: bytes | BinaryIO
     if arguments.file is not None:
-        kind, body = mimetypes.guess_type(arguments.file.name)[0] or "application/octet-stream", arguments.file
+        kind = mimetypes.guess_type(arguments.file.name)[0] or "application/octet-stream"
+        body = _open(arguments.file)
     else:
         text = arguments.data if arguments.content is None else arguments.content
         kind, body = "application/json", text.encode()
     return Request(method, path, {**fields, "Content-Type": arguments.content_type or kind}, body)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise TedgeCertError(f"cannot read {path}: {error.strerror}; expected a file to send") from error
 
 
 def _tenant_of(instance: Instance) -> Tenant:

@@ -16,7 +16,7 @@ from tedge_cert.disk import owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # The files lie beside the directory of the package, which may be installed anywhere.
-_LIB = Path(__file__).resolve().parents[2]
+_LIB = Path(__file__).resolve().parents[3]
 SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
 TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
 ETC = "/etc/tedge"
@@ -84,4 +84,4 @@ def _make_directory(path: Path, access: owners.Access) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TedgeCertError(f"cannot create the directory {path}: {error.strerror}") from error
-    owners.adapt(path, access, fixed=True)
+    owners.give(path, access)

@@ -3,12 +3,13 @@
 
 import time
 
-from tedge_cert import journal, systemd
+from tedge_cert import journal
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.health import Bridge, open_bridge, wait_for_broker
-from tedge_cert.commands import connect, switch_by_hand
+from tedge_cert.commands import broker_files, connect, switch_by_hand
 from tedge_cert.commands.connect import prepare
 from tedge_cert.commands.connection_check import check
+from tedge_cert.commands.root_tasks import Root
 from tedge_cert.device.connection_settings import broker_of, connected_broker, files_of, mosquitto_of
 from tedge_cert.device.connections import LocalBroker, Mosquitto, Tenant
 from tedge_cert.device.custody import custody
@@ -29,16 +30,17 @@ def reconnect(instance: Instance, offline: bool) -> int:
     # An interrupted command may have written files that the broker has not read: begin from the start.
     if not instance.bridge_file.exists() or conf_change.is_unfinished(files_of(instance)):
         return connect.connect(instance, offline, "Reconnecting to")
-    tenant = prepare(instance, "Reconnecting to")
+    root = Root(instance)
+    tenant = prepare(root, instance, "Reconnecting to")
     # Hold the lock to the end: our connections evict the bridge, and so do those of the renewer.
-    with custody(instance, keep_root=True):
+    with custody(instance):
         wanted, broker = mosquitto_of(instance, tenant), connected_broker(instance)
         changed = not conf_files.is_current(files_of(instance), wanted)
-        started = not changed and _start_broker(instance, broker)
+        started = not changed and _start_broker(root, instance, broker)
         switched = switch_by_hand.switch_first(instance, offline)
         active = connect.load_active(instance)
         if changed:
-            _take_settings(instance, wanted, offline)
+            _take_settings(root, instance, wanted, offline)
         elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
             if active is not None:
                 clock.check_presentable(active, instance.certificate)
@@ -54,7 +56,7 @@ def reconnect(instance: Instance, offline: bool) -> int:
     return connect.exit_code(instance, switched)
 
 
-def _start_broker(instance: Instance, broker: LocalBroker | None) -> bool:
+def _start_broker(root: Root, instance: Instance, broker: LocalBroker | None) -> bool:
     """Start a broker that is stopped, if systemd runs; return whether it was started."""
     bridge = open_bridge(broker)
     if bridge is not None:
@@ -63,25 +65,26 @@ def _start_broker(instance: Instance, broker: LocalBroker | None) -> bool:
     if not instance.manages_services:
         return False
     with Step("Starting mosquitto"):
-        systemd.systemctl("start", "mosquitto.service")
+        root.systemctl("reset-failed", "mosquitto.service")
+        root.systemctl("start", "mosquitto.service")
         wait_for_broker(broker_of(instance))
     return True
 
 
-def _take_settings(instance: Instance, wanted: Mosquitto, offline: bool) -> None:
+def _take_settings(root: Root, instance: Instance, wanted: Mosquitto, offline: bool) -> None:
     """Give mosquitto the changed settings; restore the previous ones if the bridge does not come up."""
     journal.info(f"the settings of the bridge have changed since {instance.bridge_file} was written")
-    before = conf_change.configure(files_of(instance), wanted)
+    broker_files.configure(root, files_of(instance), wanted)
     if not instance.manages_services:
         journal.warning("no service manager: restart mosquitto yourself, then it uses the changed settings")
         return
-    conf_change.restart(files_of(instance), broker_of(instance), before)
+    broker_files.restart(root, files_of(instance), broker_of(instance))
     if offline:
         return
     try:
         check(instance, wanted.tenant)
     except TedgeCertError as error:
-        conf_change.put_back(files_of(instance), before)
+        broker_files.put_back(root, files_of(instance))
         raise TedgeCertError(
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
             f"`tedge config list c8y`, or apply them unchecked by `tedge reconnect {instance.words} --offline`"

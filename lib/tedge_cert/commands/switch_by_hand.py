@@ -8,7 +8,6 @@ from tedge_cert.authority import answer_checks
 from tedge_cert.config import auth_method
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import privileges
 from tedge_cert.errors import CandidateRejectedError, NoAnswerError, TedgeCertError
 from tedge_cert.steps import rejection
 from tedge_cert.steps.switch import Switch
@@ -35,14 +34,13 @@ def switch_first(instance: Instance, offline: bool) -> Outcome:
     if auth_method.is_basic(instance.config):
         # The device shows the tenant no certificate, so there is nothing to prove.
         return Outcome()
-    with privileges.dropped(instance.config.is_of_system):
+    rejection.forget(instance)
+    state.end_pause(instance.state_file)
+    try:
+        return _switch(instance, Switch.of(instance), offline)
+    finally:
+        # With a record of the rejection, the unit's clean-up would remove the candidate.
         rejection.forget(instance)
-        state.end_pause(instance.state_file)
-        try:
-            return _switch(instance, Switch.of(instance), offline)
-        finally:
-            # With a record of the rejection, the unit's clean-up would remove the candidate.
-            rejection.forget(instance)
 
 
 def _switch(instance: Instance, switch: Switch, offline: bool) -> Outcome:

@@ -2,7 +2,7 @@
 """Take over the files of thin-edge, or of an earlier installation, when the package is configured.
 
 ``postinst`` runs this module. It must not make an installation fail, so an error is a warning; and it does not
-interrupt a connection.
+interrupt a connection. What user tedge could write before becomes root's unread, and our own files are written anew.
 """
 
 import os
@@ -12,77 +12,23 @@ from functools import partial
 from pathlib import Path
 
 from tedge_cert import journal, processes, systemd
-from tedge_cert.bridge import conf_files
+from tedge_cert.bridge import conf_files, mosquitto_conf
+from tedge_cert.commands import root_tasks
+from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import settings
-from tedge_cert.device.connection_settings import files_of
-from tedge_cert.device.instance import Instance, load_instance
-from tedge_cert.disk import files, owners, privileges
+from tedge_cert.config.keys.table import KEYS
+from tedge_cert.config.settings import Config
+from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
+from tedge_cert.device.instance import load_instance
+from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import TedgeCertError
 
+_ETC = Path(settings.SYSTEM_DIRECTORY)
+_CONF = _ETC / "mosquitto-conf"
 # A device that thin-edge's mapper connected has the bridge's file, but no such line in it.
 _CONNECTION = "connection "
-
-
-def check_accounts(instance: Instance) -> None:
-    """Raise TedgeCertError if the accounts of the service are gone: it could not read what root writes.
-
-    Purging thin-edge's package deletes them and all of /etc/tedge. The renewer then cannot start, and systemd takes
-    that for an hour with nothing to do.
-    """
-    missing = privileges.missing_accounts()
-    if missing and instance.config.is_of_system and os.geteuid() == 0:
-        raise TedgeCertError(
-            f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
-            "`apt install --reinstall tedge-cert-renewer` creates it, and restores what purging thin-edge's "
-            "package deleted"
-        )
-
-
-def give_owners(instance: Instance) -> None:
-    """Give key, certificate and configuration the owners and modes with which bridge and renewer can read them."""
-    if instance.config.is_of_system:
-        _give_owners_of_places(instance)
-    elif instance.certificate.parent == Path(instance.config.directory) / "device-certs":
-        owners.adapt(instance.certificate.parent, owners.SHARED_DIRECTORY, fixed=True)
-    kinds = (
-        (instance.key, owners.PRIVATE_KEY),
-        (instance.certificate, owners.CERTIFICATE),
-        (instance.csr, owners.CERTIFICATE),
-    )
-    for path, access in kinds:
-        owners.adapt(path, access)
-
-
-def _give_owners_of_places(instance: Instance) -> None:
-    """Give the directories the owners of ``tmpfiles.d``, and their files other than key and certificate theirs."""
-    etc, run = Path(settings.SYSTEM_DIRECTORY), Path("/run/tedge-cert-renewer")
-    for path in (etc, etc / "mosquitto-conf"):
-        owners.adapt(path, owners.DIRECTORY_OF_ROOT, fixed=True)
-    for path in (etc / "device-certs", run, instance.state_file.parent):
-        owners.adapt(path, owners.SHARED_DIRECTORY, fixed=True)
-    owners.adapt(etc / "tedge.toml", owners.CONFIGURATION, fixed=True)
-    for path in run.glob("*.lock"):
-        owners.adapt(path, owners.LOCK)
-    of = files_of(instance)
-    for placement in (conf_files.listener_placement(of), conf_files.bridge_placement(of)):
-        owners.adapt(placement.file, conf_files.access_of(placement.text() or ""), fixed=True)
-
-
-def tidy_links(directory: Path) -> bool:
-    """Remove links to our ``directory`` that would keep the broker from starting; return whether there were any.
-
-    A dangling link is an error for the broker, and a link to a file that its own configuration includes is a second
-    listener on the same port.
-    """
-    if not conf_files.CONF_D.is_dir():
-        return False
-    twice = conf_files.includes(directory)
-    ours = [each for each in conf_files.CONF_D.iterdir() if each.is_symlink() and each.readlink().parent == directory]
-    bad = [each for each in ours if twice or not each.exists()]
-    for link in bad:
-        files.remove(link)
-        journal.info(f"removed the link {link}, with which mosquitto would not start")
-    return bool(bad)
+# How a child says that mosquitto has to be restarted to use what it changed.
+_CHANGED = 10
 
 
 def adopt(first: bool) -> None:
@@ -90,14 +36,13 @@ def adopt(first: bool) -> None:
 
     Only then the hourly check of each connection is enabled: later, an administrator may have disabled it.
     """
-    directory = Path(settings.SYSTEM_DIRECTORY, "mosquitto-conf")
-    _attempt(partial(owners.adapt, Path(settings.SYSTEM_DIRECTORY, "tedge.toml"), owners.CONFIGURATION, fixed=True))
-    for profile in ["", *_profiles()]:
-        _attempt(partial(_give_owners_of, profile))
-    changed = [tidy_links(directory)]
-    for file in sorted(directory.glob("c8y*-bridge.conf")):
+    _attempt(_claim_settings)
+    changed = [bool(_attempt(_claim_broker_files))]
+    for file in sorted(_CONF.glob("c8y*-bridge.conf")):
         profile = file.name.removeprefix("c8y").removesuffix("-bridge.conf").removeprefix("@")
-        changed.append(bool(_attempt(partial(_take_over, profile, first))))
+        changed.append(bool(_attempt(partial(_as_tedge, profile, partial(_take_over, profile, first)))))
+    if not any(_CONF.glob("c8y*-bridge.conf")):
+        _attempt(partial(_as_tedge, "", _restore_owners))
     if any(changed) and systemd.is_running():
         _attempt(partial(processes.run, ["deb-systemd-invoke", "try-restart", "mosquitto.service"]))
 
@@ -110,34 +55,69 @@ def _attempt(step: Callable[[], object]) -> object:
         return None
 
 
-def _profiles() -> list[str]:
-    try:
-        return settings.load().profiles()
-    except TedgeCertError:
-        # The error is reported for the default profile, which comes first.
-        return []
+def _claim_settings() -> None:
+    """Give the settings to root; name the paths in them that user tedge could choose until now."""
+    claimed = owners.claim(_ETC, only=["tedge.toml"]) + owners.claim(_ETC / "mappers")
+    for each in claimed.moved:
+        journal.warning(f"{each}.ignored is no plain file, and was not read: look at it, then remove it")
+    if claimed.files:
+        journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set`")
+        for name in _chosen_paths(settings.load()):
+            journal.warning(f"user tedge could set {name} until now: check it by `tedge config get {name}`")
 
 
-def _give_owners_of(profile: str) -> None:
-    give_owners(load_instance("c8y", profile))
+def _chosen_paths(config: Config) -> list[str]:
+    return [name for name, key in KEYS.items() if key.is_path and config.stored(name)[0] is not None]
+
+
+def _claim_broker_files() -> bool:
+    """Give the directory that mosquitto includes to root; return whether a link was in mosquitto's way."""
+    claimed = owners.claim(_CONF)
+    for each in claimed.moved:
+        journal.warning(f"{each}.ignored is no plain file, and mosquitto does not read it: remove it")
+    for each in claimed.files:
+        if each.suffix == ".conf" and not (each.name == "tedge-mosquitto.conf" or each.name.endswith("-bridge.conf")):
+            journal.warning(f"{each} is not from this package, and user tedge could write it until now: check it")
+    return conf_files.tidy_links(_CONF)
+
+
+def _as_tedge(profile: str, work: Callable[[], bool]) -> bool:
+    """Run ``work`` as user tedge, with this process for root's tasks; return what it returns."""
+    code = root_tasks.serve(profile)
+    if code is not None:
+        return code == _CHANGED
+    changed = bool(_attempt(work))
+    if privileges.has_parent():
+        sys.stderr.flush()
+        os._exit(_CHANGED if changed else 0)
+    return changed
+
+
+def _restore_owners() -> bool:
+    Root(load_instance("c8y", "", known=False)).restore_owners()
+    return False
 
 
 def _take_over(profile: str, first: bool) -> bool:
-    """Link the bridge of this profile; return whether the broker has to be restarted to find it."""
+    """Write the bridge of this profile anew; return whether mosquitto has to be restarted to use it."""
     instance = load_instance("c8y", profile, known=False)
-    of = files_of(instance)
-    placements = (conf_files.listener_placement(of), conf_files.bridge_placement(of))
-    _give_owners_of_places(instance)
-    changed = [each.link_up() for each in placements if each.text() is not None]
-    if first:
-        systemd.systemctl("enable", instance.timer)
+    root, of = Root(instance), files_of(instance)
+    root.restore_owners()
+    if first and systemd.is_running():
+        root.systemctl("enable", instance.timer)
         journal.info(f"{instance.bridge_file} is there: enabled {instance.timer}")
-    if _CONNECTION not in (placements[1].text() or ""):
+    if _CONNECTION not in (conf_files.bridge_placement(of).text() or ""):
         journal.warning(
             f"{instance.bridge_file} holds no bridge: thin-edge's mapper ran it; `tedge reconnect {instance.words}` "
             "moves it to mosquitto"
         )
-    return any(changed)
+        return False
+    wanted = mosquitto_of(instance, tenant_of(instance))
+    if conf_files.is_current(of, wanted):
+        return False
+    root.write_broker_files(mosquitto_conf.look(wanted))
+    journal.info(f"{instance.bridge_file} is written from the settings")
+    return True
 
 
 if __name__ == "__main__":

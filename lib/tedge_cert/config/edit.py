@@ -17,8 +17,11 @@ from tedge_cert.config.keys.table import unknown_key
 from tedge_cert.config.settings import Config, Tree
 from tedge_cert.config.values import Value
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import locked, locked_directory
+from tedge_cert.disk.lock import locked_directory, locked_file
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
+
+# In a directory of root, and for root only: a user who can open a lock can hold it.
+_LOCK = Path("/run/tedge-config.lock")
 
 
 @contextmanager
@@ -26,8 +29,7 @@ def alone(config: Config) -> Iterator[None]:
     """Lock the configuration from reading to writing, because one of two concurrent changes would be lost."""
     directory = Path(config.directory)
     if config.is_of_system:
-        # Not run.path, which stands in the file that changes.
-        with locked(Path(config.file), Path("/run/tedge-cert-renewer")):
+        with locked_file(_LOCK):
             yield
     elif directory.is_dir():
         with locked_directory(directory):

@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hold the lock of a certificate for one command, with no more rights than the command needs."""
+"""Hold the lock of a certificate for one command, and remove what killed commands left."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from tedge_cert import journal
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files, privileges
+from tedge_cert.disk import files
 from tedge_cert.disk.lock import WAIT_S, locked
 from tedge_cert.errors import mend
 
 
 @contextmanager
-def custody(instance: Instance, wait_s: float = WAIT_S, keep_root: bool = False) -> Iterator[None]:
-    """Hold the lock of the instance's certificate; root acts as user tedge meanwhile, unless ``keep_root``.
+def custody(instance: Instance, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the lock of the instance's certificate; raises BusyError.
 
-    Temporary files that killed runs left beside the certificate are removed first. A configuration outside /etc/tedge
-    was named by the caller, so its paths are used with the caller's rights. Raises BusyError.
+    Temporary files that killed runs left beside the certificate are removed first.
     """
-    with ExitStack() as held:
-        # The lock is taken as tedge too: run.path comes from the configuration as well.
-        with privileges.dropped(instance.config.is_of_system):
-            held.enter_context(locked(instance.certificate, instance.run_directory, wait_s))
-            remove_leftovers(instance)
-        held.enter_context(privileges.dropped(instance.config.is_of_system and not keep_root))
+    with locked(instance.certificate, instance.run_directory, wait_s):
+        remove_leftovers(instance)
         yield
 
 

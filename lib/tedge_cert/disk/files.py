@@ -9,6 +9,7 @@ import glob
 import os
 import stat
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.disk.owners import Access, apply_access
@@ -145,3 +146,23 @@ def _cannot_write(path: Path, error: OSError) -> TedgeCertError:
         errno.ENOENT: "create the directory",
     }.get(error.errno or 0, "check the file system")
     return TedgeCertError(f"cannot write {path}: {reason}; nothing was changed there; {advice}")
+
+
+@dataclass(frozen=True)
+class CallerFile:
+    """A file that the caller named on the command line, read before root's rights go."""
+
+    path: Path
+    content: bytes
+    fault: str = ""
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @staticmethod
+    def read(path: Path) -> "CallerFile":
+        """Read ``path``; a command that needs the content finds out why there is none."""
+        try:
+            return CallerFile(path, read_regular(path, follow=True))
+        except OSError as error:
+            return CallerFile(path, b"", error.strerror or str(error))

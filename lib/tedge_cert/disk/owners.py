@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide owner and mode of each kind of file, and restore them in root's commands where that is safe."""
+"""Decide owner and mode of each kind of file, and restore them below ``/etc/tedge/device-certs``."""
 
 import grp
 import os
 import pwd
 import stat
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,39 +30,138 @@ HANDOVER = Access("tedge", "mosquitto", 0o644)
 LOCK = Access("tedge", "mosquitto", 0o640)
 SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
 DIRECTORY_OF_ROOT = Access("root", "root", 0o755)
-CONFIGURATION = Access("tedge", "tedge", 0o644)
+# A user who writes the settings names the paths that root's commands use, so only root writes them.
+CONFIGURATION = Access("root", "root", 0o644)
+CONFIGURATION_LOCK = Access("root", "root", 0o600)
 BROKER_CONFIGURATION = Access("root", "root", 0o644)
 BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 BROKER = "mosquitto"
+CERTIFICATES = Path("/etc/tedge/device-certs")
+_KEY = b"PRIVATE KEY-----"
 
 
-def adapt(path: Path, access: Access, fixed: bool = False) -> None:
-    """Give an existing file the owner and mode of its kind, if root runs this and they differ.
+def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
+    """Give files of ``directory`` their owner and mode, by name; only root can, and only where tedge misleads nobody.
 
-    A path from the configuration is trusted only in a directory of the owner. A ``fixed`` path is always trusted, and
-    may be a directory.
+    Each file is opened beneath the directory, without following a link. A link, a file with a second name, and a file
+    on another file system are left alone: through them tedge could get a file of root. A file that holds a private
+    key gets the mode of a key, whatever its name.
     """
-    if os.geteuid() != 0:
+    with _opened(directory, os.O_DIRECTORY) as parent:
+        if parent is None:
+            return
+        for name, access in wanted.items():
+            with _opened(name, os.O_NONBLOCK, parent) as descriptor:
+                if descriptor is None or not _is_plain(descriptor, parent):
+                    continue
+                holds_key = _KEY in os.read(descriptor, 1 << 16)
+                try:
+                    apply_access(descriptor, PRIVATE_KEY if holds_key else access)
+                except OSError as error:
+                    reason = f"{error.strerror}; mount it writable"
+                    journal.warning(f"cannot give {directory / name} its owner and mode: {reason}")
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Files that became root's, and entries that are no plain files and were moved aside (``.ignored``)."""
+
+    files: tuple[Path, ...] = ()
+    moved: tuple[Path, ...] = ()
+
+    def __add__(self, other: "Claimed") -> "Claimed":
+        return Claimed(self.files + other.files, self.moved + other.moved)
+
+
+def claim(directory: Path, only: Sequence[str] = ()) -> Claimed:
+    """Make ``directory`` and what lies in it root's, where another user could write it until now.
+
+    Each file is copied: a process of that user may still have the old one open. A link, or a file with a second name,
+    is moved aside, because it may lead to a file of the user, or to one that only root may read.
+    """
+    with _opened(directory, os.O_DIRECTORY) as parent:
+        return Claimed() if parent is None else _claim(directory, parent, only)
+
+
+def _claim(directory: Path, parent: int, only: Sequence[str]) -> Claimed:
+    _take(parent, DIRECTORY_OF_ROOT)
+    claimed = Claimed()
+    for name in only or sorted(os.listdir(parent)):
+        with _opened(name, os.O_NONBLOCK, parent) as descriptor:
+            facts = os.fstat(descriptor) if descriptor is not None else None
+            if descriptor is None or facts is None:
+                claimed += _move_aside(directory, name, parent)
+            elif stat.S_ISDIR(facts.st_mode):
+                claimed += _claim(directory / name, descriptor, ())
+            elif not _is_plain(descriptor, parent):
+                claimed += _move_aside(directory, name, parent)
+            elif facts.st_uid != 0 or facts.st_mode & 0o022:
+                _copy(name, descriptor, parent)
+                claimed += Claimed(files=(directory / name,))
+    return claimed
+
+
+def _take(descriptor: int, access: Access) -> None:
+    facts = os.fstat(descriptor)
+    if facts.st_uid != 0 or facts.st_mode & 0o022:
+        apply_access(descriptor, access)
+
+
+def _move_aside(directory: Path, name: str, parent: int) -> Claimed:
+    try:
+        os.rename(name, f"{name}.ignored", src_dir_fd=parent, dst_dir_fd=parent)
+    except FileNotFoundError:
+        return Claimed()
+    return Claimed(moved=(directory / name,))
+
+
+def _copy(name: str, source: int, parent: int) -> None:
+    """Replace a file by a copy that is root's; a copy for one group stays that group's to read."""
+    secret = not stat.S_IMODE(os.fstat(source).st_mode) & 0o004
+    temporary = f".{name}.{os.urandom(4).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as copy:
+        while chunk := os.read(source, 1 << 16):
+            copy.write(chunk)
+        copy.flush()
+        apply_access(copy.fileno(), BROKER_SECRET if secret else CONFIGURATION)
+        os.fsync(copy.fileno())
+    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    os.fsync(parent)
+
+
+def give(path: Path, access: Access) -> None:
+    """Give a directory that root made its owner and mode; raises OSError."""
+    with _opened(path, os.O_DIRECTORY) as descriptor:
+        if descriptor is not None and os.geteuid() == 0:
+            apply_access(descriptor, access)
+
+
+@contextmanager
+def _opened(name: str | Path, flags: int, parent: int | None = None) -> Iterator[int | None]:
+    """Open without following a link at the end of ``name``; None where that is not possible."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=parent)
+    except OSError:
+        yield None  # Missing, or a link: the step that reads it reports that.
         return
-    with ExitStack() as opened:
-        try:
-            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            opened.callback(os.close, directory)
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(path.name, flags, dir_fd=directory)
-            opened.callback(os.close, descriptor)
-        except OSError:
-            return  # Missing, or a link: the step that reads it reports that.
-        # Through a link, symbolic or hard, user tedge could get any file of root; also through a configured path into
-        # a directory of another user.
-        facts, owner = os.fstat(descriptor), os.fstat(directory).st_uid
-        plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
-        if (plain and (fixed or owner == account_ids(access)[0])) or (fixed and stat.S_ISDIR(facts.st_mode)):
-            try:
-                apply_access(descriptor, access)
-            except OSError as error:
-                journal.warning(f"cannot give {path} its owner and mode: {error.strerror}; mount it writable")
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_plain(descriptor: int, parent: int) -> bool:
+    """Return whether this is a regular file with one name, on the mount of its directory."""
+    facts = os.fstat(descriptor)
+    return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and _mount_of(descriptor) == _mount_of(parent)
+
+
+def _mount_of(descriptor: int) -> str:
+    """Return the id of the mount, which is another one where a file is bound over a name (proc(5))."""
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
+    return next(each for each in lines if each.startswith("mnt_id:"))
 
 
 def is_shut_to_broker(path: Path) -> bool:
@@ -75,6 +175,18 @@ def is_shut_to_broker(path: Path) -> bool:
     if facts.st_gid in os.getgrouplist(BROKER, account.pw_gid):
         return not facts.st_mode & stat.S_IRGRP
     return not facts.st_mode & stat.S_IROTH
+
+
+def is_only_roots(path: Path) -> bool:
+    """Return whether every part of ``path`` belongs to root, and only root can write there; no part is a link."""
+    for each in (path, *path.parents):
+        try:
+            facts = each.lstat()
+        except OSError:
+            return False
+        if facts.st_uid != 0 or facts.st_mode & 0o022 or stat.S_ISLNK(facts.st_mode):
+            return False
+    return True
 
 
 def apply_access(descriptor: int, access: Access) -> None:

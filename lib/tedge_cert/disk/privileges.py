@@ -1,17 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drop root's rights where paths come from a configuration that user tedge may write.
+"""Drop root's rights for good; a process that keeps them does root's few tasks.
 
-Otherwise a user who names the path of the certificate could make root's commands overwrite, give away or remove any
-file of the system: by a path, by a symbolic link, or by renaming a directory at the right moment.
+A command that root types drops to user tedge and group mosquitto before it reads anything that tedge can write. A
+command that has tasks for root forks first: the child drops and does the whole command, and the parent does the tasks
+that the child asks for. The parent takes from the child only the name of a task and a few values, which each task
+checks (``commands/root_tasks.py``).
 """
 
 import grp
+import json
 import os
 import pwd
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tedge_cert.errors import TedgeCertError
 
 USER, GROUP = "tedge", "mosquitto"
+Task = Callable[..., object]
+# A task takes a few values; a longer message is none of ours.
+_LIMIT_BYTES = 65_536
+
+_to_root: socket.socket | None = None
+
+
+class RootTaskError(TedgeCertError):
+    """Root's part of a command failed; the text says why."""
 
 
 def missing_accounts() -> list[str]:
@@ -25,40 +41,76 @@ def missing_accounts() -> list[str]:
     return missing
 
 
-@contextmanager
-def dropped(wanted: bool = True) -> Iterator[None]:
-    """Act as the owner of key and certificates, if root runs this and it is ``wanted``."""
-    try:
-        if not wanted or os.geteuid() != 0:
-            raise KeyError
-        user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
-    except KeyError:
-        # Not root, or a bare checkout without these accounts.
-        yield
+def is_root() -> bool:
+    """Return whether this process has root's rights, and there is a user tedge to drop to."""
+    return os.geteuid() == 0 and not missing_accounts()
+
+
+def drop() -> None:
+    """Become user tedge for good (setresuid(2)); nothing happens if ``is_root`` is false."""
+    if not is_root():
         return
-    before, groups = os.getegid(), os.getgroups()
+    user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
     os.setgroups([group])
-    os.setegid(group)
-    os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(before)
-        os.setgroups(groups)
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+    os.umask(0o022)
 
 
-@contextmanager
-def regained() -> Iterator[None]:
-    """Act as the caller again, for a file that the caller named, such as root's own request."""
-    user, group = os.geteuid(), os.getegid()
-    if os.getuid() != 0 or user == 0:
-        yield
-        return
-    os.seteuid(0)
-    os.setegid(0)
+def split(tasks: Mapping[str, Task]) -> int | None:
+    """Fork: return None in the child, which has become tedge, and the child's exit code in the parent.
+
+    The parent does the ``tasks`` for the child until the child ends. Without root's rights nothing is forked.
+    """
+    global _to_root  # noqa: PLW0603 (one process, one parent)
+    if not is_root():
+        return None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        _to_root = theirs
+        drop()
+        return None
+    theirs.close()
+    # A terminal sends Ctrl-C to both: the child ends for it, then the parent with the child's code.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
+    with ours:
+        _serve(ours, tasks)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def has_parent() -> bool:
+    """Return whether this process dropped root's rights, and a parent does tasks for it."""
+    return _to_root is not None
+
+
+def ask_root(task: str, **values: object) -> Any:
+    """Have the parent do ``task`` and return its result; raises RootTaskError."""
+    if _to_root is None:
+        raise RootTaskError(f"{task} needs root's rights: run this command as root")
+    _to_root.send(json.dumps({"task": task, "values": values}).encode())
+    answer = json.loads(_to_root.recv(_LIMIT_BYTES))
+    if "error" in answer:
+        raise RootTaskError(str(answer["error"]))
+    return answer["result"]
+
+
+def _serve(channel: socket.socket, tasks: Mapping[str, Task]) -> None:
+    while request := channel.recv(_LIMIT_BYTES):
+        channel.send(json.dumps(_answer(request, tasks)).encode()[:_LIMIT_BYTES])
+
+
+def _answer(request: bytes, tasks: Mapping[str, Task]) -> dict[str, object]:
     try:
-        yield
-    finally:
-        os.setegid(group)
-        os.seteuid(user)
+        asked = json.loads(request)
+        task, values = tasks[asked["task"]], asked["values"]
+        return {"result": task(**values)}
+    except TedgeCertError as error:
+        return {"error": str(error)}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        # The child is in the hands of tedge: whatever it sends is refused in words.
+        return {"error": f"root refused a task: {type(error).__name__}: {error}"}

@@ -96,6 +96,9 @@ def known_line(
 def is_quiet(arguments: list[str]) -> bool:
     """Return whether there is nothing to do, and print the line if so."""
     environment = posix.environ
+    # Tedge wrote the memo, so root does not read it: a check by root becomes tedge first.
+    if posix.geteuid() == 0 and b"TEDGE_CONFIG_DIR" not in environment:
+        return False
     try:
         file = file_for(arguments, environment)
         line = known_line(file, arguments, environment, *clocks()) if file else ""

@@ -6,15 +6,14 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from tedge_cert import VERSION
-from tedge_cert.errors import NoAnswerError, RequestRefusedError, TedgeCertError
+from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.net import server_clock
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.retry_after import retry_after_s
@@ -35,13 +34,13 @@ Sink = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked; ``path`` begins with a slash, and a query may follow; ``body`` may be a file."""
+    """What is asked; ``path`` begins with a slash, and a query may follow; ``body`` may be an open file."""
 
     method: str
     path: str
     # Credentials are among them, so they are in no text made of this.
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | Path | None = None
+    body: bytes | BinaryIO | None = None
 
 
 @dataclass(frozen=True)
@@ -174,8 +173,10 @@ def _exchange(
         "Accept-Encoding": "identity",
         **request.headers,
     }
-    with _opened(request.body) as body, _failures_explained(server, url):
-        prepared = session.prepare_request(requests.Request(request.method, url, fields, data=body or None))
+    with _failures_explained(server, url):
+        prepared = session.prepare_request(
+            requests.Request(request.method, url, fields, data=_from_its_start(request.body))
+        )
         # The library would decode what need not be encoded.
         prepared.url = url
         answer = session.send(
@@ -219,18 +220,11 @@ def _refuse_cut_off(answer: requests.Response, server: Server, url: str, size: i
         raise _no_answer(server, url, ConnectionError(f"the answer was cut off after {size} bytes"))
 
 
-@contextmanager
-def _opened(body: bytes | Path | None) -> Iterator[bytes | IO[bytes] | None]:
-    """Give a body as the library takes it; a file is sent in parts."""
-    if not isinstance(body, Path):
-        yield body
-        return
-    try:
-        file = body.open("rb")
-    except OSError as error:
-        raise TedgeCertError(f"cannot read {body}: {error.strerror}; expected a file to send") from error
-    with file:
-        yield file
+def _from_its_start(body: bytes | BinaryIO | None) -> bytes | BinaryIO | None:
+    """Give a body as the library takes it; a file is sent in parts, and once more for a second request."""
+    if body is not None and not isinstance(body, bytes):
+        body.seek(0)
+    return body or None
 
 
 @contextmanager

@@ -5,11 +5,13 @@ import argparse
 import sys
 import time
 
+from tedge_cert.cli import entry
 from tedge_cert.device import profiles
 from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.status.facts import Facts
 from tedge_cert.status.gather import gather
+from tedge_cert.status.units import Inquiry
 from tedge_cert.status.verdict import Problem, health, problems
 
 
@@ -25,7 +27,10 @@ def _facts(arguments: argparse.Namespace) -> list[Facts]:
         instance = load_instance("c8y", arguments.profile, arguments.config_dir)
         all_of_them = not (arguments.cloud or arguments.profile)
         instances = profiles.present(instance) if all_of_them else [instance]
-        return [gather(each, arguments.online) for each in instances]
+        # Root may ask systemd and read its journal; all else is read as tedge.
+        inquiries = [Inquiry(each) for each in instances]
+        entry.act_as_tedge(arguments)
+        return [gather(each, arguments.online, asked) for each, asked in zip(instances, inquiries, strict=True)]
     except ConfigurationError as error:
         # Without the configuration this is the only fact.
         name = f"c8y@{arguments.profile}" if arguments.profile else "c8y"

@@ -24,10 +24,10 @@ from tedge_cert.x509.certificate import Certificate, name_text
 BROKER_S = 2.0
 
 
-def gather(instance: Instance, online: bool) -> Facts:
+def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> Facts:
     """Return the facts of an instance; ask the tenant only if ``online``."""
     # First, so that systemd answers while this process reads and imports.
-    inquiry = Inquiry(instance)
+    inquiry = inquiry or Inquiry(instance)
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))

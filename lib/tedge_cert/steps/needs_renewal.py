@@ -81,6 +81,10 @@ def question_of(arguments: object) -> Question:
 
 def full_check(question: Question) -> int:
     """Return the exit code for ``question``; print errors in one line."""
+    if os.geteuid() == 0 and not (question.config_dir or os.environ.get("TEDGE_CONFIG_DIR")):
+        from tedge_cert.disk import privileges
+
+        privileges.drop()
     if not question.systemd:
         return _command_line(question)
     try:

@@ -5,7 +5,6 @@ import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks, cumulocity, self_signed
@@ -13,7 +12,8 @@ from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.instance import Instance, identity
-from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk import files, owners
+from tedge_cert.disk.files import CallerFile
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
 from tedge_cert.steps import due, outcome
@@ -54,7 +54,7 @@ def is_switch_unfinished(instance: Instance) -> bool:
     return switch.is_unfinished
 
 
-def candidate_of(authority: str, instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
+def candidate_of(authority: str, instance: Instance, current: Certificate, csr: CallerFile | None) -> Certificate:
     """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
     if authority != SELF_SIGNED:
         return _obtain(instance, current, csr)
@@ -104,14 +104,13 @@ def is_served(instance: Instance, current: Certificate) -> bool:
     return True
 
 
-def _obtain(instance: Instance, current: Certificate, csr: Path | None) -> Certificate:
+def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None) -> Certificate:
     # Before the tenant issues a certificate that could not be written.
     refuse_directory(instance.candidate)
     clock.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:
-        with privileges.regained():
-            request = requests.load_request(csr, key)
+        request = requests.load_request(csr, key)
     else:
         request = requests.renewal_request(key, current)
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)

@@ -2,7 +2,6 @@
 """Make and read certificate signing requests (RFC 2986)."""
 
 import base64
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tedge_cert.disk import files
+from tedge_cert.disk.files import CallerFile
 from tedge_cert.errors import CertificateError
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.keys import PrivateKey, public_key
@@ -77,13 +76,14 @@ def _sign(key: PrivateKey, content: bytes) -> tuple[str, bytes]:
     return "sha256_ecdsa", key.sign(content, ec.ECDSA(hashes.SHA256()))
 
 
-def load_request(path: Path, key: PrivateKey) -> bytes:
-    """Read the CSR in the PEM file ``path``; return it in DER. Raises CertificateError if it is of another key."""
+def load_request(named: CallerFile, key: PrivateKey) -> bytes:
+    """Read the CSR in a PEM file; return it in DER. Raises CertificateError if it is of another key."""
+    path = named.path
+    if named.fault:
+        raise CertificateError(f"cannot read the CSR {path}: {named.fault}")
     try:
-        request = x509.load_pem_x509_csr(files.read_regular(path, follow=True))
+        request = x509.load_pem_x509_csr(named.content)
         requested: Any = request.public_key()
-    except OSError as error:
-        raise CertificateError(f"cannot read the CSR {path}: {error.strerror}") from error
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertificateError(f"{path} holds no certificate signing request in PEM") from error
     if requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key(key):

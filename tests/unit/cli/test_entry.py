@@ -151,8 +151,8 @@ def test_every_command_refuses_what_it_does_not_know(tmp_path: Path, name: str) 
     assert "usage: tedge" in result.stderr
 
 
-# Those that read no configuration, and the one that shows what is wrong with it on its screen.
-OTHERS = ("tedge-config", "tedge-completions", "tedge-init", "tedge-cert-status")
+# Those that read no configuration (the last one without a credential of root), and the one that shows its faults.
+OTHERS = ("tedge-config", "tedge-completions", "tedge-init", "tedge-cert-status", "tedge-cert-finish-download")
 WITH_CLOUD = [each for each in EXECUTABLES if each not in OTHERS]
 
 

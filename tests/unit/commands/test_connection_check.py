@@ -12,6 +12,7 @@ from tedge_cert import processes, systemd
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.commands import connect as connect_command
 from tedge_cert.commands import connection_check
+from tedge_cert.commands.root_tasks import Root
 from tedge_cert.tenant import smartrest
 from unit.connected import certify, connect, instance_of
 from unit.local_device import LocalDevice
@@ -61,7 +62,8 @@ def test_a_proxy_is_not_for_the_bridge(
     certify(local_device)
     if address is not None:
         assert local_device.run(f"tedge-config set proxy.address {address}").exit == 0
-    connect_command.prepare(instance_of(local_device), "Connecting to")
+    instance = instance_of(local_device)
+    connect_command.prepare(Root(instance), instance, "Connecting to")
     assert ("mosquitto's bridge cannot use a proxy" in capsys.readouterr().err) is (address is not None)
 
 

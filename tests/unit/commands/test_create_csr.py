@@ -10,6 +10,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.commands import remove
 from tedge_cert.disk import files
+from tedge_cert.disk.files import CallerFile
 from tedge_cert.x509 import keys, requests
 from unit.unregistered import instance_of, lay_out, present, tedge
 
@@ -36,7 +37,7 @@ def test_create_csr_makes_the_key_once(directory: Path) -> None:
     key = (directory / "certs/key.pem").read_bytes()
     assert tedge(directory, "create-csr --device-id device-9").exit == 0
     assert (directory / "certs/key.pem").read_bytes() == key
-    assert requests.load_request(path, keys.load(directory / "certs/key.pem"))
+    assert requests.load_request(CallerFile.read(path), keys.load(directory / "certs/key.pem"))
 
 
 def test_create_csr_goes_where_it_is_told(directory: Path) -> None:

@@ -42,7 +42,7 @@ def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made:
     found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
     assert found == [
         *("etc", "etc/credstore", "etc/device-certs", "etc/mosquitto-conf", "run", "run/tedge-cert-renewer"),
-        *("var", "var/lib", "var/lib/tedge-cert-renewer"),
+        *("var", "var/lib", "var/lib/tedge-cert-renewer", "var/lib/tedge-first-boot"),
     ]
 
 

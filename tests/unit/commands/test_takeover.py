@@ -12,6 +12,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files
 from tedge_cert.bridge.conf_files import Placement
+from tedge_cert.commands import connect as connect_command
 from tedge_cert.commands import takeover
 from tedge_cert.config import settings
 from tedge_cert.device.instance import load_instance
@@ -111,12 +112,12 @@ def test_a_link_that_dangles_goes_and_others_stay(broker: Path) -> None:
     mine = broker / "conf.d" / "mine.conf"
     mine.symlink_to(broker / "nowhere.conf")
     assert not starts(broker)
-    assert takeover.tidy_links(broker / "mosquitto-conf")
+    assert conf_files.tidy_links(broker / "mosquitto-conf")
     assert listener.is_installed(listener.file.read_text())
     assert mine.is_symlink()
     mine.unlink()
     assert starts(broker)
-    assert not takeover.tidy_links(broker / "mosquitto-conf")
+    assert not conf_files.tidy_links(broker / "mosquitto-conf")
 
 
 @pytest.mark.parametrize("line", ["include_dir {0}", "include_dir {0}/", " include_dir {0}"])
@@ -126,14 +127,14 @@ def test_a_link_to_what_the_broker_includes_goes(broker: Path, line: str) -> Non
     main = broker / "mosquitto.conf"
     main.write_text(f"{line.format(broker / 'mosquitto-conf')}\n{main.read_text()}")
     assert not starts(broker)
-    assert takeover.tidy_links(broker / "mosquitto-conf")
+    assert conf_files.tidy_links(broker / "mosquitto-conf")
     assert list((broker / "conf.d").iterdir()) == []
     assert starts(broker)
 
 
 def test_a_machine_without_a_broker_has_no_links(broker: Path) -> None:
     (broker / "conf.d").rmdir()
-    assert not takeover.tidy_links(broker / "mosquitto-conf")
+    assert not conf_files.tidy_links(broker / "mosquitto-conf")
 
 
 def test_a_configuration_that_is_broken_fails_no_installation(
@@ -155,7 +156,7 @@ def test_a_device_without_the_user_of_the_service_is_not_connected(
     instance = load_instance("c8y", "", str(local_device.directory))
     mocker.patch("pwd.getpwnam", side_effect=KeyError("tedge"))
     mocker.patch("os.geteuid", return_value=0)
-    takeover.check_accounts(instance)  # a trial elsewhere has no accounts of its own
+    connect_command._check_accounts(instance)  # a trial elsewhere has no accounts of its own
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
     with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
-        takeover.check_accounts(instance)
+        connect_command._check_accounts(instance)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root gives up being root where another user may choose the path, and is root again afterwards."""
+"""Root becomes tedge for good, and a process that stays root does only the tasks that it was given."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.owners import Access
 from tedge_cert.errors import TedgeCertError
 
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
 DAEMON = Access("daemon", "mail", 0o644)
 
 
@@ -22,70 +24,137 @@ def as_daemon(mocker: MockerFixture) -> tuple[int, int]:
     return owners.account_ids(DAEMON)
 
 
-def rights() -> tuple[int, int, list[int]]:
-    return os.geteuid(), os.getegid(), os.getgroups()
+def in_child(work: Callable[[], object]) -> object:
+    """Run ``work`` in a process of its own, and return what it returns, or the text of its error."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            said = json.dumps(work())
+        except BaseException as error:
+            said = json.dumps(f"{type(error).__name__}: {error}")
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        told: object = json.loads(file.read())
+    os.wait()
+    return told
 
 
 @ROOT
-def test_no_more_than_that_user_may(tmp_path: Path, as_daemon: tuple[int, int]) -> None:
+def test_root_becomes_that_user_for_good(tmp_path: Path, as_daemon: tuple[int, int]) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "theirs").write_text("root's")
-    before = rights()
-    with privileges.dropped():
-        assert rights() == (*as_daemon, [as_daemon[1]])
-        with pytest.raises(TedgeCertError, match="Permission denied"):
+
+    def work() -> object:
+        privileges.drop()
+        refused = 0
+        ways: list[Callable[[], None]] = [
+            lambda: os.seteuid(0),
+            lambda: os.setresuid(0, 0, 0),
+            lambda: os.setgroups([0]),
+        ]
+        for back in ways:
+            try:
+                back()
+            except PermissionError:
+                refused += 1
+        try:
             files.write(tmp_path / "theirs", b"x", DAEMON)
-        with privileges.regained():
-            assert rights()[:2] == before[:2]
-        assert rights()[:2] == as_daemon
-    assert rights() == before
+        except TedgeCertError as error:
+            return [os.getresuid(), os.getresgid(), os.getgroups(), refused, str(error)]
+        return "it wrote root's file"
+
+    user, group = as_daemon
+    found = in_child(work)
+    assert isinstance(found, list)
+    assert found[:4] == [[user] * 3, [group] * 3, [group], 3]
+    assert "Permission denied" in found[4]
     assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
-
-
-@ROOT
-def test_an_error_does_not_keep_it(as_daemon: tuple[int, int]) -> None:
-    before = rights()
-    with pytest.raises(KeyError), privileges.dropped(), privileges.regained():
-        raise KeyError
-    assert rights() == before
-
-
-@ROOT
-def test_nothing_changes_where_it_is_not_wanted(as_daemon: tuple[int, int]) -> None:
-    before = rights()
-    with privileges.dropped(wanted=False), privileges.regained():
-        assert rights() == before
 
 
 def test_nothing_changes_without_the_accounts(mocker: MockerFixture) -> None:
     mocker.patch.object(privileges, "USER", "no-such-user")
-    before = rights()
-    with privileges.dropped():
-        assert rights() == before
+    before = os.getresuid()
+    privileges.drop()
+    assert (os.getresuid(), privileges.split({})) == (before, None)
+    assert not privileges.has_parent()
+
+
+def split(work: Callable[[], object], **tasks: privileges.Task) -> object:
+    """Split a process of its own, and return what the child says of ``work``."""
+
+    def both() -> object:
+        reader, writer = os.pipe()
+        code = privileges.split(tasks)
+        if code is None:
+            try:
+                said = work()
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            os.write(writer, json.dumps(said).encode())
+            os._exit(7)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            return [code, json.loads(file.read())]
+
+    return in_child(both)
 
 
 @ROOT
-def test_owners_are_mended_in_their_owners_directory_alone(tmp_path: Path, as_daemon: tuple[int, int]) -> None:
-    ours, others = tmp_path / "ours", tmp_path / "others"
-    for each in (ours, others):
-        each.mkdir()
-        (each / "file").write_bytes(b"")
-    os.chown(ours, *as_daemon)
-    (ours / "directory").symlink_to(others)
-    (ours / "linked").symlink_to(others / "file")
-    os.link(others / "file", ours / "hard")
-    for path in ("ours/file", "others/file", "ours/directory/file", "ours/linked", "ours/hard", "ours/missing"):
-        owners.adapt(tmp_path / path, DAEMON)
-    facts = (ours / "file").stat()
-    assert (facts.st_uid, facts.st_gid, facts.st_mode & 0o777) == (*as_daemon, 0o644)
-    assert (others / "file").stat().st_uid == 0
+@pytest.mark.usefixtures("as_daemon")
+def test_the_parent_does_its_tasks_and_ends_with_the_code_of_the_child() -> None:
+    def work() -> object:
+        return [os.geteuid() == 0, privileges.ask_root("who", suffix="!"), privileges.ask_root("who", suffix="?")]
+
+    assert split(work, who=lambda suffix: f"{os.geteuid()}{suffix}") == [7, [False, "0!", "0?"]]
+
+
+def failing() -> None:
+    raise TedgeCertError("mosquitto does not start")
 
 
 @ROOT
-def test_a_directory_is_mended_unless_it_is_a_link(tmp_path: Path, as_daemon: tuple[int, int]) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "target").mkdir()
-    (tmp_path / "b").symlink_to(tmp_path / "target")
-    for name in ("a", "b", "missing"):
-        owners.adapt(tmp_path / name, DAEMON, fixed=True)
-    assert [(tmp_path / each).stat().st_uid for each in ("a", "target")] == [as_daemon[0], 0]
+@pytest.mark.usefixtures("as_daemon")
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda: privileges.ask_root("fail"), "RootTaskError: mosquitto does not start"),
+        (lambda: privileges.ask_root("chown", path="/etc/shadow"), "RootTaskError: root refused a task: KeyError"),
+        (lambda: privileges.ask_root("fail", path="/etc/shadow"), "RootTaskError: root refused a task: TypeError"),
+        (lambda: send(b"["), "refused a task: JSONDecodeError"),
+        (lambda: send(b"[" * 60_000), "refused a task: RecursionError"),
+        (lambda: send(b"\xff\xfe"), "refused a task: "),
+        (lambda: send(b'{"task": [], "values": {}}'), "refused a task: TypeError"),
+        (lambda: send(b'{"task": "fail", "values": []}'), "refused a task: TypeError"),
+    ],
+)
+def test_the_parent_refuses_all_else(work: Callable[[], object], said: str) -> None:
+    found = split(work, fail=failing)
+    assert isinstance(found, list)
+    assert (found[0], said in str(found[1])) == (7, True), found
+
+
+def send(message: bytes) -> object:
+    channel = privileges._to_root
+    assert channel is not None
+    channel.send(message)
+    return channel.recv(65_536).decode()
+
+
+@ROOT
+@pytest.mark.usefixtures("as_daemon")
+def test_a_child_that_is_killed_is_a_failure() -> None:
+    def work() -> object:
+        os.kill(os.getpid(), 9)
+        return None
+
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        code = privileges.split({})
+        if code is None:
+            work()
+        os.write(writer, str(code).encode())
+        os._exit(0)
+    os.wait()
+    assert os.read(reader, 10) == b"137"

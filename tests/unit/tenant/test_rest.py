@@ -42,8 +42,8 @@ def test_what_goes_out_and_what_comes_back(tmp_path: Path) -> None:
 def test_a_body_goes_out_with_its_length(tmp_path: Path, as_file: bool) -> None:
     content = bytes(range(256)) * 400
     (tmp_path / "file").write_bytes(content)
-    with answering(tmp_path, OK) as server:
-        ask(server, Request("PUT", "/x", {"Content-Type": "text/plain"}, tmp_path / "file" if as_file else content))
+    with answering(tmp_path, OK) as server, (tmp_path / "file").open("rb") as file:
+        ask(server, Request("PUT", "/x", {"Content-Type": "text/plain"}, file if as_file else content))
     head, _, body = server.asked[0].partition(b"\r\n\r\n")
     assert body == content
     assert f"Content-Length: {len(content)}" in head.decode().split("\r\n")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.name import _ASN1Type
 
+from tedge_cert.disk.files import CallerFile
 from tedge_cert.errors import CertificateError
 from tedge_cert.x509 import keys, requests
 from tedge_cert.x509.certificate import Certificate
@@ -167,7 +168,7 @@ def test_takes_a_request_made_by_others(tmp_path: Path, label: bytes) -> None:
     request = requests.first_request(EC, "device-1", "ACME", "IoT")
     pem = requests.pem_of_request(request).replace(b"CERTIFICATE REQUEST", label)
     (tmp_path / "device.csr").write_bytes(b"Certificate Request:\n  Data\n" + pem)
-    assert requests.load_request(tmp_path / "device.csr", EC) == request
+    assert requests.load_request(CallerFile.read(tmp_path / "device.csr"), EC) == request
 
 
 def spoilt_request() -> bytes:
@@ -194,4 +195,4 @@ def test_refuses_requests_that_do_not_fit(tmp_path: Path, content: bytes | None,
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CertificateError, match=said.format(path)):
-        requests.load_request(path, EC)
+        requests.load_request(CallerFile.read(path), EC)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do root's part of a command: mosquitto's files, systemd, ``tedge.toml``, owners. Everything else runs as tedge.
+
+Each task takes its paths, units and settings from root's own side: the command line that root typed, ``tedge.toml``,
+and this file. The command, which has become tedge, hands over only what it found out; that is checked here again.
+Without root's rights (a trial with a configuration elsewhere) the same functions run within the command.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tedge_cert import journal, processes, systemd
+from tedge_cert.bridge import conf_files, mosquitto_conf
+from tedge_cert.bridge.mosquitto_conf import Found
+from tedge_cert.commands import drop_in
+from tedge_cert.config import credentials, edit
+from tedge_cert.config.settings import SYSTEM_DIRECTORY
+from tedge_cert.config.values import is_profile
+from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
+from tedge_cert.device.instance import Instance, checked_device_id, load_instance
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk.privileges import Task
+from tedge_cert.errors import ConfigurationError, TedgeCertError
+
+_MOSQUITTO = "mosquitto.service"
+_UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y|download)@[A-Za-z0-9_-]+\.(service|timer)")
+_VERBS = {
+    ("show",), ("is-active", "--quiet"), ("enable",), ("enable", "--now"), ("disable", "--now"), ("start",),
+    ("restart",), ("try-restart",), ("reset-failed",), ("daemon-reload",),
+}  # fmt: skip
+# What mosquitto's files held before this command changed them, to be restored if mosquitto does not start.
+_before: list[tuple[conf_files.Placement, str | None]] = []
+
+
+class Root:
+    """Root's part of a command for one instance, done by the parent that kept root's rights, or here without one."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def _do(self, task: str, **values: object) -> Any:
+        if privileges.has_parent():
+            return privileges.ask_root(task, **values)
+        return _TASKS[task](lambda: self._instance, **values)
+
+    def write_broker_files(self, found: Found) -> None:
+        """Write mosquitto's files from the settings and from what was ``found``; raises TedgeCertError."""
+        self._do("write_broker_files", **vars(found))
+
+    def restore_broker_files(self) -> None:
+        """Give mosquitto's files what they held before ``write_broker_files``."""
+        self._do("restore_broker_files")
+
+    def remove_bridge(self) -> None:
+        """Remove the bridge's file and the link to it."""
+        self._do("remove_bridge")
+
+    def tidy_links(self) -> bool:
+        """Remove links with which mosquitto would not start; return whether there were any."""
+        return bool(self._do("tidy_links"))
+
+    def restore_owners(self) -> None:
+        """Restore owners and modes of directories and of the files in ``/etc/tedge/device-certs``."""
+        self._do("restore_owners")
+
+    def update_drop_in(self) -> None:
+        """Write or remove the drop-in that opens configured directories to the renewal."""
+        self._do("update_drop_in")
+
+    def remove_drop_in(self) -> None:
+        """Remove that drop-in."""
+        self._do("remove_drop_in")
+
+    def systemctl(self, *words: str) -> str:
+        """Run systemctl with one of the verbs and units above; raises TedgeCertError with what it said."""
+        return str(self._do("systemctl", words=list(words)))
+
+    def restart_broker(self) -> None:
+        """Restart mosquitto, however often that was done before."""
+        self.systemctl("reset-failed", _MOSQUITTO)
+        self.systemctl("restart", _MOSQUITTO)
+
+    def broker_is_installed(self) -> bool:
+        """Return whether systemd knows mosquitto."""
+        return "LoadState=not-found" not in self.systemctl("show", "--property=LoadState", _MOSQUITTO)
+
+
+def serve(profile: str) -> int | None:
+    """Fork a command of the system's configuration: None in the child that is tedge, its exit code in the parent."""
+    if profile and not is_profile(profile):
+        raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
+    loaded: list[Instance] = []
+
+    def instance() -> Instance:
+        # Not before the first task: a command with broken settings says so itself, as tedge.
+        if not loaded:
+            loaded.append(load_instance("c8y", profile, SYSTEM_DIRECTORY, known=False))
+        return loaded[0]
+
+    return privileges.split({name: partial(task, instance) for name, task in _TASKS.items()})
+
+
+def _write_broker_files(
+    of: Callable[[], Instance],
+    device_id: str,
+    trust_is_directory: bool,
+    external_trust_is_directory: bool,
+    knows_local_cleansession: bool,
+    username: str,
+    password: str,
+) -> None:
+    found = Found(
+        checked_device_id(device_id),
+        trust_is_directory is True,
+        external_trust_is_directory is True,
+        knows_local_cleansession is True,
+        username,
+        password,
+    )
+    instance = of()
+    wanted, at = mosquitto_of(instance, tenant_of(instance, found.device_id)), files_of(instance)
+    listener, bridge = conf_files.listener_placement(at), conf_files.bridge_placement(at)
+    texts = mosquitto_conf.listener_text(wanted.listener, found), mosquitto_conf.bridge_text(wanted, found)
+    _before[:] = [(listener, listener.text()), (bridge, bridge.text())]
+    # It may hold a password. A temporary file of the listener is left: another profile may be writing it.
+    files.remove_stale_temporaries(bridge.file)
+    try:
+        listener.put(texts[0])
+        bridge.install(texts[1])
+    except TedgeCertError:
+        # A bridge's file that mosquitto does not know of would pass for a connection.
+        _restore_broker_files(of)
+        raise
+
+
+def _restore_broker_files(_: Callable[[], Instance]) -> None:
+    journal.warning("putting mosquitto's configuration back as it was")
+    for placement, text in reversed(_before):
+        try:
+            placement.put(text)
+        except TedgeCertError as error:
+            # The command ends with what went wrong first.
+            journal.warning(str(error))
+
+
+def _remove_bridge(of: Callable[[], Instance]) -> None:
+    placement = conf_files.bridge_placement(files_of(of()))
+    placement.remove()
+    files.remove_stale_temporaries(placement.file)
+
+
+def _tidy_links(of: Callable[[], Instance]) -> bool:
+    return conf_files.tidy_links(of().bridge_file.parent)
+
+
+def _restore_owners(of: Callable[[], Instance]) -> None:
+    instance = of()
+    if instance.config.is_of_system and systemd.is_running():
+        # Directories, and the files of root: tmpfiles.d(5) knows them, and how to change them safely.
+        processes.run(["systemd-tmpfiles", "--create", "tedge-cert-renewer.conf"])
+    kinds = (
+        (instance.key, owners.PRIVATE_KEY),
+        (instance.certificate, owners.CERTIFICATE),
+        (instance.candidate, owners.CERTIFICATE),
+        (instance.previous, owners.CERTIFICATE),
+        (instance.csr, owners.CERTIFICATE),
+    )
+    directory = Path(instance.config.directory) / "device-certs"
+    owners.restore(directory, {path.name: access for path, access in kinds if path.parent == directory})
+
+
+def _update_drop_in(of: Callable[[], Instance]) -> None:
+    drop_in.update(of())
+
+
+def _remove_drop_in(of: Callable[[], Instance]) -> None:
+    drop_in.remove(of())
+
+
+def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
+    plain = [each for each in words if not each.startswith("--property=") and not _UNITS.fullmatch(each)]
+    if tuple(plain) not in _VERBS:
+        raise TedgeCertError(f"`systemctl {' '.join(map(str, words))}` is no task of this command")
+    return systemd.systemctl(*words)
+
+
+def _read_credentials(of: Callable[[], Instance]) -> list[str]:
+    """Read the secret file of root; it is one only if nobody else can write it, or a directory above it."""
+    path = Path(of().config.need("c8y.credentials_path"))
+    if not owners.is_only_roots(path):
+        raise ConfigurationError(f"{path} can be written by others than root: `chown root:root {path}`")
+    found = credentials.load(path)
+    return [found.username, found.password]
+
+
+def _set_tenant(of: Callable[[], Instance], host: str, port: int) -> None:
+    config = of().config
+    edit.set_value(config, "c8y.url", host)
+    if port != 443:
+        edit.set_value(config, "c8y.http", f"{host}:{port}")
+
+
+_TASKS: Mapping[str, Task] = {
+    "write_broker_files": _write_broker_files,
+    "restore_broker_files": _restore_broker_files,
+    "remove_bridge": _remove_bridge,
+    "tidy_links": _tidy_links,
+    "restore_owners": _restore_owners,
+    "update_drop_in": _update_drop_in,
+    "remove_drop_in": _remove_drop_in,
+    "systemctl": _systemctl,
+    "read_credentials": _read_credentials,
+}
