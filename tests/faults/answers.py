@@ -167,7 +167,7 @@ def mqtt_port(to: Callable[[Standing], int]) -> Callable[[Standing], None]:
 
 
 def candidate(content: bytes | None = None, **options: Any) -> Callable[[Standing], None]:
-    """A candidate that somebody put there."""
+    """Return a step that puts a candidate in place."""
 
     def arrange(standing: Standing) -> None:
         if content is None:

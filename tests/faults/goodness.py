@@ -46,7 +46,7 @@ def _leftovers(device: LocalDevice) -> str:
 
 
 def flaw_of_lock(device: LocalDevice) -> str:
-    """Who holds the lock; empty if nobody does."""
+    """Return who holds the lock; empty if it is free."""
     try:
         with locked(device.certificate, instance_of(device).run_directory, 0.0):
             return ""

@@ -97,7 +97,7 @@ def _apply(disk: _Directory, directory: str, call: Call) -> bool:
     elif call.name in _SYNCS:
         names[path.name].lasting = names[path.name].content
     elif call.name not in _NOTHING_OF_THESE:
-        # What the model does not know would be a state that nobody tries.
+        # A call that the model does not know would lead to states that no test tries.
         raise NotImplementedError(f"the model of the disk does not know {call}")
     return True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands and files of a device, as somebody logged in on it has them."""
+"""Commands and files of a device, as a logged-in user sees them."""
 
 import shlex
 import subprocess

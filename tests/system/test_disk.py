@@ -95,7 +95,7 @@ def test_the_result_cannot_be_kept(connected: Device, tenant: Tenant, name: str)
     assert run.outcome == "success", run.lines
     assert said(run, f"the result of this run is not kept: cannot write {STATE}: {fault.reason}"), run.lines
     assert said(run, fault.advice)
-    assert not said(run, "the fleet was not told"), run.lines
+    assert not said(run, "this run was not reported"), run.lines
     tenant.wait_connected(connected.name, not_serial=old)
     new = serial(tenant, connected)
     connected.run(fault.mend, env={"P": directory})

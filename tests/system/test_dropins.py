@@ -56,7 +56,7 @@ def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) ->
 
 def test_a_renew_step_that_brings_a_certificate_of_another_device(connected: Device, tenant: Tenant) -> None:
     before = connected.read(CERTIFICATE)
-    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN=somebody-else'").stdout
+    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN=another-device'").stdout
     connected.write("/usr/local/share/issued.pem", tenant.issue(csr))
     step = f"/bin/cp /usr/local/share/issued.pem {CANDIDATE}"
     edit(connected, SERVICE, f"[Service]\nExecStartPre=\nExecStartPre={step}\n")
@@ -64,7 +64,7 @@ def test_a_renew_step_that_brings_a_certificate_of_another_device(connected: Dev
     connections = len(tenant.device(connected.name)["connections"])
     run = start(connected)
     assert run.outcome == "failed"
-    assert said(run, "issued to somebody-else, expected the device id"), run.lines
+    assert said(run, "issued to another-device, expected the device id"), run.lines
     assert connected.read(CERTIFICATE) == before
     assert not connected.exists(CANDIDATE)
     assert len(tenant.device(connected.name)["connections"]) == connections

@@ -61,7 +61,7 @@ def misconfigured(device: Device, tenant: Tenant) -> None:
 
 
 def other_name(device: Device, tenant: Tenant) -> None:
-    csr = device.run(f"openssl req -new -key {KEY} -subj /CN=somebody-else").stdout
+    csr = device.run(f"openssl req -new -key {KEY} -subj /CN=another-device").stdout
     device.write(CANDIDATE, tenant.issue(csr))
     assert device.run("tedge cert verify c8y", check=False).exit_code == 3
     device.run(f"rm {CANDIDATE}")

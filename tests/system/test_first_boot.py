@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device comes up with no person: the password is a credential, whoever left it."""
+"""A device registers and connects without a person; the password is a systemd credential, from any source."""
 
 from collections.abc import Iterator
 from pathlib import Path

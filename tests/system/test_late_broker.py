@@ -22,7 +22,7 @@ CURE = "`apt install mosquitto`, then try again"
 
 @pytest.fixture
 def _off(devices: Devices) -> Device:
-    """A device that is off and has what apt needs to install our package, and mosquitto anew."""
+    """A device that is off and has what apt needs to install our package, and mosquitto again."""
     return devices.make("archive")
 
 

@@ -87,7 +87,7 @@ def test_an_image_that_is_not(read_only: Device, prepared: str, reason: str, adv
     assert reason in told
     assert "Read-only file system" in told
     assert advice in told
-    # The device has its certificate; a person is told the same, and nothing passes for a connection.
+    # The device has its certificate; a person gets the same message, and no file passes for a connection.
     done = device.run("tedge connect c8y", check=False)
     assert done.exit_code == 1
     assert told in done.stderr

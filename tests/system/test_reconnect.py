@@ -16,7 +16,7 @@ def broker(device: Device) -> str:
 
 
 def spoil_service_manager(device: Device) -> None:
-    """Let systemctl fail as it does when nobody answers it."""
+    """Let systemctl fail as it does when no manager answers."""
     device.run("mount --bind /bin/false $(readlink -f $(command -v systemctl))")
 
 

@@ -50,7 +50,7 @@ def test_certificate_refused_after_the_proof_is_rolled_back(connected: Device, t
     run = start(connected)
     assert run.outcome == "failed"
     assert main_status(connected) == "3"
-    assert said(run, "the former certificate is active again"), run.lines
+    assert said(run, "the previous certificate is active again"), run.lines
     assert connected.read(CERTIFICATE) == before
     assert not connected.exists(PREVIOUS)
     assert not connected.exists(CANDIDATE)

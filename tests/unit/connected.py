@@ -142,7 +142,7 @@ def cut_bridge(device: LocalDevice) -> None:
 
 
 def misdirect(device: LocalDevice) -> None:
-    """A broker whose bridge reaches nobody, though the tenant is there."""
+    """A broker whose bridge cannot reach the tenant, which is up."""
     device.stop_broker()
     file = instance_of(device).bridge_file
     mqtt = f"127.0.0.1:{device.tenant.mqtt_port}"

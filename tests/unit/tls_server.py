@@ -71,5 +71,5 @@ class TlsServer:
                     client.sendall(outgoing.read())
                     incoming.write(client.recv(65_536))
                 else:
-                    raise AssertionError("a certificate was accepted that nobody trusts")
+                    raise AssertionError("an untrusted certificate was accepted")
         client.sendall(outgoing.read())

@@ -34,11 +34,11 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
 
 
 @contextmanager
-def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+def locked_directory(directory: Path) -> Iterator[None]:
     """Lock a directory itself, without a file in it; raises BusyError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _acquire(descriptor, directory, directory, wait_s)
+        _acquire(descriptor, directory, directory, WAIT_S)
         yield
     finally:
         os.close(descriptor)

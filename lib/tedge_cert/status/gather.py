@@ -72,14 +72,13 @@ def _due_s(facts: Facts, spread: str) -> int:
     active = facts.certificate
     if active is None or not active.not_after_s:
         return facts.due_s
-    lifetime_s = active.not_after_s - active.not_before_s
     try:
         spread_s = schedule.spread_s(spread, facts.threshold_s)
     except ConfigurationError:
         spread_s = 0
-    lead = schedule.lead_s(lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
+    lead = schedule.lead_s(active.lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
     if facts.state.guarded == active.not_after_s:
-        lead = min(lead, lifetime_s // schedule.GUARDED_PART)
+        lead = min(lead, active.lifetime_s // schedule.GUARDED_PART)
     return max(0, int(active.not_after_s - lead))
 
 

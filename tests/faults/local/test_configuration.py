@@ -20,7 +20,7 @@ SETTINGS = {
     "mqtt.topic_root": "other",
     "mqtt.client.host": "192.0.2.1",
     "c8y.bridge.topic_prefix": "c9y",
-    "certificate.organization": "Somebody",
+    "certificate.organization": "Company",
     "certificate.organization_unit": "Somewhere",
 }
 

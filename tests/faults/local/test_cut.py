@@ -122,7 +122,7 @@ def test_a_way_that_drops_everything_in_silence(device: LocalDevice, matrix: Mat
         wait_out(device)
         last = hour(device)
         assert last.result in ("success", "exec-condition"), last.said
-        # A connection begun while the former certificate was back, and thawed, goes on with that one: the next reads
+        # A connection begun while the previous certificate was back, and thawed, goes on with that one: the next reads
         # the new one.
         relay.end()
         relay.mend()

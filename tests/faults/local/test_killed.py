@@ -31,7 +31,7 @@ def with_candidate(device: LocalDevice) -> None:
 
 def with_bad_candidate(device: LocalDevice) -> None:
     due(device)
-    issue(device, name="somebody-else")
+    issue(device, name="another-device")
 
 
 def rejected(device: LocalDevice) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key is nobody else's at any instant, and no secret gets out by a child, a core dump or a line."""
+"""No other user can read the key at any instant, and no secret leaves by a child, a core dump or a line."""
 
 import json
 import os

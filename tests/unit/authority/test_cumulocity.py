@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EST requests over real HTTPS to the tenant, with everything that it can be made to answer."""
+"""EST requests over real HTTPS to the tenant, with every kind of answer that it can give."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -141,9 +141,9 @@ def test_a_long_refusal_is_cut(tenant: Tenant) -> None:
 
 
 def test_a_wrong_password_is_refused(tenant: Tenant) -> None:
-    request = requests.first_request(KEY, "nobody", "ACME", "IoT")
+    request = requests.first_request(KEY, "unregistered", "ACME", "IoT")
     with pytest.raises(RequestRefusedError, match="401 Unauthorized"):
-        cumulocity.enrol(server_of(tenant), "nobody", "wrong", request)
+        cumulocity.enrol(server_of(tenant), "unregistered", "wrong", request)
 
 
 @pytest.mark.parametrize(

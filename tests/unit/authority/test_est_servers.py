@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EST requests to servers that are not the tenant, or hardly servers at all."""
+"""EST requests to servers other than the tenant, some of them broken."""
 
 import gzip
 import socket

@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def lasting(made: x509.Certificate) -> tuple[int, int]:
-    """When it begins and ends, in seconds since the epoch."""
+    """Return begin and end, in seconds since the epoch."""
     validity = certificate.Certificate(made).validity
     return validity.not_before_s, validity.not_after_s
 

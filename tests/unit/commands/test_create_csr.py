@@ -50,7 +50,7 @@ def test_create_csr_goes_where_it_is_told(directory: Path) -> None:
 
 
 def test_create_csr_repeats_the_certificate(directory: Path) -> None:
-    """A CA that renews compares the names (RFC 7030 §4.2.2), whatever is configured by now."""
+    """A CA that renews compares the names (RFC 7030 §4.2.2), so later settings do not count."""
     assert tedge(directory, "create --device-id d").exit == 0
     path = directory / "certs/device.csr"
     changed = {"TEDGE_CERTIFICATE_ORGANIZATION": "Changed"}
@@ -87,7 +87,7 @@ def test_remove(directory: Path) -> None:
 
 
 def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> None:
-    """Else a power cut in between would leave an unfinished switch without a certificate."""
+    """Otherwise a power cut in between would leave an unfinished switch without a certificate."""
     for name in ("cert.pem", "key.pem", "cert.pem.new", "cert.pem.previous"):
         (directory / "certs" / name).write_text("x")
     spy = mocker.spy(files, "remove")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tedge http`: what is asked for and what is not, what goes out, and what is printed."""
+"""`tedge http`: which addresses are refused, what is sent, and what is printed."""
 
 import json
 from pathlib import Path

@@ -45,7 +45,7 @@ def test_the_journal_gets_the_level(device: Remembered, capfd: pytest.CaptureFix
 
 
 def rewrite(path: Path) -> None:
-    """The same length, time and inode; what nobody can set back is the time of the change."""
+    """Length, time and inode can stay the same; the time of the last change (ctime) cannot be set back."""
     status = path.stat()
     with path.open("r+b") as file:
         file.write(file.read(1))

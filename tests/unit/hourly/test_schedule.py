@@ -95,7 +95,7 @@ def test_the_spread_is_earlier_and_never_at_once(lifetime_s: int, minimum_s: int
 
 @given(st.lists(st.integers(HOUR_S, 360 * DAY_S), min_size=2, max_size=6), st.text(max_size=20))
 def test_a_longer_threshold_moves_a_device_once_and_earlier(thresholds: list[int], device_id: str) -> None:
-    """Whoever is due by one threshold is so by every longer one: no change makes a device renew twice."""
+    """A certificate that is due by one threshold is due by every longer one: no change makes a device renew twice."""
     place = schedule.slot(device_id)
     leads = [schedule.lead_s(YEAR_S, each, schedule.spread_s("20%", each), place) for each in sorted(thresholds)]
     assert leads == sorted(leads)

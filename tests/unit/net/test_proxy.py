@@ -16,7 +16,6 @@ from tedge_cert.net import https, proxy
 from tedge_cert.net.https import Request
 from tedge_cert.status import gather
 from tedge_cert.tenant import device_token, proof
-from tedge_cert.tenant.token import endpoint_of
 from unit.answering import answering
 from unit.connect_proxy import ConnectProxy
 from unit.connected import certify, hurry, instance_of, tenant_of
@@ -119,7 +118,7 @@ def test_a_proxy_that_makes_no_tunnel(
         tenant = tenant_of(token_device)
         with pytest.raises(NoAnswerError) as caught:
             https.ask(tenant, Request("GET", "/x"))
-        assert device_token.request(endpoint_of(tenant)) is None
+        assert device_token.request(tenant) is None
         said = [str(caught.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)

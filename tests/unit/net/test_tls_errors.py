@@ -22,7 +22,6 @@ from tedge_cert.net.anchors import Trust
 from tedge_cert.net.https import Request
 from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import device_token, own_connection, proof
-from tedge_cert.tenant.token import endpoint_of
 from unit.answering import ROOTS
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, hurry, key_file, tenant_of
@@ -85,11 +84,12 @@ def test_a_server_with_a_flaw(
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        tenant = replace(tenant_of(local_device), access_token_endpoint=("127.0.0.1", port))
+        tenant = tenant_of(local_device)
+        tenant = replace(tenant, token_server=replace(tenant.token_server, host=f"127.0.0.1:{port}"))
         with pytest.raises(NoAnswerError) as caught:
             https.ask(replace(tenant, host=f"127.0.0.1:{port}"), Request("GET", "/"))
         verdict = proof.prove_own(tenant)
-        assert device_token.request(endpoint_of(tenant)) is None
+        assert device_token.request(tenant) is None
         said = [str(caught.value), verdict.reason, proof.why_no_tls(tenant)]
     said.append(capsys.readouterr().err)
     assert verdict.answer is own_connection.Answer.NO_ANSWER

@@ -95,5 +95,5 @@ def test_every_configuration_key_is_in_the_manual(pages: Path) -> None:
 def test_readme_has_the_table_of_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     renewed = runpy.run_path(str(ROOT / "debian/table.py"))["renewed"](readme)
-    assert renewed == readme, "`PYTHONPATH=lib python3 debian/table.py README.md` writes the table anew"
+    assert renewed == readme, "`PYTHONPATH=lib python3 debian/table.py README.md` writes the table again"
     assert all(f"`{name.replace('tedge-cert-', 'tedge cert ').replace('tedge-', 'tedge ')}" in readme for name in NAMES)

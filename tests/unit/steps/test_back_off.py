@@ -108,7 +108,7 @@ def test_no_device_is_always_among_the_last() -> None:
         (-5, YEAR_S, False),
         (60, YEAR_S, True),
         (DAY_S, YEAR_S, True),
-        # Further ahead than any pause: the clock was set back, or somebody wrote there.
+        # Further ahead than any pause: the clock was set back, or the file was edited.
         (DAY_S + 1, YEAR_S, False),
         (HOUR_S, 10 * HOUR_S, True),
         (HOUR_S, 10 * HOUR_S - 10, False),

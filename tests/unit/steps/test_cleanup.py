@@ -54,7 +54,7 @@ def test_a_run_removes_what_it_rejected_itself(
 ) -> None:
     """Not what a person's own verification rejected, though the unit fails before it comes to verify anything."""
     old = certify(local_device)
-    new = issue(local_device, name="somebody-else")
+    new = issue(local_device, name="another-device")
     assert local_device.run("tedge-cert-verify c8y", **verified).exit == 3
     assert serials(local_device) == (old, new, None)
     assert local_device.run("tedge-cert-cleanup c8y", SERVICE_RESULT="exit-code", **cleaned).exit == 0

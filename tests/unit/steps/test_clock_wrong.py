@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clock that cannot be right: every step says so, asks nobody, and throws nothing away."""
+"""A clock that cannot be right: every step says so, asks no server, and removes nothing."""
 
 import time
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_reconnecting(local_device: LocalDevice, mocker: MockerFixture) -> None:
 
 
 def test_a_century_ahead_nothing_is_thrown_away(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    """No installation lasts so long: the clock is wrong, nobody is asked, and what is there stays."""
+    """No installation lasts so long: the clock is wrong, no server is asked, and no file is removed."""
     old = certify(local_device, days=10)
     new = issue(local_device)
     before = contacts(local_device)

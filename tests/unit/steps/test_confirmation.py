@@ -43,7 +43,7 @@ def test_refused_after_the_proof(bridged: LocalDevice, mocker: MockerFixture, fa
     before(mocker, Switch, "promote", lambda: refuse(bridged, new, **fault))
     code, said = verify(bridged)
     assert (code, serials(bridged)) == (3, (old, None, None))
-    assert "the former certificate is active again" in said
+    assert "the previous certificate is active again" in said
     bridged.tenant.wait_connected(bridged.device_id, serial=old)
 
 
@@ -59,7 +59,7 @@ def test_accepted_but_the_bridge_stays_away(
         after(mocker, Switch, "put_back", lambda: thaw(bridged))
         code, said = verify(bridged)
         assert (code, serials(bridged)) == (3, (old, new, None))
-        assert "stays away; it is back with the former certificate" in said
+        assert "stays away; it is back with the previous certificate" in said
         assert rejected(bridged) == digest(bridged.candidate)
         bridged.tenant.wait_connected(bridged.device_id, serial=old)
         recipes.clean_up(instance_of(bridged))
@@ -67,7 +67,7 @@ def test_accepted_but_the_bridge_stays_away(
     else:
         assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
         assert rejected(bridged) is None
-        assert "stays away with the former certificate too" in capsys.readouterr().err
+        assert "stays away with the previous certificate too" in capsys.readouterr().err
         thaw(bridged)
         bridged.tenant.wait_connected(bridged.device_id, serial=new)
 
@@ -82,7 +82,7 @@ def test_a_broker_that_hangs_is_no_connected_bridge(
     assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
     said = capsys.readouterr().err
     assert "confirmed: the bridge is connected" not in said
-    assert "stays away with the former certificate too" in said
+    assert "stays away with the previous certificate too" in said
 
 
 @pytest.mark.parametrize("fault", [{"do": "connack", "code": 3}, {"do": "reset"}])

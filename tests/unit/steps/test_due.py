@@ -31,7 +31,7 @@ def prepared(directory: Path, made: Made, settings: str = "", **kept: object) ->
     path = device(directory, made, f'{settings}\n[run]\npath = "{directory}/run"')
     (directory / "run").mkdir()
     mark = config.fingerprint(config.load(str(directory)))
-    facts = {"settings": mark, "result": "no-answer", "reason": "nobody was there", "attempts": 3, **kept}
+    facts = {"settings": mark, "result": "no-answer", "reason": "no server there", "attempts": 3, **kept}
     state.save(state_file(directory), State(**facts))  # type: ignore[arg-type]
     return path
 
@@ -113,7 +113,7 @@ def test_what_is_held_back(
     line = capsys.readouterr().err
     assert (said in line, line.count("\n")) == (True, 1)
     if "not asked" in said:
-        assert "attempt 3 ended with nobody was there; `tedge cert renew c8y` asks at once" in line
+        assert "attempt 3 ended with no server there; `tedge cert renew c8y` asks at once" in line
         assert state_file(tmp_path).read_text() == before
 
 

@@ -89,7 +89,7 @@ def test_attempts_are_counted_and_a_success_ends_them(local_device: LocalDevice)
 def test_a_rejected_candidate_is_a_failed_attempt(local_device: LocalDevice, mocker: MockerFixture) -> None:
     hurry(mocker)
     certify(local_device)
-    issue(local_device, name="somebody-else")
+    issue(local_device, name="another-device")
     assert connected.outcome(lambda: recipes.verify(instance_of(local_device)))[0] == 3
     left = left_by(local_device)
     assert (left.result, left.step, left.attempts) == ("candidate-rejected", "verify", 1)

@@ -47,7 +47,7 @@ def link(device: LocalDevice) -> None:
     [
         (lambda d: d.candidate.write_text("garbage"), "no certificate in PEM"),
         (other_key, "for the key of this device"),
-        (lambda d: issue(d, name="somebody-else"), "issued to somebody-else"),
+        (lambda d: issue(d, name="another-device"), "issued to another-device"),
         (lambda d: issue(d, days=-1, not_before_offset_s=-2 * DAY_S), "it expired 1d"),
         (lambda d: issue(d, days=9), "not later than the certificate that it is to replace"),
         (link, "cannot be read as a plain file"),

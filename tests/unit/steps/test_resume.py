@@ -97,7 +97,7 @@ def test_refused_or_not_answered(local_device: LocalDevice, mocker: MockerFixtur
     found, said = verify(local_device)
     if code == 5:
         assert (found, serials(local_device)) == (3, (old, None, None))
-        assert "the former certificate is active again" in said
+        assert "the previous certificate is active again" in said
         if how.startswith("bridge"):
             local_device.tenant.wait_connected(local_device.device_id, serial=old)
     else:

@@ -82,7 +82,7 @@ def oversized(device: LocalDevice) -> None:
         (symlink, "cannot be read as a plain file"),
         (oversized, "larger than 1048576 bytes"),
         (other_key, "for the key of this device"),
-        (lambda d: issue(d, name="somebody-else"), "issued to somebody-else, expected the device id"),
+        (lambda d: issue(d, name="another-device"), "issued to another-device, expected the device id"),
         (lambda d: issue(d, days=-1, not_before_offset_s=-2 * 86_400), "it expired 1d"),
         (lambda d: issue(d, days=9), "not later than the certificate that it is to replace"),
     ],

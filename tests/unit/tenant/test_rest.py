@@ -153,12 +153,12 @@ def test_what_the_sink_raises_is_not_blamed_on_the_server(tmp_path: Path) -> Non
 def test_a_refused_token_is_replaced_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[bool] = []
 
-    def who_asks(again: bool) -> str:
+    def get_credential(again: bool) -> str:
         asked.append(again)
         return "second" if again else "first"
 
     with answering(tmp_path, b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n") as server:
-        assert rest.as_device(server.by_https, Request("GET", "/x"), who_asks).status == 401
+        assert rest.as_device(server.by_https, Request("GET", "/x"), get_credential).status == 401
     assert asked == [False, True]
     assert [b"Bearer first" in each for each in server.asked] == [True, False]
     assert "refused the token (401): asking again with a new one" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_an_event_has_every_field(sent: list[str]) -> None:
     assert (identifier != "", "/" in identifier) == (True, False)
     assert {name: value for name, value in received.items() if not name.startswith("CODE_")} == {
         **FIELDS,
-        "MESSAGE": "tedge_device_id: the former certificate is back in use",
+        "MESSAGE": "tedge_device_id: the previous certificate is back in use",
         "MESSAGE_ID": events.ROLLED_BACK.message_id,
         "PRIORITY": "3",
         "RENEWAL_REASON": "the bridge stays [0m away",
@@ -138,7 +138,7 @@ def test_a_journal_that_does_not_read_holds_up_nobody(said: list[str], mocker: M
 
 def test_the_service_manager_is_told_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    systemd.status("nobody hears this")
+    systemd.status("no manager reads this")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(5)
