@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a device is in a good state: what has to hold after whatever happened and the next run of the timer."""
+"""Check that a device is in a good state after a fault and the next run of the timer."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key

@@ -22,7 +22,7 @@ Command = str | Sequence[str]
 
 @dataclass(frozen=True)
 class Completed:
-    """What became of a command."""
+    """The result of a command."""
 
     command: str
     exit_code: int

@@ -41,7 +41,7 @@ def test_an_administrator_deletes_the_user(connected: Device, tenant: Tenant) ->
 
 
 def broken(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Without what there is to say of a threshold that makes any certificate due."""
+    """Return the problems, except the one about a threshold that makes any certificate due."""
     return [each for each in found["problems"] if each["rank"] == "broken"]
 
 

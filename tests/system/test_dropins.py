@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an administrator changes with `systemctl edit`."""
+"""Changes that an administrator makes with `systemctl edit`."""
 
 from system.device import Device
 from system.renewer import (
@@ -19,7 +19,7 @@ from tenant.client import Tenant
 
 
 def edit(device: Device, unit: str, text: str) -> None:
-    """What `systemctl edit` of the unit would leave."""
+    """Write the file that `systemctl edit` of the unit writes."""
     device.write(f"/etc/systemd/system/{unit}.d/override.conf", text)
     device.systemctl("daemon-reload")
 

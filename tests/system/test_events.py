@@ -45,7 +45,7 @@ def silent(device: Device, tenant: Tenant) -> None:
 
 
 def renewed(device: Device, tenant: Tenant) -> None:
-    """With a threshold that is too long; meanwhile `systemctl status` says what is done."""
+    """Renew with a threshold that is too long; `systemctl status` shows the progress."""
     wait_out(device)
     tenant.fault(where="mqtt", do="slow-puback", delay_s=3, times=1)
     device.systemctl("start", "--no-block", SERVICE)
@@ -74,7 +74,7 @@ def self_signed(device: Device, tenant: Tenant) -> None:
 
 
 def interrupted(device: Device, tenant: Tenant) -> None:
-    """What a run leaves that loses its power after the two renames."""
+    """Leave the files of a run that lost power after its two renames."""
     device.run(f"tedge cert renew c8y; mv {CERTIFICATE} {PREVIOUS}; mv {CANDIDATE} {CERTIFICATE}")
     start(device)
 

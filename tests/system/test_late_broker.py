@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package comes to a device first, and mosquitto after it: said what is missing, and works once it is there."""
+"""The package is installed before mosquitto: a message names what is missing, and it works after mosquitto came."""
 
 from pathlib import Path
 

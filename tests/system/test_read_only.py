@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image whose root is read-only: /var is in memory, and a partition holds what tedge-first-boot(7) says it must."""
+"""An image whose root is read-only: /var is in memory, and a partition holds the directories that tedge-first-boot(7) names."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_an_image_that_is_prepared(read_only: Device, tenant: Tenant) -> None:
 
 
 def check_next_boot(device: Device, tenant: Tenant) -> None:
-    """It is the device that it was, and renews itself."""
+    """Check that it has the same identity after a boot, and renews."""
     before = device.read(CERTIFICATE)
     connections = len(tenant.device(device.name)["connections"])
     device.reboot()

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what no library changes; None lets pytest decide."""
+    """Leave out tests that touch no library; None lets pytest decide."""
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     return True if is_test and config.getoption("--only-libraries") and not touches(collection_path) else None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that has the tenant's certificate but trusts no device, or that speaks before it has shown any."""
+"""A server with the tenant's certificate that trusts no device, or sends an alert before its certificate."""
 
 import socket
 import ssl

@@ -95,9 +95,10 @@ def _has_signed(issuer: Certificate, issued: Certificate) -> bool | None:
     signature, signed = issued.leaf.signature, issued.leaf.tbs_certificate_bytes
     try:
         key, digest = issuer.leaf.public_key(), issued.leaf.signature_hash_algorithm
+        is_pss = issued.leaf.signature_algorithm_oid == x509.SignatureAlgorithmOID.RSASSA_PSS
         if isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
             key.verify(signature, signed, ec.ECDSA(digest))
-        elif isinstance(key, rsa.RSAPublicKey) and digest is not None and _is_pkcs1(issued.leaf):
+        elif isinstance(key, rsa.RSAPublicKey) and digest is not None and not is_pss:
             key.verify(signature, signed, padding.PKCS1v15(), digest)
         elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
             key.verify(signature, signed)
@@ -108,10 +109,6 @@ def _has_signed(issuer: Certificate, issued: Certificate) -> bool | None:
     except (ValueError, UnsupportedAlgorithm):
         return None
     return True
-
-
-def _is_pkcs1(issued: x509.Certificate) -> bool:
-    return issued.signature_algorithm_oid != x509.SignatureAlgorithmOID.RSASSA_PSS
 
 
 def check(

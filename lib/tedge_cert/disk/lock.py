@@ -97,7 +97,8 @@ def _say_who(lock_file: Path) -> None:
     try:
         # Left by holders that were killed while they wrote; only the holder of the lock writes here.
         files.remove_stale_temporaries(_holder_file(lock_file))
-        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), owners.HANDOVER)
+        name = Path(sys.argv[0]).name or "python"
+        files.write(_holder_file(lock_file), f"{name} (process {os.getpid()})".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         # The name only helps a process that waits; its loss must not stop a renewal.
         journal.debug(str(error))
@@ -112,7 +113,3 @@ def _holder(lock_file: Path) -> str:
         return files.read_regular(_holder_file(lock_file), 200).decode(errors="replace")
     except OSError:
         return "another process"
-
-
-def _name() -> str:
-    return Path(sys.argv[0]).name or "python"

@@ -38,13 +38,6 @@ def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
     return f"no TLS: {error}"
 
 
-def _explain_other_name(server: str, said: str) -> str:
-    return (
-        f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
-        "nothing answers in its place"
-    )
-
-
 def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -> str:
     said, code = error.verify_message, error.verify_code
     clock = f"the clock of this device, which says {minute_utc(time.time())}, is wrong"
@@ -53,7 +46,10 @@ def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -
     if code in _NOT_YET_VALID:
         return f"the certificate of {server} is not valid yet: probably {clock}"
     if code in _OTHER_NAME:
-        return _explain_other_name(server, said)
+        return (
+            f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
+            "nothing answers in its place"
+        )
     return (
         f"{server} is not trusted ({said}): set {trust.setting} ({trust.path}) to the file or directory with the root "
         "certificate of that server"

@@ -85,7 +85,7 @@ def _next_steps(instance: Instance, new: Certificate) -> str:
 
 
 def is_served(instance: Instance, current: Certificate) -> bool:
-    """Return whether no request is needed: another run was quicker, or a candidate still fits. Call it under the lock."""
+    """Return whether no request is needed: another run was quicker, or a candidate fits. Call it under the lock."""
     now_s = time.time()
     clock.check_clock(current, instance.certificate)
     if not due.is_due(instance, current.validity, now_s):

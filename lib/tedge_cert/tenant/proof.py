@@ -81,7 +81,7 @@ def why_no_tls(tenant: Tenant) -> str:
         with plain:
             plain.settimeout(REFUSAL_S)
             with context.wrap_socket(plain, server_hostname=host) as secured:
-                # In TLS 1.3 the alert that refuses a certificate comes after the handshake; none in time means accepted.
+                # In TLS 1.3 the alert that refuses a certificate comes after the handshake, if it comes.
                 secured.recv(1)
     except TimeoutError:
         return ""

@@ -26,8 +26,8 @@ def as_device(
 ) -> HttpAnswer:
     """Send ``request`` with the device's token, or user and password, and return the answer, whatever its status.
 
-    A token that is refused (401) is replaced once, because it may have been revoked meanwhile: ``get_credential(True)`` gets
-    the second one. All of it takes ``limits.whole_s`` at most. Raises NoAnswerError.
+    A token that is refused (401) is replaced once, because it may have been revoked meanwhile; ``get_credential``
+    is then called with True. All of it takes ``limits.whole_s`` at most. Raises NoAnswerError.
     """
     deadline = Deadline(limits.whole_s) if limits else None
     for is_second in (False, True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two that change the configuration at once: both changes are there afterwards."""
+"""Two programs change the configuration at once: both changes are kept."""
 
 import fcntl
 import os

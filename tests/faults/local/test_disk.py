@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system that is full, out of inodes or read-only at each write: said, nothing lost, and mended by space."""
+"""A file system that is full, out of inodes or read-only at each write: a message, no lost file, cured by space."""
 
 import os
 import subprocess

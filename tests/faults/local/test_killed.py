@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Killed at every system call that changes a file: the next run of the timer, alone, makes the device good again."""
+"""Steps killed at every system call that changes a file: the next run of the timer repairs the device by itself."""
 
 import signal
 from collections.abc import Callable

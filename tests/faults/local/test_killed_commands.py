@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person types, killed at every system call that changes a file: all is old or new, and typed again it works."""
+"""Commands killed at every system call that changes a file: files are old or new, and typed again they work."""
 
 import signal
 import tomllib

@@ -50,7 +50,7 @@ def names(device: NamingDevice) -> Iterator[NameServer]:
 
 
 def run(device: NamingDevice, matrix: Matrix, words: str, code: int, said: str = "") -> float:
-    """How long the step took that ended so."""
+    """Run the step, check how it ended, and return how long it took."""
     begins_s = time.monotonic()
     done = device.run(words)
     assert done.exit == code, done
@@ -90,7 +90,7 @@ def test_a_name_whose_address_changes(device: NamingDevice, names: NameServer, m
 
 
 @pytest.mark.whole
-def test_a_name_that_nobody_answers_for(device: NamingDevice, names: NameServer, matrix: Matrix) -> None:
+def test_a_name_without_an_answer(device: NamingDevice, names: NameServer, matrix: Matrix) -> None:
     """The look-up would take ten minutes; the bounds of the requests hold: a token's 20 s, then the whole's 60 s."""
     names.silent = True
     before = serials(device)

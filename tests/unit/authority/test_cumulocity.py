@@ -118,7 +118,7 @@ IN_A_MINUTE = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True
         (503, {"Retry-After": "soon"}, "503 Service Unavailable"),
     ],
 )
-def test_refusals_are_told(tenant: Tenant, status: int, headers: dict[str, str], said: str) -> None:
+def test_refusals_are_reported(tenant: Tenant, status: int, headers: dict[str, str], said: str) -> None:
     with pytest.raises(RequestRefusedError, match=said) as raised:
         enrol(tenant, do="status", status=status, headers=headers, body={"message": "as it\u00a0is \u001b[2J"})
     assert raised.value.status == status

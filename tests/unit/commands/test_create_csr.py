@@ -39,7 +39,7 @@ def test_create_csr_makes_the_key_once(directory: Path) -> None:
     assert requests.load_request(path, keys.load(directory / "certs/key.pem"))
 
 
-def test_create_csr_goes_where_it_is_told(directory: Path) -> None:
+def test_create_csr_writes_to_the_given_path(directory: Path) -> None:
     result = tedge(directory, f"create-csr --device-id d --output-path {directory}/elsewhere.csr")
     assert result.exit == 0
     assert request_in(directory / "elsewhere.csr").is_signature_valid

@@ -113,7 +113,7 @@ def test_post_and_put(local_device: LocalDevice, words: str, how: str) -> None:
     assert json.loads(changed.stdout)["name"] == "y"
 
 
-def test_what_the_tenant_refuses_is_told(local_device: LocalDevice) -> None:
+def test_a_refusal_of_the_tenant_is_printed(local_device: LocalDevice) -> None:
     certify(local_device)
     result = local_device.run("tedge-http get /c8y/nosuch")
     assert (result.exit, result.stdout) == (1, "")

@@ -32,7 +32,7 @@ def test_profiles_are_listed(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, "")).profiles() == []
 
 
-def test_a_profile_that_nobody_set_up(tmp_path: Path) -> None:
+def test_a_profile_that_is_not_set_up(tmp_path: Path) -> None:
     directory = write(tmp_path, TWO_CLOUDS)
     config.need_profile(config.load(directory, "second"))
     with pytest.raises(

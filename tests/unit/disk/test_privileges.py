@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root gives up being root where another user may choose the path, and is root again afterwards."""
+"""Root drops its rights where another user may choose the path, and regains them afterwards."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ DAEMON = Access("daemon", "mail", 0o644)
 
 @pytest.fixture
 def as_daemon(mocker: MockerFixture) -> tuple[int, int]:
-    """The user and group of every Debian that stand for tedge and mosquitto."""
+    """Let user and group daemon, which every Debian has, stand for tedge and mosquitto."""
     mocker.patch.multiple(privileges, USER=DAEMON.user, GROUP=DAEMON.group)
     return owners.account_ids(DAEMON)
 

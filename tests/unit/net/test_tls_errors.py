@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each way in which TLS with a server fails, by real handshakes, and what is said of it for HTTPS, MQTT and tokens."""
+"""Each way in which TLS with a server fails, by real handshakes, and its message for HTTPS, MQTT and tokens."""
 
 import datetime
 import os
@@ -30,7 +30,7 @@ from unit.local_device import LocalDevice
 
 @contextmanager
 def serving(context: ssl.SSLContext | None) -> Iterator[int]:
-    """A server that shakes hands, and hangs up; without a context it speaks HTTP in plain."""
+    """A server that ends the connection after the handshake; without a context it speaks plain HTTP."""
 
     def serve() -> None:
         with suppress(OSError):
@@ -121,7 +121,7 @@ def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevic
 
 
 def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
-    """OpenSSL takes the names of as many authorities as can be sent, but not a chain of any length."""
+    """OpenSSL accepts any number of authority names, but not a chain of any length."""
     certify(local_device)
     own, chain = local_device.tenant.server_ca.with_name("server.pem"), local_device.directory / "chain.pem"
     chain.write_bytes(own.read_bytes() + local_device.tenant.server_ca.read_bytes() * 400)
@@ -137,7 +137,7 @@ def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
     [(90, "trusted there?"), (-3, "it expired 3d"), (None, "is the clock of this device right?")],
 )
 def test_why_a_certificate_is_refused(local_device: LocalDevice, days: float | None, words: str) -> None:
-    """Its own validity decides what a person looks at first."""
+    """The message depends on the validity of the certificate."""
     if days is None:
         certify(local_device, 90, not_before_offset_s=86_400)
     else:

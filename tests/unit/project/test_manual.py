@@ -79,7 +79,7 @@ def test_sub_commands_have_their_synopsis_and_options(pages: Path) -> None:
     assert ".Op Fl -doc\n" in text
 
 
-def test_the_environment_is_told_where_it_counts(pages: Path) -> None:
+def test_each_page_lists_its_environment(pages: Path) -> None:
     assert "DEVICE_ONE_TIME_PASSWORD" in (pages / "tedge-cert-download.1").read_text()
     assert "C8Y_USER" in (pages / "tedge-cert-upload.1").read_text()
     assert "C8Y_USER" not in (pages / "tedge-cert-show.1").read_text()

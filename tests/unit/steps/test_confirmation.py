@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the promotion: what confirms the new certificate, what brings the old one back, and what decides nothing."""
+"""After the promotion: events that confirm the new certificate, restore the previous one, or decide nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ DAY_S = 86_400
 
 
 def age(device: LocalDevice, path: Path) -> None:
-    """Let a certificate of this device have expired."""
+    """Replace a certificate of this device by an expired one."""
     issue(device, path, days=-1, not_before_offset_s=-2 * DAY_S)
 
 
@@ -75,7 +75,7 @@ def test_accepted_but_the_bridge_stays_away(
 def test_a_broker_that_hangs_is_no_connected_bridge(
     bridged: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It last said that the bridge was up, and says nothing of its fall."""
+    """Its last message said that the bridge was up, and it reports no fall."""
     hurry(mocker, BRIDGE_WAIT_S=1.0, SETTLE_S=0.5)
     new = issue(bridged)
     before(mocker, verification, "prove", lambda: freeze(bridged))

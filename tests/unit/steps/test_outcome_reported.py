@@ -77,7 +77,7 @@ def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice
 
 
 @pytest.mark.parametrize("error", [RecursionError("too deep"), MemoryError(), KeyError("x")])
-def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
+def test_an_unforeseen_error_is_reported_and_raised(
     local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture, error: Exception
 ) -> None:
     """The cause may be the certificate itself, so the report does not parse it again."""
@@ -93,7 +93,7 @@ def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
     assert kept["next_attempt_s"] > time.time() + 3_600
 
 
-def test_the_condition_reports_an_error_that_nobody_foresaw(
+def test_the_condition_reports_an_unforeseen_error(
     local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture
 ) -> None:
     certify(local_device)

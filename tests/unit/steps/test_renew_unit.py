@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 2 as the unit runs it: nothing is asked for that is there already; and what the command says to people."""
+"""Step 2 as the unit runs it: no request while a candidate fits; and what the command prints for a person."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fleet sees of a run, through a real broker and its bridge."""
+"""Alarm, event and status after a run, through a real broker and its bridge."""
 
 import json
 import time
@@ -76,7 +76,7 @@ def left(device: LocalDevice, **state: Any) -> None:
 
 
 def rest(device: LocalDevice, path: str) -> Any:
-    """What the operator sees."""
+    """Return the alarms and events that the operator sees."""
     url = f"https://127.0.0.1:{device.tenant.http_port}{path}"
     return requests.get(url, auth=("admin", "secret"), verify=str(device.tenant.server_ca), timeout=10).json()
 

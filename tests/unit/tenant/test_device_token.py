@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens for a client certificate: what is an answer, what is remembered, and what counts as a refusal."""
+"""Tokens for a client certificate: answers, the memory of the endpoint, and refusals."""
 
 from typing import Any
 
@@ -96,7 +96,7 @@ def test_no_token_is_no_failure(
     text = capsys.readouterr().err
     assert text.startswith("no token: ")
     assert said in text
-    # An answer in time says something of this once; none in time costs the same again.
+    # A late answer would cost the same time again, so only that is remembered.
     late = fault["do"] in ("silence", "drip")
     assert remembered(token_device).startswith("silent until") is late
     assert (remembered(token_device) == "") is not late

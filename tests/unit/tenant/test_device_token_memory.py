@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is remembered of the endpoint for client certificates, above all its silence."""
+"""The memory of the endpoint for client certificates, mainly of its silence."""
 
 import socket
 import time
@@ -88,7 +88,7 @@ def test_silence_is_forgotten_after_a_while(tmp_path: Path, mocker: MockerFixtur
 
 
 @pytest.mark.parametrize("fact", ["silent until 99999999999", "silent until soon", "silent", "", "offered"])
-def test_what_was_never_written_silences_nobody(tmp_path: Path, fact: str) -> None:
+def test_a_fact_that_was_never_written_is_ignored(tmp_path: Path, fact: str) -> None:
     tenant = at(tmp_path / "memory")
     device_token.keep(tenant, fact)
     assert device_token.may_be_asked(tenant)

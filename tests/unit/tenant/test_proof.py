@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof: whose word counts as a refusal, and which of several."""
+"""The proof: which answers count as a refusal."""
 
 import ssl
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does around certificates, call by call."""
+"""Calls of an operator about certificates and devices."""
 
 from collections.abc import Callable
 from typing import Any
