@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image whose root is read-only: /var is in memory, and a partition holds the directories that tedge-first-boot(7) names."""
+"""An image with a read-only root: /var is in memory, a partition has the directories of tedge-first-boot(7)."""
 
 from pathlib import Path
 
