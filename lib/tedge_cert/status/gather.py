@@ -94,13 +94,14 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         found = certificate.load(path)
     except CertificateError as error:
         return CertificateFacts(str(path), str(error)), None
+    validity = found.validity
     facts = CertificateFacts(
         str(path),
         subject=name_text(found.subject),
         issuer=name_text(found.issuer),
-        serial=f"{found.leaf.serial_number:x}",
-        not_before_s=found.validity.not_before_s,
-        not_after_s=found.validity.not_after_s,
+        serial=validity.serial,
+        not_before_s=validity.not_before_s,
+        not_after_s=validity.not_after_s,
     )
     return facts, found
 

@@ -139,11 +139,8 @@ class Confirmation:
     def _confirm(self, how: str) -> None:
         if self.is_last:
             self.switch.confirm()
-        active = certificate.load(self.switch.certificate)
-        journal.info(
-            f"confirmed: {how}; serial {active.leaf.serial_number:x}, "
-            f"valid until {rfc2822(active.validity.not_after_s)}"
-        )
+        active = certificate.load(self.switch.certificate).validity
+        journal.info(f"confirmed: {how}; serial {active.serial}, valid until {rfc2822(active.not_after_s)}")
 
     def _leave(self, reason: str) -> NoReturn:
         raise NoAnswerError(

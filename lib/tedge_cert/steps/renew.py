@@ -66,8 +66,9 @@ def candidate_of(authority: str, instance: Instance, current: Certificate, csr: 
 def show(instance: Instance, new: Certificate, by_unit: bool) -> None:
     """Tell the journal of the unit, or a person, about the new candidate."""
     if by_unit:
-        until = rfc2822(new.validity.not_after_s)
-        journal.info(f"new certificate {instance.candidate}: serial {new.leaf.serial_number:x}, valid until {until}")
+        found = new.validity
+        until = rfc2822(found.not_after_s)
+        journal.info(f"new certificate {instance.candidate}: serial {found.serial}, valid until {until}")
         return
     steps = _next_steps(instance, new)
     sys.stderr.write(f"Certificate renewed successfully\n    For an un-interrupted service:\n{steps}\n")
