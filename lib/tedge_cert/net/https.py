@@ -94,7 +94,7 @@ def ask(
     sink: Sink | None = None,
     compares_clock: bool = True,
 ) -> HttpAnswer:
-    """Send one request and return the answer, whatever its status; no redirect is followed, no environment is read.
+    """Send one request and return the answer with any status; follow no redirect, read no environment.
 
     ``context`` shows a certificate of ours. ``sink`` takes the body of a success in chunks; a body of one chunk reaches
     it whole or not at all, and of a longer one that is cut off it gets the beginning.

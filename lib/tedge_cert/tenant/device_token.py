@@ -205,7 +205,7 @@ def keep_silence(tenant: Tenant) -> None:
 
 
 def _silent_s(fact: str) -> int:
-    """Return for how many more seconds the endpoint is left alone.
+    """Return for how many more seconds the endpoint is not asked.
 
     An end further away than any that is written here was written by others, and does not count.
     """

@@ -24,7 +24,7 @@ def as_device(
     limits: Limits | None = None,
     sink: Sink | None = None,
 ) -> HttpAnswer:
-    """Send ``request`` with the device's token, or user and password, and return the answer, whatever its status.
+    """Send ``request`` with the device's token, or user and password, and return the answer with any status.
 
     A token that is refused (401) is replaced once, because it may have been revoked meanwhile; ``get_credential``
     is then called with True. All of it takes ``limits.whole_s`` at most. Raises NoAnswerError.

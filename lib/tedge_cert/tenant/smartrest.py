@@ -58,7 +58,7 @@ def creation(device_id: str, device_type: str) -> str:
 
 
 def message(template: str, *values: str) -> str:
-    """Return a message of one line, whatever the values hold."""
+    """Return a message of one line, for values with any characters."""
     return ",".join([template, *map(_field, values)])
 
 
