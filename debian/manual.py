@@ -23,7 +23,7 @@ FILES = {
     "": {"/etc/tedge/tedge.toml": "the configuration"},
     "tedge cert": {"/etc/tedge/device-certs/": "key, certificate, and the candidate beside it"},
     "tedge cert download-once": {"/etc/credstore/": "credentials: device id, one-time password, tenant"},
-    "tedge cert finish-download": {"/etc/credstore/": "credentials, of which the used password is removed"},
+    "tedge cert finish-download": {"/etc/credstore/": "credentials; the used password is removed"},
     "tedge cert status": {
         "/var/lib/tedge-cert-renewer/": "what the last run left",
         "/usr/share/tedge-cert-renewer/status.schema.json": "what --json prints",

@@ -21,7 +21,7 @@ class TedgeCertError(Exception):
 
     exit_code = FAILURE
     # True when its line has been written already, because the event has to come after the line.
-    is_told = False
+    is_logged = False
 
 
 class ConfigurationError(TedgeCertError):

@@ -18,7 +18,7 @@ _LIMIT_S = 1.0
 
 @dataclass(frozen=True)
 class Event:
-    """A kind of event. Its identifier belongs to it for ever: operators search for it."""
+    """A kind of event. Its identifier never changes, because operators search for it."""
 
     name: str
     message_id: str
@@ -41,7 +41,7 @@ CANDIDATE_REJECTED = Event(
     "candidate-rejected", "ca7cd8aa3e294028b8ba660a09327e70", ERROR, "the new certificate was rejected", holds_back=True
 )
 ROLLED_BACK = Event(
-    "rolled-back", "520d9bf4cfe84a9799a4f97b98cb7445", ERROR, "the former certificate is back in use", holds_back=True
+    "rolled-back", "520d9bf4cfe84a9799a4f97b98cb7445", ERROR, "the previous certificate is back in use", holds_back=True
 )
 NOT_TRUSTED_YET = Event(
     "not-trusted-yet", "a59223d6220249a3b252b4f86d67fdc6", ERROR, "the new self-signed certificate waits for its upload"

@@ -31,10 +31,10 @@ def level_of(name: str) -> int:
     return LEVELS[name.lower()]
 
 
-def threshold_of_environment(default: int = INFO) -> int:
+def threshold_of_environment() -> int:
     """Return the level in ``SYSTEMD_LOG_LEVEL``, by which a drop-in turns on debug lines (systemd(1))."""
     name = os.environ.get("SYSTEMD_LOG_LEVEL", "")
-    return {**LEVELS, "warning": WARNING, "notice": NOTICE, "err": ERROR}.get(name, default)
+    return {**LEVELS, "warning": WARNING, "notice": NOTICE, "err": ERROR}.get(name, INFO)
 
 
 def line(level: int, text: str) -> None:

@@ -51,7 +51,7 @@ class Policy:
         return self.TIMER.from_on(ends_s - self.LEAD_S - DICE.random() * self.JITTER_S)
 
     def again_s(self, number: int, now_s: float, ends_s: float, requested_s: int | None, over_s: float) -> float:
-        """When it asks again; what fails it is over then, so attempts until then, which nobody sees, are left out."""
+        """Return when it asks again, after the failure has ended; attempts until then are left out."""
         del number, ends_s, requested_s
         return self.TIMER.from_on(over_s) if over_s > now_s else self.TIMER.after(now_s)
 
@@ -131,7 +131,7 @@ class Ours(Policy):
         return strike_s
 
     def renewed(self, number: int) -> None:
-        """The count of failures begins anew."""
+        """Reset the count of failures."""
         self._failed.pop(number, None)
 
     @staticmethod

@@ -10,14 +10,14 @@ from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 
 YEARS, WAVES = 3, 3
 HOURS = YEARS * YEAR_S // HOUR_S
-# Who comes in these minutes is served in order; whoever would come twice in them has the next turn.
+# Devices that ask in these minutes are served in order; one that would ask twice in them waits for the next.
 TURN_S = 5 * MINUTE_S
 TURNS = HOUR_S // TURN_S
 # Made from Monday to Friday in two shifts, so that the week has 80 hours with work and 88 without.
 WORKDAYS, SHIFT_BEGINS_H, SHIFT_ENDS_H = 5, 6, 22
 # One clock in ten is off, by up to half a day.
 CLOCKS_OFF, OFF_BY_S = 0.1, DAY_S / 2
-# The authority signs for a hundredth of the fleet in an hour; whoever comes later is told to come back.
+# The authority signs for a hundredth of the fleet in an hour; later devices get Retry-After.
 HOURLY_PART, RETRY_AFTER_S = 100, 3 * HOUR_S
 APART = 1 / 3
 

@@ -44,7 +44,7 @@ def watch(directory: str, name: str) -> None:
 
 
 class LocalClient:
-    """Publishes and counts until it is told to stop."""
+    """Publish and count until a signal ends it."""
 
     def __init__(self, health_topic: str) -> None:
         self.sent = self.acknowledged = self.disconnects = self.kept = 0

@@ -41,7 +41,7 @@ class Outage:
     fall: Event
     back: Event
     opened: tuple[Event, ...]
-    """somebody reads the certificate"""
+    """a program reads the certificate"""
     replaced: Event | None
     """the renewer renames the new certificate"""
 

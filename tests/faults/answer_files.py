@@ -16,7 +16,7 @@ SET = "tedge-config set certificate.validity.minimum_duration"
 
 
 def looping(standing: Standing) -> None:
-    """A link to itself: what nobody can read, not even root."""
+    """Make a link to itself, which no user can read, not even root."""
     path = standing.device.certificate
     path.unlink()
     path.symlink_to(path.name)
@@ -69,7 +69,7 @@ ROWS = [
     ),
     Row("candidate garbage", candidate(b"garbage"), {VERIFY: 3}, "holds no certificate in PEM"),
     Row("candidate of another key", candidate(make_for(90).pem), {VERIFY: 3}, "for the key of this device"),
-    Row("candidate of another name", candidate(name="somebody-else"), {VERIFY: 3}, "issued to somebody-else"),
+    Row("candidate of another name", candidate(name="another-device"), {VERIFY: 3}, "issued to another-device"),
     Row("candidate already expired", candidate(days=-1), {VERIFY: 3}, "it expired"),
     Row("candidate that begins later", candidate(not_before_offset_s=86_400), {VERIFY: 1}, "the clock is wrong"),
     Row("candidate shorter-lived", candidate(days=1), {VERIFY: 3}, "not later than the certificate"),

@@ -17,7 +17,7 @@ ELSEWHERE = "https://e.example/"
 
 
 def captive_portal(standing: Standing) -> None:
-    """On every path, whoever asks."""
+    """Answer so on every path, for every client."""
     for where in ("est", "http"):
         fault(where, do="html")(standing)
 
@@ -115,7 +115,7 @@ ROWS = [
         "certificate for another name",
         fault(do="wrong-name"),
         {RENEW: 1},
-        "issued to somebody-else, expected the device id",
+        "issued to another-device, expected the device id",
     ),
     Row("certificate already expired", fault(do="expired"), {RENEW: 1}, "it expired"),
     Row(
@@ -134,7 +134,7 @@ ROWS = [
         {RENEW: 1},
         "not later than the certificate",
     ),
-    Row("token that nobody issued", fault("token", do="malformed"), {RENEW: 1}, "answered 401", evicts=True),
+    Row("token that was not issued", fault("token", do="malformed"), {RENEW: 1}, "answered 401", evicts=True),
     Row(
         "token malformed",
         fault("token", do="malformed", payload="71,a b"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A row of bad input: how it is arranged, which commands meet it, what they say and how they end."""
+"""Rows of bad input: its setup, the commands that read it, their messages and exit codes."""
 
 import hashlib
 import os
@@ -111,7 +111,7 @@ def setting(old: str, new: str) -> Callable[[Standing], None]:
 
 
 def certificate(content: bytes | None) -> Callable[[Standing], None]:
-    """Something else in the place of the certificate."""
+    """Put another file in the place of the certificate."""
 
     def arrange(standing: Standing) -> None:
         path = standing.device.certificate
@@ -125,7 +125,7 @@ def certificate(content: bytes | None) -> Callable[[Standing], None]:
 
 
 def key(content: bytes | None) -> Callable[[Standing], None]:
-    """Something else in the place of the key."""
+    """Put another file in the place of the key."""
 
     def arrange(standing: Standing) -> None:
         path = key_file(standing.device)
@@ -151,7 +151,7 @@ def port(to: Callable[[Standing], int]) -> Callable[[Standing], None]:
 
 
 def fault(where: str = "est", **spec: Any) -> Callable[[Standing], None]:
-    """The tenant does this."""
+    """Add a fault to the tenant."""
     return lambda standing: standing.device.tenant.fault(where=where, **spec)
 
 
@@ -167,7 +167,7 @@ def mqtt_port(to: Callable[[Standing], int]) -> Callable[[Standing], None]:
 
 
 def candidate(content: bytes | None = None, **options: Any) -> Callable[[Standing], None]:
-    """A candidate that somebody put there."""
+    """Return a step that puts a candidate in place."""
 
     def arrange(standing: Standing) -> None:
         if content is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device whose clock says what it is told (libfaketime); waits are measured by the other, the monotonic one.
+"""A device with a clock that tests can set (libfaketime); waits are measured by the monotonic clock.
 
 The tenant and the broker keep the right time, as they do in the field.
 """

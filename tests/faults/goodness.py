@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a device is in a good state: what has to hold after whatever happened and the next run of the timer."""
+"""Check that a device is in a good state after a fault and the next run of the timer."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -46,7 +46,7 @@ def _leftovers(device: LocalDevice) -> str:
 
 
 def flaw_of_lock(device: LocalDevice) -> str:
-    """Who holds the lock; empty if nobody does."""
+    """Return who holds the lock; empty if it is free."""
     try:
         with locked(device.certificate, instance_of(device).run_directory, 0.0):
             return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the timer starts every hour, on a device in a directory: the four steps in the unit's order and way."""
+"""Run the four steps as the unit does every hour, on a device in a directory."""
 
 import json
 import subprocess

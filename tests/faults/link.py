@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bad link between a device and its tenant: delay each way, and loss as TCP shows it to those who use it.
+"""A bad link between a device and its tenant: delay in both directions, and loss as it appears to users of TCP.
 
 The kernel of the test machine need not know netem, so packets are not lost: what is lost costs the connection the
 time of a retransmission (RFC 6298: a second, doubled each time it is lost again), and everything behind it waits.

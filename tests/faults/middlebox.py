@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A box in the middle that breaks TLS open: it shows a certificate for every name, from an authority of its own."""
+"""A middlebox that intercepts TLS: it shows a certificate for every name, from its own authority."""
 
 import ssl
 import tempfile
@@ -34,7 +34,7 @@ class _Handler(StreamRequestHandler):
 
 
 class Middlebox(ThreadingTCPServer):
-    """Whatever it hears in plain is kept in `heard`."""
+    """It keeps the decrypted bytes in `heard`."""
 
     daemon_threads = True
 

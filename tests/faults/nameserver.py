@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A name server that does what it is told (RFC 1035), and a device that asks no other."""
+"""A name server that a test controls (RFC 1035), and a device that asks no other."""
 
 import select
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of faults count: cases of a row, devices lost, tracebacks; and the table made of it.
+"""Count cases of a row, lost devices and tracebacks in the tests of faults, and make the table.
 
 A test says its row by `pytest.mark.row("Killed anywhere")` and counts by the fixture `matrix`; one that does not
 count is one case. The counts travel with the report of the test, so any number of workers may run them.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A way to the tenant that can be cut so that nobody is told: what is sent is lost, and no connection ends."""
+"""A way to the tenant that can be cut silently: packets are lost, and no connection ends."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class Relay:
         self.end()
 
     def mend(self) -> None:
-        """Carry on, what was frozen too, or anew."""
+        """Carry packets again, including frozen ones."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             return
@@ -36,7 +36,7 @@ class Relay:
         await_port(self.port)
 
     def freeze(self) -> None:
-        """Drop everything in silence: connections stay, and new ones are taken by nobody."""
+        """Drop all packets silently: connections stay open, and new ones get no answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a disk may hold after the power went, made from the calls of a real run.
+"""Compute what a disk may hold after a power cut, from the system calls of a real run.
 
 Of what was not made to last, anything may be there or not, and later things without earlier ones: the content of a
 file lasts after an fsync of the file, a name (created, renamed, removed) after one of its directory. File systems
@@ -79,7 +79,7 @@ def _after_cut(disk: _Directory) -> Iterator[State]:
 
 
 def _apply(disk: _Directory, directory: str, call: Call) -> bool:
-    """Do to the model what a call did to the directory; whether it did anything."""
+    """Apply a call to the model; return whether it changed the directory."""
     if call.path == directory and call.name in _SYNCS:
         disk.sync()
         return True
@@ -97,7 +97,7 @@ def _apply(disk: _Directory, directory: str, call: Call) -> bool:
     elif call.name in _SYNCS:
         names[path.name].lasting = names[path.name].content
     elif call.name not in _NOTHING_OF_THESE:
-        # What the model does not know would be a state that nobody tries.
+        # A call that the model does not know would lead to states that no test tries.
         raise NotImplementedError(f"the model of the disk does not know {call}")
     return True
 

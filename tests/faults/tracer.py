@@ -4,7 +4,7 @@
     python -m faults.tracer LOG NUMBER before|after PROGRAM ARGUMENT…
 
 The calls are lines of JSON in LOG, what was started (arguments, environment) in LOG.started; NUMBER counts the calls
-from one, 0 kills never. Ends as the program did. A program of its own, because whoever traces has to be the one thread
+from one, 0 kills never. Ends as the program did. A program of its own, because the tracer has to be the one thread
 that started what is traced (ptrace(2), seccomp(2)).
 """
 
@@ -101,7 +101,7 @@ class Tracer:
         else:
             if event == _EVENT_EXEC:
                 self._starts(pid)
-            # A thread or child begins with a stop that is nobody's signal.
+            # A thread or child begins with a stop that no signal caused.
             ours = event != 0 or signal_number in (signal.SIGSTOP, signal.SIGTRAP)
             _ptrace(_CONT, pid, 0, 0 if ours else signal_number)
 

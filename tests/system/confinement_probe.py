@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process inside a unit tries, one line of JSON: each attempt with how it ended, "done" or the error.
+"""Attempts of a process inside a unit, printed as one line of JSON: each with "done" or its error.
 
 Copied to a device and run there by Debian's own Python; it needs nothing else.
 """
@@ -111,7 +111,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
 
 
 def attempt(what: Callable[[], object]) -> str:
-    """How an attempt ended, in a process of its own: some cannot be undone, and some may be deadly."""
+    """Return how an attempt ended; it runs in its own process, because some cannot be undone or end the process."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

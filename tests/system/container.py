@@ -87,7 +87,7 @@ class Container:
         """Boot and wait until systemd inside says that it has started everything."""
         self.tree.prepare()
         # systemd 257 refuses the old hierarchy, and 252 accounts for CPU time in the unified one only.
-        # Nobody else has this tree, and a killed nspawn would leave its lock behind.
+        # No other container uses this tree, and a killed nspawn would leave its lock behind.
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_LOCK": "0"}
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready, self._console.open("ab") as console:
             ready.bind("")  # the kernel picks an abstract name

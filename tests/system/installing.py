@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Installing, upgrading and removing packages on a device, as somebody types it, and what dpkg says of it."""
+"""Install, upgrade and remove packages on a device, with the commands that a person types."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ class Network:
         ip(*inside, "link", "set", INTERFACE, "up")
 
     def cut(self) -> None:
-        """Pull the cable: packets are lost, nobody is told; the device keeps its address and routes."""
+        """Pull the cable: packets are lost without an error; the device keeps its address and routes."""
         ip("link", "set", self.name, "down")
 
     def restore(self) -> None:

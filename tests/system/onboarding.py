@@ -10,7 +10,7 @@ STORED = f"{STORE}/tedge.one-time-password"
 PASSWORD = "first-boot-password"
 
 
-# What update-ca-certificates(8) adds for one certificate; it links all of Debian's anew, which takes seconds.
+# What update-ca-certificates(8) adds for one certificate; that program relinks all of Debian's, which takes seconds.
 _TRUST = """
 cat /usr/local/share/ca-certificates/tenant.crt >> /etc/ssl/certs/ca-certificates.crt
 ln -sf /usr/local/share/ca-certificates/tenant.crt /etc/ssl/certs/tenant.pem

@@ -9,7 +9,7 @@ from system.machine import cache_directory, command
 from system.trees import built_once
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# What cannot change the package must not make it be built anew.
+# Files that cannot change the package must not cause another build.
 _NOT_PACKAGED = ("tests/", ".ci/")
 
 

@@ -31,7 +31,7 @@ def start(device: Device, timeout_s: float = 400) -> UnitRun:
 
 
 def expect_renewal(device: Device, tenant: Tenant) -> None:
-    """Let the certificate be due, and see the unit renew it and the bridge come back with the new one."""
+    """Make the certificate due; check that the unit renews it and the bridge returns with the new one."""
     old = serial(tenant, device)
     tenant.settings(lifetime_s=400 * 86_400)
     make_due(device)
@@ -61,5 +61,5 @@ def said(run: UnitRun, text: str) -> bool:
 
 
 def wait_out(device: Device) -> None:
-    """As if the pause after a failure had passed: the next attempt may be made now."""
+    """End the pause after a failure, so that the next attempt may be made now."""
     device.run(f"""sed -i 's/"next_attempt_s": [0-9]*/"next_attempt_s": 1/' {STATE}""")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands and files of a device, as somebody logged in on it has them."""
+"""Commands and files of a device, as a logged-in user sees them."""
 
 import shlex
 import subprocess
@@ -22,7 +22,7 @@ Command = str | Sequence[str]
 
 @dataclass(frozen=True)
 class Completed:
-    """What became of a command."""
+    """The result of a command."""
 
     command: str
     exit_code: int

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A numbered place for each device of this machine, free of what a killed run left in it.
 
-Who holds the lock of the place's file lives. A lock that can be had belongs to nobody, and everything that
+The holder of a place's lock is alive. A lock that can be taken has no holder, and everything that
 carries the place's name is then a leftover.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""User tedge is gone, which systemd takes for an hour with nothing to do: seen, told, and mended by what is told."""
+"""User tedge is gone, which systemd takes for an hour with nothing to do: status shows it, and its cure works."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_an_administrator_deletes_the_user(connected: Device, tenant: Tenant) ->
     assert (run.outcome, run.exit_code) == ("skipped", 0)
     expect_told(connected, ran=True)
     # The number goes to the next who comes, with all that the user owned.
-    connected.run(f"useradd --system --uid {before} somebody-else")
+    connected.run(f"useradd --system --uid {before} another-device")
     connected.run(CURE, timeout_s=120)
     assert connected.run("id -u tedge").stdout.strip() != before
     for path, mode in ((DIRECTORY, 0o755), (KEY, 0o640), (CERTIFICATE, 0o644)):
@@ -41,7 +41,7 @@ def test_an_administrator_deletes_the_user(connected: Device, tenant: Tenant) ->
 
 
 def broken(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Without what there is to say of a threshold that makes any certificate due."""
+    """Return the problems, except the one about a threshold that makes any certificate due."""
     return [each for each in found["problems"] if each["rank"] == "broken"]
 
 

@@ -82,7 +82,7 @@ def test_missing_key_is_an_error_and_none_is_made(connected: Device) -> None:
     assert not connected.exists(CANDIDATE)
 
 
-def test_certificate_of_another_key_is_told(connected: Device) -> None:
+def test_certificate_of_another_key_is_reported(connected: Device) -> None:
     connected.run(
         f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /tmp/key && cat /tmp/key > {KEY}; "
         "tedge config set certificate.validity.minimum_duration 366d"

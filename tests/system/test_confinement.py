@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services are kept from: their exposure, and a program in their place that tries it all."""
+"""The confinement of the services: their exposure, and a program in their place that tries forbidden calls."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def services(device: Device) -> list[str]:
 
 
 def probe_in(device: Device, unit: str) -> dict[str, str]:
-    """What the probe meets inside the sandbox of a service, in the place of all its programs."""
+    """Run the probe in the sandbox of a service, in the place of all its programs."""
     reset = "".join(f"{step}=\n" for step in STEPS)
     text = f"[Unit]\nConditionPathExists=\n[Service]\n{reset}ExecStartPre=/usr/bin/python3 {PROBE}\nExecStart=true\n"
     device.write(f"/etc/systemd/system/{unit}.d/probe.conf", text)

@@ -79,7 +79,7 @@ def test_a_device_with_user_and_password(device: Device, tenant: Tenant) -> None
 
 
 def test_a_script_that_connects_again_and_again(device: Device, tenant: Tenant) -> None:
-    """systemd refuses one start too many, and would leave the broker stopped: no matter who restarts it how often."""
+    """systemd refuses too many starts and leaves the unit stopped; the product resets the count before each restart."""
     limit = "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n"
     device.write("/etc/systemd/system/mosquitto.service.d/limit.conf", limit)
     device.systemctl("daemon-reload")

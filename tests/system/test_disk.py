@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system that is full or read-only below the confined unit: said in one line, nothing lost, mended by space."""
+"""A full or read-only file system below the confined unit: one line says so, no file is lost, and space cures it."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.one_release
 
 @dataclass(frozen=True)
 class Fault:
-    """How a disk at $P becomes so, what is said of it, and how it is mended."""
+    """A fault of the disk at $P: the commands that cause it, its message, and the commands that cure it."""
 
     make: str
     reason: str
@@ -95,7 +95,7 @@ def test_the_result_cannot_be_kept(connected: Device, tenant: Tenant, name: str)
     assert run.outcome == "success", run.lines
     assert said(run, f"the result of this run is not kept: cannot write {STATE}: {fault.reason}"), run.lines
     assert said(run, fault.advice)
-    assert not said(run, "the fleet was not told"), run.lines
+    assert not said(run, "this run was not reported"), run.lines
     tenant.wait_connected(connected.name, not_serial=old)
     new = serial(tenant, connected)
     connected.run(fault.mend, env={"P": directory})

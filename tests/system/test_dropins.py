@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an administrator changes with `systemctl edit`."""
+"""Changes that an administrator makes with `systemctl edit`."""
 
 from system.device import Device
 from system.renewer import (
@@ -19,7 +19,7 @@ from tenant.client import Tenant
 
 
 def edit(device: Device, unit: str, text: str) -> None:
-    """What `systemctl edit` of the unit would leave."""
+    """Write the file that `systemctl edit` of the unit writes."""
     device.write(f"/etc/systemd/system/{unit}.d/override.conf", text)
     device.systemctl("daemon-reload")
 
@@ -56,7 +56,7 @@ def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) ->
 
 def test_a_renew_step_that_brings_a_certificate_of_another_device(connected: Device, tenant: Tenant) -> None:
     before = connected.read(CERTIFICATE)
-    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN=somebody-else'").stdout
+    csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN=another-device'").stdout
     connected.write("/usr/local/share/issued.pem", tenant.issue(csr))
     step = f"/bin/cp /usr/local/share/issued.pem {CANDIDATE}"
     edit(connected, SERVICE, f"[Service]\nExecStartPre=\nExecStartPre={step}\n")
@@ -64,7 +64,7 @@ def test_a_renew_step_that_brings_a_certificate_of_another_device(connected: Dev
     connections = len(tenant.device(connected.name)["connections"])
     run = start(connected)
     assert run.outcome == "failed"
-    assert said(run, "issued to somebody-else, expected the device id"), run.lines
+    assert said(run, "issued to another-device, expected the device id"), run.lines
     assert connected.read(CERTIFICATE) == before
     assert not connected.exists(CANDIDATE)
     assert len(tenant.device(connected.name)["connections"]) == connections

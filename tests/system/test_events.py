@@ -45,7 +45,7 @@ def silent(device: Device, tenant: Tenant) -> None:
 
 
 def renewed(device: Device, tenant: Tenant) -> None:
-    """With a threshold that is too long; meanwhile `systemctl status` says what is done."""
+    """Renew with a threshold that is too long; `systemctl status` shows the progress."""
     wait_out(device)
     tenant.fault(where="mqtt", do="slow-puback", delay_s=3, times=1)
     device.systemctl("start", "--no-block", SERVICE)
@@ -61,7 +61,7 @@ def misconfigured(device: Device, tenant: Tenant) -> None:
 
 
 def other_name(device: Device, tenant: Tenant) -> None:
-    csr = device.run(f"openssl req -new -key {KEY} -subj /CN=somebody-else").stdout
+    csr = device.run(f"openssl req -new -key {KEY} -subj /CN=another-device").stdout
     device.write(CANDIDATE, tenant.issue(csr))
     assert device.run("tedge cert verify c8y", check=False).exit_code == 3
     device.run(f"rm {CANDIDATE}")
@@ -74,7 +74,7 @@ def self_signed(device: Device, tenant: Tenant) -> None:
 
 
 def interrupted(device: Device, tenant: Tenant) -> None:
-    """What a run leaves that loses its power after the two renames."""
+    """Leave the files of a run that lost power after its two renames."""
     device.run(f"tedge cert renew c8y; mv {CERTIFICATE} {PREVIOUS}; mv {CANDIDATE} {CERTIFICATE}")
     start(device)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device comes up with no person: the password is a credential, whoever left it."""
+"""A device registers and connects without a person; the password is a systemd credential, from any source."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ LoadCredentialEncrypted=tedge.one-time-password:/etc/credstore.encrypted/tedge.o
 
 @pytest.fixture
 def tenant(_off: Device, tmp_path: Path) -> Iterator[Tenant]:
-    """A tenant at the ports that everybody takes, so that its name is all that has to be known of it."""
+    """A tenant at the default ports, so a device only needs its name."""
     address = _off.network.host
     with Tenant.start(tmp_path / "tenant", [TENANT, address], address, http_port=443, mqtt_port=8883) as running:
         yield running
@@ -40,7 +40,7 @@ def fresh(_off: Device, tenant: Tenant) -> Device:
 
 
 def image(device: Device, tenant: Tenant, *, registered: bool = True) -> None:
-    """What the maker of an image leaves, the operator having registered the device or not."""
+    """Prepare an image with credentials; the operator may have registered the device."""
     give(device, "tedge.c8y-url", TENANT)
     give(device, "tedge.device-id", device.name)
     give(device, "tedge.one-time-password", PASSWORD)
@@ -49,7 +49,7 @@ def image(device: Device, tenant: Tenant, *, registered: bool = True) -> None:
 
 
 def is_up(device: Device, tenant: Tenant) -> None:
-    """It is connected, renews itself, and nothing of the password is left."""
+    """Check that it is connected and renews, and that the password is removed."""
     tenant.wait_connected(device.name, timeout_s=60)
     device.wait_for(f"systemctl is-active {TIMER}")
     device.wait_for("test ! -e /var/lib/tedge-cert-renewer/c8y.registering")
@@ -122,7 +122,7 @@ def test_a_device_that_is_registered_later_comes_up_then(fresh: Device, tenant: 
 
 
 @pytest.mark.one_release
-def test_a_wrong_password_is_told_and_asked_with_more_and_more_rarely(fresh: Device, tenant: Tenant) -> None:
+def test_a_wrong_password_is_reported_and_tried_more_and_more_rarely(fresh: Device, tenant: Tenant) -> None:
     image(fresh, tenant)
     give(fresh, "tedge.one-time-password", "another-password")
     fresh.boot()
@@ -151,7 +151,7 @@ def test_a_password_that_is_none_is_refused_and_not_asked_with_again(device: Dev
 
 
 def expire(device: Device, tenant: Tenant) -> None:
-    """Put a certificate there that has expired, as after a year in a cupboard."""
+    """Put an expired certificate there, as on a device that was off for a year."""
     csr = device.run(f"openssl req -new -key {KEY} -subj '/CN={device.name}/O=Thin Edge/OU=Device'").stdout
     device.write(CERTIFICATE, tenant.issue(csr, lifetime_s=-60, not_before_offset_s=-3600), owner="tedge:mosquitto")
 

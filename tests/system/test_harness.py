@@ -20,7 +20,7 @@ CAP_SYS_TIME = 25  # capability.h
 
 
 def _lives(process: Path, name: str) -> bool:
-    """Whether the process is of that device and no zombie, which only PID 1 of this machine can take away."""
+    """Return whether the process belongs to that device and is no zombie, which only this machine's PID 1 can reap."""
     try:
         state = (process / "stat").read_text().rpartition(")")[2].split()[0]
         return state != "Z" and f"/{name}" in (process / "cgroup").read_text()
@@ -50,7 +50,7 @@ def test_timeout_leaves_nothing_running(bare: Device) -> None:
 
 @pytest.mark.parametrize("power", ["on", "off"])
 def test_no_command_may_set_the_clock(bare: Device, power: str) -> None:
-    """The clock is that of this machine. It is not tried: where it could succeed it would set it."""
+    """The clock is that of this machine, so the test does not call it: a success would set the clock."""
     if power == "off":
         bare.power_cut()
     background = bare.start("cat /proc/self/status")

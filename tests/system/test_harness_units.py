@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness itself: what it tells of units and the journal."""
+"""The harness itself: how it reads units and the journal."""
 
 import pytest
 

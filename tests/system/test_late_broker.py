@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package comes to a device first, and mosquitto after it: said what is missing, and works once it is there."""
+"""The package is installed before mosquitto: a message names what is missing, and it works after mosquitto came."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ CURE = "`apt install mosquitto`, then try again"
 
 @pytest.fixture
 def _off(devices: Devices) -> Device:
-    """A device that is off and has what apt needs to install our package, and mosquitto anew."""
+    """A device that is off and has what apt needs to install our package, and mosquitto again."""
     return devices.make("archive")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device that ran thin-edge's own packages gets ours, loses what was left of theirs, and goes back."""
+"""A device with thin-edge's own packages gets ours, their leftovers are removed, and it goes back to theirs."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package itself: the same bytes wherever and whenever it is built, and nothing that lintian has a word on."""
+"""The package itself: every build has the same bytes, and lintian reports nothing."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from system.machine import command
 
 
 def test_two_builds_are_the_same_bytes(package: Path, tmp_path: Path) -> None:
-    """In another directory, at another time, zone, mask and language, of files with other times."""
+    """Build in another directory, time, zone, umask and language, from files with other times."""
     source = tmp_path / "a longer name" / "elsewhere"
     for name in packages.sources():
         copy = source / name

@@ -70,7 +70,7 @@ def test_two_profiles_are_connected_and_renewed_in_the_same_minute(
 
 
 def test_each_goes_its_own_way(connected: Device, tenant: Tenant, second: Tenant) -> None:
-    """Tokens and requests, test, reconnection, an hour with nothing to do, disconnection."""
+    """Each profile: token, request, test, reconnection, an hour with nothing to do, disconnection."""
     connect(connected, second)
     shown = connected.run("tedge http get /c8y/inventory/managedObjects --profile second")
     assert '"managedObjects"' in shown.stdout

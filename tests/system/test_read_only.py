@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image whose root is read-only: /var is in memory, and a partition holds what tedge-first-boot(7) says it must."""
+"""An image with a read-only root: /var is in memory, a partition has the directories of tedge-first-boot(7)."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_an_image_that_is_prepared(read_only: Device, tenant: Tenant) -> None:
 
 
 def check_next_boot(device: Device, tenant: Tenant) -> None:
-    """It is the device that it was, and renews itself."""
+    """Check that it has the same identity after a boot, and renews."""
     before = device.read(CERTIFICATE)
     connections = len(tenant.device(device.name)["connections"])
     device.reboot()
@@ -87,7 +87,7 @@ def test_an_image_that_is_not(read_only: Device, prepared: str, reason: str, adv
     assert reason in told
     assert "Read-only file system" in told
     assert advice in told
-    # The device has its certificate; a person is told the same, and nothing passes for a connection.
+    # The device has its certificate; a person gets the same message, and no file passes for a connection.
     done = device.run("tedge connect c8y", check=False)
     assert done.exit_code == 1
     assert told in done.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reconnecting on a booted device: the broker is restarted for changed settings alone, and the bridge stays."""
+"""Reconnecting on a booted device: the broker is restarted only for changed settings, and the bridge stays."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def broker(device: Device) -> str:
 
 
 def spoil_service_manager(device: Device) -> None:
-    """Let systemctl fail as it does when nobody answers it."""
+    """Let systemctl fail as it does when no manager answers."""
     device.run("mount --bind /bin/false $(readlink -f $(command -v systemctl))")
 
 
@@ -113,7 +113,7 @@ def test_without_a_bridge_it_connects(connected: Device, tenant: Tenant) -> None
 
 
 def test_a_dead_service_manager(connected: Device, tenant: Tenant) -> None:
-    """Reconnecting needs none; the others say what was left undone."""
+    """`reconnect` needs no service manager; other commands say what they could not do."""
     spoil_service_manager(connected)
     connected.run("tedge reconnect c8y", timeout_s=LIMIT_S)
     gone = connected.run("tedge disconnect c8y", check=False)
@@ -130,7 +130,7 @@ def test_a_dead_service_manager(connected: Device, tenant: Tenant) -> None:
 
 @pytest.mark.parametrize("missing", ["the directory that says so", "systemctl"])
 def test_no_service_manager(connected: Device, tenant: Tenant, missing: str) -> None:
-    """As in a container: files are written, the rest is said, and the codes are 0."""
+    """In a container, commands write files, name the other steps, and exit with 0."""
     if missing == "systemctl":
         hide, show = "mv /usr/bin/systemctl /root/systemctl", "mv /root/systemctl /usr/bin/systemctl"
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""README shows what the programs say."""
+"""README's screens agree with the output of the programs."""
 
 from demo import screens
 from system.device import Device
@@ -8,7 +8,7 @@ from tenant.client import Tenant
 
 
 def test_readme_shows_what_a_run_shows(device: Device, tenant: Tenant, release: str) -> None:
-    """Where it does not: `make screens`."""
+    """`make screens` updates them."""
     found, shown = screens.capture(device, tenant), screens.shown((CHECKOUT / "README.md").read_text())
     assert set(shown) == set(screens.NAMES)
     for name in screens.NAMES:

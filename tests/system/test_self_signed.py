@@ -12,7 +12,7 @@ UPLOAD = "C8Y_USER=admin C8Y_PASSWORD=secret tedge cert upload c8y"
 
 
 def edit(device: Device, text: str) -> None:
-    """What `systemctl edit` does with the unit, for somebody at a terminal who writes that text where it asks for it.
+    """Write the drop-in as `systemctl edit` does for a person who types that text into its editor.
 
     That is below the second line; what stands from the next comment on is discarded. The file is the last argument.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tedge cert status` on a device: what root sees, what anybody sees, and what systemd would hide."""
+"""`tedge cert status` on a device: for root, for other users, and for failures that systemd hides."""
 
 import json
 from typing import Any

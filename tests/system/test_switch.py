@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switch when the tenant or the network does not play along: each row of what may become of a certificate."""
+"""The switch while tenant or network fails: each possible end of a candidate."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_candidate_refused_at_mqtt_is_removed_and_nothing_changes(connected: Dev
 
 
 def test_what_a_person_rejected_is_not_removed_by_a_run_that_fails(connected: Device) -> None:
-    """Before it comes to verify anything: the record of the verification by hand is not one of this run's."""
+    """The unit fails before its verify; the record of a verify by hand does not belong to this run."""
     connected.write(CANDIDATE, "garbage", owner="tedge:mosquitto")
     assert connected.run("tedge cert verify c8y", check=False).exit_code == 3
     connected.write("/etc/tedge/tedge.toml", "garbage")
@@ -50,7 +50,7 @@ def test_certificate_refused_after_the_proof_is_rolled_back(connected: Device, t
     run = start(connected)
     assert run.outcome == "failed"
     assert main_status(connected) == "3"
-    assert said(run, "the former certificate is active again"), run.lines
+    assert said(run, "the previous certificate is active again"), run.lines
     assert connected.read(CERTIFICATE) == before
     assert not connected.exists(PREVIOUS)
     assert not connected.exists(CANDIDATE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Upgrades in each state of a device: what runs goes on, what was changed stays, what was switched off stays so."""
+"""Upgrades in each state of a device: running steps continue, and changed or disabled units stay so."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_upgrades_of_a_device(device: Device, tenant: Tenant, upgrade: Upgrade) 
 
 
 def check_connected(device: Device, tenant: Tenant, upgrade: Upgrade) -> None:
-    """With a drop-in, and an administrator's own words in tedge.toml."""
+    """Check that the device is connected, with its drop-in and its comments in tedge.toml."""
     device.run(f"printf '# mine\\n[mine]\\nkey = \"value\"\\n' >> {TOML}")
     device.write(DROP_IN, "[Service]\nExecStartPost=/usr/bin/touch /run/tedge-cert-renewer/renewed\n")
     device.systemctl("daemon-reload")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages named as thin-edge's own, that leave on a device what those leave: made here, with nothing of theirs in.
+"""Packages with the names and leftovers of thin-edge's own, made here without any of their files.
 
 Their ``tedge`` does nothing; what matters is owners, modes, mosquitto's line, units, and what their scripts delete.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorded cases that we answer in another way. What is on a list must differ, all else must not."""
+"""The recorded cases with another answer of ours. Listed cases must differ; all others must not."""
 
 from system.transcripts import Difference
 

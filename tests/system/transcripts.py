@@ -51,7 +51,7 @@ class Difference:
 
 
 def path() -> Path | None:
-    """Where the recording is; None if nobody said so."""
+    """Return where the recording is; None if it is not set."""
     name = os.environ.get("TEDGE_TRANSCRIPTS")
     return Path(name) if name else None
 

@@ -2,7 +2,7 @@
 """Debian trees to boot, kept from session to session in layers.
 
 base          minbase with systemd and mosquitto, as an image builder makes it
-archive       + the lists and packages that apt needs to install our package, or mosquitto anew, without a network
+archive       + the lists and packages that apt needs to install our package, or mosquitto again, without a network
 dependencies  + those packages installed
 installed     + our package installed
 """

@@ -25,7 +25,7 @@ from tenant.web import LOG, Callers, log_requests, refusal
 _HANDSHAKE_S = 30.0
 _LONGEST_HEAD = 65_536
 _SERIAL, _NAME = "X-Client-Serial", "X-Client-Name"
-# Nobody but the front says who the client is, and each connection is for one request.
+# Only the front knows who the client is, and each connection is for one request.
 _OURS = re.compile(rb"(?im)^(?:x-client-(?:serial|name)|connection):.*\r\n")
 
 

@@ -141,7 +141,7 @@ def make_authority(common_name: str, above: Authority | None = None) -> Authorit
 
 
 def prolong(authority: Authority, days: int) -> bytes:
-    """The certificate of a root anew, with its key and name, valid for so many days from now (fewer than none too)."""
+    """Issue a root's certificate again, with the same key and name, valid for ``days`` from now (may be negative)."""
     subject, end = x509.Certificate.load(authority.der).subject, _now(days * 86_400)
     public_key = spki(authority.key)
     extensions = extensions_of(ca=True, purpose="", public_key=public_key, issuer_key=public_key)

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tenant.client import Tenant
 
-# A CONNECT that is answered with CONNACK 5, so that a handshake that succeeds ends soon and evicts nobody.
+# A CONNECT that is answered with CONNACK 5, so that a successful handshake ends soon and evicts no client.
 _FOREIGN_CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05probe"
 
 

@@ -66,7 +66,7 @@ def _bends(fault: Fault | None) -> dict[str, Any]:
         key = new_key().public_key()
         return {"public_key": key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)}
     if fault.do == "wrong-name":
-        return {"subject": name(str(fault.get("name", "somebody-else")))}
+        return {"subject": name(str(fault.get("name", "another-device")))}
     if fault.do == "expired":
         return {"offset_s": -seconds - 86_400, "lifetime_s": -seconds}
     if fault.do == "not-yet-valid":

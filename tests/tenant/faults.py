@@ -55,7 +55,7 @@ _TOKEN: dict[str, tuple[str, ...]] = {
     "late": ("delay_s",),
     "expired": (),
 }
-# On the port of client certificates, whose handshake is told apart from that of MQTT.
+# On the port of client certificates; its handshake is distinguished from that of MQTT.
 _ACCESS: dict[str, tuple[str, ...]] = {
     **{do: (*_CANDIDATES, *parameters) for do, parameters in _HTTP.items()},
     **dict.fromkeys(TLS_REFUSALS, _CANDIDATES),

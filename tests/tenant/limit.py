@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many certificates the authority issues in a while; whoever comes when it has, is told to come back."""
+"""Limit how many certificates the authority issues in a period; further clients get Retry-After."""
 
 import time
 from collections import deque

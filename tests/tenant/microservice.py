@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A microservice that somebody deployed in the tenant: it signs for the device that posts its CSR."""
+"""A microservice deployed in the tenant: it signs for the device that posts its CSR."""
 
 from aiohttp import web
 from cryptography import x509

@@ -52,7 +52,7 @@ class Rest:
         return answer("currenttenant", {**body, "self": url_of(request)})
 
     async def login_options(self, request: web.Request) -> web.Response:
-        """How a person can log in; nobody has to be known to ask."""
+        """Return how a person can log in; it takes no credentials."""
         options = [
             {"type": kind, "userManagementSource": "INTERNAL", "visibleOnLoginPage": True}
             for kind in ("BASIC", "OAUTH2_INTERNAL")

@@ -37,7 +37,7 @@ class Settings:
     est_newline: str = "\n"
     est_content_type: str = "application/pkcs7-mime; smime-type=certs-only"
     est_strict: bool = True  # refuse the request forms that libest refuses
-    # So many re-enrolments in any `est_limit_s` seconds, 0 for any number; others are told to come back.
+    # So many re-enrolments in any `est_limit_s` seconds, 0 for any number; others get Retry-After.
     est_limit: int = 0
     est_limit_s: int = 1
     est_retry_after_s: int = 120

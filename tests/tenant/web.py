@@ -32,7 +32,7 @@ class Operator:
 
     @property
     def manages(self) -> bool:
-        """Whether this is somebody of the management tenant."""
+        """Whether this user belongs to the management tenant."""
         return self.tenant == MANAGEMENT_ID
 
 
@@ -109,7 +109,7 @@ def basic(request: web.Request) -> tuple[str, str]:
         return "", ""
     try:
         user, _, password = b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):  # not credentials, so nobody's
+    except (binascii.Error, UnicodeDecodeError):  # not credentials
         return "", ""
     return user, password
 
@@ -189,5 +189,5 @@ def _who(request: web.Request, callers: Callers) -> str | None:
         return user
     try:
         return callers.device(request)
-    except web.HTTPException:  # somebody without a good token has no name
+    except web.HTTPException:  # without a valid token there is no name
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that gives one kind of answer to whatever is asked: what no HTTP library would send."""
+"""A server that gives one answer to every request, also answers that no HTTP library would send."""
 
 import contextlib
 import socket
@@ -20,7 +20,7 @@ ROOTS = "c8y.root_cert_path"
 
 @dataclass(frozen=True)
 class Server:
-    """Where it listens, by whom its certificate is signed, and what it was asked."""
+    """Its port, the anchor of its certificate, and the requests that it received."""
 
     port: int
     trust: Path
@@ -39,7 +39,7 @@ def server_at(port: int, trust: Path) -> HttpsServer:
 
 @contextmanager
 def answering(directory: Path, answer: bytes, name: str = "localhost", encrypted: bool = True) -> Iterator[Server]:
-    """Send `answer` to everybody, over TLS with a certificate for `name` unless not `encrypted`, and hang up."""
+    """Send `answer` to every client and close; over TLS with a certificate for `name`, if `encrypted`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "root.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,7 +52,7 @@ def answering(directory: Path, answer: bytes, name: str = "localhost", encrypted
                 connection = listener.accept()[0]
             except OSError:  # closed: the test is over
                 return
-            # A client that breaks off is what some of the tests are about.
+            # Some tests are about a client that breaks off.
             with contextlib.suppress(OSError), connection:
                 if not encrypted:
                     asked.append(connection.recv(65_536))

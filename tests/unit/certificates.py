@@ -66,7 +66,7 @@ def make(
     extension: x509.ExtensionType | None = None,
     serial: int = 4660,
 ) -> Made:
-    """A certificate as asked for; signed by itself without an issuer."""
+    """Make a certificate; without an issuer it is self-signed."""
     key = new_key() if key is None else key
     subject = name_of(name) if isinstance(name, str) else name
     builder = (
@@ -86,6 +86,6 @@ def make(
 
 
 def make_for(left_days: float, begin_days: float = -365, name: str = "device-1", key: Key | None = None) -> Made:
-    """A certificate that began and ends so many days from now, plus an hour, which no run of the tests takes."""
+    """Make a certificate that ends ``days`` and an hour from now; no run of the tests takes an hour."""
     now = datetime.now(UTC) + timedelta(hours=1)
     return make(name, begin=now + timedelta(days=begin_days), end=now + timedelta(days=left_days), key=key)

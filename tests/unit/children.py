@@ -12,7 +12,7 @@ BIN = ROOT / "bin"
 
 
 def environment_for(directory: Path | None, **more: str) -> dict[str, str]:
-    """What a command of the checkout finds its library and its configuration by."""
+    """Return the variables by which a command of the checkout finds its library and configuration."""
     ours = ("TEDGE_", "DEVICE_", "C8Y", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     configured = {} if directory is None else {"TEDGE_CONFIG_DIR": str(directory)}

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what no library changes; None lets pytest decide."""
+    """Leave out tests that touch no library; None lets pytest decide."""
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
     return True if is_test and config.getoption("--only-libraries") and not touches(collection_path) else None
 
@@ -47,7 +47,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's settings but those of the test."""
+    """Leave only the settings of the test in the environment."""
     for name in list(os.environ):
         ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y")) and name != "TEDGE_TENANT_PYTHON"
         if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM", "INVOCATION_ID"):
@@ -56,7 +56,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def running_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
-    """One process for all tests; use `tenant`, which begins anew for each."""
+    """Run one process for all tests; use `tenant`, which is reset for each test."""
     with Tenant.start(tmp_path_factory.mktemp("tenant")) as started:
         yield started
 
@@ -80,7 +80,7 @@ def running_token_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 @pytest.fixture
 def token_device(running_token_tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalDevice]:
-    """A device of that tenant, which begins anew for each test."""
+    """A device of that tenant, new for each test."""
     before = running_token_tenant.settings()
     device = LocalDevice(tmp_path / "device", running_token_tenant, _device_name(request))
     yield device

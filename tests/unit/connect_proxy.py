@@ -13,7 +13,7 @@ BEHAVIOURS = ("works", "silent", "forbids", "hangs-up")
 
 
 class ConnectProxy:
-    """Notes its requests; with `user` it asks for one, with `tls` it speaks TLS itself."""
+    """A proxy that records its requests; `user` is required if given, with `tls` it speaks TLS itself."""
 
     def __init__(
         self, user: str = "", password: str = "", behaviour: str = "works", tls: ssl.SSLContext | None = None

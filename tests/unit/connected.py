@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices in every state that a renewal meets, made without the commands under test."""
+"""Put devices into every state that a renewal meets, without the commands under test."""
 
 import hashlib
 import os
@@ -102,7 +102,7 @@ def serial_of(path: Path) -> str | None:
 
 
 def serials(device: LocalDevice) -> tuple[str | None, str | None, str | None]:
-    """Certificate, candidate and previous, after a look at what else lies there."""
+    """Return the serials of certificate, candidate and previous; fail if there are temporary files."""
     known = {"key.pem", "device.csr", "cert.pem", "cert.pem.new", "cert.pem.previous"}
     assert {each.name for each in device.certificate.parent.iterdir()} <= known
     certificate, candidate, previous = (serial_of(p) for p in (device.certificate, device.candidate, device.previous))
@@ -110,18 +110,18 @@ def serials(device: LocalDevice) -> tuple[str | None, str | None, str | None]:
 
 
 def rejected(device: LocalDevice) -> str | None:
-    """The digest that the verification left for the clean-up."""
+    """Return the digest that verify left for cleanup."""
     record = instance_of(device).rejection_file
     return record.read_text() if record.exists() else None
 
 
 def digest(path: Path) -> str:
-    """What such a record says of a file."""
+    """Return the digest that such a record has for a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def connect(device: LocalDevice) -> None:
-    """The bridge as `tedge connect` configures it, but never more than two seconds apart; and see it up."""
+    """Configure the bridge as `tedge connect` does, but with pauses of two seconds at most; wait until it is up."""
     wanted, of = mosquitto_of(device), files_of(device)
     text = mosquitto_conf.bridge_text(wanted)
     assert "restart_timeout 1 30\n" in text
@@ -133,7 +133,7 @@ def connect(device: LocalDevice) -> None:
 
 
 def cut_bridge(device: LocalDevice) -> None:
-    """The tenant takes the bridge no more (and says nothing of its certificate), whatever else it takes."""
+    """Let the tenant refuse the bridge, but not its certificate, and no other client."""
     with Local(device) as local:
         local.wait_health("1")
         device.tenant.fault(where="mqtt", do="connack", code=3, serials=[serial_of(device.certificate)])
@@ -142,7 +142,7 @@ def cut_bridge(device: LocalDevice) -> None:
 
 
 def misdirect(device: LocalDevice) -> None:
-    """A broker whose bridge reaches nobody, though the tenant is there."""
+    """A broker whose bridge cannot reach the tenant, which is up."""
     device.stop_broker()
     file = instance_of(device).bridge_file
     mqtt = f"127.0.0.1:{device.tenant.mqtt_port}"
@@ -151,7 +151,7 @@ def misdirect(device: LocalDevice) -> None:
 
 
 def hurry(mocker: MockerFixture, **more: float) -> None:
-    """Shorter waits than on a device; the names are those of the constants."""
+    """Shorten waits; the names are those of the constants."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
     for module in (confirmation, proof, own_connection, health, smartrest, token, device_token):
         for name, seconds in waits.items():
@@ -174,7 +174,7 @@ def outcome(action: Callable[[], object]) -> tuple[int, str]:
 
 
 def after(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], object], times: int = 1) -> None:
-    """Let something happen right after each of the first calls of a function, which is called as ever."""
+    """Call something right after each of the first calls of a function."""
     real, left = getattr(owner, name), iter(range(times))
 
     def called(*arguments: Any, **options: Any) -> Any:
@@ -187,7 +187,7 @@ def after(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], obje
 
 
 def before(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], object], times: int = 1) -> None:
-    """Likewise, right before."""
+    """Call something right before each of the first calls of a function."""
     real, left = getattr(owner, name), iter(range(times))
 
     def called(*arguments: Any, **options: Any) -> Any:
@@ -199,10 +199,10 @@ def before(mocker: MockerFixture, owner: Any, name: str, event: Callable[[], obj
 
 
 def freeze(device: LocalDevice) -> None:
-    """The broker does nothing any more."""
+    """Stop the broker's process (SIGSTOP)."""
     os.kill(device.broker_pid, signal.SIGSTOP)
 
 
 def thaw(device: LocalDevice) -> None:
-    """The broker goes on."""
+    """Let the broker's process continue."""
     os.kill(device.broker_pid, signal.SIGCONT)

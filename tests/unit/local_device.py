@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def free_address() -> str:
-    """An address of this machine whose port for client certificates nobody has: the product looks there alone."""
+    """An address of this machine whose port for client certificates is free: the product connects only to that."""
     while True:
         address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"  # noqa: S311
         with socket.socket() as probe:
@@ -90,7 +90,7 @@ class LocalDevice:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of the commands: theirs, and what finds the library of the checkout."""
+        """The environment of the commands: theirs, with the library of the checkout."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_", "C8Y"))}
         return {**kept, "TEDGE_CONFIG_DIR": str(self.directory), "PYTHONPATH": str(ROOT / "lib")}
 
@@ -146,7 +146,7 @@ class LocalDevice:
 
 
 def await_port(port: int) -> None:
-    """Wait until somebody listens on this port of the machine; raises OSError."""
+    """Wait until a program listens on this port of the machine; raises OSError."""
     deadline_s = time.monotonic() + 20
     while True:
         try:

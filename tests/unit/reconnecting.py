@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of a reconnection share."""
+"""Helpers of the tests of `tedge reconnect`."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from unit.local_device import LocalDevice
 
 
 def quicken(mocker: MockerFixture) -> None:
-    """Shorter waits, and a bridge that is never more than two seconds apart, as if we wrote it so."""
+    """Shorten waits and the pauses of the bridge, as if the product wrote it so."""
     written = mosquitto_conf.bridge_text
 
     def quicker(wanted: Any, found: Any = None) -> str:
@@ -26,7 +26,7 @@ def quicken(mocker: MockerFixture) -> None:
 
 
 def connect(device: LocalDevice) -> None:
-    """The bridge, as it would be written; and see it up."""
+    """Write the bridge's configuration, and wait until the bridge is up."""
     wanted, of = mosquitto_of(device), files_of(device)
     conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
     conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
@@ -41,7 +41,7 @@ def bridge_file(device: LocalDevice) -> Path:
 
 
 def go(device: LocalDevice, offline: bool = False) -> tuple[int, str]:
-    """Reconnect: the exit code that the command would have, and what it would say last."""
+    """Reconnect; return the command's exit code and its last line."""
     codes: list[int] = []
     code, text = outcome(lambda: codes.append(reconnect.reconnect(instance_of(device), offline)))
     return (codes[0] if codes else code), text

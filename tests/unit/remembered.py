@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device whose last full check left what the hours after it go by."""
+"""A device with the memo of its last full check."""
 
 import os
 import posix
@@ -42,22 +42,22 @@ class Remembered:
 
     @property
     def library(self) -> Path:
-        """What stands for the directory of the programs."""
+        """Return the directory that stands for the library."""
         return self.directory / "library"
 
     @property
     def file(self) -> Path:
-        """What the full check left."""
+        """Return the memo."""
         return Path(memo.file_for(self.arguments, self.environment))
 
     def full_check(self) -> int:
-        """What the condition answers without what was left."""
+        """Return what the condition answers without the memo."""
         question = needs_renewal.parse(self.arguments)
         assert question is not None
         return needs_renewal.full_check(question)
 
     def is_quiet(self, after_ns: int = HOUR_NS, set_by_ns: int = 0, booted_ns: int = 0) -> bool:
-        """Whether nothing more than what was left is needed so long after, the clock set meanwhile by so much."""
+        """Return whether the memo is enough this long after it was written, with the clock set by this much."""
         now = (self.began_ns[0] + after_ns + set_by_ns, self.began_ns[1] + after_ns - booted_ns)
         self.monkeypatch.setattr(memo, "clocks", lambda: now)
         self.monkeypatch.setattr(posix, "environ", self.environment)
@@ -65,7 +65,7 @@ class Remembered:
 
 
 def remember(directory: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...] = UNIT) -> Remembered:
-    """A device that is due in 64 days less what the spread takes, checked some seconds after it was set up."""
+    """Return a device that is due in 64 days minus the spread, after a full check."""
     variables = {"TEDGE_CONFIG_DIR": str(directory), "TEDGE_RUN_PATH": str(directory / "run"), "RENEWAL_SPREAD": "20%"}
     for name in [each for each in os.environ if each.startswith("TEDGE_")]:
         monkeypatch.delenv(name)

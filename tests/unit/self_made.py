@@ -8,7 +8,7 @@ RENEW = "tedge-cert-renew --ca self-signed"
 
 
 def upload(device: LocalDevice) -> Result:
-    """Tell the tenant of it."""
+    """Make the tenant trust it."""
     return device.run("tedge-cert-upload c8y", C8Y_USER="admin", C8Y_PASSWORD="secret")
 
 

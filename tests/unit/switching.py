@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of a switch share."""
+"""Helpers of the tests of a switch."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def bridge(device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
 
 
 def verify(device: LocalDevice) -> tuple[int, str]:
-    """The exit code that the step would have, and what it would say last."""
+    """Run verify; return the step's exit code and its last line."""
     return outcome(lambda: recipes.verify(instance_of(device)))
 
 

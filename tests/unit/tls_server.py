@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that has the tenant's certificate but trusts no device, or that speaks before it has shown any."""
+"""A server with the tenant's certificate that trusts no device, or sends an alert before its certificate."""
 
 import socket
 import ssl
@@ -71,5 +71,5 @@ class TlsServer:
                     client.sendall(outgoing.read())
                     incoming.write(client.recv(65_536))
                 else:
-                    raise AssertionError("a certificate was accepted that nobody trusts")
+                    raise AssertionError("an untrusted certificate was accepted")
         client.sendall(outgoing.read())

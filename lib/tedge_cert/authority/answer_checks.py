@@ -16,7 +16,7 @@ from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
 
-# Of one answer or candidate; each certificate costs time, and a chain goes out with every handshake.
+# Limits of one answer or candidate: each certificate costs time, and every handshake sends the chain.
 MOST_CERTIFICATES, LONGEST_CHAIN = 100, 10
 
 
@@ -80,9 +80,9 @@ def _chain_of(leaf: Certificate, others: list[Certificate]) -> tuple[x509.Certif
 
 
 def _issuer_of(issued: Certificate, others: list[Certificate]) -> Certificate | None:
-    """Return the one whose key verifies the signature of ``issued``: after a rollover of keys two have one name.
+    """Return the issuer whose key verifies the signature of ``issued``: after a key rollover two have the same name.
 
-    A signature of a kind that cannot be verified here leaves the name to decide.
+    The name decides where a kind of signature cannot be verified here.
     """
     named = [(each, _has_signed(each, issued)) for each in others if each.subject == issued.issuer]
     verified = [each for each, has_signed in named if has_signed]
@@ -91,13 +91,14 @@ def _issuer_of(issued: Certificate, others: list[Certificate]) -> Certificate | 
 
 
 def _has_signed(issuer: Certificate, issued: Certificate) -> bool | None:
-    """Tell whether the key of ``issuer`` verifies the signature of ``issued``; None if that kind is unknown here."""
+    """Return whether the key of ``issuer`` verifies the signature of ``issued``; None if that kind is unknown here."""
     signature, signed = issued.leaf.signature, issued.leaf.tbs_certificate_bytes
     try:
         key, digest = issuer.leaf.public_key(), issued.leaf.signature_hash_algorithm
+        is_pss = issued.leaf.signature_algorithm_oid == x509.SignatureAlgorithmOID.RSASSA_PSS
         if isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
             key.verify(signature, signed, ec.ECDSA(digest))
-        elif isinstance(key, rsa.RSAPublicKey) and digest is not None and _is_pkcs1(issued.leaf):
+        elif isinstance(key, rsa.RSAPublicKey) and digest is not None and not is_pss:
             key.verify(signature, signed, padding.PKCS1v15(), digest)
         elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
             key.verify(signature, signed)
@@ -108,10 +109,6 @@ def _has_signed(issuer: Certificate, issued: Certificate) -> bool | None:
     except (ValueError, UnsupportedAlgorithm):
         return None
     return True
-
-
-def _is_pkcs1(issued: x509.Certificate) -> bool:
-    return issued.signature_algorithm_oid != x509.SignatureAlgorithmOID.RSASSA_PSS
 
 
 def check(

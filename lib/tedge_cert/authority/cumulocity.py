@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cumulocity's certificate authority: how it is asked, and what its refusals mean."""
+"""Ask Cumulocity's certificate authority for a certificate, and explain its refusals."""
 
 from collections.abc import Callable
 
@@ -22,14 +22,14 @@ def enrol(server: Server, device_id: str, password: str, csr: bytes) -> list[x50
     return est_wire.certificates_in(answer, advice(server))
 
 
-def reenrol(server: Server, who_asks: Callable[[bool], str | Credentials], csr: bytes) -> list[x509.Certificate]:
+def reenrol(server: Server, get_credential: Callable[[bool], str | Credentials], csr: bytes) -> list[x509.Certificate]:
     """Ask for a further certificate with a token (or user and password); raises as ``enrol`` does."""
-    answer = rest.as_device(server, est_wire.request_of(est_wire.REENROL, csr), who_asks)
+    answer = rest.as_device(server, est_wire.request_of(est_wire.REENROL, csr), get_credential)
     return est_wire.certificates_in(answer, advice(server))
 
 
 def advice(server: Server) -> dict[int, str]:
-    """Say by status code what a person does about a refusal."""
+    """Return, by status code, what a person can do about a refusal."""
     return {
         202: "the request waits for approval in the tenant",
         400: "the tenant could not read the request: see its certificate authority",

@@ -13,12 +13,12 @@ from tedge_cert.x509 import pkcs7
 
 # RFC 7030 §4.2.1 and §4.2.2.
 ENROL, REENROL = "simpleenroll", "simplereenroll"
-# How much of an answer without certificates is repeated to the reader.
+# Characters of an answer without certificates that the message quotes.
 _QUOTED_BYTES = 60
 
 
 def request_of(operation: str, csr: bytes, headers: Mapping[str, str] | None = None) -> Request:
-    """Make the request for ``operation`` with ``csr`` in DER; ``headers`` say who asks."""
+    """Make the request for ``operation`` with ``csr`` in DER; ``headers`` authenticate it."""
     fields = {
         "Content-Type": "application/pkcs10",
         "Content-Transfer-Encoding": "base64",
@@ -55,6 +55,6 @@ def _useless(answer: HttpAnswer, what: str) -> RequestRefusedError:
 
 
 def _base64_lines(der: bytes) -> bytes:
-    """Encode in lines of 64 with a final line break: servers exist that take nothing else."""
+    """Encode in lines of 64 with a final line break, because some servers accept nothing else."""
     text = base64.b64encode(der)
     return b"".join(text[at : at + 64] + b"\n" for at in range(0, len(text), 64))

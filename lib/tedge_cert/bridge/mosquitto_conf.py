@@ -7,7 +7,7 @@ from pathlib import Path
 from tedge_cert import processes
 from tedge_cert.config import credentials
 from tedge_cert.config.credentials import Credentials
-from tedge_cert.device.connections import BridgeSettings, ExternalListener, Listener, Mosquitto, Tenant
+from tedge_cert.device.connections import ExternalListener, Listener, Mosquitto, Tenant
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # Pattern, direction and QoS of what the bridge carries; those of the token only where a certificate authenticates.
@@ -64,9 +64,9 @@ def bridge_text(wanted: Mosquitto, found: Found | None = None) -> str:
 
 def _connection(wanted: Mosquitto, found: Found) -> list[str]:
     """Return where the bridge connects to, with which identity, and how it comes back."""
-    tenant, bridge = wanted.tenant, wanted.bridge
+    tenant = wanted.tenant
     host, port = tenant.mqtt
-    profile = f"@{bridge.profile}" if bridge.profile else ""
+    profile = f"@{wanted.profile}" if wanted.profile else ""
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
@@ -77,12 +77,12 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        *(["local_cleansession false"] if _writes_local_cleansession(bridge, found) else []),
+        *(["local_cleansession false"] if _writes_local_cleansession(wanted, found) else []),
         "notifications true",
         "notifications_local_only true",
-        f"notification_topic {bridge.health_topic}",
+        f"notification_topic {wanted.health_topic}",
         "bridge_attempt_unsubscribe false",
-        f"keepalive_interval {bridge.keepalive_s}",
+        f"keepalive_interval {wanted.keepalive_s}",
         # The bridge reads the certificate again when it reconnects, between one and two seconds after it was pushed
         # out (mosquitto 2.0 counts whole seconds, which ``eviction`` makes use of; 2.1 counts from the start of the
         # second, so 2 would be needed there); and it is back within half a minute of the network's return.
@@ -92,12 +92,11 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
 
 def _carried(wanted: Mosquitto) -> list[str]:
     """Return what the bridge carries."""
-    bridge, prefix = wanted.bridge, wanted.bridge.prefix
-    by_certificate = wanted.tenant.credentials_path is None
-    lines = [f'topic {each} {prefix}/ ""' for each in _topics(bridge, by_certificate)]
-    if bridge.mqtt_service_topics is not None:
+    prefix = wanted.prefix
+    lines = [f'topic {each} {prefix}/ ""' for each in _topics(wanted)]
+    if wanted.mqtt_service_topics is not None:
         lines.append(f'topic # out 1 {prefix}/mqtt/out/ ""')
-        lines += [f'topic {each} in 1 {prefix}/mqtt/in/ ""' for each in bridge.mqtt_service_topics]
+        lines += [f'topic {each} in 1 {prefix}/mqtt/in/ ""' for each in wanted.mqtt_service_topics]
     return lines
 
 
@@ -107,10 +106,10 @@ def _proof_of_identity(tenant: Tenant, found: Found) -> list[str]:
     return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
 
 
-def _writes_local_cleansession(bridge: BridgeSettings, found: Found) -> bool:
+def _writes_local_cleansession(wanted: Mosquitto, found: Found) -> bool:
     """Return whether the directive is written: as it is set, or for versions of mosquitto that know it."""
-    if bridge.local_cleansession != "auto":
-        return bridge.local_cleansession == "true"
+    if wanted.local_cleansession != "auto":
+        return wanted.local_cleansession == "true"
     return found.knows_local_cleansession
 
 
@@ -120,13 +119,13 @@ def _knows_local_cleansession() -> bool:
     return major.isdecimal() and int(major) >= 2
 
 
-def _topics(bridge: BridgeSettings, by_certificate: bool) -> list[str]:
-    topics = [*_TOPICS, *(_TOKEN_TOPICS if by_certificate else ())]
-    for template in bridge.smartrest:
+def _topics(wanted: Mosquitto) -> list[str]:
+    topics = [*_TOPICS, *(_TOKEN_TOPICS if wanted.tenant.credentials_path is None else ())]
+    for template in wanted.smartrest:
         topics += [f"s/uc/{template} out 1", f"s/dc/{template} in 1"]
-    if bridge.smartrest_1:
+    if wanted.smartrest_1:
         topics += _SMARTREST_1
-    for template in bridge.smartrest_1:
+    for template in wanted.smartrest_1:
         topics += [f"s/ul/{template} out 1", f"s/dl/{template} in 1", f"s/ol/{template} in 1"]
     return topics
 

@@ -109,7 +109,7 @@ def run(main: Callable[[], int | None]) -> None:
             import traceback
 
             traceback.print_exc()
-        if not error.is_told:
+        if not error.is_logged:
             journal.error(str(error))
         code = error.exit_code
     except PermissionError as error:

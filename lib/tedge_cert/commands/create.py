@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge cert create`` and ``create-csr``: a key with a self-signed certificate, or with a signing request."""
 
+import os
 from pathlib import Path
 
 from tedge_cert.authority import self_signed
@@ -21,7 +22,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
     name = _identity(instance, identity)
     with custody(instance):
         for path in (instance.certificate, instance.key):
-            if path.is_symlink() or path.exists():
+            if os.path.lexists(path):
                 raise _exists(path)
         key = keys.new()
         made = self_signed.first(key, requests.first_subject(name, *_organization(instance)), instance.config)
@@ -30,7 +31,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
             keys.create(instance.key, key)
             _create_or_undo(instance, made)
         except FileExistsError as error:
-            # A program that does not use the lock was quicker.
+            # Another program, which does not use the lock, created the file first.
             raise _exists(Path(error.filename2)) from error
         return made
 

@@ -152,7 +152,7 @@ def _ask_until(
             )
         journal.warning(f"asking again in {retry_every_s} s")
         time.sleep(retry_every_s)
-        # The tenant may not have told its time before, and the device may be registered now.
+        # Without an answer before, the clock was not compared; now the password may be used.
         check_clock(instance, registration.host)
 
 
@@ -164,9 +164,9 @@ def _ask(instance: Instance, registration: Registration, request: bytes) -> list
 def _keep(
     instance: Instance, registration: Registration, public_key: bytes, received: list[x509.Certificate]
 ) -> Certificate:
-    """Write the certificate for this device out of the answer; one that is not valid yet is written, then ClockError.
+    """Write the device's certificate from the answer; one that is not valid yet is written too, then ClockError.
 
-    Its one-time password is spent, so the device would get no other one.
+    The one-time password is spent, so the device cannot get another certificate with it.
     """
     early = None
     try:

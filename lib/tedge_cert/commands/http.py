@@ -25,7 +25,7 @@ from tedge_cert.tenant import rest, token
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock
 
-# Files pass here too, over any link that a device may have.
+# Files are sent and received too, also over slow links.
 READ_S = 60.0
 DEADLINE_S = 300.0
 LIMIT_BYTES = 1 << 30
@@ -43,11 +43,11 @@ ADVICE = {
 
 
 def add_to(parser: Parser) -> None:
-    """Add the verbs, and once more behind ``api``, their former name."""
+    """Add the verbs, and again below ``api``, the name that thin-edge used before."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_verbs(verbs)
     _add_verbs(
-        verbs.add_parser("api", help="the same, by its former name").add_subparsers(
+        verbs.add_parser("api", help="the same, by its previous name").add_subparsers(
             dest="verb", required=True, metavar="VERB"
         )
     )
@@ -89,7 +89,7 @@ def execute(arguments: argparse.Namespace) -> int:
         shown.enter_context(waiting(f"Asking {tenant.host}"))
 
         def write(chunk: bytes) -> None:
-            # What moves on the terminal would draw over the answer.
+            # The spinner would draw over the answer.
             shown.close()
             sys.stdout.buffer.write(chunk)
 
@@ -138,12 +138,12 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _tenant_of(instance: Instance) -> Tenant:
-    """Return the tenant, and what the device shows it, after a look at that."""
+    """Return the tenant, after a check of the certificate or password that the device shows it."""
     if auth_method.is_basic(instance.config):
         tenant = tenant_of(instance)
         credentials.warn_if_exposed(Path(instance.config.need("c8y.credentials_path")))
         return tenant
-    # A token can only be had for a certificate that is in its validity, whichever way it comes.
+    # The tenant gives a token only for a certificate within its validity, over HTTPS and over MQTT.
     instance.config.need("c8y.http")
     clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
     return tenant_of(instance)
@@ -152,7 +152,7 @@ def _tenant_of(instance: Instance) -> Tenant:
 def _send(tenant: Tenant, broker: LocalBroker | None, request: Request, sink: Sink) -> None:
     """Send ``request`` and pass the body of a success to ``sink``; raises RequestRefusedError for any other answer."""
     limits = Limits(https.CONNECT_S, READ_S, DEADLINE_S, LIMIT_BYTES)
-    answer = rest.as_device(tenant, request, partial(token.who_asks, tenant, broker), limits, sink)
+    answer = rest.as_device(tenant, request, partial(token.get_credential, tenant, broker), limits, sink)
     if not answer.is_success:
         advice = ADVICE
         if tenant.credentials_path is not None:

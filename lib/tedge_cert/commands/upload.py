@@ -4,7 +4,7 @@
 import argparse
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tedge_cert import journal, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.connection_settings import server_of
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ConfigurationError, RequestRefusedError
 from tedge_cert.net import https
-from tedge_cert.net.authorization import basic
+from tedge_cert.net.authorization import authorization
 from tedge_cert.net.https import HttpAnswer, Request
 from tedge_cert.net.server import Server
 from tedge_cert.x509 import certificate
@@ -33,14 +34,6 @@ ADVICE = {
 
 
 @dataclass(frozen=True)
-class Operator:
-    """A user of the tenant; the password is in no text made of it."""
-
-    user: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Uploaded:
     """The file whose certificate the tenant trusts now, and whether it did before."""
 
@@ -48,7 +41,7 @@ class Uploaded:
     was_known: bool
 
 
-def upload(instance: Instance, operator: Operator) -> Uploaded:
+def upload(instance: Instance, operator: Credentials) -> Uploaded:
     """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError."""
     path, found = _to_be_uploaded(instance)
     server = server_of(instance.config)
@@ -73,7 +66,7 @@ def upload(instance: Instance, operator: Operator) -> Uploaded:
 
 def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
     path = instance.candidate
-    if not (path.is_symlink() or path.exists()):
+    if not os.path.lexists(path):
         return instance.certificate, certificate.load(instance.certificate)
     try:
         # Any local user may have put it there, so read it with the checks for a candidate.
@@ -84,29 +77,25 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
         ) from error
 
 
-def _tenant_id(server: Server, operator: Operator) -> str:
+def _tenant_id(server: Server, operator: Credentials) -> str:
     answer = _as_operator(server, operator, "GET", "/tenant/currentTenant")
     if answer.status != 200:
         raise https.refusal(answer, ADVICE)
     try:
         name = answer.json()["name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _no_tenant(answer) from error
-    if not isinstance(name, str) or not name:
-        raise _no_tenant(answer)
-    return name
-
-
-def _no_tenant(answer: HttpAnswer) -> RequestRefusedError:
+    except (ValueError, KeyError, TypeError):
+        name = None
+    if isinstance(name, str) and name:
+        return name
     start = " ".join(answer.content[:60].decode("latin-1").split())
-    return RequestRefusedError(
+    raise RequestRefusedError(
         f"{answer.url} did not name the tenant: expected JSON with a text in 'name', it begins {start!r}; "
         f"{answer.server.elsewhere}"
     )
 
 
-def _as_operator(server: Server, operator: Operator, method: str, path: str, body: str = "") -> HttpAnswer:
-    fields = {"Accept": "application/json", **basic(operator.user, operator.password)}
+def _as_operator(server: Server, operator: Credentials, method: str, path: str, body: str = "") -> HttpAnswer:
+    fields = {"Accept": "application/json", **authorization(operator)}
     if body:
         fields["Content-Type"] = "application/json"
     return https.ask(server, Request(method, path, fields, body.encode()))
@@ -136,7 +125,7 @@ def joined(words: list[str]) -> list[str]:
     return glued
 
 
-def operator_of(arguments: argparse.Namespace) -> Operator:
+def operator_of(arguments: argparse.Namespace) -> Credentials:
     """Find user and password in arguments and environment, and ask for what is missing; raises ConfigurationError."""
     # Taken out of the environment, so that no child gets them.
     user, password, deprecated = (os.environ.pop(each, "") for each in ("C8Y_USER", "C8Y_PASSWORD", "C8YPASS"))
@@ -144,7 +133,7 @@ def operator_of(arguments: argparse.Namespace) -> Operator:
         journal.warning("C8YPASS is deprecated; C8Y_PASSWORD is its new name")
     user = arguments.user or user or _prompt("Enter username: ", "user", "--user or C8Y_USER")
     password = arguments.password or password or deprecated
-    return Operator(user, password or _prompt("Enter password: ", "password", "C8Y_PASSWORD", secret=True))
+    return Credentials(user, password or _prompt("Enter password: ", "password", "C8Y_PASSWORD", secret=True))
 
 
 def _prompt(prompt: str, what: str, sources: str, secret: bool = False) -> str:

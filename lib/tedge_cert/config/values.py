@@ -109,7 +109,7 @@ def parse_device_id(text: str) -> Value:
 
 
 def is_profile(text: str) -> bool:
-    """Whether a cloud profile can have this name."""
+    """Return whether a cloud profile can have this name."""
     plain = text.replace("-", "").replace("_", "")
     return plain.isascii() and plain.isalnum()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the values of ``connections`` from the settings, where a command begins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tedge_cert import journal
@@ -8,7 +9,6 @@ from tedge_cert.config import auth_method
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint, to_text
 from tedge_cert.device.connections import (
-    BridgeSettings,
     ExternalListener,
     Listener,
     LocalBroker,
@@ -41,7 +41,7 @@ def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
         server.setting,
         server.proxy,
         mqtt=mqtt_of(config),
-        access_token_endpoint=(split_endpoint(server.host, 443)[0], 8443),
+        token_server=replace(server, host=f"{split_endpoint(server.host, 443)[0]}:8443"),
         token_memory=instance.access_token_file,
         device_id=identity(instance) if device_id is None else device_id,
         device_type=config.need("device.type"),
@@ -115,7 +115,19 @@ def connected_broker(instance: Instance) -> LocalBroker | None:
 
 def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
     """Return what mosquitto's files have to say; raises ConfigurationError."""
-    return Mosquitto(tenant, _bridge_of(instance.config), listener_of(instance.config))
+    config = instance.config
+    return Mosquitto(
+        tenant,
+        listener_of(config),
+        config.profile,
+        prefix=_prefix_of(config),
+        health_topic=_health_topic_of(config),
+        keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
+        local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
+        smartrest=tuple(config.names("c8y.smartrest.templates")),
+        smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
+        mqtt_service_topics=tuple(config.names("c8y.mqtt_service.topics")) if _uses_mqtt_service(config) else None,
+    )
 
 
 def listener_of(config: Config) -> Listener | None:
@@ -135,19 +147,6 @@ def files_of(instance: Instance) -> MosquittoFiles:
     """Return where mosquitto's files of this instance are."""
     return MosquittoFiles(
         instance.bridge_file, instance.restart_file, instance.config.is_of_system, instance.manages_services
-    )
-
-
-def _bridge_of(config: Config) -> BridgeSettings:
-    return BridgeSettings(
-        config.profile,
-        prefix=_prefix_of(config),
-        health_topic=_health_topic_of(config),
-        keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
-        local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
-        smartrest=tuple(config.names("c8y.smartrest.templates")),
-        smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
-        mqtt_service_topics=tuple(config.names("c8y.mqtt_service.topics")) if _uses_mqtt_service(config) else None,
     )
 
 

@@ -17,8 +17,8 @@ class Tenant(Server):
 
     # Host (an IPv6 address without brackets) and port.
     mqtt: tuple[str, int]
-    # Where the tenant gives tokens for client certificates, if it does, and the file that remembers whether it does.
-    access_token_endpoint: tuple[str, int]
+    # The endpoint for tokens by client certificate, and the file that remembers whether the tenant offers it.
+    token_server: Server
     token_memory: Path
     device_id: str
     device_type: str
@@ -52,22 +52,6 @@ class LocalBroker:
 
 
 @dataclass(frozen=True)
-class BridgeSettings:
-    """What the bridge carries, and how it behaves; prefix and health topic are those of ``LocalBroker``."""
-
-    profile: str
-    prefix: str
-    health_topic: str
-    keepalive_s: int
-    # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
-    local_cleansession: str
-    smartrest: tuple[str, ...]
-    smartrest_1: tuple[str, ...]
-    # Topics that come in from the tenant's MQTT service; None where the bridge does not use that service.
-    mqtt_service_topics: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
 class ExternalListener:
     """A second listener of mosquitto, for clients on other machines."""
 
@@ -90,11 +74,21 @@ class Listener:
 
 @dataclass(frozen=True)
 class Mosquitto:
-    """What the configuration files of mosquitto have to say; without ``listener`` it has one of its own."""
+    """What the configuration files of mosquitto have to say; prefix and health topic are those of ``LocalBroker``."""
 
     tenant: Tenant
-    bridge: BridgeSettings
+    # None where mosquitto has a listener of its own.
     listener: Listener | None
+    profile: str
+    prefix: str
+    health_topic: str
+    keepalive_s: int
+    # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
+    local_cleansession: str
+    smartrest: tuple[str, ...]
+    smartrest_1: tuple[str, ...]
+    # Topics that come in from the tenant's MQTT service; None where the bridge does not use that service.
+    mqtt_service_topics: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

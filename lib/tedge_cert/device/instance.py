@@ -34,7 +34,7 @@ class Names:
 
     @property
     def words_at_tenant(self) -> str:
-        """The same words for a command that only Cumulocity has, whatever cloud the certificate is for."""
+        """The same words for a command that only Cumulocity has, also for the certificate of another cloud."""
         return self._words("c8y")
 
     @property

@@ -57,21 +57,14 @@ def check_conflicts(instance: Instance) -> None:
 
 
 def _option(instance: Instance, other: Instance) -> str:
-    """Return the option for the profile that is not the default one: people leave the default profile as it is."""
+    """Return the option for one of two profiles that is not the default: people leave the default profile as it is."""
     return f" --profile {instance.profile or other.profile}"
 
 
-def _free_prefix(instance: Instance, other: Instance) -> str:
-    return f"c8y-{instance.profile or other.profile}"
-
-
-def _free_port(instance: Instance, _: Instance) -> str:
-    return str(int(instance.config.need("c8y.proxy.bind.port")) + 1)
-
-
+# Keys that each profile needs for itself, with a value that is free.
 _OWN: dict[str, Callable[[Instance, Instance], str]] = {
-    "c8y.bridge.topic_prefix": _free_prefix,
-    "c8y.proxy.bind.port": _free_port,
+    "c8y.bridge.topic_prefix": lambda instance, other: f"c8y-{instance.profile or other.profile}",
+    "c8y.proxy.bind.port": lambda instance, _: str(int(instance.config.need("c8y.proxy.bind.port")) + 1),
 }
 
 
@@ -85,7 +78,7 @@ def _others(instance: Instance) -> list[Config]:
 
 
 def _names(config: Config) -> list[str]:
-    """Return the default profile and all others, including those of thin-edge 2.x, each of which has its own file."""
+    """Return the default profile and all others, including those of thin-edge 2.x, which has a file for each."""
     own = Path(config.directory, "mappers").glob("c8y.*/mapper.toml")
     return ["", *sorted({*config.profiles(), *(each.parent.name.removeprefix("c8y.") for each in own)})]
 

@@ -33,7 +33,7 @@ class State:
     # Renewals that failed one after the other, and when the tenant may be asked again.
     attempts: int = 0
     next_attempt_s: int = 0
-    # The settings of that time, as a fingerprint: attempts with other settings say nothing about these.
+    # A fingerprint of the settings at that time: failures with other settings do not count.
     settings: str = ""
     succeeded_s: int = 0
     # The active certificate, and whether the key belongs to it, when a run last looked at both.
@@ -44,6 +44,11 @@ class State:
     looked_at_s: int = 0
     # The end of a certificate that was renewed with a threshold longer than its life.
     guarded: int = 0
+
+    def as_last(self) -> dict[str, object]:
+        """Return the object ``last`` of a status, at the local broker and in `tedge cert status --json`."""
+        names = ("result", "step", "reason", "at_s", "attempts", "next_attempt_s", "succeeded_s")
+        return {each: getattr(self, each) for each in names}
 
 
 def load(path: Path) -> State:
@@ -82,11 +87,11 @@ def end_pause(path: Path) -> None:
 
 
 def forget(path: Path) -> None:
-    """Remove the state of a former certificate."""
+    """Remove the state of a previous certificate."""
     try:
         files.remove(path)
     except (OSError, TedgeCertError) as error:
-        journal.warning(f"the attempts of a former certificate are still kept: {error}")
+        journal.warning(f"the attempts of a previous certificate are still kept: {error}")
 
 
 def _checked(name: str, value: Any) -> Any:

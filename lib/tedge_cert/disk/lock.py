@@ -35,11 +35,11 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
 
 
 @contextmanager
-def locked_directory(directory: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+def locked_directory(directory: Path) -> Iterator[None]:
     """Lock a directory itself, without a file in it; raises BusyError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _acquire(descriptor, directory, directory, wait_s)
+        _acquire(descriptor, directory, directory, WAIT_S)
         yield
     finally:
         os.close(descriptor)
@@ -131,7 +131,8 @@ def _say_who(lock_file: Path) -> None:
     try:
         # Left by holders that were killed while they wrote; only the holder of the lock writes here.
         files.remove_stale_temporaries(_holder_file(lock_file))
-        files.write(_holder_file(lock_file), f"{_name()} (process {os.getpid()})".encode(), owners.HANDOVER)
+        name = Path(sys.argv[0]).name or "python"
+        files.write(_holder_file(lock_file), f"{name} (process {os.getpid()})".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         # The name only helps a process that waits; its loss must not stop a renewal.
         journal.debug(str(error))
@@ -146,10 +147,6 @@ def _holder(lock_file: Path) -> str:
         return files.read_regular(_holder_file(lock_file), 200).decode(errors="replace")
     except OSError:
         return "another process"
-
-
-def _name() -> str:
-    return Path(sys.argv[0]).name or "python"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = "tedge-cert-renewer 1"
 END = "end"
 DIRECTORY = "tedge-cert-renewer"
-# A full check is made at least this often, whatever the facts say.
+# A full check is made at least this often, even if all facts are the same.
 LONGEST_NS = 86_400 * 10**9
 # How far the clock may drift from the time since the boot: a time server slews it, a person who sets it makes it leap.
 DRIFT_NS = 60 * 10**9

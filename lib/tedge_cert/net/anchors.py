@@ -24,7 +24,7 @@ class Trust:
 
 
 def check(trust: Trust) -> None:
-    """Raise ConfigurationError if no server could be trusted with ``trust``."""
+    """Raise ConfigurationError if ``trust`` holds no certificate that could verify a server."""
     path, setting = trust.path, trust.setting
     try:
         if not path.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header that says who asks, and what can be a token in it (RFC 6750 §2.1)."""
+"""Make the Authorization header, and check which text can be a token in it (RFC 6750 §2.1)."""
 
 import base64
 
@@ -9,7 +9,7 @@ LIMIT_CHARACTERS = 8192
 
 
 def is_token(text: str) -> bool:
-    """Tell whether ``text`` can be sent as a token; if not, it is not printed either."""
+    """Return whether ``text`` can be sent as a token; a text that cannot is not printed either."""
     return 0 < len(text) <= LIMIT_CHARACTERS and text.isascii() and text.isprintable() and " " not in text
 
 
@@ -19,5 +19,5 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 
 def authorization(who: "str | Credentials") -> dict[str, str]:
-    """Make the header that says who asks: a token, or user and password."""
+    """Make the header for a token, or for user and password."""
     return {"Authorization": f"Bearer {who}"} if isinstance(who, str) else basic(who.username, who.password)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTPS client: one request with a bound on every wait, and what it means when the answer is not as hoped."""
+"""The HTTPS client: send one request with a limit on every wait, and explain an answer that is no success."""
 
 import json
 import ssl
@@ -26,7 +26,7 @@ READ_S = 30.0
 DEADLINE_S = 60.0
 LIMIT_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
-# How much of a refusal is repeated to the reader.
+# Characters of a refusal that the message quotes.
 QUOTED_CHARACTERS = 300
 
 Sink = Callable[[bytes], object]
@@ -34,11 +34,11 @@ Sink = Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked; ``path`` begins with a slash, and a query may follow; ``body`` may be an open file."""
+    """A request; ``path`` begins with a slash and may have a query; ``body`` may be an open file."""
 
     method: str
     path: str
-    # Credentials are among them, so they are in no text made of this.
+    # They hold credentials, so ``repr`` leaves them out.
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | BinaryIO | None = None
 
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back; of a body that is longer than its limit, one byte more than the limit."""
+    """An answer; a body that is longer than its limit is cut one byte after the limit."""
 
     server: Server
     url: str
@@ -93,7 +93,7 @@ def ask(
     sink: Sink | None = None,
     compares_clock: bool = True,
 ) -> HttpAnswer:
-    """Send one request and return the answer, whatever its status; no redirect is followed, no environment is read.
+    """Send one request and return the answer with any status; follow no redirect, read no environment.
 
     ``context`` shows a certificate of ours. ``sink`` takes the body of a success in chunks; a body of one chunk reaches
     it whole or not at all, and of a longer one that is cut off it gets the beginning.
@@ -114,7 +114,7 @@ def ask(
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that verify the server by our context, and tell the proxy who asks.
+    """Connections that verify the server by our context, and authenticate to the proxy.
 
     The library would make a context by openssl.cnf, which may allow TLS 1.1. A password in the address of the proxy
     would be in every message that names the proxy.
@@ -130,7 +130,7 @@ class _Adapter(HTTPAdapter):
         return super().init_poolmanager(*args, ssl_context=self._context, **options)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Likewise for tunnels, with a context of its own for a proxy that speaks TLS."""
+        """Make the pool of a tunnel, with a context of its own for a proxy that speaks TLS."""
         way = self._server.proxy
         if way is not None and way.speaks_tls:
             options["proxy_ssl_context"] = verifying_context(self._server.trust)
@@ -149,7 +149,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
-    """A session that reads no environment and knows no redirects, whose whole bodies the library would read."""
+    """A session that reads no environment and follows no redirect; the library would read a redirect's whole body."""
 
     def __init__(self, server: Server, context: ClientContext) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class _Session(requests.Session):
             self.proxies = {"https": server.proxy.address}
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return None, wherever the answer points to."""
+        """Return None, so that no redirect is followed."""
         del resp
         return None
 
@@ -167,7 +167,7 @@ class _Session(requests.Session):
 def _exchange(
     session: _Session, server: Server, url: str, request: Request, limits: Limits, sink: Sink | None
 ) -> HttpAnswer:
-    # A mebibyte that is compressed may hold a thousand of them.
+    # A compressed mebibyte may expand to a gibibyte, so no compression is asked for.
     fields = {
         "User-Agent": f"tedge-cert-renewer/{VERSION}",
         "Accept-Encoding": "identity",
@@ -177,7 +177,7 @@ def _exchange(
         prepared = session.prepare_request(
             requests.Request(request.method, url, fields, data=_from_its_start(request.body))
         )
-        # The library would decode what need not be encoded.
+        # The library would decode characters that need no percent-encoding.
         prepared.url = url
         answer = session.send(
             prepared,
@@ -215,7 +215,7 @@ def _chunk(answer: requests.Response, server: Server, url: str, size_bytes: int)
 
 
 def _refuse_cut_off(answer: requests.Response, server: Server, url: str, size: int) -> None:
-    # urllib3 2 raises this itself, the one of Debian 12 does not.
+    # urllib3 2 raises this itself; urllib3 1.26 (Debian 12) does not.
     if answer.raw.length_remaining:
         raise _no_answer(server, url, ConnectionError(f"the answer was cut off after {size} bytes"))
 
@@ -229,7 +229,7 @@ def _from_its_start(body: bytes | BinaryIO | None) -> bytes | BinaryIO | None:
 
 @contextmanager
 def _failures_explained(server: Server, url: str) -> Iterator[None]:
-    """Turn every failure between us and an answer from ``url`` into BrokenExchangeError, in prose."""
+    """Turn every failure to get an answer from ``url`` into a BrokenExchangeError that a person can read."""
     try:
         yield
     # urllib3's own errors come through where a body is read; requests has no common base with them.
@@ -242,7 +242,7 @@ def _no_answer(server: Server, url: str, error: BaseException) -> BrokenExchange
     reason = str(cause) or type(cause).__name__
     if isinstance(error, requests.exceptions.SSLError):
         if isinstance(cause, ssl.SSLError):
-            # urllib3 1.26 (Debian 12) does not say which of the two it was.
+            # urllib3 1.26 (Debian 12) does not say whether TLS with the server or with the proxy failed.
             other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
             reason = explain(cause, f"{server.host}{other}", server.trust)
         return BrokenExchangeError(f"cannot speak TLS with {url}: {reason}", cause)
@@ -266,7 +266,7 @@ def refusal(
     answer: HttpAnswer, advice: Mapping[int, str], quoted_characters: int = QUOTED_CHARACTERS
 ) -> RequestRefusedError:
     """Make the error for an answer that is not what was asked for; ``advice`` is by status code."""
-    # The server wrote the date, so its clock is the one to measure by.
+    # The server wrote the date by its own clock, so the seconds are counted from that.
     retry = retry_after_s(answer.headers.get("Retry-After"), server_clock.time_of(answer.headers))
     reason, place = (_quoted(each, QUOTED_CHARACTERS) for each in (answer.reason, answer.headers.get("Location", "")))
     parts = [f"{answer.url} answered {answer.status} {reason}".rstrip()]

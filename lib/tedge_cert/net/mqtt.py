@@ -201,7 +201,7 @@ def new_client(client_id: str) -> "paho.Client":
     import paho.mqtt.client as paho
 
     class Client(paho.Client):
-        """The library's client reads messages of any size, and version 1 dies of errors that it does not know."""
+        """A client with a limit on messages, and with errors that paho 1 expects; its thread would end with others."""
 
         def _sock_recv(self, bufsize: int) -> bytes:
             if bufsize > LIMIT_BYTES:

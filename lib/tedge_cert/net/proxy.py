@@ -11,7 +11,7 @@ from tedge_cert.net.authorization import basic
 
 @dataclass(frozen=True)
 class Proxy:
-    """The address of a proxy, and the headers that say who asks; no text made of this contains them."""
+    """The address of a proxy, and the headers that authenticate to it, which ``repr`` leaves out."""
 
     address: str
     headers: dict[str, str] = field(repr=False)
@@ -28,7 +28,7 @@ class Proxy:
         return self.address.startswith("https:")
 
     def explain(self, reason: str) -> str:
-        """Say what a person does when the proxy made no tunnel; ``reason`` is worded by the HTTP library."""
+        """Explain that the proxy made no tunnel, and what to check; ``reason`` is text of the HTTP library."""
         name = f"the proxy {self.address} (proxy.address)"
         if " 407" in reason:
             if self.headers:

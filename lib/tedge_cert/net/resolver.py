@@ -13,7 +13,7 @@ from tedge_cert.deadline import bounded
 
 @contextmanager
 def reaching(seconds: float, what: str) -> Iterator[None]:
-    """Do as ``bounded`` does, for a block that opens connections.
+    """Limit the time of a block that opens connections as ``bounded`` does, the look-up of names included.
 
     The C library waits for silent name servers as long as resolv.conf(5) says, and no signal ends that. All libraries
     that connect call ``socket.getaddrinfo``, so it is replaced while the block runs. They still see every address, and

@@ -3,7 +3,7 @@
 
 import time
 
-# A longer wait would be no answer, and a number of any length would be printed.
+# A longer wait is cut to this, because a server may send a number of any length.
 LONGEST_S = 1_000_000_000
 
 
@@ -14,7 +14,7 @@ def seconds_of(text: str | None) -> float | None:
 
     try:
         date = parsedate_to_datetime(text or "")
-        # A zone of -0000 is UTC without a word about where the server is (RFC 5322 §3.3).
+        # A zone of -0000 means UTC, and parses to a date without a zone (RFC 5322 §3.3).
         return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None

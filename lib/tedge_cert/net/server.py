@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which server is asked by HTTPS: its address, its trust anchors and the way there. Imports no HTTP library."""
+"""The server of an HTTPS request: its address, trust anchors and proxy. Imports no HTTP library."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.proxy import Proxy
 
-# Characters of a path that go out as they are: RFC 3986 §3.3 and §3.4, and "%", as what is encoded stays so.
+# Characters of a path that are sent unchanged: RFC 3986 §3.3 and §3.4, and "%", which begins an encoded one.
 UNTOUCHED = "%/:?@!$&'()*+,;=-._~"
 
 
@@ -27,9 +27,9 @@ class Server:
 
     @property
     def elsewhere(self) -> str:
-        """Advice for an answer that this server would not give."""
+        """Advice for an answer that the right server would not give."""
         return f"check that {self.setting} names the right server, and that no portal or proxy answers in its place"
 
     def url_of(self, path: str) -> str:
-        """Make the address of ``path``; percent-encoded characters stay so, those that have to be become so."""
+        """Return the URL of ``path``: characters that need it are percent-encoded, encoded ones stay as they are."""
         return f"https://{self.host}{quote(path, safe=UNTOUCHED)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock of this device beside that of a server, which the server's ``Date`` header tells."""
+"""Compare the clock of this device with that of a server, by the server's ``Date`` header."""
 
 import time
 from collections.abc import Mapping

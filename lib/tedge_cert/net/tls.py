@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS towards a server: trust anchors, our certificate, and what its alerts say of it."""
+"""Make TLS connections to a server: trust anchors, our certificate, and the alerts by which it is refused."""
 
 import socket
 import ssl
@@ -90,7 +90,7 @@ class ClientContext(ssl.SSLContext):
         return super().wrap_socket(sock, *args, **self._with_server_name(options))
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
-        """Likewise for TLS within the TLS of a proxy."""
+        """Wrap TLS within the TLS of a proxy, with a server name in any case."""
         return super().wrap_bio(incoming, outgoing, *args, **self._with_server_name(options))
 
     def _with_server_name(self, options: dict[str, Any]) -> dict[str, Any]:

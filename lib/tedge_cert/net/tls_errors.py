@@ -9,14 +9,14 @@ from tedge_cert.times import minute_utc
 
 # X509_V_ERR_…: openssl-verification-options(1), x509_vfy.h.
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = (9,), (10,), (62, 64)
-# Reasons as OpenSSL spells them: a server that speaks something else, and one that says more than is taken.
+# OpenSSL's reasons for a server that does not speak TLS, and for a message that is too long.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")
 _TOO_LONG = ("EXCESSIVE_MESSAGE_SIZE", "LENGTH_TOO_LONG")
 _NO_REASON = ("HANDSHAKE_FAILURE", "UNEXPECTED_EOF_WHILE_READING", "UNEXPECTED_EOF")
 
 
 def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
-    """Explain why there is no TLS with ``server``, for which ``trust`` had to vouch.
+    """Explain why TLS with ``server`` failed; ``trust`` are the anchors that verified it.
 
     For a certificate that is not accepted the text stands by itself. Any other text follows the name of the server.
     """
@@ -38,13 +38,6 @@ def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
     return f"no TLS: {error}"
 
 
-def _explain_other_name(server: str, said: str) -> str:
-    return (
-        f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
-        "nothing answers in its place"
-    )
-
-
 def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -> str:
     said, code = error.verify_message, error.verify_code
     clock = f"the clock of this device, which says {minute_utc(time.time())}, is wrong"
@@ -53,7 +46,10 @@ def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -
     if code in _NOT_YET_VALID:
         return f"the certificate of {server} is not valid yet: probably {clock}"
     if code in _OTHER_NAME:
-        return _explain_other_name(server, said)
+        return (
+            f"the certificate of {server} is for another name ({said}): check the host that is configured, and that "
+            "nothing answers in its place"
+        )
     return (
         f"{server} is not trusted ({said}): set {trust.setting} ({trust.path}) to the file or directory with the root "
         "certificate of that server"

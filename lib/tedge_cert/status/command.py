@@ -7,7 +7,7 @@ import time
 
 from tedge_cert.cli import entry
 from tedge_cert.device import profiles
-from tedge_cert.device.instance import load_instance
+from tedge_cert.device.instance import Names, load_instance
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.status.facts import Facts
 from tedge_cert.status.gather import gather
@@ -33,9 +33,8 @@ def _facts(arguments: argparse.Namespace) -> list[Facts]:
         return [gather(each, arguments.online, asked) for each, asked in zip(instances, inquiries, strict=True)]
     except ConfigurationError as error:
         # Without the configuration this is the only fact.
-        name = f"c8y@{arguments.profile}" if arguments.profile else "c8y"
-        words = f"c8y --profile {arguments.profile}" if arguments.profile else "c8y"
-        return [Facts(name, "c8y", arguments.profile, words, int(time.time()), fault=str(error))]
+        names = Names("c8y", arguments.profile)
+        return [Facts(names.name, names.cloud, names.profile, names.words, int(time.time()), fault=str(error))]
 
 
 def _rendered(arguments: argparse.Namespace, reports: list[tuple[Facts, list[Problem]]]) -> str:

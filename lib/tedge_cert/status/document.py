@@ -40,7 +40,7 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "previous": _certificate(facts.previous),
         "threshold_s": facts.threshold_s,
         "due_s": facts.due_s,
-        "last": _last(facts),
+        "last": facts.state.as_last(),
         "timer": _timer(facts),
         "confined": facts.units.is_confined if facts.units else None,
         "bridge": {"configured": facts.bridge.is_configured, "up": facts.bridge.is_up},
@@ -64,19 +64,6 @@ def _certificate(certificate: CertificateFacts | None) -> dict[str, object] | No
         "serial": certificate.serial,
         "not_before_s": certificate.not_before_s,
         "not_after_s": certificate.not_after_s,
-    }
-
-
-def _last(facts: Facts) -> dict[str, object]:
-    left = facts.state
-    return {
-        "result": left.result,
-        "step": left.step,
-        "reason": left.reason,
-        "at_s": left.at_s,
-        "attempts": left.attempts,
-        "next_attempt_s": left.next_attempt_s,
-        "succeeded_s": left.succeeded_s,
     }
 
 

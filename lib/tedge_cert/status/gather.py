@@ -72,14 +72,13 @@ def _due_s(facts: Facts, spread: str) -> int:
     active = facts.certificate
     if active is None or not active.not_after_s:
         return facts.due_s
-    lifetime_s = active.not_after_s - active.not_before_s
     try:
         spread_s = schedule.spread_s(spread, facts.threshold_s)
     except ConfigurationError:
         spread_s = 0
-    lead = schedule.lead_s(lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
+    lead = schedule.lead_s(active.lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
     if facts.state.guarded == active.not_after_s:
-        lead = min(lead, lifetime_s // schedule.GUARDED_PART)
+        lead = min(lead, active.lifetime_s // schedule.GUARDED_PART)
     return max(0, int(active.not_after_s - lead))
 
 
@@ -95,13 +94,14 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         found = certificate.load(path)
     except CertificateError as error:
         return CertificateFacts(str(path), str(error)), None
+    validity = found.validity
     facts = CertificateFacts(
         str(path),
         subject=name_text(found.subject),
         issuer=name_text(found.issuer),
-        serial=f"{found.leaf.serial_number:x}",
-        not_before_s=found.validity.not_before_s,
-        not_after_s=found.validity.not_after_s,
+        serial=validity.serial,
+        not_before_s=validity.not_before_s,
+        not_after_s=validity.not_after_s,
     )
     return facts, found
 

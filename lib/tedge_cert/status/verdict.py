@@ -38,8 +38,7 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
     if facts.fault:
         yield Problem(BROKEN, facts.fault, "tedge config list --doc")
     elif not facts.host:
-        option = f" --profile {facts.profile}" if facts.profile else ""
-        yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{option}")
+        yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
 
 
 def _of_certificate(facts: Facts) -> Iterator[Problem]:
@@ -125,7 +124,7 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
     if facts.tenant_fault:
-        yield Problem(ATTENTION, facts.tenant_fault, f"tedge config get {_url_key(facts)}")
+        yield Problem(ATTENTION, facts.tenant_fault, f"tedge config get c8y.http{_option(facts)}")
 
 
 def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
@@ -176,5 +175,5 @@ def _journal_of(facts: Facts) -> str:
     return f"journalctl -x -u {facts.units.service} -n 20"
 
 
-def _url_key(facts: Facts) -> str:
-    return f"c8y.http --profile {facts.profile}" if facts.profile else "c8y.http"
+def _option(facts: Facts) -> str:
+    return f" --profile {facts.profile}" if facts.profile else ""

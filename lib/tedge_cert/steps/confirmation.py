@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Confirm a certificate after its promotion: the bridge comes back with it, or the previous one is restored.
 
-Times are monotonic seconds. Every way ends with a certificate that the tenant accepts, or with both files on disk.
+Times are monotonic seconds. Every path ends with a certificate that the tenant accepts, or with both files on disk.
 """
 
 import time
@@ -139,11 +139,8 @@ class Confirmation:
     def _confirm(self, how: str) -> None:
         if self.is_last:
             self.switch.confirm()
-        active = certificate.load(self.switch.certificate)
-        journal.info(
-            f"confirmed: {how}; serial {active.leaf.serial_number:x}, "
-            f"valid until {rfc2822(active.validity.not_after_s)}"
-        )
+        active = certificate.load(self.switch.certificate).validity
+        journal.info(f"confirmed: {how}; serial {active.serial}, valid until {rfc2822(active.not_after_s)}")
 
     def _leave(self, reason: str) -> NoReturn:
         raise NoAnswerError(
@@ -158,8 +155,8 @@ class Confirmation:
         began_s = time.monotonic()
         self.switch.put_back()
         if self.bridge is not None and not self._comes_back(self.bridge, began_s):
-            journal.warning("the bridge has not come back yet with the former certificate either")
-        raise RolledBackError(f"{reason}; the former certificate is active again: {self.switch.certificate}")
+            journal.warning("the bridge has not come back yet with the previous certificate either")
+        raise RolledBackError(f"{reason}; the previous certificate is active again: {self.switch.certificate}")
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """Restore previous, because the bridge stays away with the new one; keep the new one if that does not help."""
@@ -173,10 +170,10 @@ class Confirmation:
         if self._comes_back(bridge, began_s):
             rejection.record(self.instance, new)
             raise RolledBackError(
-                f"{reason}; it is back with the former certificate, which is active again: {self.switch.certificate}"
+                f"{reason}; it is back with the previous certificate, which is active again: {self.switch.certificate}"
             )
         self.switch.promote(self.switch.prepare(new), new)
-        journal.warning(f"{reason} with the former certificate too: see `journalctl -u mosquitto`")
+        journal.warning(f"{reason} with the previous certificate too: see `journalctl -u mosquitto`")
         self._confirm("the tenant accepts it over a connection of our own")
 
     def _reconnects(self, bridge: Bridge) -> bool:

@@ -146,14 +146,14 @@ def _by_validity(question: Question, settings: config.Config, path: str, spread:
 
 
 def _tell(question: Question, error: Exception) -> None:
-    from tedge_cert.steps.outcome import judged
+    from tedge_cert.steps.outcome import condition_failed
 
     if isinstance(error, ConfigurationError):
         directory = question.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or config.SYSTEM_DIRECTORY
         settings = config.Config(directory, question.profile)
     else:
         settings, _ = _settings(question)
-    judged(settings, question.cloud, error)
+    condition_failed(settings, question.cloud, error)
 
 
 def _command_line(question: Question) -> int:

@@ -15,13 +15,13 @@ def parser_of(description: str | None) -> Parser:
     made.add_argument(
         "--systemd",
         action="store_true",
-        help="answer a unit: 255 for whatever is broken, levels on the lines",
+        help="answer a unit: 255 for every error, levels on the lines",
     )
     return made
 
 
 def _named(text: str) -> str:
-    """A path; an empty one names no file, and must not stand for the device's."""
+    """Refuse an empty path, which would stand for the device's certificate."""
     if not text:
         raise ArgumentTypeError("expected the name of a file")
     return text

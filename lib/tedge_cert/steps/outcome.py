@@ -102,7 +102,7 @@ def state_after(
 ) -> State:
     """Return the state after a run from the state before it; ``active`` is the certificate, if it can be read."""
     if result.event in (events.HELD_BACK, events.THRESHOLD_TOO_LONG):
-        # These are remarks: the last failure, or the renewal before, stays the last result.
+        # These are no results: the last failure, or the renewal before, stays the last result.
         return before
     ended = replace(
         before,
@@ -153,9 +153,9 @@ def reported(
     except Exception as error:
         journal.error(reason_of(error))
         if isinstance(error, TedgeCertError):
-            error.is_told = True
+            error.is_logged = True
         for each in _concerned(instance, sharing):
-            leave(each, Result.of(step, error))
+            record(each, Result.of(step, error))
         raise
 
 
@@ -170,7 +170,7 @@ def _concerned(instance: Instance, sharing: Callable[[Instance], list[Instance]]
 def succeeded(instances: list[Instance], event: Event, reason: str = "confirmed: it is in use") -> None:
     """Report that the certificate was confirmed, or that no renewal is needed; warn of a threshold that is too long."""
     for instance in instances:
-        after = leave(instance, Result(VERIFY, event, reason))
+        after = record(instance, Result(VERIFY, event, reason))
         if after.guarded and event is not events.NOT_NEEDED:
             _warn_of_threshold(instance, after.not_after_s - after.not_before_s)
 
@@ -183,10 +183,10 @@ def _warn_of_threshold(instance: Instance, lifetime_s: int) -> None:
         f"`tedge config set {key} {third}` makes this the threshold"
     )
     journal.warning(reason)
-    leave(instance, Result(VERIFY, events.THRESHOLD_TOO_LONG, reason))
+    record(instance, Result(VERIFY, events.THRESHOLD_TOO_LONG, reason))
 
 
-def judged(config: Config, cloud: str, error: Exception) -> None:
+def condition_failed(config: Config, cloud: str, error: Exception) -> None:
     """Report the error that the condition ended with; while another run holds the lock, leave the state to that run.
 
     With a broken configuration the place of the state is unknown, so only the event is sent.
@@ -196,7 +196,7 @@ def judged(config: Config, cloud: str, error: Exception) -> None:
         try:
             instance = resolve(config, cloud)
             with custody(instance, wait_s=0):
-                leave(instance, result)
+                record(instance, result)
         except TedgeCertError as busy:
             journal.debug(f"not recorded: {busy}")
         else:
@@ -204,7 +204,7 @@ def judged(config: Config, cloud: str, error: Exception) -> None:
     _send(config, Names(cloud, config.profile), result, State(), _active(config, cloud))
 
 
-def leave(instance: Instance, result: Result) -> State:
+def record(instance: Instance, result: Result) -> State:
     """Record how a step ended and send its event; the caller has written the plain line and holds the lock."""
     active = _active(instance.config, instance.cloud)
     before = state.load(instance.state_file)
@@ -230,7 +230,7 @@ def tell_fleet(instance: Instance) -> None:
     try:
         alarm.tell(report_of(instance), broker_of(instance), instance.state_file.with_suffix(".alarm"))
     except (OSError, TedgeCertError) as error:
-        journal.info(f"the fleet was not told of this run: {error}")
+        journal.info(f"this run was not reported: {error}")
 
 
 def report_of(instance: Instance) -> "Report":
@@ -242,7 +242,7 @@ def report_of(instance: Instance) -> "Report":
     try:
         active = certificate.load(instance.certificate)
     except CertificateError as error:
-        journal.debug(f"the fleet is told nothing of the certificate: {error}")
+        journal.debug(f"the certificate is not reported: {error}")
     else:
         validity = active.validity
         subject, issuer = (certificate.name_text(each) for each in (active.subject, active.issuer))

@@ -43,7 +43,7 @@ def reported(instance: Instance, by_unit: bool) -> AbstractContextManager[None]:
 
 
 def is_switch_unfinished(instance: Instance) -> bool:
-    """Return whether the certificate is in doubt, so that no other one is asked for; the line says what to do."""
+    """Return whether a switch is unfinished; if so, log how to finish it, because no other certificate is requested."""
     switch = Switch.of(instance)
     switch.settle()
     if switch.is_unfinished:
@@ -66,8 +66,9 @@ def candidate_of(authority: str, instance: Instance, current: Certificate, csr: 
 def show(instance: Instance, new: Certificate, by_unit: bool) -> None:
     """Tell the journal of the unit, or a person, about the new candidate."""
     if by_unit:
-        until = rfc2822(new.validity.not_after_s)
-        journal.info(f"new certificate {instance.candidate}: serial {new.leaf.serial_number:x}, valid until {until}")
+        found = new.validity
+        until = rfc2822(found.not_after_s)
+        journal.info(f"new certificate {instance.candidate}: serial {found.serial}, valid until {until}")
         return
     steps = _next_steps(instance, new)
     sys.stderr.write(f"Certificate renewed successfully\n    For an un-interrupted service:\n{steps}\n")
@@ -85,7 +86,7 @@ def _next_steps(instance: Instance, new: Certificate) -> str:
 
 
 def is_served(instance: Instance, current: Certificate) -> bool:
-    """Return whether nothing has to be asked for any more; looked at again under the lock."""
+    """Return whether no request is needed: another run was quicker, or a candidate fits. Call it under the lock."""
     now_s = time.time()
     clock.check_clock(current, instance.certificate)
     if not due.is_due(instance, current.validity, now_s):
@@ -116,7 +117,7 @@ def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None) ->
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     tenant, broker = tenant_of(instance), connected_broker(instance)
     with waiting(f"Asking {tenant.host} for a new certificate"):
-        certificates = cumulocity.reenrol(tenant, partial(token.who_asks, tenant, broker), request)
+        certificates = cumulocity.reenrol(tenant, partial(token.get_credential, tenant, broker), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
         answer_checks.check(new, keys.public_key(key), tenant.device_id, current)

@@ -5,6 +5,7 @@ At every instant the certificate is whole and fits the key; while it is in doubt
 holds the lock of the certificate.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +53,12 @@ class Switch:
     def is_unfinished(self) -> bool:
         """Whether a certificate was replaced and not yet confirmed."""
         # A link that points nowhere counts too, as it does in the hourly check.
-        return self.previous.is_symlink() or self.previous.exists()
+        return os.path.lexists(self.previous)
 
     @property
     def has_candidate(self) -> bool:
         """Whether there is a file at the candidate's path, or a link, even one that points nowhere."""
-        return self.candidate.is_symlink() or self.candidate.exists()
+        return os.path.lexists(self.candidate)
 
     def settle(self) -> None:
         """Remove leftovers of an interrupted run that mean nothing any more.
@@ -76,11 +77,11 @@ class Switch:
     def flaw_of_previous(self, key: Path) -> str | None:
         """Return why previous can never be put back; None if it can."""
         try:
-            former = certificate.load(self.previous)
-            keys.load_for(key, former, self.previous)
+            previous = certificate.load(self.previous)
+            keys.load_for(key, previous, self.previous)
         except CertificateError as error:
             return str(error)
-        if former.validity.state(time.time(), 0) == EXPIRED:
+        if previous.validity.state(time.time(), 0) == EXPIRED:
             return (
                 f"{self.previous} has expired; register the device again with `tedge cert download c8y` and a "
                 "new one-time password"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 3: prove the candidate, promote it, see it confirmed, or keep the current certificate."""
+"""Step 3: prove the candidate, promote it and confirm it, or keep the current certificate."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.switch import Switch
-from tedge_cert.tenant import device_token, token
+from tedge_cert.tenant import device_token
 from tedge_cert.tenant.eviction import evict_bridge
 from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.tenant.proof import prove
@@ -85,7 +85,7 @@ def check_candidate(instance: Instance, current: Certificate, found: bytes, devi
 
 
 def promote_candidate(instance: Instance, switch: Switch) -> None:
-    """Check and prove the candidate, promote it, see it confirmed; the caller holds the lock.
+    """Check and prove the candidate, promote it and confirm it; the caller holds the lock.
 
     Raises CandidateRejectedError, with its digest recorded for the clean-up, NoAnswerError or NotTrustedYetError.
     """
@@ -127,7 +127,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
 def _ask(party: _Party, fresh: Path) -> Verdict:
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
-    by_token = device_token.prove(token.endpoint_of(party.tenant), fresh)
+    by_token = device_token.prove(party.tenant, fresh)
     party.by_token = by_token is not None
     return by_token or prove(party.tenant, fresh, party.bridge)
 

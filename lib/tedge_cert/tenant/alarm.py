@@ -42,7 +42,7 @@ class News:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run left, as far as it is reported; ``validity`` and ``issuer`` are those of the certificate in use."""
+    """The facts about a run that are reported; ``validity`` and ``issuer`` are those of the certificate in use."""
 
     name: str
     profile: str
@@ -110,7 +110,7 @@ def news_of(report: Report, alarm_is_raised: bool) -> list[News]:
 
 def status_of(report: Report, bridge_is_up: bool | None) -> dict[str, object]:
     """Make the status for the local broker: fields of ``tedge cert status --json`` that a run knows."""
-    active, left = report.validity, report.state
+    active = report.validity
     return {
         "version": STATUS_VERSION,
         "name": report.name,
@@ -128,21 +128,13 @@ def status_of(report: Report, bridge_is_up: bool | None) -> dict[str, object]:
             "not_after_s": active.not_after_s,
         },
         "threshold_s": report.threshold_s,
-        "last": {
-            "result": left.result,
-            "step": left.step,
-            "reason": left.reason,
-            "at_s": left.at_s,
-            "attempts": left.attempts,
-            "next_attempt_s": left.next_attempt_s,
-            "succeeded_s": left.succeeded_s,
-        },
+        "last": report.state.as_last(),
         "bridge": {"configured": bridge_is_up is not None, "up": bridge_is_up},
     }
 
 
 def _remember(marker: Path, is_raised: bool) -> None:
-    """Keep whether there is an alarm to be cleared, so that the tenant need not be asked."""
+    """Record whether an alarm has to be cleared later, so that the tenant need not be asked."""
     if is_raised and not marker.exists():
         files.write(marker, b"", owners.HANDOVER)
     elif not is_raised:

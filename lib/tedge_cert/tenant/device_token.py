@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
+from tedge_cert.device.connections import Tenant
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.net import https
 from tedge_cert.net.authorization import is_token
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
-from tedge_cert.net.server import Server
 from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import own_connection, proof
 from tedge_cert.tenant.own_connection import Answer, Verdict
@@ -35,26 +35,8 @@ _FACT_BYTES = 1000
 
 
 @dataclass(frozen=True)
-class TokenEndpoint:
-    """Where the tenant gives tokens for client certificates, the active certificate and its key, and a memory.
-
-    ``memory`` is a file that does not outlive a boot: what was found out about this endpoint.
-    """
-
-    server: Server
-    certificate: Path
-    key: Path
-    memory: Path
-
-    @property
-    def url(self) -> str:
-        """Its address, by which the memory knows it."""
-        return self.server.url_of(PATH)
-
-
-@dataclass(frozen=True)
 class TokenReply:
-    """What came of one request; ``absent``: the tenant does not offer it, ``silent``: no answer came in time."""
+    """The reply to one request; ``absent``: the tenant does not offer it, ``silent``: no answer came in time."""
 
     answer: Answer
     reason: str
@@ -63,90 +45,88 @@ class TokenReply:
     silent: bool = False
 
 
-def request(endpoint: TokenEndpoint) -> str | None:
+def request(tenant: Tenant) -> str | None:
     """Get a token with the active certificate; None where the tenant does not offer that, or did not answer."""
-    if not may_be_asked(endpoint):
+    if not may_be_asked(tenant):
         return None
-    reply = _reply_to(endpoint, endpoint.certificate)
+    reply = _reply_to(tenant, tenant.certificate)
     if reply.token:
-        journal.info(f"token received from {endpoint.url}")
+        journal.info(f"token received from {url_of(tenant)}")
         return reply.token
     _log(reply, "no token")
     return None
 
 
-def prove(endpoint: TokenEndpoint, candidate: Path) -> Verdict | None:
-    """Find out what the tenant says of ``candidate``; None if that is not possible here.
+def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
+    """Prove ``candidate`` by asking for a token with it; None where that is not possible.
 
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
-    if not may_be_asked(endpoint):
+    if not may_be_asked(tenant):
         return None
-    reply = _reply_to(endpoint, candidate)
+    reply = _reply_to(tenant, candidate)
     for number in range(2, proof.ATTEMPTS + 1):
         if reply.answer is not Answer.REFUSED:
             break
         journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {reply.reason}")
-        if not _gives_tokens(endpoint):
+        if not _gives_tokens(tenant):
             journal.info("it gives the active certificate no token either, so that says nothing")
             return None
         time.sleep(proof.PAUSE_S)
-        reply = _reply_to(endpoint, candidate)
+        reply = _reply_to(tenant, candidate)
     if reply.answer is Answer.NO_ANSWER:
         _log(reply, "no proof")
         return None
     return Verdict(reply.answer, reply.reason)
 
 
-def _gives_tokens(endpoint: TokenEndpoint) -> bool:
-    """Tell whether the active certificate was given a token since the boot, or is now; do not show an expired one."""
-    if recall(endpoint) == OFFERED:
+def _gives_tokens(tenant: Tenant) -> bool:
+    """Return whether the active certificate was given a token since the boot, or is now; do not show an expired one."""
+    if recall(tenant) == OFFERED:
         return True
     try:
-        clock.check_presentable(certificate.load(endpoint.certificate), endpoint.certificate)
+        clock.check_presentable(certificate.load(tenant.certificate), tenant.certificate)
     except TedgeCertError:
         return False
-    return bool(_reply_to(endpoint, endpoint.certificate).token)
+    return bool(_reply_to(tenant, tenant.certificate).token)
 
 
 def _log(reply: TokenReply, what: str) -> None:
-    # A tenant that does not offer it is no reason to look into anything.
+    # A tenant that does not offer it is no problem, so this is a line for debugging.
     (journal.debug if reply.absent else journal.info)(f"{what}: {reply.reason}")
 
 
-def _reply_to(endpoint: TokenEndpoint, shown: Path) -> TokenReply:
+def _reply_to(tenant: Tenant, shown: Path) -> TokenReply:
     """Ask once with the certificate at ``shown`` and the device's key, and remember what that says of the endpoint."""
-    server = endpoint.server
+    server = tenant.token_server
     if server.proxy is not None and server.proxy.speaks_tls:
         # Within TLS of the proxy, the alert that refuses a certificate would not be seen.
-        reason = f"{endpoint.url} is not asked by a proxy that speaks TLS itself ({server.proxy.address})"
+        reason = f"{url_of(tenant)} is not asked by a proxy that speaks TLS itself ({server.proxy.address})"
         return TokenReply(Answer.NO_ANSWER, reason)
-    context = client_context(server.trust, shown, endpoint.key)
+    context = client_context(server.trust, shown, tenant.key)
     chain = _chain(shown)
     fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
     limits = Limits(CONNECT_S, CONNECT_S, DEADLINE_S, LIMIT_BYTES)
     try:
         answer = https.ask(server, Request("POST", PATH, fields), limits, context)
     except BrokenExchangeError as error:
-        reply = _without_answer(endpoint, error, context.refusal, shown)
+        reply = _without_answer(tenant, error, context.refusal, shown)
     else:
         reply = _judge(answer)
-    _remember(endpoint, reply)
+    _remember(tenant, reply)
     return reply
 
 
-def _without_answer(
-    endpoint: TokenEndpoint, error: BrokenExchangeError, refusal: str | None, shown: Path
-) -> TokenReply:
+def _without_answer(tenant: Tenant, error: BrokenExchangeError, refusal: str | None, shown: Path) -> TokenReply:
     if refusal is not None:
-        reason = f"{endpoint.url} refused the certificate (TLS alert: {refusal}): {own_connection.why_refused(shown)}"
+        reason = f"{url_of(tenant)} refused the certificate (TLS alert: {refusal}): {own_connection.why_refused(shown)}"
         return TokenReply(Answer.REFUSED, reason)
-    absent = isinstance(error.cause, ConnectionRefusedError) and endpoint.server.proxy is None
+    absent = isinstance(error.cause, ConnectionRefusedError) and tenant.token_server.proxy is None
     return TokenReply(Answer.NO_ANSWER, str(error), absent=absent, silent=isinstance(error.cause, TimeoutError))
 
 
 def _chain(path: Path) -> str:
-    """Read a certificate that brings its chain, for a header: a tenant may end TLS before it asks who that was.
+    """Return a certificate with its chain as a header: TLS may end at a load balancer, before the tenant.
 
     Blanks instead of line breaks, as the tenant's interface describes it; empty for a certificate without a chain.
     """
@@ -174,53 +154,58 @@ def _token_in(answer: HttpAnswer) -> str:
     return token if isinstance(token, str) and is_token(token) else ""
 
 
-def _remember(endpoint: TokenEndpoint, reply: TokenReply) -> None:
-    # An endpoint that gave a token before is thought to be away for a while, not absent.
+def _remember(tenant: Tenant, reply: TokenReply) -> None:
+    # An endpoint that gave a token before is only down for a while, not absent.
     if reply.silent:
-        keep_silence(endpoint)
+        keep_silence(tenant)
     elif reply.token:
-        keep(endpoint, OFFERED)
-    elif reply.absent and recall(endpoint) != OFFERED:
-        keep(endpoint, NOT_OFFERED)
+        keep(tenant, OFFERED)
+    elif reply.absent and recall(tenant) != OFFERED:
+        keep(tenant, NOT_OFFERED)
 
 
-def recall(endpoint: TokenEndpoint) -> str:
+def url_of(tenant: Tenant) -> str:
+    """Return the address that is asked, by which the memory knows it."""
+    return tenant.token_server.url_of(PATH)
+
+
+def recall(tenant: Tenant) -> str:
     """Read what is known of the endpoint; empty if nothing is."""
     try:
-        said = files.read_regular(endpoint.memory, _FACT_BYTES).decode("utf-8", "replace")
+        said = files.read_regular(tenant.token_memory, _FACT_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
     fact, _, of = said.partition(": ")
-    return fact if of == endpoint.url else ""
+    return fact if of == url_of(tenant) else ""
 
 
-def may_be_asked(endpoint: TokenEndpoint) -> bool:
-    """Tell whether the tenant may offer it, and was not silent a while ago."""
-    fact = recall(endpoint)
+def may_be_asked(tenant: Tenant) -> bool:
+    """Return whether the tenant may offer it, and was not silent a while ago."""
+    fact = recall(tenant)
     if left_s := _silent_s(fact):
-        journal.debug(f"{endpoint.url} is not asked for {left_s} s more: it did not answer in time")
+        journal.debug(f"{url_of(tenant)} is not asked for {left_s} s more: it did not answer in time")
         return False
     return fact != NOT_OFFERED
 
 
-def keep(endpoint: TokenEndpoint, fact: str) -> None:
+def keep(tenant: Tenant, fact: str) -> None:
     """Remember ``fact``; one that cannot be written is found out again."""
-    if fact == recall(endpoint):
+    if fact == recall(tenant):
         return
     try:
-        files.write(endpoint.memory, f"{fact}: {endpoint.url}".encode(), owners.HANDOVER)
+        files.write(tenant.token_memory, f"{fact}: {url_of(tenant)}".encode(), owners.HANDOVER)
     except TedgeCertError as error:
         journal.debug(f"not remembered: {error}")
 
 
-def keep_silence(endpoint: TokenEndpoint) -> None:
+def keep_silence(tenant: Tenant) -> None:
     """Remember that there was no answer in time."""
     # The same clock for every process until the next boot, which empties /run (clock_gettime(2)).
-    keep(endpoint, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
+    keep(tenant, f"{_SILENT} {int(time.monotonic()) + SILENCE_S}")
 
 
 def _silent_s(fact: str) -> int:
-    """Return for how many more seconds the endpoint is left alone.
+    """Return for how many more seconds the endpoint is not asked.
 
     An end further away than any that is written here was written by others, and does not count.
     """

@@ -46,7 +46,7 @@ def pause_s(lead_s: float, clock_s: float) -> float:
 
 
 def await_moment(connection: ssl.SSLSocket) -> None:
-    """Wait, less than a second, until it is time to send CONNECT; raises OSError for what the server says meanwhile.
+    """Wait, less than a second, until it is time to send CONNECT; raises OSError if the server ends TLS meanwhile.
 
     In TLS 1.3 this is where a server refuses the certificate of a client.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connect to the tenant's MQTT endpoint without the bridge, and say what the end of that means for the certificate.
+"""Connect to the tenant's MQTT endpoint without the bridge, and judge the certificate by how the connection ends.
 
 The client id is that of the bridge, because the tenant knows the device by it; so the tenant drops the bridge
 (MQTT 3.1.1 §3.1.4-2), which comes back by itself.
@@ -29,7 +29,7 @@ REFUSING_CODES = (2, 4, 5)
 
 
 class Answer(Enum):
-    """What the tenant says of a certificate."""
+    """The tenant's answer to a certificate."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -39,7 +39,7 @@ class Answer(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An answer, and the fact that it rests on."""
+    """An answer and its reason."""
 
     answer: Answer
     reason: str

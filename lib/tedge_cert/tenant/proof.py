@@ -25,7 +25,7 @@ from tedge_cert.tenant.own_connection import (
 ATTEMPTS = 5
 PAUSE_S = 2.0
 REFUSAL_S = 3.0
-# How long the news that the bridge is back may take behind the end of the probe that it pushed out.
+# How long after the end of our connection the broker may report that the bridge is back.
 RETURN_GRACE_S = 1.0
 
 
@@ -64,7 +64,7 @@ def _prove(tenant: Tenant, context: ClientContext, shown: Path | None, bridge: B
 
 
 def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
-    """Return whether the bridge ended our connection by coming back; sooner than its pause, it was not the bridge."""
+    """Return whether the bridge ended our connection by coming back, which it does only after its pause."""
     held_s = time.monotonic() - connected_s
     return held_s >= LEAST_PAUSE_S and bridge.wait_for_return(connected_s, RETURN_GRACE_S)
 
@@ -72,7 +72,7 @@ def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
 def why_no_tls(tenant: Tenant) -> str:
     """Return why the tenant's MQTT endpoint and this device cannot speak TLS; empty if they can.
 
-    It is a handshake and no more, so that the bridge is not pushed out.
+    Only a handshake is made, so that the bridge is not pushed out.
     """
     context, (host, port) = own_context(tenant), tenant.mqtt
     try:
@@ -81,7 +81,7 @@ def why_no_tls(tenant: Tenant) -> str:
         with plain:
             plain.settimeout(REFUSAL_S)
             with context.wrap_socket(plain, server_hostname=host) as secured:
-                # What a server says of a certificate in TLS 1.3 comes after the handshake; silence is consent.
+                # In TLS 1.3 the alert that refuses a certificate comes after the handshake, if it comes.
                 secured.recv(1)
     except TimeoutError:
         return ""

@@ -20,20 +20,20 @@ _OPEN_PATH = "/tenant/loginOptions"
 def as_device(
     server: Server,
     request: Request,
-    who_asks: Callable[[bool], str | Credentials],
+    get_credential: Callable[[bool], str | Credentials],
     limits: Limits | None = None,
     sink: Sink | None = None,
 ) -> HttpAnswer:
-    """Send ``request`` with the device's token, or user and password, and return the answer, whatever its status.
+    """Send ``request`` with the device's token, or user and password, and return the answer with any status.
 
-    A token that is refused (401) is replaced once, because it may have been revoked meanwhile: ``who_asks(True)`` gets
-    the second one. All of it takes ``limits.whole_s`` at most. Raises NoAnswerError.
+    A token that is refused (401) is replaced once, because it may have been revoked meanwhile; ``get_credential``
+    is then called with True. All of it takes ``limits.whole_s`` at most. Raises NoAnswerError.
     """
     deadline = Deadline(limits.whole_s) if limits else None
     for is_second in (False, True):
-        who = who_asks(is_second)
+        who = get_credential(is_second)
         if isinstance(who, str) and not is_token(who):
-            # The library would refuse such a header, and print it.
+            # The HTTP library would refuse such a header, and print the token.
             raise NoAnswerError(f"the token for {server.host} is malformed; ask again")
         named = replace(request, headers={**request.headers, **authorization(who)})
         left = replace(limits, whole_s=deadline.left_s()) if limits and deadline else None
@@ -45,7 +45,7 @@ def as_device(
 
 
 def why_silent(server: Server) -> str:
-    """Say why the tenant does not answer; empty if it does, whatever it says. No credential is sent."""
+    """Return why the tenant does not answer; empty for any answer. No credential is sent."""
     try:
         https.ask(server, Request("GET", _OPEN_PATH))
     except NoAnswerError as error:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SmartREST 2.0: messages for the tenant, and questions that are answered through the bridge."""
 
+from collections.abc import Callable
+
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net.authorization import is_token
@@ -18,36 +20,36 @@ _MOST_CHARACTERS = 1000
 
 def token_through(bridge: Bridge) -> str:
     """Ask for a token through the bridge; raises NoAnswerError or OSError."""
-    found = bridge.ask(TOKEN_WANTED, "", TOKEN_GIVEN, token_in, ATTEMPTS, TOKEN_WAIT_S)
-    if not found:
-        raise NoAnswerError(
-            f"no token came through the bridge within {ATTEMPTS * TOKEN_WAIT_S:g} s of asking on "
-            f"{bridge.broker.prefix}/{TOKEN_WANTED}"
-        )
-    return found
+    return _answer_through(bridge, TOKEN_WANTED, "", TOKEN_GIVEN, token_in, "token")
 
 
 def own_id_through(bridge: Bridge) -> str:
     """Ask through the bridge what the tenant calls this device; raises NoAnswerError or OSError."""
-    found = bridge.ask(MESSAGES, OWN_ID, ANSWERS, _own_id_in, ATTEMPTS, TOKEN_WAIT_S)
+    return _answer_through(
+        bridge, MESSAGES, OWN_ID, ANSWERS, lambda text: _value(text, _OWN_ID_ANSWER), "answer with the device's own id"
+    )
+
+
+def _answer_through(
+    bridge: Bridge, topic: str, payload: str, answer_topic: str, accept: Callable[[str], str], wanted: str
+) -> str:
+    found = bridge.ask(topic, payload, answer_topic, accept, ATTEMPTS, TOKEN_WAIT_S)
     if not found:
         raise NoAnswerError(
-            f"no answer came through the bridge within {ATTEMPTS * TOKEN_WAIT_S:g} s of asking for the device's own id "
-            f"on {bridge.broker.prefix}/{MESSAGES}"
+            f"no {wanted} came through the bridge within {ATTEMPTS * TOKEN_WAIT_S:g} s of asking on "
+            f"{bridge.broker.prefix}/{topic}"
         )
     return found
 
 
 def token_in(text: str) -> str:
     """Return the token in a message of the tenant; empty if there is none that can be sent."""
-    if not text.startswith(_TOKEN_ANSWER):
-        return ""
-    token = text[len(_TOKEN_ANSWER) :].strip()
+    token = _value(text, _TOKEN_ANSWER)
     return token if is_token(token) else ""
 
 
-def _own_id_in(text: str) -> str:
-    return text[len(_OWN_ID_ANSWER) :].strip() if text.startswith(_OWN_ID_ANSWER) else ""
+def _value(text: str, template: str) -> str:
+    return text.removeprefix(template).strip() if text.startswith(template) else ""
 
 
 def creation(device_id: str, device_type: str) -> str:
@@ -56,7 +58,7 @@ def creation(device_id: str, device_type: str) -> str:
 
 
 def message(template: str, *values: str) -> str:
-    """Return a message of one line, whatever the values hold."""
+    """Return a message of one line, for values with any characters."""
     return ",".join([template, *map(_field, values)])
 
 

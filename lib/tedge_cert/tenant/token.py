@@ -10,18 +10,17 @@ from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.errors import NoAnswerError
-from tedge_cert.net.server import Server
 from tedge_cert.net.tls import client_context
 from tedge_cert.net.tls_errors import explain
 from tedge_cert.tenant import device_token, smartrest
-from tedge_cert.tenant.device_token import TokenEndpoint
 from tedge_cert.tenant.own_connection import open_own
 
 
-def who_asks(tenant: Tenant, broker: LocalBroker | None, again: bool = False) -> str | Credentials:
-    """Return what a request to the tenant shows: a token, or user and password where these stand in for it.
+def get_credential(tenant: Tenant, broker: LocalBroker | None, again: bool) -> str | Credentials:
+    """Return the token for a request to the tenant, or user and password where the device uses them.
 
-    ``broker`` is the one with the bridge, if there is a bridge. Raises NoAnswerError or ConfigurationError.
+    ``broker`` has the bridge, if there is one; ``again``: the first token was refused. Raises NoAnswerError or
+    ConfigurationError.
     """
     if tenant.credentials_path is not None:
         return credentials.load(tenant.credentials_path)
@@ -37,14 +36,7 @@ def request_token(tenant: Tenant, broker: LocalBroker | None, again: bool = Fals
     if again:
         # Any local client can publish to the topic of the answer; no other program uses a connection of our own.
         return _token_of_our_own(tenant, "the first token was refused")
-    return device_token.request(endpoint_of(tenant)) or _token_by_mqtt(tenant, broker)
-
-
-def endpoint_of(tenant: Tenant) -> TokenEndpoint:
-    """Name the values by which the tenant is asked for tokens for client certificates."""
-    host, port = tenant.access_token_endpoint
-    server = Server(f"{host}:{port}", tenant.trust, tenant.setting, tenant.proxy)
-    return TokenEndpoint(server, tenant.certificate, tenant.key, tenant.token_memory)
+    return device_token.request(tenant) or _token_by_mqtt(tenant, broker)
 
 
 def _token_by_mqtt(tenant: Tenant, broker: LocalBroker | None) -> str:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make and read certificate signing requests (RFC 2986)."""
 
-import base64
 from typing import Any
 
 from cryptography import x509
@@ -93,6 +92,7 @@ def load_request(named: CallerFile, key: PrivateKey) -> bytes:
 
 def pem_of_request(der: bytes) -> bytes:
     """Return a CSR in PEM, for the file at ``device.csr_path``."""
-    body = base64.encodebytes(der).replace(b"\n", b"")
-    lines = b"\n".join(body[at : at + 64] for at in range(0, len(body), 64))
-    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + lines + b"\n-----END CERTIFICATE REQUEST-----\n"
+    from asn1crypto import pem
+
+    armored: bytes = pem.armor("CERTIFICATE REQUEST", der)
+    return armored

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What user tedge, who may write the configuration, and other users can make root's commands do: nothing."""
+"""User tedge, who may write the configuration, and other users cannot make root's commands harm the system."""
 
 import pytest
 

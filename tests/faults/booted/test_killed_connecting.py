@@ -88,7 +88,7 @@ def kill(device: Device, tenant: Tenant, name: str, log: Path, number: int) -> N
     traced(device, words, log, number)
     timer = device.run(f"systemctl is-enabled {TIMER}", check=False)
     if device.exists(BRIDGE) and timer.exit_code:
-        # Mosquitto would connect it when it starts, and nobody would renew its certificate.
+        # Mosquitto would connect it when it starts, and its certificate would not be renewed.
         raise LostDeviceError(f"there is a bridge, but {timer.stdout}")
     done = device.run(words, timeout_s=LIMIT_S)
     typed.expect(device, tenant)

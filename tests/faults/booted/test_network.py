@@ -31,7 +31,7 @@ PULLED_S = 2.0
 @pytest.mark.one_release
 @pytest.mark.row("Network")
 def test_cut_for_a_moment_within_each_step(connected: Device, tenant: Tenant, matrix: Matrix) -> None:
-    """One run, with the cable out for a moment in each of its steps: it ends well all the same, or the next one."""
+    """The cable is out for a moment in each step of a run: this run or the next one ends well."""
     make_due(connected)
     tenant.settings(lifetime_s=400 * 86_400)
     after = connected.cursor()

@@ -29,7 +29,7 @@ CARELESS = {
     "all for its owner": (f"chmod -R 600 {ETC} {OURS}", TOML, True),
 }
 QUICK = ("etc for its owner", "all to root", "etc for all")
-# Whoever runs these gets a line, whatever they meet.
+# Every user who runs these gets a line, whatever the files are like.
 COMMANDS = (
     "cert renew c8y", "cert verify c8y", "cert cleanup c8y", "cert show", "cert status", "cert create-csr",
     "cert download c8y --device-id x --one-time-password password-1 --max-timeout 0 --retry-every 1",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bad input gets, row by row: the words, the exit code, nothing changed on disk, the bridge left alone."""
+"""Bad input, row by row: its message and exit code; no file changes, and the bridge stays up."""
 
 import re
 import shutil

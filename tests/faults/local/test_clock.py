@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clock that is wrong: named, nothing judged or thrown away, and all is well when it is right again."""
+"""A wrong clock: commands say so, judge and remove nothing, and work again with the right time."""
 
 import re
 import threading
@@ -73,7 +73,7 @@ SHOWN = [
 
 @pytest.mark.parametrize("shown", SHOWN)
 def test_no_synchronisation_yet(device: ClockedDevice, tmp_path: Path, matrix: Matrix, shown: str) -> None:
-    """That decides nothing: a device may have its time from elsewhere."""
+    """Synchronisation does not matter: a device may have its time from another source."""
     program = tmp_path / "timedatectl"
     program.write_text(f"#!/bin/sh\n{ANSWERS[shown]}\n")
     program.chmod(0o755)
@@ -134,7 +134,7 @@ def test_a_wrong_clock_is_named_and_judges_nothing(device: ClockedDevice, matrix
 @pytest.mark.whole
 @pytest.mark.parametrize("clock", WRONG)
 def test_a_wrong_clock_and_a_switch_that_is_unfinished(device: ClockedDevice, matrix: Matrix, clock: str) -> None:
-    """That is finished or undone whatever the clock says, and not by what it says."""
+    """An unfinished switch is finished or undone with any clock, independent of its time."""
     device.certificate.rename(device.previous)
     issue(device, device.certificate)
     device.clock = WRONG[clock]
@@ -151,7 +151,7 @@ def test_a_wrong_clock_and_a_switch_that_is_unfinished(device: ClockedDevice, ma
 @pytest.mark.whole
 @pytest.mark.parametrize("offset", [ahead(-20 * YEAR_S), ahead(-3_600), ahead(86_400), ahead(100 * YEAR_S)])
 def test_the_clock_jumps_while_renew_waits(device: ClockedDevice, matrix: Matrix, offset: str) -> None:
-    """The wait takes what it takes; what came is not judged by a clock that cannot be right."""
+    """The length of the wait stays; the answer is not judged by a wrong clock."""
     device.tenant.fault(where="token", do="late", delay_s=6)
     before = whole_directory(device.directory)
     begins_s = time.monotonic()

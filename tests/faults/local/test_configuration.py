@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two that change the configuration at once: both changes are there afterwards."""
+"""Two programs change the configuration at once: both changes are kept."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ SETTINGS = {
     "mqtt.topic_root": "other",
     "mqtt.client.host": "192.0.2.1",
     "c8y.bridge.topic_prefix": "c9y",
-    "certificate.organization": "Somebody",
+    "certificate.organization": "Company",
     "certificate.organization_unit": "Somewhere",
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to the tenant is cut within a step: for everybody or for the bridge alone, told or in silence."""
+"""The way to the tenant is cut within a step: for all or only for the bridge, with a reset or silently."""
 
 import json
 import subprocess
@@ -122,7 +122,7 @@ def test_a_way_that_drops_everything_in_silence(device: LocalDevice, matrix: Mat
         wait_out(device)
         last = hour(device)
         assert last.result in ("success", "exec-condition"), last.said
-        # A connection begun while the former certificate was back, and thawed, goes on with that one: the next reads
+        # A connection begun while the previous certificate was back, and thawed, goes on with that one: the next reads
         # the new one.
         relay.end()
         relay.mend()
@@ -131,7 +131,7 @@ def test_a_way_that_drops_everything_in_silence(device: LocalDevice, matrix: Mat
 
 @pytest.mark.parametrize("lost", [False, True], ids=["connected", "never connected"])
 def test_a_second_bridge(device: LocalDevice, matrix: Matrix, tmp_path: Path, lost: bool) -> None:
-    """An administrator's own, to somewhere else: what is said of it, and that it comes and goes, is not ours."""
+    """An administrator's own bridge to another place: its state says nothing about ours."""
     port = free_port()
     other = tmp_path / "other.conf"
     other.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")

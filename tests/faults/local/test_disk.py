@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system that is full, out of inodes or read-only at each write: said, nothing lost, and mended by space."""
+"""A file system that is full, out of inodes or read-only at each write: a message, no lost file, cured by space."""
 
 import os
 import subprocess
@@ -144,7 +144,7 @@ def test_a_rejection_that_cannot_be_recorded(local_device: LocalDevice) -> None:
     """The verdict stands; the candidate is then looked at again by the next run."""
     certify(local_device)
     connect(local_device)
-    issue(local_device, name="somebody-else")
+    issue(local_device, name="another-device")
     run_directory = instance_of(local_device).run_directory
     local_device.run("tedge-cert-cleanup c8y")
     with mounted(run_directory, FULL["space"][0]):
@@ -152,7 +152,7 @@ def test_a_rejection_that_cannot_be_recorded(local_device: LocalDevice) -> None:
         done = local_device.run("tedge-cert-verify c8y")
         give_back()
     assert done.exit == 3, done
-    assert "issued to somebody-else" in done.stderr
+    assert "issued to another-device" in done.stderr
     after = hour(local_device)
     expect_good(local_device, after.said)
 

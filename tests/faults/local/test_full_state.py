@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where runs leave their results is full: no renewal needs it, and what is lost is said."""
+"""The directory of the results is full: renewals work, and a message names the loss."""
 
 import pytest
 
@@ -17,7 +17,7 @@ pytestmark = test_disk.pytestmark
 @pytest.mark.parametrize("kind", FULL)
 @pytest.mark.parametrize("refused", [False, True], ids=["renewed", "refused"])
 def test_the_state_is_full(local_device: LocalDevice, kind: str, refused: bool) -> None:
-    """No renewal needs it; what is lost is the pause after a failure, and that is said."""
+    """Renewals work; only the pause after a failure is lost, and a message says so."""
     options, fill = FULL[kind]
     old = certify(local_device)
     connect(local_device)

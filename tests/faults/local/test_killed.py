@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Killed at every system call that changes a file: the next run of the timer, alone, makes the device good again."""
+"""Steps killed at every system call that changes a file: the next run of the timer repairs the device by itself."""
 
 import signal
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def with_candidate(device: LocalDevice) -> None:
 
 def with_bad_candidate(device: LocalDevice) -> None:
     due(device)
-    issue(device, name="somebody-else")
+    issue(device, name="another-device")
 
 
 def rejected(device: LocalDevice) -> None:

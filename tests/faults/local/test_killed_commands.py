@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person types, killed at every system call that changes a file: all is old or new, and typed again it works."""
+"""Commands killed at every system call that changes a file: files are old or new, and typed again they work."""
 
 import signal
 import tomllib
@@ -109,7 +109,7 @@ def expect_set(device: LocalDevice, words: str) -> None:
 
 
 def expect_no_temporary(device: LocalDevice) -> None:
-    """The listener's is shared by all profiles, which have locks of their own, so nobody takes it from another."""
+    """Profiles share the listener's file but not a lock, so no command removes the temporary file of another."""
     left = [each for each in device.directory.rglob(".*.tmp") if "run" not in each.parts]
     assert [each for each in left if "tedge-mosquitto.conf" not in each.name] == []
 

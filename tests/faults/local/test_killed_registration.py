@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A registration killed at every system call that changes a file: said by the unit, and repeated with success."""
+"""A registration killed at every system call that changes a file: the unit reports it, and a repetition works."""
 
 import signal
 from pathlib import Path

@@ -58,7 +58,7 @@ def rests(device: ClockedDevice) -> Hour:
 def test_a_threshold_that_is_too_long(
     device: ClockedDevice, tenant: Tenant, matrix: Matrix, lifetime_s: int, threshold: str
 ) -> None:
-    """Told once, and then a third of a life counts; so nothing is renewed every hour for ever."""
+    """It is reported once, then a third of the life counts; so no certificate is renewed every hour."""
     certify(device, lifetime_s / 2 / DAY_S)
     configure(device, "[run]", f'[certificate.validity]\nminimum_duration = "{threshold}"\n[run]')
     tenant.settings(lifetime_s=lifetime_s)
@@ -114,7 +114,7 @@ def test_an_expired_certificate_says_each_hour_how_to_get_back(device: ClockedDe
 
 @pytest.mark.whole
 def test_a_life_that_shrinks(device: ClockedDevice, tenant: Tenant, matrix: Matrix) -> None:
-    """What ends sooner than what there is, is not used; nor is it asked for every hour."""
+    """A certificate that ends sooner than the active one is not used, and not requested every hour."""
     tenant.settings(lifetime_s=DAY_S)
     before = whole_directory(device.directory)
     with matrix.case("shorter than what is left"):

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a name server has a port of root's"),
 ]
 RENEW, VERIFY = "tedge-cert-renew --systemd c8y", "tedge-cert-verify c8y"
-HERE, NOBODY = "127.0.0.1", "127.99.0.1"
+HERE, UNUSED = "127.0.0.1", "127.99.0.1"
 # The C library waits so long for one answer, and would ask ten times.
 PATIENT = "timeout:30 attempts:10"
 
@@ -50,7 +50,7 @@ def names(device: NamingDevice) -> Iterator[NameServer]:
 
 
 def run(device: NamingDevice, matrix: Matrix, words: str, code: int, said: str = "") -> float:
-    """How long the step took that ended so."""
+    """Run the step, check how it ended, and return how long it took."""
     begins_s = time.monotonic()
     done = device.run(words)
     assert done.exit == code, done
@@ -69,20 +69,20 @@ def test_a_name_that_is_not_known(device: NamingDevice, names: NameServer, matri
 
 
 def test_a_name_whose_address_changes(device: NamingDevice, names: NameServer, matrix: Matrix) -> None:
-    """Each step asks anew, and tries every address."""
+    """Each step resolves the name again, and tries every address."""
     old = serial_of(device.certificate)
-    names.addresses = [NOBODY]
-    with matrix.case("renew at an address where nobody is"):
+    names.addresses = [UNUSED]
+    with matrix.case("renew at an address without a server"):
         run(device, matrix, RENEW, 1, "Connection refused")
     names.addresses = [HERE]
     with matrix.case("renew at the new address"):
         run(device, matrix, RENEW, 0)
-    names.addresses = [NOBODY]
-    with matrix.case("verify at an address where nobody is"):
+    names.addresses = [UNUSED]
+    with matrix.case("verify at an address without a server"):
         run(device, matrix, VERIFY, 1, "Connection refused")
     new = serial_of(device.candidate)
     assert serials(device) == (old, new, None)
-    names.addresses = [NOBODY, HERE]
+    names.addresses = [UNUSED, HERE]
     with matrix.case("verify at the second of two addresses"):
         run(device, matrix, VERIFY, 0)
     assert serials(device) == (new, None, None)
@@ -90,7 +90,7 @@ def test_a_name_whose_address_changes(device: NamingDevice, names: NameServer, m
 
 
 @pytest.mark.whole
-def test_a_name_that_nobody_answers_for(device: NamingDevice, names: NameServer, matrix: Matrix) -> None:
+def test_a_name_without_an_answer(device: NamingDevice, names: NameServer, matrix: Matrix) -> None:
     """The look-up would take ten minutes; the bounds of the requests hold: a token's 20 s, then the whole's 60 s."""
     names.silent = True
     before = serials(device)

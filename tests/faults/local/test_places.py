@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modes that are too strict for whoever runs the steps, and two runs at once."""
+"""Modes that are too strict for the user who runs the steps, and two runs at once."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ RIGHTS = "-dac_override,-dac_read_search"
 
 
 class PlainDevice(LocalDevice):
-    """A device whose commands are held to the modes of files, whoever runs the tests."""
+    """A device whose commands obey the modes of files, even if root runs the tests."""
 
     def command(self, words: str) -> list[str]:
         """The same, without the rights that overrule modes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The power goes at any instant: whatever of the last changes is on disk, the device is good after the next run."""
+"""Power cuts at any instant: with any part of the last changes on disk, the next run repairs the device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ def device_with(tenant: Tenant, directory: Path, name: str, state: State) -> Ite
 
 
 def check_pairs(device: LocalDevice) -> None:
-    """Whatever is there under its final name is whole, and belongs to the key."""
+    """Check that each file under its final name is whole, and belongs to the key."""
     key = load_pem_private_key((device.certificate.parent / "key.pem").read_bytes(), None).public_key()
     for path in (device.certificate, device.candidate, device.previous):
         if path == device.certificate or path.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table counts what it says it counts."""
+"""The table counts cases, lost devices and tracebacks."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_counts_add_up_over_tests() -> None:
     ]
 
 
-def test_a_failure_is_told_by_its_kind() -> None:
+def test_a_failure_is_recorded_by_its_kind() -> None:
     matrix = Matrix(whole=False)
     with pytest.raises(LostDeviceError) as lost, matrix.case("first"):
         raise LostDeviceError("no pair")

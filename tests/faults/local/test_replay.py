@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model of the disk forgets what nobody synced, or the tests that rest on it would find nothing."""
+"""The model of the disk forgets what was not synced; otherwise the tests that rest on it would find nothing."""
 
 import os
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key is nobody else's at any instant, and no secret gets out by a child, a core dump or a line."""
+"""No other user can read the key at any instant, and no secret leaves by a child, a core dump or a line."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_the_key_is_never_readable_by_others(local_device: LocalDevice, matrix: 
 @pytest.mark.row("Who may do what: the key")
 @pytest.mark.parametrize("words", [RENEW, VERIFY])
 def test_no_step_writes_outside_its_directories(local_device: LocalDevice, words: str) -> None:
-    """Nor anything of the key: what a step changes is found by tracing it."""
+    """It writes the key nowhere either; tracing finds every changed file."""
     certify(local_device)
     connect(local_device)
     if words == VERIFY:
@@ -113,7 +113,7 @@ def test_no_core_is_dumped_of_who_holds_the_key(local_device: LocalDevice) -> No
 @pytest.mark.row("Who may do what: the key")
 @pytest.mark.parametrize("level", ["error", "trace"])
 def test_a_password_is_said_nowhere(local_device: LocalDevice, matrix: Matrix, level: str) -> None:
-    """Not in what the command says, whatever the tenant answers, nor in a file that it writes."""
+    """It is in no message, for any answer of the tenant, and in no file."""
     for fault in ({"do": "status", "status": 401}, {"do": "garbage"}, {"do": "close"}, {}):
         with matrix.case(f"{fault}"):
             local_device.tenant.clear_faults()

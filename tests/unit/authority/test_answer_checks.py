@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of a certificate that somebody else made."""
+"""The checks of a certificate made elsewhere."""
 
 import base64
 import os

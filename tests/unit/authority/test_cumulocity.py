@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EST requests over real HTTPS to the tenant, with everything that it can be made to answer."""
+"""EST requests over real HTTPS to the tenant, with every kind of answer that it can give."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -118,7 +118,7 @@ IN_A_MINUTE = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True
         (503, {"Retry-After": "soon"}, "503 Service Unavailable"),
     ],
 )
-def test_refusals_are_told(tenant: Tenant, status: int, headers: dict[str, str], said: str) -> None:
+def test_refusals_are_reported(tenant: Tenant, status: int, headers: dict[str, str], said: str) -> None:
     with pytest.raises(RequestRefusedError, match=said) as raised:
         enrol(tenant, do="status", status=status, headers=headers, body={"message": "as it\u00a0is \u001b[2J"})
     assert raised.value.status == status
@@ -141,9 +141,9 @@ def test_a_long_refusal_is_cut(tenant: Tenant) -> None:
 
 
 def test_a_wrong_password_is_refused(tenant: Tenant) -> None:
-    request = requests.first_request(KEY, "nobody", "ACME", "IoT")
+    request = requests.first_request(KEY, "unregistered", "ACME", "IoT")
     with pytest.raises(RequestRefusedError, match="401 Unauthorized"):
-        cumulocity.enrol(server_of(tenant), "nobody", "wrong", request)
+        cumulocity.enrol(server_of(tenant), "unregistered", "wrong", request)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EST requests to servers that are not the tenant, or hardly servers at all."""
+"""EST requests to servers other than the tenant, some of them broken."""
 
 import gzip
 import socket
@@ -124,7 +124,7 @@ def test_a_server_that_refuses(tmp_path: Path) -> None:
         enrol(server_at(free_port(), tmp_path / "root.pem"))
 
 
-def test_a_server_that_nobody_knows(tmp_path: Path) -> None:
+def test_a_server_with_an_unknown_name(tmp_path: Path) -> None:
     (tmp_path / "root.pem").write_bytes(make("a CA").pem)
     with pytest.raises(
         NoAnswerError, match=r"no answer from https://nowhere.invalid/.*; check the network and c8y.http"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of an answer of EST that holds no certificate."""
+"""The error for an EST answer without a certificate."""
 
 import base64
 from pathlib import Path

@@ -26,7 +26,7 @@ def test_falls_and_returns(device: LocalDevice) -> None:
         begun_s = time.monotonic()
         assert bridge.is_up
         assert bridge.wait_until_up(0)
-        # That it is up is no return: nothing has changed.
+        # The bridge is up, but it did not return: nothing has changed.
         assert not bridge.wait_for_return(begun_s - 60, 0.2)
         assert not bridge.wait_for_fall(begun_s - 60, 0.2)
         assert bridge.fell_at_s(begun_s - 60) is None

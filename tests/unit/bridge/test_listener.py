@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mosquitto listens on, written for it and tried with it."""
+"""The listeners of mosquitto: their configuration, tried with a real broker."""
 
 import ssl
 

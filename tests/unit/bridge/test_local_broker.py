@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local listener with TLS or users (mqtt.client.auth.*): whoever speaks to the broker speaks so."""
+"""A local listener with TLS or users (mqtt.client.auth.*): every connection of ours to it uses them."""
 
 import shutil
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("mosquitto_passwd") is None, reason
 def test_a_renewal_over_a_guarded_listener(
     local_device: LocalDevice, mocker: MockerFixture, tls: bool, users: bool
 ) -> None:
-    """Connected, checked, asked for a token, and switched: all of it by the broker."""
+    """Connect, check, ask for a token and switch, each through the guarded listener."""
     hurry(mocker)
     certify(local_device)
     introduce(local_device, guard(local_device, tls=tls, users=users), tls=tls, users=users)

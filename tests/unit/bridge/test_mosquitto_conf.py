@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mosquitto's configuration, directive by directive, and how the broker is led to it."""
+"""Mosquitto's configuration, directive by directive, and the links by which the broker finds it."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def test_the_files(local_device: LocalDevice) -> None:
 
 
 def test_settings_of_the_bridge(local_device: LocalDevice) -> None:
-    """And the broker takes every line of it."""
+    """The broker accepts every line of it."""
     certify(local_device)
     file = local_device.directory / "tedge.toml"
     more = 'smartrest.templates = ["one", "two"]\nsmartrest1.templates = ["old"]\nbridge.keepalive_interval = "2m"\n'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the bridge's configuration depends on settings and on the broker's version."""
+"""Parts of the bridge's configuration that depend on settings and on the broker's version."""
 
 from subprocess import CompletedProcess
 
@@ -35,7 +35,7 @@ def test_a_directive_that_old_brokers_do_not_know(
 
 @pytest.mark.parametrize(("endpoint", "port"), [("t1.example", 9883), ("t1.example:8883", 9883), ("t1.example:1", 1)])
 def test_the_mqtt_service(local_device: LocalDevice, endpoint: str, port: int) -> None:
-    """Another port, unless somebody chose one, and topics of everybody's own beside those of the device."""
+    """The MQTT service has another port, unless the settings name one, and topics beside those of the device."""
     certify(local_device)
     mqtt = f"127.0.0.1:{local_device.tenant.mqtt_port}"
     configure(local_device, f'mqtt = "{mqtt}"', f'mqtt = "{endpoint}"')

@@ -53,7 +53,7 @@ def test_codes_and_lines_of_errors(body: str, code: int, said: str) -> None:
     assert end(body) == (code, said)
 
 
-def test_what_nobody_foresaw_is_a_traceback() -> None:
+def test_an_unforeseen_error_is_a_traceback() -> None:
     code, said = end("raise ZeroDivisionError('no')")
     assert code == 1
     assert said.startswith("Traceback")

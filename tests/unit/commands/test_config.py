@@ -145,7 +145,7 @@ def test_a_broken_file_is_named_and_kept(tmp_path: Path, words: str) -> None:
     assert (tmp_path / "tedge.toml").read_text() == "c8y = ["
 
 
-def test_one_bad_value_is_told_before_anything_is_printed(tmp_path: Path) -> None:
+def test_one_bad_value_is_reported_before_anything_is_printed(tmp_path: Path) -> None:
     (tmp_path / "tedge.toml").write_text("[aws]\nurl = 5\n[device]\ntype = 'x'\n")
     for words in ("get device.type", "list", "list device.type", "get c8y.url", "get aws.url"):
         result = config(tmp_path, *words.split())

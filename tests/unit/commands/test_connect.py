@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connecting where nobody manages services: what is written, what is asked first, and what `--test` finds."""
+"""Connecting without a service manager: files, checks before they are written, and what `--test` finds."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def bridge_file(device: LocalDevice) -> Path:
 
 
 def everything(device: LocalDevice) -> dict[str, bytes]:
-    """Every file of the device but what its broker and its locks write."""
+    """Return every file of the device except those of its broker and its locks."""
     kept = [each for each in device.directory.rglob("*") if each.is_file() and "run" not in each.parts]
     return {str(each): each.read_bytes() for each in kept if each.suffix != ".log"}
 
@@ -90,7 +90,7 @@ def test_not_without_the_tenant(
 
 @pytest.mark.parametrize("spoilt", ["certificate", "key", "expired"])
 def test_not_without_a_certificate(local_device: LocalDevice, spoilt: str) -> None:
-    """An expired one is shown to nobody."""
+    """An expired certificate is not shown to the tenant."""
     options = {"days": -1, "not_before_offset_s": -2 * DAY_S} if spoilt == "expired" else {}
     certify(local_device, **options)
     failures = len(local_device.tenant.state()["failed_handshakes"])
@@ -126,7 +126,7 @@ def test_a_candidate_that_is_refused_stays(
 
 @pytest.mark.parametrize("unfinished", [True, False])
 def test_offline(local_device: LocalDevice, capsys: pytest.CaptureFixture[str], unfinished: bool) -> None:
-    """Nobody is asked, and nothing is decided."""
+    """Offline the tenant is not asked, and a candidate is neither used nor rejected."""
     active = certify(local_device)
     previous = issue(local_device, local_device.previous, days=9) if unfinished else None
     candidate = issue(local_device)
@@ -159,7 +159,7 @@ def test_without_an_answer_previous_stays(local_device: LocalDevice, mocker: Moc
     hurry(mocker)
     active = certify(local_device)
     previous = issue(local_device, local_device.previous, days=9)
-    # One that would be accepted, but it is not its turn.
+    # It would be accepted, but it must not be proved now.
     candidate = issue(local_device)
     local_device.tenant.fault(where="mqtt", do="connack", code=3, serials=[active])
     code, _ = go(local_device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What connecting says beside whether it worked: another tenant, a proxy, the broker's version."""
+"""Warnings of a connection that works: another tenant, a proxy, the broker's version."""
 
 import base64
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a connection is named: the cloud, its profiles, and clouds that are not ours."""
+"""The options that name a connection: the cloud, its profiles, and unsupported clouds."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def lasting(made: x509.Certificate) -> tuple[int, int]:
-    """When it begins and ends, in seconds since the epoch."""
+    """Return begin and end, in seconds since the epoch."""
     validity = certificate.Certificate(made).validity
     return validity.not_before_s, validity.not_after_s
 
@@ -117,7 +117,7 @@ def test_create_overwrites_nothing(directory: Path, name: str, dangling: bool) -
     assert present(directory) == {name, "cert.pem.previous"}
 
 
-def test_create_ends_a_former_life(directory: Path) -> None:
+def test_create_removes_state_of_the_previous_certificate(directory: Path) -> None:
     for name in ("cert.pem.new", "cert.pem.previous"):
         (directory / "certs" / name).write_bytes(make().pem)
     assert tedge(directory, "create --device-id d").exit == 0

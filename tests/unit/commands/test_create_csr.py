@@ -40,7 +40,7 @@ def test_create_csr_makes_the_key_once(directory: Path) -> None:
     assert requests.load_request(CallerFile.read(path), keys.load(directory / "certs/key.pem"))
 
 
-def test_create_csr_goes_where_it_is_told(directory: Path) -> None:
+def test_create_csr_writes_to_the_given_path(directory: Path) -> None:
     result = tedge(directory, f"create-csr --device-id d --output-path {directory}/elsewhere.csr")
     assert result.exit == 0
     assert request_in(directory / "elsewhere.csr").is_signature_valid
@@ -51,7 +51,7 @@ def test_create_csr_goes_where_it_is_told(directory: Path) -> None:
 
 
 def test_create_csr_repeats_the_certificate(directory: Path) -> None:
-    """A CA that renews compares the names (RFC 7030 §4.2.2), whatever is configured by now."""
+    """A CA that renews compares the names (RFC 7030 §4.2.2), so later settings do not count."""
     assert tedge(directory, "create --device-id d").exit == 0
     path = directory / "certs/device.csr"
     changed = {"TEDGE_CERTIFICATE_ORGANIZATION": "Changed"}
@@ -88,7 +88,7 @@ def test_remove(directory: Path) -> None:
 
 
 def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> None:
-    """Else a power cut in between would leave an unfinished switch without a certificate."""
+    """Otherwise a power cut in between would leave an unfinished switch without a certificate."""
     for name in ("cert.pem", "key.pem", "cert.pem.new", "cert.pem.previous"):
         (directory / "certs" / name).write_text("x")
     spy = mocker.spy(files, "remove")

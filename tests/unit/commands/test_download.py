@@ -142,7 +142,7 @@ def test_killed_while_it_waits(local_device: LocalDevice) -> None:
 
 
 def test_over_an_existing_certificate(local_device: LocalDevice) -> None:
-    """What belongs to the former life goes; whoever looks meanwhile sees the old certificate or the new one, whole."""
+    """State of the previous certificate is removed; readers see the old certificate or the new one, whole."""
     old = certify(local_device, days=-1, not_before_offset_s=-2 * 86_400)
     issue(local_device, local_device.previous)
     issue(local_device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `tedge cert download` says before it asks the tenant."""
+"""`tedge cert download` before it asks the tenant."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person says to register a device, and what is said to the person."""
+"""Options and prompts of a registration, and what is printed for the operator."""
 
 import argparse
 import io
@@ -136,7 +136,7 @@ def test_durations_of_the_loop(directory: Path) -> None:
 
 
 class Terminal(io.StringIO):
-    """A stdin that somebody types at."""
+    """A stdin that is a terminal."""
 
     def isatty(self) -> bool:
         """It is."""

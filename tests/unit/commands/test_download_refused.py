@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registration: what is no certificate for this device is not written, and a wrong clock spends no password."""
+"""Registration: a certificate that does not fit is not written, and a wrong clock spends no password."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def download(device: LocalDevice, words: str = "") -> Result:
     ("fault", "said"),
     [
         ({"do": "wrong-key"}, "for the key of this device"),
-        ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
+        ({"do": "wrong-name"}, "issued to another-device, expected the device id"),
         ({"do": "expired"}, "it expired"),
         ({"do": "garbage"}, "no certificate"),
         ({"do": "empty"}, "empty"),
@@ -89,7 +89,7 @@ def test_another_address(local_device: LocalDevice) -> None:
 
 
 def ask(device: LocalDevice, max_timeout_s: int = 0) -> tuple[int, str]:
-    """What the command does, with the clock of this process."""
+    """Do as the command does, with the clock of this process."""
     device.tenant.register(device.device_id, PASSWORD)
     instance = instance_of(device)
     known = registration.Registration(device.device_id, PASSWORD, generated=False, host=server_of(instance.config).host)
@@ -147,7 +147,7 @@ def test_the_time_is_compared_before_each_attempt(
 
 
 def test_a_certificate_that_is_not_valid_yet_is_kept(local_device: LocalDevice) -> None:
-    """Its password is spent, so the device gets no other one."""
+    """Its password is spent, so the device cannot get another certificate with it."""
     local_device.tenant.fault(where="est", do="not-yet-valid", seconds=600)
     result = download(local_device)
     assert (result.exit, result.stdout) == (1, "")

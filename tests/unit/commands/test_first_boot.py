@@ -34,23 +34,23 @@ class Boot:
         return instance_of(self.device)
 
     def give(self, name: str, text: str) -> None:
-        """What the unit is given from now on."""
+        """Set the credentials of the unit."""
         (self.directory / name).write_text(f"{text}\n")
 
     def start(self) -> None:
-        """What the unit starts, without a process of its own."""
+        """Do as the unit does, without a process of its own."""
         main = runpy.run_path(str(ROOT / "bin" / "tedge-cert-download-once"))["main"]
         assert main() == 0
 
     def failure(self) -> str:
-        """The line of a start that fails, to be tried again."""
+        """Start, and return the line of a failure that systemd tries again."""
         with pytest.raises(TedgeCertError) as raised:
             self.start()
         assert not isinstance(raised.value, CredentialError)
         return str(raised.value)
 
     def refusal(self) -> str:
-        """The line of a start that is not to be tried again."""
+        """Start, and return the line of a failure that is not tried again."""
         with pytest.raises(CredentialError) as raised:
             self.start()
         assert raised.value.exit_code == 2
@@ -59,7 +59,7 @@ class Boot:
 
 @pytest.fixture
 def boot(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> Boot:
-    """A device that was given its name and a password, which the tenant does not know yet."""
+    """A device with credentials for its name and password, unknown to the tenant yet."""
     directory = tmp_path / "credentials"
     directory.mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
@@ -97,7 +97,7 @@ def test_pauses_grow_up_to_an_hour(boot: Boot) -> None:
 
 def test_whatever_else_goes_wrong_is_paused_after_too(boot: Boot) -> None:
     boot.device.tenant.register(boot.device.device_id, PASSWORD)
-    boot.device.tenant.fault(where="est", do="wrong-name", name="somebody-else")
+    boot.device.tenant.fault(where="est", do="wrong-name", name="another-device")
     assert "asking again in 10s" in boot.failure()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fresh start: what was left for the certificate before is void, and what still holds is kept."""
+"""A device that is registered again: state of the previous certificate is removed, other state is kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +33,10 @@ def download(device: LocalDevice) -> None:
 
 
 def lived(device: LocalDevice) -> Callable[[], set[str]]:
-    """A device with all that a life leaves; what of it there still is."""
+    """A device with all state of a previous certificate, and a function that lists what is left."""
     instance = instance_of(device)
     certify(device)
-    issue(device, name="somebody-else")
+    issue(device, name="another-device")
     assert device.run("tedge-cert-verify c8y").exit == 3
     issue(device, device.previous)
     record.begin(instance, SPENT)
@@ -59,7 +59,7 @@ def lived(device: LocalDevice) -> Callable[[], set[str]]:
 @pytest.mark.parametrize(
     ("begin", "kept"),
     [
-        # A registration that began unattended is to end with a device that is connected.
+        # A registration that its unit began ends with a connected device.
         (download, {".registered", ".registering", ".alarm"}),
         (create, {".registered", ".alarm"}),
         (remove, {".registered", ".alarm"}),
@@ -70,12 +70,12 @@ def test_what_is_void_goes(local_device: LocalDevice, begin: Callable[[LocalDevi
     begin(local_device)
     assert (serials(local_device)[1:], rejected(local_device)) == ((None, None), None)
     assert names() == kept
-    # A password is used once, in whichever life.
+    # A password is used once, for any certificate.
     assert record.last(instance_of(local_device)) == SPENT
 
 
 def test_a_device_without_certificate_is_not_registered_for_what_had_begun(local_device: LocalDevice) -> None:
-    """At the next boot it would be connected with whatever certificate there is by then."""
+    """Otherwise the next boot would connect it with the certificate that is there then."""
     lived(local_device)
     remove(local_device)
     assert local_device.run(f"tedge-cert-create --device-id {local_device.device_id}").exit == 0
@@ -83,7 +83,7 @@ def test_a_device_without_certificate_is_not_registered_for_what_had_begun(local
 
 
 def test_an_alarm_about_the_certificate_before_is_cleared(local_device: LocalDevice) -> None:
-    """By the registration itself: no renewal is due for a year, perhaps."""
+    """The registration clears it itself, because the next renewal may be a year away."""
     raise_alarm(local_device, 'answered "503"')
     download(local_device)
     local_device.tenant.wait_messages(local_device.device_id, count=5)
@@ -93,7 +93,7 @@ def test_an_alarm_about_the_certificate_before_is_cleared(local_device: LocalDev
 
 
 def test_an_alarm_is_not_forgotten_with_the_certificate(local_device: LocalDevice) -> None:
-    """Removed by a person, who connects the device with another one: the marker waits for that."""
+    """A person removes the certificate and connects with another one: the marker stays until then."""
     raise_alarm(local_device, "")
     remove(local_device)
     certify(local_device, days=90)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The name of a device that was given none."""
+"""The device id of a device without a configured one."""
 
 import hashlib
 import hmac

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tedge http`: what is asked for and what is not, what goes out, and what is printed."""
+"""`tedge http`: which addresses are refused, what is sent, and what is printed."""
 
 import json
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_post_and_put(local_device: LocalDevice, words: str, how: str) -> None:
     assert json.loads(changed.stdout)["name"] == "y"
 
 
-def test_what_the_tenant_refuses_is_told(local_device: LocalDevice) -> None:
+def test_a_refusal_of_the_tenant_is_printed(local_device: LocalDevice) -> None:
     certify(local_device)
     result = local_device.run("tedge-http get /c8y/nosuch")
     assert (result.exit, result.stdout) == (1, "")

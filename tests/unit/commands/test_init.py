@@ -17,7 +17,7 @@ SYSUSERS, TMPFILES = (ROOT / f"debian/tedge-cert-renewer.{kind}" for kind in ("s
 
 @pytest.fixture
 def made(mocker: MockerFixture) -> list[str]:
-    """The accounts that root would make here, where none exists."""
+    """Pretend to be root on a system without accounts; return the accounts that are made."""
     asked: list[str] = []
     mocker.patch("os.geteuid", return_value=0)
     mocker.patch("tedge_cert.commands.init._exists", side_effect=lambda _, name: name in asked)

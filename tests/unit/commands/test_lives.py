@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices over whole lives of certificates, hour by hour: what the schedule and the state make of them."""
+"""Simulate devices over several certificates, hour by hour, with the real schedule and state."""
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,13 +15,13 @@ from tedge_cert.steps import back_off
 from tedge_cert.steps.outcome import RENEW, VERIFY, Result, state_after
 
 YEAR_S = 365 * DAY_S
-# Of the name that the certificates of these devices bear: SEQUENCE, SET, OID of the common name.
+# The subject of these certificates in DER: SEQUENCE, SET, OID of the common name.
 NAME = bytes.fromhex("310d300b06035504030c0464657631")
 
 
 @dataclass
 class Life:
-    """A device, an authority that grants the lifetimes in turn (the last one for ever), and what became of them."""
+    """A device, an authority that grants the lifetimes in turn (then always the last one), and their history."""
 
     granted: list[int]
     minimum_s: int
@@ -36,7 +36,7 @@ class Life:
     shortest_left_s: int = 1 << 60
 
     def run(self, seconds: int) -> "Life":
-        """Live so long, or until the certificate expires."""
+        """Simulate this long, or until the certificate expires."""
         active, kept = Validity(0, self.granted.pop(0), "1", NAME), State()
         for now_s in range(self.hour_s, seconds, self.hour_s):
             left_s = active.left_s(now_s)
@@ -133,7 +133,7 @@ def test_an_outage_longer_than_the_threshold_is_fought_to_the_last_hour() -> Non
 
 
 def test_what_the_state_says_is_no_more_than_a_hint() -> None:
-    """A state that was lost, or is of another time, makes a request earlier and never too late."""
+    """A state that is lost or old makes a request earlier, never too late."""
     kept = replace(State(), next_attempt_s=1 << 52, guarded=5)
     life = Life([YEAR_S], 30 * DAY_S)
     active = Validity(0, YEAR_S, "1", NAME)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the broker may read a key, told by owners and modes of it alone."""
+"""Whether the broker may read a key, decided only by owner and mode."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reconnecting with what waits: an unfinished switch, a candidate, or nothing."""
+"""Reconnecting with an unfinished switch, with a candidate, or with neither."""
 
 import pytest
 from pytest_mock import MockerFixture
@@ -16,7 +16,7 @@ from unit.reconnecting import bridge_file, connect, connections, go, quicken
 
 @pytest.fixture
 def device(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
-    """A device whose bridge is quick."""
+    """A device with a bridge that reconnects quickly."""
     quicken(mocker)
     return local_device
 
@@ -38,7 +38,7 @@ def test_with_nothing_new_the_bridge_connects_once_more(device: LocalDevice) -> 
 
 
 def test_who_reconnects_ends_the_pause_after_a_failure(device: LocalDevice) -> None:
-    """And nothing else of what is known of the failures."""
+    """The record of the failures stays."""
     certify(device)
     connect(device)
     path = instance_of(device).state_file
@@ -55,13 +55,13 @@ def test_a_candidate_becomes_the_certificate(device: LocalDevice, capsys: pytest
     said = capsys.readouterr().err
     assert f"Validating new certificate: {device.candidate}... ✓\n" in said
     assert f"The new certificate is now the active certificate {device.certificate}\n" in said
-    # The proof has pushed the bridge out, nothing else has to.
+    # The proof has pushed the bridge out; no other connection is needed.
     assert len(connections(device)) == 3
 
 
 @pytest.mark.parametrize("how", ["refused", "garbage", "no answer"])
 def test_a_candidate_that_is_not_used_stays(device: LocalDevice, capsys: pytest.CaptureFixture[str], how: str) -> None:
-    """Connected, but not with it: 3. And the clean-up of the unit will not take it for its own."""
+    """The exit code is 3, connected without the candidate, and the unit's clean-up does not remove it."""
     old = certify(device)
     connect(device)
     new = issue(device)
@@ -103,14 +103,14 @@ def test_or_undone(device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> N
     previous = issue(device, device.previous, days=9)
     device.tenant.fault(where="mqtt", do="connack", code=5, serials=[active])
     assert (go(device), serials(device)) == ((3, ""), (previous, None, None))
-    assert "the former certificate is active again" in capsys.readouterr().err
+    assert "the previous certificate is active again" in capsys.readouterr().err
 
 
 def test_without_an_answer_both_files_stay(device: LocalDevice) -> None:
     active = certify(device)
     connect(device)
     previous = issue(device, device.previous, days=9)
-    # The bridge is up and stays so, only nobody new is let in.
+    # The bridge stays up; only new clients are refused.
     device.tenant.fault(where="mqtt", do="reset", serials=[active])
     code, said = go(device)
     assert (code, serials(device)) == (1, (active, None, previous))
@@ -118,7 +118,7 @@ def test_without_an_answer_both_files_stay(device: LocalDevice) -> None:
 
 
 def test_one_that_was_just_undone_is_not_tried_again(device: LocalDevice, mocker: MockerFixture) -> None:
-    """The tenant takes it, the bridge does not come back with it: it waits as candidate, for a person."""
+    """The tenant accepts it, but the bridge does not come back with it: it stays a candidate, for a person."""
     old = certify(device)
     connect(device)
     new = issue(device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reconnecting with changed settings, offline, and when it cannot be: the bridge stays."""
+"""Reconnecting with changed settings, offline, and where it fails: the bridge stays."""
 
 import pytest
 from pytest_mock import MockerFixture
@@ -16,7 +16,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 def device(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
-    """A device whose bridge is quick."""
+    """A device with a bridge that reconnects quickly."""
     quicken(mocker)
     return local_device
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is found on a device: links that keep the broker from starting, files of others, odd configurations."""
+"""Files that an installation finds: links that keep the broker from starting, files of others, odd configurations."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import TedgeCertError
 from unit.local_device import MOSQUITTO, LocalDevice, free_port
 
-# What changes a directory; a kill falls between two of them.
+# Calls that change a directory; a kill comes between two of them.
 CHANGES = ("os.rename", "os.symlink", "os.remove", "os.link")
 
 
@@ -54,7 +54,7 @@ def starts(broker: Path) -> bool:
 
 
 def killed_before(number: int, work: Callable[[], object]) -> bool:
-    """Do the work in a process that dies before its change of that number; whether it did."""
+    """Do the work in a process that dies before its change of that number; return whether it died."""
     child = os.fork()
     if child == 0:
         left = [number]
@@ -122,7 +122,7 @@ def test_a_link_that_dangles_goes_and_others_stay(broker: Path) -> None:
 
 @pytest.mark.parametrize("line", ["include_dir {0}", "include_dir {0}/", " include_dir {0}"])
 def test_a_link_to_what_the_broker_includes_goes(broker: Path, line: str) -> None:
-    """Else it would open the listener twice."""
+    """Otherwise it would open the listener twice."""
     connect(broker)
     main = broker / "mosquitto.conf"
     main.write_text(f"{line.format(broker / 'mosquitto-conf')}\n{main.read_text()}")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tedge_cert.commands.upload import Operator, upload
+from tedge_cert.commands.upload import upload
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.instance import load_instance
 from tedge_cert.errors import NoAnswerError, RequestRefusedError, TedgeCertError
 from unit import self_made
@@ -20,7 +21,7 @@ from unit.connected import certify, configure, issue, serial_of
 from unit.local_device import LocalDevice, Result
 
 PASSWORD = "s3cret-wörd"
-OPERATOR = Operator("t1/öperator", PASSWORD)
+OPERATOR = Credentials("t1/öperator", PASSWORD)
 
 
 def run(device: LocalDevice, words: str = "", **variables: Any) -> Result:
@@ -28,7 +29,7 @@ def run(device: LocalDevice, words: str = "", **variables: Any) -> Result:
 
 
 def trusted(device: LocalDevice) -> list[dict[str, Any]]:
-    """What the tenant was told of this device."""
+    """Return the certificates of this device that the tenant trusts."""
     return [each for each in device.tenant.state()["trusted"] if each["name"] == device.device_id]
 
 

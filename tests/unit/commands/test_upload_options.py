@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who uploads, as the command line, the environment or a person says."""
+"""User and password of an upload: from the command line, the environment, or the prompt."""
 
 import io
 import os
@@ -8,18 +8,18 @@ import pytest
 
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import upload
-from tedge_cert.commands.upload import Operator
+from tedge_cert.config.credentials import Credentials
 from tedge_cert.errors import ConfigurationError
 
 
-def operator_of(*words: str) -> Operator:
+def operator_of(*words: str) -> Credentials:
     parser = Parser("test")
     upload.add_to(parser)
     return upload.operator_of(parser.parse_args(upload.joined(list(words))))
 
 
 class Terminal(io.StringIO):
-    """A stdin that somebody types at."""
+    """A stdin that is a terminal."""
 
     def isatty(self) -> bool:
         """It is."""
@@ -35,14 +35,14 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return " with blanks "
 
     monkeypatch.setattr("getpass.getpass", answer)
-    assert operator_of() == Operator("typed", " with blanks ")
+    assert operator_of() == Credentials("typed", " with blanks ")
     assert asked == ["Enter password: "]
     assert capsys.readouterr() == ("", "Enter username: ")
 
 
 def test_a_script_may_give_both_on_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("user\r\npass word\n"))
-    assert operator_of() == Operator("user", "pass word")
+    assert operator_of() == Credentials("user", "pass word")
     assert capsys.readouterr() == ("", "")
 
 
@@ -64,7 +64,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, stdin: str, words: tupl
 def test_no_child_inherits_the_password(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("C8Y_USER", "u")
     monkeypatch.setenv(name, "p")
-    assert operator_of() == Operator("u", "p")
+    assert operator_of() == Credentials("u", "p")
     assert not {"C8Y_USER", "C8Y_PASSWORD", "C8YPASS"} & set(os.environ)
 
 

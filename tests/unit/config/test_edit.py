@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of `tedge.toml` that keep whatever an administrator wrote there."""
+"""Changes of `tedge.toml` that keep all other content of the file."""
 
 import tomllib
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom we speak to and by what: the environment changes nothing, old TLS is not spoken, a token goes to the tenant."""
+"""The environment changes neither server nor TLS, old TLS is not spoken, and only the tenant gets a token."""
 
 import os
 import socket
@@ -32,9 +32,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def hostile(directory: Path) -> dict[str, str]:
-    """Every variable by which programs are told to go elsewhere, to trust others, or to write down their secrets."""
+    """Set every variable that makes programs use a proxy, trust other authorities, or log their secrets."""
     netrc, others = directory / "netrc", directory / "others.pem"
-    netrc.write_text("default login somebody password else\n")
+    netrc.write_text("default login other password else\n")
     netrc.chmod(0o600)
     trustme.CA().cert_pem.write_to_path(str(others))
     proxies = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy")
@@ -144,7 +144,7 @@ CipherString = DEFAULT@SECLEVEL=0
 
 
 def shake_hands(ask: Callable[[int, Path], None], directory: Path) -> tuple[str, list[str]]:
-    """What ``ask`` raised in a process of its own, whose openssl.cnf allows old TLS, and the versions spoken."""
+    """Run ``ask`` in a process with an openssl.cnf that allows old TLS; return its error, and the versions spoken."""
     (directory / "openssl.cnf").write_text(LEGACY)
     # OpenSSL reads it once in the life of a process.
     program = (

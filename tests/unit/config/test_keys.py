@@ -11,7 +11,7 @@ from tedge_cert.config.values import to_text
 
 
 def wrong(check: Callable[[str], object], names: Iterable[str] = KEYS) -> dict[str, str]:
-    """Return what is wrong with each key that a check has something against."""
+    """Return what is wrong with each key that fails a check."""
     found = {}
     for name in names:
         try:

@@ -32,7 +32,7 @@ def test_profiles_are_listed(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, "")).profiles() == []
 
 
-def test_a_profile_that_nobody_set_up(tmp_path: Path) -> None:
+def test_a_profile_that_is_not_set_up(tmp_path: Path) -> None:
     directory = write(tmp_path, TWO_CLOUDS)
     config.need_profile(config.load(directory, "second"))
     with pytest.raises(
@@ -63,7 +63,7 @@ def test_the_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_an_empty_variable_leaves_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the file says, and whatever the type is: an empty text is a value of hardly any."""
+    """For every type, and with a value in the file: an empty text is hardly ever a valid value."""
     (tmp_path / "tedge.toml").write_text('[mqtt.bind]\nport = 1884\n[device]\ntype = "x"\n[c8y]\nurl = "a.example"\n')
     for name in ("MQTT_BIND_PORT", "DEVICE_TYPE", "C8Y_URL", "C8Y_ROOT_CERT_PATH", "C8Y_AUTH_METHOD", "DEVICE_ID"):
         monkeypatch.setenv(f"TEDGE_{name}", "")

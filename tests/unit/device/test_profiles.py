@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles beside each other: which are set up, and what two of them may not share."""
+"""Several profiles: which are set up, and which values no two of them may share."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_two_that_share_are_refused(tmp_path: Path, profile: str, second: str, s
         '[c8y.profiles.p]\nurl = "one.example"\ndevice.cert_path = "{here}/two.pem"\n' + OWN,
         SECOND + OWN,
         '[c8y.profiles.p]\nurl = "one.example"\ndevice.cert_path = "{here}/none.pem"\n' + OWN,
-        # A table without a tenant is no profile that anybody connects.
+        # A table without a tenant is no profile that can be connected.
         '[c8y.profiles.p]\ndevice.id = "x"\n',
     ],
 )

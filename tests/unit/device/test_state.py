@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state between runs: written whole, read with distrust, never a reason to fail."""
+"""The state between runs: written whole, checked when it is read, never a reason to fail."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes that are whole or not at all, and what they say when they fail."""
+"""Writes that succeed as a whole or change nothing, and their errors."""
 
 import errno
 import os
@@ -119,7 +119,7 @@ def test_a_failed_write_leaves_all_as_it_was(
     assert tree(tmp_path) == before
 
 
-def test_a_directory_that_cannot_be_synced_is_told(tmp_path: Path, mocker: MockerFixture) -> None:
+def test_a_directory_that_cannot_be_synced_is_an_error(tmp_path: Path, mocker: MockerFixture) -> None:
     sync = mocker.patch("tedge_cert.disk.files.os.fsync", side_effect=[None, OSError(errno.EIO, "Input/output error")])
     with pytest.raises(TedgeCertError, match=f"cannot sync {tmp_path}: Input/output error; the last change"):
         files.write(tmp_path / "a", b"x", PLAIN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hours between two full checks: whatever changes, in the least, is looked at in full."""
+"""The memo between two full checks: any change of a file, the clock or the command leads to a full check."""
 
 import os
 import posix
@@ -45,7 +45,7 @@ def test_the_journal_gets_the_level(device: Remembered, capfd: pytest.CaptureFix
 
 
 def rewrite(path: Path) -> None:
-    """The same length, time and inode; what nobody can set back is the time of the change."""
+    """Length, time and inode can stay the same; the time of the last change (ctime) cannot be set back."""
     status = path.stat()
     with path.open("r+b") as file:
         file.write(file.read(1))
@@ -53,14 +53,14 @@ def rewrite(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    """The same content in a new file."""
+    """Write the same content into a new file."""
     other = path.with_name("other")
     other.write_bytes(path.read_bytes())
     other.rename(path)
 
 
 def link(path: Path) -> None:
-    """The same content behind a link."""
+    """Put the same content behind a link."""
     other = path.with_name("elsewhere")
     other.write_bytes(path.read_bytes())
     path.unlink()
@@ -68,13 +68,13 @@ def link(path: Path) -> None:
 
 
 def instead(path: Path, make: Callable[[Path], None]) -> None:
-    """Something else in its place."""
+    """Put another file in its place."""
     path.unlink()
     make(path)
 
 
 def blocked(path: Path) -> None:
-    """Something in the place of the directory above."""
+    """Put a file in the place of the directory above."""
     path.parent.write_text("")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a full check leaves something for the hours after it, and what those then load."""
+"""When a full check writes a memo, and which modules the next hours load."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def test_only_its_user_can_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_nothing_is_left_of_what_changed_just_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    """It might change once more within what the file system takes for the same moment."""
+    """The file might change again within one step of the file system's clock."""
     made = remember(tmp_path, monkeypatch)
     began_ns = (tmp_path / changed).stat().st_ctime_ns
     monkeypatch.setattr(memo, "clocks", lambda: (began_ns + 10**9, made.began_ns[1]))
@@ -119,7 +119,7 @@ def test_the_quick_hour_loads_one_module(tmp_path: Path) -> None:
     (tmp_path / "tedge.toml").write_text(f'device.cert_path = "{path}"')
     environment = environment_for(tmp_path, TEDGE_RUN_PATH=str(tmp_path / "run"), RENEWAL_SPREAD="20%")
     until_s = time.monotonic() + WAIT_S
-    # Until the files have settled there is nothing to go by.
+    # There is no memo until the files are older than a step of the file system's clock.
     while not (tmp_path / "run" / memo.DIRECTORY / "c8y.hour").exists():
         assert time.monotonic() < until_s
         variables = {"TEDGE_RUN_PATH": str(tmp_path / "run"), "RENEWAL_SPREAD": "20%"}

@@ -13,7 +13,7 @@ from unit.certificates import NOW_S, make
 
 YEAR_S = 365 * DAY_S
 
-# Every later version has to give these ids the same slots: a device that moves would be renewed twice.
+# Every later version must give these ids the same slots; a device with another slot would renew twice.
 SLOTS = {
     "": (0.9576734252420561, 0.7636945250957473),
     "device-1": (0.6025750437242915, 0.07871506162983088),
@@ -32,7 +32,7 @@ def test_the_slot_of_an_id_never_changes(device_id: str) -> None:
 @pytest.mark.parametrize("pattern", ["sensor-{:06}", "{:06}-gateway", "rpi-{:x}", "{}"])
 @pytest.mark.parametrize("attempt", [0, 1, 7])
 def test_ids_that_differ_little_lie_far_apart(pattern: str, attempt: int) -> None:
-    """Of twenty thousand devices numbered one after the other, each hundredth of the time gets its share."""
+    """Twenty thousand devices with consecutive numbers spread evenly over hundredths of the time."""
     shares = [0] * 100
     for number in range(20_000):
         shares[int(schedule.slot(pattern.format(number), attempt) * 100)] += 1
@@ -67,7 +67,7 @@ def test_a_spread_that_is_none_names_its_variable(text: str) -> None:
         # A certificate of an hour, and one of thirty years with its leap days.
         (HOUR_S, 1_200, 240, 0.5, 1_320),
         (10_957 * DAY_S, 90 * DAY_S, 18 * DAY_S, 0.5, 99 * DAY_S),
-        # Half of what is left of the life before the threshold is all that the spread may take.
+        # The spread takes at most half of the life before the threshold.
         (34 * DAY_S, 30 * DAY_S, 6 * DAY_S, 0.5, 31 * DAY_S),
         (YEAR_S, 30 * DAY_S, 20 * YEAR_S, 0.5, 30 * DAY_S + (YEAR_S - 30 * DAY_S) / 4),
         # A threshold longer than the life: there is nothing to spread over.
@@ -95,7 +95,7 @@ def test_the_spread_is_earlier_and_never_at_once(lifetime_s: int, minimum_s: int
 
 @given(st.lists(st.integers(HOUR_S, 360 * DAY_S), min_size=2, max_size=6), st.text(max_size=20))
 def test_a_longer_threshold_moves_a_device_once_and_earlier(thresholds: list[int], device_id: str) -> None:
-    """Whoever is due by one threshold is so by every longer one: no change makes a device renew twice."""
+    """A certificate that is due by one threshold is due by every longer one: no change makes a device renew twice."""
     place = schedule.slot(device_id)
     leads = [schedule.lead_s(YEAR_S, each, schedule.spread_s("20%", each), place) for each in sorted(thresholds)]
     assert leads == sorted(leads)

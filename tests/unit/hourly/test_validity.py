@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The DER reader of the hourly path against `cryptography`, and what it says of everything else."""
+"""The DER reader of the hourly path, compared with `cryptography`, and its errors for broken input."""
 
 import base64
 import warnings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP proxy: every request by HTTPS goes through it, nothing else does, and its password is nowhere to be read."""
+"""The HTTP proxy: it carries every HTTPS request and nothing more, and its password is never printed or stored."""
 
 import ssl
 from collections.abc import Callable
@@ -16,7 +16,6 @@ from tedge_cert.net import https, proxy
 from tedge_cert.net.https import Request
 from tedge_cert.status import gather
 from tedge_cert.tenant import device_token, proof
-from tedge_cert.tenant.token import endpoint_of
 from unit.answering import answering
 from unit.connect_proxy import ConnectProxy
 from unit.connected import certify, hurry, instance_of, tenant_of
@@ -26,7 +25,7 @@ PASSWORD = "gate:word %41 ä"
 
 
 def use(device: LocalDevice, address: str, **settings: str) -> None:
-    """Set the proxy, a value with whatever characters."""
+    """Set the proxy; a value may have any characters."""
     lines = [f'{key} = "{value}"' for key, value in {"address": address, **settings}.items()]
     file = device.directory / "tedge.toml"
     file.write_text(file.read_text() + "[proxy]\n" + "\n".join(lines) + "\n")
@@ -51,7 +50,7 @@ def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guard
             (lambda: token_device.run("tedge-cert-renew c8y"), [access, tenant]),
         ]
         for step, expected in steps:
-            # Each certificate ends later than the one before, in whatever second it is issued.
+            # Each certificate ends later than the one before, even if both are issued in the same second.
             token_device.tenant.settings(lifetime_s=31_536_000 + 60 * steps.index((step, expected)))
             between.tunnels.clear()
             result = step()
@@ -120,7 +119,7 @@ def test_a_proxy_that_makes_no_tunnel(
         tenant = tenant_of(token_device)
         with pytest.raises(NoAnswerError) as caught:
             https.ask(tenant, Request("GET", "/x"))
-        assert device_token.request(endpoint_of(tenant)) is None
+        assert device_token.request(tenant) is None
         said = [str(caught.value), capsys.readouterr().err]
     assert all(words in each and address in each for each in said), said
     assert all(PASSWORD not in each for each in said)
@@ -182,7 +181,7 @@ def test_whether_the_tenant_answers_is_asked_by_the_proxy(local_device: LocalDev
 
 
 def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of the environment is for others."""
+    """The proxy of the environment is for other programs."""
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     assert server_of(instance_of(local_device).config).proxy is None
     assert local_device.register().exit == 0

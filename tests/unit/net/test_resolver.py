@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that nobody resolves count against the bound of the whole; what is resolved comes through as it is."""
+"""A look-up without an answer counts against the bound of the whole; answers are passed on unchanged."""
 
 import contextlib
 import socket
@@ -57,7 +57,7 @@ def test_every_address_is_tried_and_the_bound_is_no_failure_of_one(mocker: Mocke
     with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, contextlib.ExitStack() as stack:
         endpoint = silent.getsockname()
         for _ in range(2):
-            # A full queue: whoever comes now is not answered.
+            # The queue is full: further clients get no answer.
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(endpoint)
@@ -74,7 +74,7 @@ def test_every_address_is_tried_and_the_bound_is_no_failure_of_one(mocker: Mocke
 def test_the_address_that_listens_is_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, reaching(10, "the request"):
         port = server.getsockname()[1]
-        # localhost may be ::1 first, where nobody listens.
+        # localhost may be ::1 first, which has no listener.
         socket.create_connection(("localhost", port)).close()
 
 

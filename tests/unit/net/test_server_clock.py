@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a clock that is not that of the server."""
+"""The warning about a clock that differs from the server's."""
 
 import time
 from email.utils import formatdate
@@ -36,7 +36,7 @@ def test_a_date_that_is_none_says_nothing(headers: dict[str, str], capsys: pytes
 
 
 def test_an_answer_tells_the_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And a date to ask again is measured by the clock that it was written by."""
+    """A date in Retry-After is measured by the server's clock, which wrote it."""
     then_s = time.time() + 86_400
     date, later = formatdate(then_s, usegmt=True), formatdate(then_s + 600, usegmt=True)
     head = f"HTTP/1.1 503 Busy\r\nDate: {date}\r\nRetry-After: {later}\r\nContent-Length: 0\r\n\r\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each way in which TLS with a server fails, by real handshakes, and what is said of it for HTTPS, MQTT and tokens."""
+"""Each way in which TLS with a server fails, by real handshakes, and its message for HTTPS, MQTT and tokens."""
 
 import datetime
 import os
@@ -22,7 +22,6 @@ from tedge_cert.net.anchors import Trust
 from tedge_cert.net.https import Request
 from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import device_token, own_connection, proof
-from tedge_cert.tenant.token import endpoint_of
 from unit.answering import ROOTS
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, hurry, key_file, tenant_of
@@ -31,7 +30,7 @@ from unit.local_device import LocalDevice
 
 @contextmanager
 def serving(context: ssl.SSLContext | None) -> Iterator[int]:
-    """A server that shakes hands, and hangs up; without a context it speaks HTTP in plain."""
+    """A server that ends the connection after the handshake; without a context it speaks plain HTTP."""
 
     def serve() -> None:
         with suppress(OSError):
@@ -85,11 +84,12 @@ def test_a_server_with_a_flaw(
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        tenant = replace(tenant_of(local_device), access_token_endpoint=("127.0.0.1", port))
+        tenant = tenant_of(local_device)
+        tenant = replace(tenant, token_server=replace(tenant.token_server, host=f"127.0.0.1:{port}"))
         with pytest.raises(NoAnswerError) as caught:
             https.ask(replace(tenant, host=f"127.0.0.1:{port}"), Request("GET", "/"))
         verdict = proof.prove_own(tenant)
-        assert device_token.request(endpoint_of(tenant)) is None
+        assert device_token.request(tenant) is None
         said = [str(caught.value), verdict.reason, proof.why_no_tls(tenant)]
     said.append(capsys.readouterr().err)
     assert verdict.answer is own_connection.Answer.NO_ANSWER
@@ -121,7 +121,7 @@ def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevic
 
 
 def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
-    """OpenSSL takes the names of as many authorities as can be sent, but not a chain of any length."""
+    """OpenSSL accepts any number of authority names, but not a chain of any length."""
     certify(local_device)
     own, chain = local_device.tenant.server_ca.with_name("server.pem"), local_device.directory / "chain.pem"
     chain.write_bytes(own.read_bytes() + local_device.tenant.server_ca.read_bytes() * 400)
@@ -137,7 +137,7 @@ def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
     [(90, "trusted there?"), (-3, "it expired 3d"), (None, "is the clock of this device right?")],
 )
 def test_why_a_certificate_is_refused(local_device: LocalDevice, days: float | None, words: str) -> None:
-    """Its own validity decides what a person looks at first."""
+    """The message depends on the validity of the certificate."""
     if days is None:
         certify(local_device, 90, not_before_offset_s=86_400)
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quick form of fuzzing, and every input that a campaign ever found something with."""
+"""A short fuzzing campaign, and every input with which a campaign found a fault."""
 
 from random import Random
 

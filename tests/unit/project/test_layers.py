@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may use whom, and what the hourly path may not load."""
+"""Which room may import which, and modules that the hourly path must not load."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ SLOW = [
     "tedge_cert.config.keys.table",
     "tedge_cert.device.state",
 ]
-# What not even an hour that something is wrong with may load: there are many of those where a tenant is away.
+# Modules that an hour with an error must not load either: there are many of these while a tenant is down.
 SLOWEST = ["argparse", "cryptography", "requests", "subprocess"]
 
 

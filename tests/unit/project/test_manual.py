@@ -79,7 +79,7 @@ def test_sub_commands_have_their_synopsis_and_options(pages: Path) -> None:
     assert ".Op Fl -doc\n" in text
 
 
-def test_the_environment_is_told_where_it_counts(pages: Path) -> None:
+def test_each_page_lists_its_environment(pages: Path) -> None:
     assert "DEVICE_ONE_TIME_PASSWORD" in (pages / "tedge-cert-download.1").read_text()
     assert "C8Y_USER" in (pages / "tedge-cert-upload.1").read_text()
     assert "C8Y_USER" not in (pages / "tedge-cert-show.1").read_text()
@@ -95,5 +95,5 @@ def test_every_configuration_key_is_in_the_manual(pages: Path) -> None:
 def test_readme_has_the_table_of_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     renewed = runpy.run_path(str(ROOT / "debian/table.py"))["renewed"](readme)
-    assert renewed == readme, "`PYTHONPATH=lib python3 debian/table.py README.md` writes the table anew"
+    assert renewed == readme, "`PYTHONPATH=lib python3 debian/table.py README.md` writes the table again"
     assert all(f"`{name.replace('tedge-cert-', 'tedge cert ').replace('tedge-', 'tedge ')}" in readme for name in NAMES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines that look right and are not: nothing is done, and the exit code is that of misuse."""
+"""Command lines that look right and are wrong: no file changes, and the exit code is that of misuse."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def refused(result: Result, said: str) -> bool:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_profile_of_no_cloud(directory: Path, command: str) -> None:
-    """The certificate of the device itself must not be taken, let alone removed, in place of the profile's."""
+    """The device's own certificate must not be used or removed in place of the profile's."""
     assert tedge(directory, "create --device-id device-1").exit == 0
     before = present(directory)
     assert refused(tedge(directory, f"{command} --profile second"), "--profile is that of a cloud")

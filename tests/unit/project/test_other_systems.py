@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `make install` places runs from there, and the hourly script of docs/other-systems.md renews."""
+"""Files that `make install` places work there, and the hourly script of docs/other-systems.md renews."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def script() -> str:
 
 
 def environment(device: LocalDevice, staged: Path) -> dict[str, str]:
-    """Where cron would find the programs, and they their libraries: those of the tests, but nothing of the checkout."""
+    """The environment of cron: the installed programs, the tests' libraries, and no file of the checkout."""
     path = f"{staged}{PREFIX}/bin:{os.environ['PATH']}"
     return {**device.environment, "PATH": path, "PYTHONPATH": sysconfig.get_path("purelib")}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How recorded answers are compared: what varies is left out, what is known to differ has to differ."""
+"""The comparison of recorded answers: varying parts are left out, known differences must differ."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units of the default profile and of the others: one text, said twice because systemd has no includes."""
+"""The units of the default profile and of other profiles: the same text twice, because systemd has no includes."""
 
 import itertools
 import re
@@ -14,13 +14,13 @@ KINDS = {".service", ".timer", ".target"}
 
 
 def for_profiles(text: str, kind: str) -> str:
-    """What the unit of the default profile says to a profile; all that may differ stands here."""
+    """Return the unit of the default profile as it must be for other profiles, with all allowed differences."""
     text = re.sub(r"^(Exec.*) %i", r"\1 c8y --profile %i", text, flags=re.MULTILINE)
     text = re.sub(r"^(Description=.*) %i$", r"\1 c8y (profile=%i)", text, flags=re.MULTILINE)
     text = text.replace("connect c8y`", "connect c8y --profile PROFILE`")
     text = text.replace("tedge-cert-renewer@c8y.", "tedge-cert-renewer-c8y@PROFILE.")
     text = text.replace("tedge-cert-renewer.target", "tedge-cert-renewer-c8y.target")
-    # The first boot registers the default profile alone.
+    # The first boot registers only the default profile.
     text = re.sub(r"^# An expired device.*\nOnFailure=.*\n", "", text, flags=re.MULTILINE)
     head = "# SPDX-License-Identifier: Apache-2.0\n#\n"
     held = f"# For a cloud profile; otherwise equal to tedge-cert-renewer@.{kind}. A test compares them.\n"
@@ -52,7 +52,7 @@ def test_every_executable_is_on_the_path() -> None:
 
 
 def confinement(path: Path) -> list[str]:
-    """From the line that begins it to the end of the unit."""
+    """Return the unit from the first line of its confinement to its end."""
     lines = path.read_text().splitlines()
     return lines[lines.index("ProtectSystem=strict") - 1 :]
 
@@ -69,7 +69,7 @@ def test_each_directive_that_confines_says_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
 def test_every_service_is_confined_alike(path: Path) -> None:
-    """But for what each may write."""
+    """They differ only in the directories that each may write."""
     wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
     missing = wanted - set(confinement(path))
     assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()

@@ -35,7 +35,7 @@ def test_a_connected_device_is_healthy(local_device: LocalDevice) -> None:
     assert found["device_id"] == local_device.device_id
     assert found["bridge"] == {"configured": True, "up": True}
     assert found["key"]["fits"] is True
-    # Its units would be those of the system, and this is none.
+    # This configuration is not that of the system, so the system's units are not its units.
     assert found["timer"] is None
     shown = local_device.run("tedge-cert-status")
     assert shown.exit == 0
@@ -45,7 +45,7 @@ def test_a_connected_device_is_healthy(local_device: LocalDevice) -> None:
     assert (code, cures(only(document))) == (1, ["systemctl status mosquitto.service"])
 
 
-def test_a_device_without_certificate_is_told_how_to_get_one(local_device: LocalDevice) -> None:
+def test_without_a_certificate_the_cure_is_a_registration(local_device: LocalDevice) -> None:
     code, document = status(local_device)
     assert code == 2
     assert cures(only(document)) == ["tedge cert download c8y", "tedge connect c8y"]
@@ -70,7 +70,7 @@ def test_candidate_and_previous_are_seen(local_device: LocalDevice) -> None:
     assert only(status(local_device)[1])["previous"]["path"] == str(local_device.previous)
 
 
-def test_the_tenant_is_asked_only_when_told_to(local_device: LocalDevice) -> None:
+def test_the_tenant_is_asked_only_on_request(local_device: LocalDevice) -> None:
     certify(local_device, days=90)
     assert only(status(local_device)[1])["tenant"]["reachable"] is None
     before = len(local_device.tenant.state()["requests"])

@@ -50,20 +50,20 @@ def test_problems_stand_first_with_their_cures() -> None:
     assert lines[2].strip() == "=> systemctl enable --now tedge-cert-renewer@c8y.timer"
 
 
-def test_what_an_earlier_run_found_is_told_with_its_time() -> None:
+def test_what_an_earlier_run_found_is_shown_with_its_time() -> None:
     text = screen(facts(key=KeyFacts("/k.pem", True, NOW_S - DAY_S)))
     assert "belongs to the certificate, as a run found on Sun, 22 Nov 2026 12:00:00 +0000" in text
     assert "unknown: /k.pem is not for you to read" in screen(facts(key=KeyFacts("/k.pem")))
 
 
-def test_failed_attempts_and_the_next_one_are_told() -> None:
+def test_failed_attempts_and_the_next_one_are_shown() -> None:
     text = screen(UNHEALTHY["failing"])
     assert "failed 3 times: tenant.test answered 503" in text
     assert "request refused on Mon, 23 Nov 2026 11:59:00 +0000, see above" in text
     assert "3 failed" in text
 
 
-def test_a_device_without_systemd_is_told_who_calls_the_steps() -> None:
+def test_without_systemd_the_screen_says_how_the_steps_run() -> None:
     assert "cron" in screen(facts(units=None))
 
 
@@ -100,7 +100,7 @@ def test_prometheus_reads_every_instance() -> None:
     assert until[1].labels == {"cloud": "c8y", "profile": "p", "device_id": "device-1"}
     assert [each.value for each in found["tedge_certificate_renewal_failed_attempts"]] == [0, 3]
     assert [each.value for each in found["tedge_certificate_state"]] == [0, 1]
-    # The second never succeeded, and no number says so.
+    # The second instance never succeeded, so it has no such metric.
     assert len(found["tedge_certificate_renewal_last_success_timestamp_seconds"]) == 1
 
 
@@ -136,7 +136,7 @@ def test_a_terminal_gets_lines_of_its_width(monkeypatch: pytest.MonkeyPatch) -> 
     lines = text_of(found, told).splitlines()
     assert max(map(len, plain)) > 60 >= max(map(len, lines))
     assert " ".join(" ".join(lines).split()) == " ".join(" ".join(plain).split())
-    # What goes on stands under the value, the problem or the command.
+    # A further line is indented to the value, the problem or the command.
     cure = next(number for number, line in enumerate(lines) if "=>" in line)
     assert (lines[2][:4], lines[2][4] != " ") == ("    ", True)
     assert (lines[cure + 1][:7], lines[cure + 1][7] != " ") == (" " * 7, True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what systemd says of timer and service; the texts are those of systemd 252 and 257."""
+"""Reading systemd's properties of timer and service; the texts are those of systemd 252 and 257."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong, how bad that is, and the command that cures it."""
+"""Problems, their rank, and the command that cures each."""
 
 import pytest
 
@@ -67,15 +67,15 @@ def test_the_worst_stands_first() -> None:
     assert [each.rank for each in found] == [BROKEN, ATTENTION]
 
 
-def test_a_failed_run_that_left_its_reason_is_told_once() -> None:
+def test_a_failed_run_that_left_its_reason_is_shown_once() -> None:
     assert len(problems(facts(state=FAILING, units=units(has_failed=True, result="exit-code")))) == 1
 
 
-def test_a_key_that_nobody_looked_at_is_no_problem() -> None:
+def test_a_key_that_no_run_checked_is_no_problem() -> None:
     assert problems(facts(key=KeyFacts("/k.pem"))) == []
 
 
-def test_a_device_without_systemd_is_not_told_of_units() -> None:
+def test_without_systemd_no_problem_names_units() -> None:
     assert problems(facts(units=None)) == []
     assert problems(facts(units=None, state=FAILING))[0].cure == "tedge cert renew c8y"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pauses between attempts that fail, over a simulated year and at the very end of a certificate."""
+"""The pauses between failed attempts, over a simulated year and near the end of a certificate."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,7 +16,7 @@ YEAR_S = 365 * DAY_S
 
 
 def attempts(device_id: str, left_s: float, every_s: int = HOUR_S) -> Iterator[tuple[float, float]]:
-    """Every attempt of a device whose attempts all fail: when, and what is left then; the timer strikes as given."""
+    """Return time and remaining validity of every attempt of a device whose attempts all fail."""
     now_s, failed, next_s = 0.0, 0, 0
     while left_s - now_s > 0:
         if not back_off.is_held_back(next_s, now_s, left_s - now_s):
@@ -32,20 +32,20 @@ PAUSES = {"device-1": (12_300, 45_764, 26_287, 36_516, 37_975), "sensor-0815": (
 
 @pytest.mark.parametrize("device_id", PAUSES)
 def test_pauses(device_id: str) -> None:
-    """Vectors; the first may be as long as any other, or a fleet would come back several times within an outage."""
+    """Check vectors; the first pause may be as long as later ones, or a fleet would return often within an outage."""
     assert tuple(back_off.pause_s(device_id, number, YEAR_S) for number in range(1, 6)) == PAUSES[device_id]
 
 
 @pytest.mark.parametrize("device_id", ["device-1", "device-2", "sensor-0815", "Ü"])
 def test_a_year_of_failures(device_id: str) -> None:
-    """Few attempts while much is left, more and more of them towards the end, and one in every of the last hours."""
+    """There are few attempts while much validity is left, more towards the end, and one in each of the last hours."""
     made = list(attempts(device_id, YEAR_S))
     gaps = [later - sooner for (sooner, _), (later, _) in pairwise(made)]
     assert len(made) < 850
     assert max(gaps) <= 21 * HOUR_S
     for (_, left_s), gap in zip(made, gaps, strict=False):
         assert gap <= max(left_s / 30, 0) + HOUR_S
-    # Denser again: of the last ten days more than of a month before.
+    # Denser again: more in the last ten days than in a month before.
     of_the_end = sum(left <= 10 * DAY_S for _, left in made)
     assert of_the_end > sum(10 * DAY_S < left <= 40 * DAY_S for _, left in made)
     # The pause of an attempt a little before the last 30 hours may take the first run in them.
@@ -60,7 +60,7 @@ def test_a_device_with_a_network_for_an_hour_a_day_is_not_lost(device_id: str, n
 
 @pytest.mark.parametrize("lifetime_s", [HOUR_S, DAY_S, 7 * DAY_S, 30 * DAY_S, 366 * DAY_S])
 def test_short_lives_are_asked_for_often_enough(lifetime_s: int) -> None:
-    """From the threshold at a third of a life on: never fewer than twenty attempts, if the timer strikes as often."""
+    """With a threshold of a third of the life there are at least twenty attempts, if the timer runs often enough."""
     made = list(attempts("device-1", lifetime_s // 3, every_s=max(10, min(HOUR_S, lifetime_s // 300))))
     assert len(made) >= 20
 
@@ -86,7 +86,7 @@ def test_what_a_server_asks_for_is_kept_to_within_bounds(
 
 @pytest.mark.parametrize(("failed", "shortest_h"), [(1, 2), (2, 4), (5, 10), (6, 12), (7, 12), (500, 12)])
 def test_devices_that_failed_together_come_back_apart(failed: int, shortest_h: int) -> None:
-    """Over the hours from the shortest pause, which grows, to the longest."""
+    """They return over the hours between the shortest pause, which grows, and the longest."""
     hours = [0] * 20
     for number in range(10_000):
         hours[back_off.pause_s(f"sensor-{number}", failed, YEAR_S) // HOUR_S] += 1
@@ -108,7 +108,7 @@ def test_no_device_is_always_among_the_last() -> None:
         (-5, YEAR_S, False),
         (60, YEAR_S, True),
         (DAY_S, YEAR_S, True),
-        # Further ahead than any pause: the clock was set back, or somebody wrote there.
+        # Further ahead than any pause: the clock was set back, or the file was edited.
         (DAY_S + 1, YEAR_S, False),
         (HOUR_S, 10 * HOUR_S, True),
         (HOUR_S, 10 * HOUR_S - 10, False),
@@ -130,7 +130,7 @@ def test_a_next_attempt_counts_within_the_bounds_of_a_pause(ahead_s: int, left_s
 def test_a_pause_never_outlasts_its_own_bound(
     device_id: str, failed: int, left_s: int, requested_s: int | None, later_s: int
 ) -> None:
-    """Whatever has passed since, a next attempt that was stored in good order is never taken for a void one."""
+    """At any later time, a valid stored next attempt is never ignored as too far ahead."""
     pause = back_off.pause_s(device_id, failed, left_s, requested_s)
     assert 0 <= pause <= DAY_S
     assert pause == 0 or pause <= left_s / 10

@@ -121,7 +121,7 @@ def test_the_hourly_check(
 
 
 def test_from_certificate_to_password_and_back(basic_device: LocalDevice) -> None:
-    """A changed method is a changed setting: mosquitto is given the other configuration."""
+    """A changed method changes the configuration of mosquitto."""
     assert basic_device.run("tedge-config set c8y.auth_method certificate").exit == 0
     assert basic_device.register().exit == 0
     assert basic_device.connect().exit == 0

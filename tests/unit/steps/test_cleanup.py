@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 4 removes what was rejected and what killed runs left, and nothing else."""
+"""Step 4 removes a rejected candidate and files of killed runs, and no other file."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from unit.local_device import LocalDevice
 
 
 def reject(device: LocalDevice) -> None:
-    """A candidate that the verification rejects."""
+    """Put a candidate that verify rejects."""
     device.candidate.write_text("garbage")
     assert outcome(lambda: recipes.verify(instance_of(device)))[0] == 3
     assert rejected(device)
@@ -52,9 +52,9 @@ def test_nothing_happens_after_a_run_that_rejected_nothing(local_device: LocalDe
 def test_a_run_removes_what_it_rejected_itself(
     local_device: LocalDevice, verified: dict[str, Any], cleaned: dict[str, Any], stays: bool
 ) -> None:
-    """Not what a person's own verification rejected, though the unit fails before it comes to verify anything."""
+    """A candidate that a person's own verify rejected stays, even if the unit fails before its verify."""
     old = certify(local_device)
-    new = issue(local_device, name="somebody-else")
+    new = issue(local_device, name="another-device")
     assert local_device.run("tedge-cert-verify c8y", **verified).exit == 3
     assert serials(local_device) == (old, new, None)
     assert local_device.run("tedge-cert-cleanup c8y", SERVICE_RESULT="exit-code", **cleaned).exit == 0
@@ -70,7 +70,7 @@ def test_another_candidate_stays(local_device: LocalDevice) -> None:
 
 
 def test_a_candidate_without_a_verdict_stays(local_device: LocalDevice) -> None:
-    """Though it is garbage, and though another one was rejected before: each run begins without a record."""
+    """Even if it is garbage and another one was rejected before: each run begins without a record."""
     certify(local_device)
     reject(local_device)
     local_device.candidate.unlink()
@@ -113,7 +113,9 @@ def test_temporary_files_go(local_device: LocalDevice, capsys: pytest.CaptureFix
     assert str(local_device.certificate) in capsys.readouterr().err
 
 
-def test_what_cannot_be_removed_holds_nobody_up(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_removed_stops_no_command(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
     certify(local_device)
     stuck = local_device.certificate.with_name(".cert.pem.0123abcd.tmp")
     stuck.mkdir()
@@ -123,7 +125,7 @@ def test_what_cannot_be_removed_holds_nobody_up(local_device: LocalDevice, capsy
 
 @pytest.mark.parametrize("step", [recipes.clean_up, recipes.verify])
 def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
-    """Beside everything that a step writes; in the directory of locks too, which lives as long as the machine runs."""
+    """Temporary files go beside every file that a step writes, and in the directory of locks."""
     certify(local_device, days=60)
     instance = instance_of(local_device)
     handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)

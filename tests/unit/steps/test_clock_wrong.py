@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clock that cannot be right: every step says so, asks nobody, and throws nothing away."""
+"""A clock that cannot be right: every step says so, asks no server, and removes nothing."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from unit.certificates import DAY_S
 from unit.connected import certify, instance_of, issue, outcome, rejected, serials
 from unit.local_device import LocalDevice
 
-# Begun long before this package was made, so that the package alone knows better than the clock.
+# Valid since long before this package was made, so only the package's date shows that the clock is wrong.
 LONG_AGO = -400 * DAY_S
 
 
@@ -41,7 +41,7 @@ def contacts(device: LocalDevice) -> int:
 
 @pytest.mark.parametrize("clock_s", [0, BUILT_S - 1], ids=["1970", "before the package"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_nobody_is_asked_and_nothing_is_lost(
+def test_no_server_is_asked_and_no_file_is_lost(
     local_device: LocalDevice, command: str, clock_s: int, mocker: MockerFixture
 ) -> None:
     old = certify(local_device, days=10, not_before_offset_s=LONG_AGO)
@@ -74,7 +74,7 @@ def test_reconnecting(local_device: LocalDevice, mocker: MockerFixture) -> None:
 
 
 def test_a_century_ahead_nothing_is_thrown_away(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    """No installation lasts so long: the clock is wrong, nobody is asked, and what is there stays."""
+    """No installation lasts so long: the clock is wrong, no server is asked, and no file is removed."""
     old = certify(local_device, days=10)
     new = issue(local_device)
     before = contacts(local_device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the promotion: what confirms the new certificate, what brings the old one back, and what decides nothing."""
+"""After the promotion: events that confirm the new certificate, restore the previous one, or decide nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ DAY_S = 86_400
 
 
 def age(device: LocalDevice, path: Path) -> None:
-    """Let a certificate of this device have expired."""
+    """Replace a certificate of this device by an expired one."""
     issue(device, path, days=-1, not_before_offset_s=-2 * DAY_S)
 
 
@@ -43,7 +43,7 @@ def test_refused_after_the_proof(bridged: LocalDevice, mocker: MockerFixture, fa
     before(mocker, Switch, "promote", lambda: refuse(bridged, new, **fault))
     code, said = verify(bridged)
     assert (code, serials(bridged)) == (3, (old, None, None))
-    assert "the former certificate is active again" in said
+    assert "the previous certificate is active again" in said
     bridged.tenant.wait_connected(bridged.device_id, serial=old)
 
 
@@ -59,7 +59,7 @@ def test_accepted_but_the_bridge_stays_away(
         after(mocker, Switch, "put_back", lambda: thaw(bridged))
         code, said = verify(bridged)
         assert (code, serials(bridged)) == (3, (old, new, None))
-        assert "stays away; it is back with the former certificate" in said
+        assert "stays away; it is back with the previous certificate" in said
         assert rejected(bridged) == digest(bridged.candidate)
         bridged.tenant.wait_connected(bridged.device_id, serial=old)
         recipes.clean_up(instance_of(bridged))
@@ -67,7 +67,7 @@ def test_accepted_but_the_bridge_stays_away(
     else:
         assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
         assert rejected(bridged) is None
-        assert "stays away with the former certificate too" in capsys.readouterr().err
+        assert "stays away with the previous certificate too" in capsys.readouterr().err
         thaw(bridged)
         bridged.tenant.wait_connected(bridged.device_id, serial=new)
 
@@ -75,14 +75,14 @@ def test_accepted_but_the_bridge_stays_away(
 def test_a_broker_that_hangs_is_no_connected_bridge(
     bridged: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It last said that the bridge was up, and says nothing of its fall."""
+    """Its last message said that the bridge was up, and it reports no fall."""
     hurry(mocker, BRIDGE_WAIT_S=1.0, SETTLE_S=0.5)
     new = issue(bridged)
     before(mocker, verification, "prove", lambda: freeze(bridged))
     assert (verify(bridged), serials(bridged)) == ((0, ""), (new, None, None))
     said = capsys.readouterr().err
     assert "confirmed: the bridge is connected" not in said
-    assert "stays away with the former certificate too" in said
+    assert "stays away with the previous certificate too" in said
 
 
 @pytest.mark.parametrize("fault", [{"do": "connack", "code": 3}, {"do": "reset"}])

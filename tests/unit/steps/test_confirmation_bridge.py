@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the promotion: when the bridge may speak for the new certificate, and when it may not."""
+"""After the promotion: when the bridge's return confirms the new certificate, and when it does not."""
 
 from typing import Any
 

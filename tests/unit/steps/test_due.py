@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The condition when a certificate is due: spread, guard, clock and back-off, and what it leaves in the state."""
+"""The condition for a certificate that is due: spread, guard, clock, back-off, and the state afterwards."""
 
 import time
 from pathlib import Path
@@ -31,7 +31,7 @@ def prepared(directory: Path, made: Made, settings: str = "", **kept: object) ->
     path = device(directory, made, f'{settings}\n[run]\npath = "{directory}/run"')
     (directory / "run").mkdir()
     mark = config.fingerprint(config.load(str(directory)))
-    facts = {"settings": mark, "result": "no-answer", "reason": "nobody was there", "attempts": 3, **kept}
+    facts = {"settings": mark, "result": "no-answer", "reason": "no server there", "attempts": 3, **kept}
     state.save(state_file(directory), State(**facts))  # type: ignore[arg-type]
     return path
 
@@ -47,7 +47,7 @@ def state_file(directory: Path) -> Path:
 def test_the_spread_makes_it_earlier(
     tmp_path: Path, left_days: int, spread: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slot of device-1 is 0.6, so that of six days of spread it takes three and a half."""
+    """The slot of device-1 is 0.6, so it takes three and a half of six days of spread."""
     device(tmp_path, make_for(left_days))
     monkeypatch.setenv("RENEWAL_SPREAD", spread)
     assert ask(tmp_path) == code
@@ -87,10 +87,10 @@ def test_the_command_line_knows_no_spread(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("", 3, 3_600, BROKEN, "is not asked before "),
         ("", 3, 0, RENEW, "renewing below 30d: renewing"),
-        # Further ahead than a tenth of what is left: void.
+        # Further ahead than a tenth of the remaining validity: ignored.
         ("", 3, 9 * 3_600, RENEW, "renewing below 30d: renewing"),
         ("", 100, 3_600, SKIP, "nothing to do"),
-        # What is no request is not held back, and what is worse is said first.
+        # Only requests are held back, and an expired certificate is reported first.
         (".new", 3, 3_600, RENEW, "a candidate is there"),
         (".previous", 3, 3_600, RENEW, "is unfinished"),
         ("", -1, 3_600, BROKEN, "expired 23h"),
@@ -113,7 +113,7 @@ def test_what_is_held_back(
     line = capsys.readouterr().err
     assert (said in line, line.count("\n")) == (True, 1)
     if "not asked" in said:
-        assert "attempt 3 ended with nobody was there; `tedge cert renew c8y` asks at once" in line
+        assert "attempt 3 ended with no server there; `tedge cert renew c8y` asks at once" in line
         assert state_file(tmp_path).read_text() == before
 
 

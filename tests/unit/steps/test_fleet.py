@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small fleet keeps to what a large one is measured by; and one that renews for real against a limit."""
+"""A small simulated fleet meets the goals of a large one; and a fleet that really renews against a limit."""
 
 from array import array
 
@@ -16,7 +16,7 @@ from tedge_cert.hourly.schedule import DAY_S, HOUR_S
 from unit.local_device import ROOT
 
 DEVICES = 10_000
-# Of so few, some come in the same hour by chance: a Poisson distribution of mean 23 has its greatest of thousand at 40.
+# With so few devices, many may meet in one hour by chance: of a thousand Poisson values of mean 23 the greatest is 40.
 HOURS = 24
 
 
@@ -39,7 +39,7 @@ def test_the_day_after_an_outage_is_no_flood(story: Story) -> None:
     assert 0 < story.history.back_s[0] <= DAY_S
 
 
-def test_nobody_is_lost_nor_renewed_too_often(story: Story) -> None:
+def test_no_device_is_lost_or_renewed_too_often(story: Story) -> None:
     assert story.history.lost == 0
     # Of a year, each renewal leaves between 30 and 36 days.
     assert DEVICES * 3 <= sum(story.history.served) <= DEVICES * 3 * 1.1
@@ -57,19 +57,19 @@ def test_it_is_the_timer_the_spread_and_the_threshold_of_the_package() -> None:
 
 
 def test_the_simulation_sees_what_is_lost() -> None:
-    """A fleet that is cut off from the threshold to the end, and one whose policy makes a flood."""
+    """Simulate a fleet that is offline from the threshold to the end, and one whose policy floods the tenant."""
     cut_off = Span(300 * DAY_S, 400 * DAY_S)
     assert Fleet(ThinEdge(300), 300, cut_off).run().lost == 300
     assert tell(ThinEdge, 1_000).surge(0) > 10
 
 
 class AtOnce(Azure):
-    """Comes again in the next second."""
+    """A policy that asks again in the next second."""
 
     AGAIN_S = 1
 
 
-def test_whoever_comes_again_at_once_is_not_forgotten() -> None:
+def test_a_device_that_asks_again_at_once_is_served() -> None:
     """With a limit of one in an hour, most are refused, and each is served in the end."""
     history = Fleet(AtOnce(100), 100).run()
     assert (history.lost, sum(history.served)) == (0, 300)
@@ -90,7 +90,7 @@ def test_the_picture_is_small_and_whole(story: Story) -> None:
 
 
 def test_a_fleet_renews_within_the_limit_of_its_tenant() -> None:
-    """Real renewals: all due at once, some refused, each with one certificate in the end."""
+    """All devices are due at once, some are refused, and each has one new certificate in the end."""
     outcome = fleet_real.run(30, lambda _: None, shortest_hour_s=2)
     assert outcome.errors == []
     assert outcome.statuses[200] == 30

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The condition as the unit runs it: systemd skips on 1 to 254, so that everything broken must be 255."""
+"""The condition as the unit runs it: systemd skips on 1 to 254, so every error must be 255."""
 
 import os
 import subprocess

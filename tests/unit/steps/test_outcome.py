@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What real runs leave in the state: failures and successes, by whom they count, and when they are forgotten."""
+"""The state after real runs: which failures and successes count, and when they are forgotten."""
 
 import time
 
@@ -89,7 +89,7 @@ def test_attempts_are_counted_and_a_success_ends_them(local_device: LocalDevice)
 def test_a_rejected_candidate_is_a_failed_attempt(local_device: LocalDevice, mocker: MockerFixture) -> None:
     hurry(mocker)
     certify(local_device)
-    issue(local_device, name="somebody-else")
+    issue(local_device, name="another-device")
     assert connected.outcome(lambda: recipes.verify(instance_of(local_device)))[0] == 3
     left = left_by(local_device)
     assert (left.result, left.step, left.attempts) == ("candidate-rejected", "verify", 1)
@@ -105,8 +105,8 @@ def test_a_certificate_of_another_key_is_known_to_be_that(local_device: LocalDev
     assert left.looked_at_s == left.at_s
 
 
-def test_a_threshold_too_long_is_told_once_and_then_left_alone(local_device: LocalDevice) -> None:
-    """With a threshold of 400 days: one renewal, one warning, and peace until a third of the new life is left."""
+def test_a_threshold_too_long_is_reported_once(local_device: LocalDevice) -> None:
+    """A threshold of 400 days: one renewal, one warning, and no more until a third of the new life is left."""
     local_device.tenant.settings(lifetime_s=90 * DAY_S)
     certify(local_device, days=60)
     configure(local_device, "[c8y]\n", '[certificate.validity]\nminimum_duration = "400d"\n[c8y]\n')
@@ -126,7 +126,7 @@ def test_a_threshold_too_long_is_told_once_and_then_left_alone(local_device: Loc
 
 
 @pytest.mark.parametrize("command", ["tedge-cert-remove", "tedge-cert-create --device-id d", "tedge-cert-download c8y"])
-def test_a_new_life_has_no_former_attempts(local_device: LocalDevice, command: str) -> None:
+def test_a_new_certificate_has_no_previous_attempts(local_device: LocalDevice, command: str) -> None:
     path = instance_of(local_device).state_file
     state.save(path, State(attempts=3, result="no-answer"))
     if "download" in command:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 2: a candidate is obtained, with whatever token there is, and nothing else changes."""
+"""Step 2: it obtains a candidate, with any kind of token, and changes no other file."""
 
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def test_no_token_at_all(local_device: LocalDevice, mocker: MockerFixture) -> No
 
 @pytest.mark.parametrize("payload", ["71,", "50,nonsense", "", "71,not.a.token"])
 def test_a_malformed_token(local_device: LocalDevice, mocker: MockerFixture, payload: str) -> None:
-    """What is no token is waited out; what looks like one is refused by the tenant, and asked for again."""
+    """A message that is no token is ignored; a wrong token is refused by the tenant, and another one is requested."""
     connected.hurry(mocker, TOKEN_WAIT_S=0.3)
     certify(local_device)
     local_device.tenant.fault(where="token", do="malformed", payload=payload, times=1)
@@ -171,7 +171,7 @@ def test_a_request_that_cannot_be_used(local_device: LocalDevice, kind: str) -> 
         ({"not_before_offset_s": DAY_S}, "the clock is wrong"),
     ],
 )
-def test_shown_to_nobody(local_device: LocalDevice, options: dict[str, Any], said: str) -> None:
+def test_never_shown_to_the_tenant(local_device: LocalDevice, options: dict[str, Any], said: str) -> None:
     certify(local_device, **options)
     requests, failures = asked(local_device), len(local_device.tenant.state()["failed_handshakes"])
     code, text = ask(local_device)

@@ -75,7 +75,7 @@ def status(code: int) -> dict[str, Any]:
     ("fault", "said"),
     [
         ({"do": "wrong-key"}, "for the key of this device"),
-        ({"do": "wrong-name"}, "issued to somebody-else, expected the device id"),
+        ({"do": "wrong-name"}, "issued to another-device, expected the device id"),
         ({"do": "expired"}, "it expired"),
         ({"do": "lifetime", "seconds": 9 * DAY_S}, "not later than the certificate that it is to replace"),
         ({"do": "garbage"}, ""),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 2 as the unit runs it: nothing is asked for that is there already; and what the command says to people."""
+"""Step 2 as the unit runs it: no request while a candidate fits; and what the command prints for a person."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def link(device: LocalDevice) -> None:
     [
         (lambda d: d.candidate.write_text("garbage"), "no certificate in PEM"),
         (other_key, "for the key of this device"),
-        (lambda d: issue(d, name="somebody-else"), "issued to somebody-else"),
+        (lambda d: issue(d, name="another-device"), "issued to another-device"),
         (lambda d: issue(d, days=-1, not_before_offset_s=-2 * DAY_S), "it expired 1d"),
         (lambda d: issue(d, days=9), "not later than the certificate that it is to replace"),
         (link, "cannot be read as a plain file"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the end of a step makes of the state."""
+"""The state after the end of a step."""
 
 from dataclasses import replace
 
@@ -58,7 +58,7 @@ def test_each_kind_of_error_is_an_event(error: type[Exception], event: Event) ->
         (OSError("why"), "unexpected OSError: why"),
     ],
 )
-def test_an_error_that_nobody_foresaw_is_a_failed_step(error: Exception, reason: str) -> None:
+def test_an_unforeseen_error_is_a_failed_step(error: Exception, reason: str) -> None:
     assert Result.of(RENEW, error) == Result(RENEW, events.STEP_FAILED, reason, is_foreseen=False)
     assert after(Result.of(RENEW, error)).next_attempt_s > NOW_S + HOUR_S
 
@@ -83,7 +83,7 @@ def test_retry_after_is_kept_to() -> None:
     assert NOW_S + 5 * HOUR_S < left.next_attempt_s <= NOW_S + 5.5 * HOUR_S + 1
 
 
-def test_other_settings_begin_anew() -> None:
+def test_other_settings_reset_the_count() -> None:
     left = after(Result(RENEW, events.NO_ANSWER, "why"), settings="b")
     assert (left.attempts, left.settings) == (1, "b")
     assert left.next_attempt_s == NOW_S + back_off.pause_s("", 1, ACTIVE.left_s(NOW_S))
@@ -115,7 +115,7 @@ def test_a_certificate_that_is_due_at_once_is_guarded(days: int, guarded: bool) 
     assert left.guarded == (granted.not_after_s if guarded else 0)
 
 
-def test_a_lifetime_that_shrinks_ends_the_guard_of_the_former_one() -> None:
+def test_a_shorter_lifetime_ends_the_guard_of_the_previous_one() -> None:
     guarded = replace(BEFORE, guarded=NOW_S + 90 * DAY_S)
     granted = Validity(NOW_S, NOW_S + 60 * DAY_S, "20")
     assert after(Result(VERIFY, events.RENEWED, "confirmed"), guarded, granted).guarded == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run finds that another one left: an unfinished switch is finished or undone, at whatever point it ended."""
+"""A run after an interrupted one: it finishes or undoes the switch, at any point of the interruption."""
 
 import signal
 import subprocess
@@ -56,7 +56,7 @@ def verify(device: LocalDevice) -> tuple[int, str]:
 
 
 def begin(device: LocalDevice, how: str) -> tuple[str, str]:
-    """A switch that was interrupted right after the rename; the former and the new serial."""
+    """Interrupt a switch right after the rename; return the previous and the new serial."""
     old = certify(device)
     if how != "no bridge":
         connect(device)
@@ -97,7 +97,7 @@ def test_refused_or_not_answered(local_device: LocalDevice, mocker: MockerFixtur
     found, said = verify(local_device)
     if code == 5:
         assert (found, serials(local_device)) == (3, (old, None, None))
-        assert "the former certificate is active again" in said
+        assert "the previous certificate is active again" in said
         if how.startswith("bridge"):
             local_device.tenant.wait_connected(local_device.device_id, serial=old)
     else:
@@ -107,7 +107,7 @@ def test_refused_or_not_answered(local_device: LocalDevice, mocker: MockerFixtur
 
 
 def test_another_candidate_is_left_alone(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    """It came while the other one was on its way; neither its success nor its failure says anything of this one."""
+    """It came during the switch of another one, whose success or failure says nothing about this one."""
     hurry(mocker)
     old, new = begin(local_device, "no bridge")
     newer = issue(local_device, days=200)
@@ -150,7 +150,7 @@ def test_no_way_back_without_the_key(local_device: LocalDevice) -> None:
     assert not key_file(local_device).exists()
 
 
-def test_an_expired_one_is_shown_to_nobody(local_device: LocalDevice) -> None:
+def test_an_expired_one_is_not_shown_to_the_tenant(local_device: LocalDevice) -> None:
     old, _ = begin(local_device, "no bridge")
     expired = issue(local_device, local_device.certificate, days=-1, not_before_offset_s=-2 * 86_400)
     failures = len(local_device.tenant.state()["failed_handshakes"])
@@ -180,7 +180,7 @@ def test_a_candidate_equal_to_the_certificate(local_device: LocalDevice, capsys:
     assert local_device.tenant.device(local_device.device_id)["connections"] == []
 
 
-# The last one is the end. Two are those of what is remembered of the tenant's offer, two those of the state.
+# The last change is the end. Two belong to the memory of the token endpoint, two to the state.
 STEPS = 12
 CONFIRMED = STEPS - 2
 

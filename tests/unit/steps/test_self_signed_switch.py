@@ -55,14 +55,14 @@ def test_every_refusal_waits(local_device: LocalDevice, mocker: MockerFixture, f
 
 def test_one_that_does_not_fit_is_rejected(local_device: LocalDevice) -> None:
     create(local_device)
-    local_device.candidate.write_bytes(make_for(900, name="somebody-else").pem)
+    local_device.candidate.write_bytes(make_for(900, name="another-device").pem)
     code, _ = outcome(lambda: recipes.verify(instance_of(local_device)))
     assert code == 3
     assert rejected(local_device)
 
 
 def test_from_self_signed_to_the_authority_of_the_tenant(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    """Without --ca the tenant is asked, whoever signed the present certificate."""
+    """Without --ca the tenant is asked, even if the certificate is self-signed."""
     connected.hurry(mocker)
     create(local_device, 20, trusted=True)
     result = local_device.run("tedge-cert-renew c8y")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two instances with one certificate, each at a tenant of its own: one switch, and one refusal is a refusal."""
+"""Two instances share a certificate, each with its own tenant: one switch for both, and one refusal stops it."""
 
 import shutil
 from collections.abc import Iterator

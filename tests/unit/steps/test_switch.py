@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switch on disk, whatever ends it half-way."""
+"""The switch on disk, interrupted at any point."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def switch(tmp_path: Path) -> Switch:
 
 
 def state(switch: Switch) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """What certificate, candidate and previous hold."""
+    """Return the content of certificate, candidate and previous."""
     paths = (switch.certificate, switch.candidate, switch.previous)
     certificate, candidate, previous = (each.read_bytes() if each.exists() else None for each in paths)
     return certificate, candidate, previous
@@ -117,7 +117,7 @@ class Killed(BaseException):
 
 
 def walk(switch: Switch) -> None:
-    """A switch from beginning to end, as the steps do it."""
+    """Switch from beginning to end, as the steps do."""
     switch.settle()
     if not switch.is_unfinished:
         found = switch.candidate.read_bytes()
@@ -126,7 +126,7 @@ def walk(switch: Switch) -> None:
 
 
 def go_back(switch: Switch) -> None:
-    """The way back, the new certificate kept."""
+    """Undo the switch, and keep the new certificate."""
     switch.put_back(NEW)
 
 
@@ -147,7 +147,7 @@ def test_a_power_cut_at_any_instant(switch: Switch, mocker: MockerFixture, act: 
             result = real(*arguments, **options)
             certificate, _, previous = state(switch)
             assert certificate in (OLD, NEW)
-            # Nine steps on the whole way is where the new one is confirmed.
+            # The new certificate is confirmed after nine steps.
             assert OLD in (certificate, previous) or (act is walk and steps > 8)
             return result
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 3 up to the promotion: what becomes the certificate, and what is never shown to the tenant."""
+"""Step 3 up to the promotion: which candidates are promoted, and which are never shown to the tenant."""
 
 import os
 from collections.abc import Callable
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 
 def contacts(device: LocalDevice) -> int:
-    """How often the tenant was spoken to by MQTT, with and without success."""
+    """Return how often MQTT connections to the tenant succeeded and failed."""
     return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
 
 
@@ -82,7 +82,7 @@ def oversized(device: LocalDevice) -> None:
         (symlink, "cannot be read as a plain file"),
         (oversized, "larger than 1048576 bytes"),
         (other_key, "for the key of this device"),
-        (lambda d: issue(d, name="somebody-else"), "issued to somebody-else, expected the device id"),
+        (lambda d: issue(d, name="another-device"), "issued to another-device, expected the device id"),
         (lambda d: issue(d, days=-1, not_before_offset_s=-2 * 86_400), "it expired 1d"),
         (lambda d: issue(d, days=9), "not later than the certificate that it is to replace"),
     ],
@@ -122,7 +122,7 @@ def test_an_expired_certificate_is_replaced_without_being_shown(local_device: Lo
 
 
 def test_what_is_promoted_is_a_fresh_file(local_device: LocalDevice) -> None:
-    """Leaf first, then its chain, nothing else, whatever order an administrator found good."""
+    """It has the leaf, then its chain, and nothing more, in any order of the candidate."""
     local_device.tenant.settings(intermediate=True, trust_intermediate=False)
     certify(local_device)
     new = issue(local_device)

@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def contacts(device: LocalDevice) -> int:
-    """How often the tenant was spoken to by MQTT, with and without success."""
+    """Return how often MQTT connections to the tenant succeeded and failed."""
     return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
 
 

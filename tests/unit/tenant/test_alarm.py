@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fleet sees of a run, through a real broker and its bridge."""
+"""Alarm, event and status after a run, through a real broker and its bridge."""
 
 import json
 import time
@@ -76,7 +76,7 @@ def left(device: LocalDevice, **state: Any) -> None:
 
 
 def rest(device: LocalDevice, path: str) -> Any:
-    """What the operator sees."""
+    """Return the alarms and events that the operator sees."""
     url = f"https://127.0.0.1:{device.tenant.http_port}{path}"
     return requests.get(url, auth=("admin", "secret"), verify=str(device.tenant.server_ca), timeout=10).json()
 
@@ -156,7 +156,7 @@ def test_the_local_broker_keeps_the_status(local_device: LocalDevice) -> None:
 def test_no_broker_is_one_line_and_no_error(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(local_device, days=90)
     tell_fleet(instance_of(local_device))
-    assert "the fleet was not told of this run" in capsys.readouterr().err
+    assert "this run was not reported" in capsys.readouterr().err
 
 
 def test_a_broker_that_hangs_is_not_waited_for_long(
@@ -172,7 +172,7 @@ def test_a_broker_that_hangs_is_not_waited_for_long(
     finally:
         thaw(local_device)
     assert time.monotonic() - began_s < 10
-    assert "the fleet was not told of this run" in capsys.readouterr().err
+    assert "this run was not reported" in capsys.readouterr().err
 
 
 def test_a_configuration_that_is_broken_is_no_error_either(
@@ -181,4 +181,4 @@ def test_a_configuration_that_is_broken_is_no_error_either(
     file = local_device.directory / "tedge.toml"
     file.write_text(file.read_text().replace(f"port = {local_device.port}", 'port = "no"'))
     tell_fleet(instance_of(local_device))
-    assert "the fleet was not told of this run" in capsys.readouterr().err
+    assert "this run was not reported" in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens for a client certificate: what is an answer, what is remembered, and what counts as a refusal."""
+"""Tokens for a client certificate: answers, the memory of the endpoint, and refusals."""
 
 from typing import Any
 
@@ -9,9 +9,7 @@ from pytest_mock import MockerFixture
 from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.tenant import device_token
-from tedge_cert.tenant.device_token import TokenEndpoint
 from tedge_cert.tenant.own_connection import Answer
-from tedge_cert.tenant.token import endpoint_of
 from unit.connected import certify, configure, hurry, instance_of, issue, tenant_of
 from unit.local_device import LocalDevice
 
@@ -24,10 +22,6 @@ def asked(device: LocalDevice) -> list[dict[str, Any]]:
     return [each for each in requests if each["path"] == device_token.PATH and each["device"] == device.device_id]
 
 
-def endpoint(device: LocalDevice) -> TokenEndpoint:
-    return endpoint_of(tenant_of(device))
-
-
 def remembered(device: LocalDevice) -> str:
     file = instance_of(device).access_token_file
     return file.read_text().partition(":")[0] if file.exists() else ""
@@ -35,7 +29,7 @@ def remembered(device: LocalDevice) -> str:
 
 def test_a_token_without_mqtt(token_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     serial = certify(token_device)
-    token = device_token.request(endpoint(token_device))
+    token = device_token.request(tenant_of(token_device))
     assert token
     url = f"https://{token_device.tenant.address}:8443/devicecontrol/deviceAccessToken"
     assert capsys.readouterr().err == f"token received from {url}\n"
@@ -50,21 +44,21 @@ def test_a_tenant_without_it_is_asked_once(token_device: LocalDevice, capsys: py
     certify(token_device)
     issue(token_device)
     for _ in range(2):
-        assert device_token.request(endpoint(token_device)) is None
-        assert device_token.prove(endpoint(token_device), token_device.candidate) is None
+        assert device_token.request(tenant_of(token_device)) is None
+        assert device_token.prove(tenant_of(token_device), token_device.candidate) is None
     assert len(asked(token_device)) == 1
     assert (remembered(token_device), capsys.readouterr().err) == ("not offered", "")
-    # Another tenant is asked anew.
+    # Another tenant is asked all the same.
     token_device.tenant.settings(device_access_token=True)
     fact = instance_of(token_device).access_token_file
     fact.write_text(fact.read_text().replace("127.", "tenant.test."))
-    assert device_token.request(endpoint(token_device))
+    assert device_token.request(tenant_of(token_device))
     assert remembered(token_device) == "offered"
 
 
 def test_a_tenant_that_does_not_listen(local_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(local_device)
-    assert device_token.request(endpoint(local_device)) is None
+    assert device_token.request(tenant_of(local_device)) is None
     assert (remembered(local_device), capsys.readouterr().err) == ("not offered", "")
 
 
@@ -98,11 +92,11 @@ def test_no_token_is_no_failure(
     hurry(mocker, DEADLINE_S=2.0, CONNECT_S=1.0)
     certify(token_device)
     token_device.tenant.fault(where="access", **fault)
-    assert device_token.request(endpoint(token_device)) is None
+    assert device_token.request(tenant_of(token_device)) is None
     text = capsys.readouterr().err
     assert text.startswith("no token: ")
     assert said in text
-    # An answer in time says something of this once; none in time costs the same again.
+    # A late answer would cost the same time again, so only that is remembered.
     late = fault["do"] in ("silence", "drip")
     assert remembered(token_device).startswith("silent until") is late
     assert (remembered(token_device) == "") is not late
@@ -111,23 +105,23 @@ def test_no_token_is_no_failure(
 def test_a_server_that_is_not_trusted(token_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     certify(token_device)
     configure(token_device, str(token_device.tenant.server_ca), str(token_device.tenant.device_ca))
-    assert device_token.request(endpoint(token_device)) is None
+    assert device_token.request(tenant_of(token_device)) is None
     assert f"{token_device.tenant.address}:8443 is not trusted" in capsys.readouterr().err
     assert (remembered(token_device), asked(token_device)) == ("", [])
 
 
 def test_one_that_gave_tokens_is_asked_again(token_device: LocalDevice) -> None:
     certify(token_device)
-    assert device_token.request(endpoint(token_device))
+    assert device_token.request(tenant_of(token_device))
     token_device.tenant.fault(where="access", do="status", status=404, times=1)
-    assert device_token.request(endpoint(token_device)) is None
-    assert device_token.request(endpoint(token_device))
+    assert device_token.request(tenant_of(token_device)) is None
+    assert device_token.request(tenant_of(token_device))
 
 
 def test_what_cannot_be_remembered(token_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(token_device)
     mocker.patch.object(files, "write", side_effect=TedgeCertError("disk full"))
-    assert device_token.request(endpoint(token_device))
+    assert device_token.request(tenant_of(token_device))
 
 
 def test_a_chain_goes_along(token_device: LocalDevice) -> None:
@@ -136,7 +130,7 @@ def test_a_chain_goes_along(token_device: LocalDevice) -> None:
     certify(token_device)
     chain = tenant.issue_key("somebody")["chain"]
     token_device.certificate.write_text(token_device.certificate.read_text() + chain)
-    assert device_token.request(endpoint(token_device))
+    assert device_token.request(tenant_of(token_device))
     header = asked(token_device)[0]["headers"]["X-Ssl-Cert-Chain"]
     assert header.count("-----END CERTIFICATE----- -----BEGIN CERTIFICATE----- ") == 2
     assert header.replace(" ", "\n").split() == token_device.certificate.read_text().split()
@@ -152,9 +146,9 @@ def test_a_refused_candidate(
     new = issue(token_device)
     token_device.tenant.fault(where="access", serials=[new], **fault)
     if known:
-        assert device_token.request(endpoint(token_device))
+        assert device_token.request(tenant_of(token_device))
     spy = mocker.spy(device_token, "_reply_to")
-    verdict = device_token.prove(endpoint(token_device), token_device.candidate)
+    verdict = device_token.prove(tenant_of(token_device), token_device.candidate)
     assert verdict is not None
     assert (verdict.answer, spy.call_count) == (Answer.REFUSED, 5 if known else 6)
     assert "refused the certificate" in verdict.reason
@@ -165,7 +159,7 @@ def test_a_candidate_known_a_moment_later(token_device: LocalDevice, mocker: Moc
     certify(token_device)
     new = issue(token_device)
     token_device.tenant.fault(where="access", do="status", status=401, serials=[new], times=2)
-    verdict = device_token.prove(endpoint(token_device), token_device.candidate)
+    verdict = device_token.prove(tenant_of(token_device), token_device.candidate)
     assert verdict is not None
     assert (verdict.answer, len(asked(token_device))) == (Answer.ACCEPTED, 4)
 
@@ -176,7 +170,7 @@ def test_no_verdict_on_a_candidate(token_device: LocalDevice, mocker: MockerFixt
     certify(token_device)
     new = issue(token_device)
     token_device.tenant.fault(where="access", do="status", status=status, serials=[new])
-    assert device_token.prove(endpoint(token_device), token_device.candidate) is None
+    assert device_token.prove(tenant_of(token_device), token_device.candidate) is None
 
 
 @pytest.mark.parametrize("expired", [True, False])
@@ -190,7 +184,7 @@ def test_who_refuses_everybody_says_nothing(
         certify(token_device)
     new = issue(token_device)
     token_device.tenant.fault(where="access", do="status", status=401)
-    assert device_token.prove(endpoint(token_device), token_device.candidate) is None
+    assert device_token.prove(tenant_of(token_device), token_device.candidate) is None
     assert "that says nothing" in capsys.readouterr().err
     shown = {each["serial"] for each in asked(token_device)}
     assert shown == {new} if expired else len(shown) == 2

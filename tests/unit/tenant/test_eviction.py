@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the bridge is pushed out: shortly before a second of the broker's clock is over, unless that cannot be met."""
+"""The bridge is pushed out shortly before the end of a second of the broker's clock, where that is possible."""
 
 import socket
 import time
@@ -30,14 +30,14 @@ def test_a_way_too_slow_for_that() -> None:
 
 
 def test_what_the_kernel_knows_of_the_way(local_device: LocalDevice) -> None:
-    """On this machine a round trip takes no time to speak of; one before the connection is known for nothing."""
+    """On this machine a round trip takes almost no time; the kernel knows it only after the connection."""
     with socket.create_connection(("127.0.0.1", local_device.tenant.mqtt_port)) as connection:
         assert eviction.HANDLING_S < eviction.lead_s(connection) < eviction.LONGEST_LEAD_S
 
 
 @pytest.mark.parametrize("lead_s", [0.3, 0.9])
 def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: MockerFixture, lead_s: float) -> None:
-    """With a clock that stands: how long is waited follows from it, and nothing is said to the tenant before."""
+    """With a stopped clock the wait follows from that clock, and no packet is sent to the tenant before."""
     certify(local_device)
     connect(local_device)
     mocker.patch.object(eviction, "lead_s", return_value=lead_s)
@@ -53,7 +53,7 @@ def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: Mocker
     assert fell_s - began_s >= waited.spy_return == pytest.approx(0.3 if lead_s == 0.3 else 0)
 
 
-def test_nobody_to_push_out(local_device: LocalDevice, mocker: MockerFixture) -> None:
+def test_no_bridge_to_push_out(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device)
     waited = mocker.spy(eviction, "pause_s")
     assert proof.prove(tenant_of(local_device), local_device.certificate).accepted

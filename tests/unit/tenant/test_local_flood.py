@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local client that publishes what it likes where the bridge's answers are expected, as fast as it can."""
+"""A local client that floods the topics of the bridge's answers."""
 
 import resource
 import threading

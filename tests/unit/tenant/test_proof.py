@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof: whose word counts as a refusal, and which of several."""
+"""The proof: which answers count as a refusal."""
 
 import ssl
 from typing import Any
@@ -115,7 +115,7 @@ def test_an_alert_from_a_stranger(local_device: LocalDevice, mocker: MockerFixtu
 def test_a_close_that_the_bridge_did_not_cause(
     local_device: LocalDevice, mocker: MockerFixture, pause_s: float
 ) -> None:
-    """It comes back soon after each close, because nobody holds its place any more: that says nothing."""
+    """A bridge that comes back after the tenant closed our connection by itself proves nothing."""
     hurry(mocker, PAUSE_S=pause_s)
     certify(local_device)
     connect(local_device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request with a token: to the tenant alone, as it was meant, and a whole answer or none."""
+"""One request with a token: only to the tenant, with the path as given, and a whole answer or none."""
 
 import time
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_what_goes_out_and_what_comes_back(tmp_path: Path) -> None:
         assert ask(server, Request("GET", "/a%20b/ü?x=%2F&y=1", {"Accept": "text/csv"})) == (200, b"\x00\xff\n")
     head, _, body = server.asked[0].partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
-    # Whatever is encoded stays so, and the letter that has to be is.
+    # Encoded characters stay so, and the letter that must be encoded is.
     assert lines[0] == "GET /a%20b/%C3%BC?x=%2F&y=1 HTTP/1.1"
     assert "Authorization: Bearer a.b.c" in lines
     assert "Accept: text/csv" in lines
@@ -82,7 +82,7 @@ def test_half_an_answer_is_none(tmp_path: Path, answer: bytes, said: str) -> Non
         ask(server, Request("GET", "/x"))
 
 
-def test_one_that_nobody_vouches_for_is_told_nothing(tmp_path: Path) -> None:
+def test_an_untrusted_server_gets_no_token(tmp_path: Path) -> None:
     with (
         answering(tmp_path, OK, name="other.example") as server,
         pytest.raises(NoAnswerError, match="is for another name"),
@@ -153,12 +153,12 @@ def test_what_the_sink_raises_is_not_blamed_on_the_server(tmp_path: Path) -> Non
 def test_a_refused_token_is_replaced_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[bool] = []
 
-    def who_asks(again: bool) -> str:
+    def get_credential(again: bool) -> str:
         asked.append(again)
         return "second" if again else "first"
 
     with answering(tmp_path, b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n") as server:
-        assert rest.as_device(server.by_https, Request("GET", "/x"), who_asks).status == 401
+        assert rest.as_device(server.by_https, Request("GET", "/x"), get_credential).status == 401
     assert asked == [False, True]
     assert [b"Bearer first" in each for each in server.asked] == [True, False]
     assert "refused the token (401): asking again with a new one" in capsys.readouterr().err

@@ -71,10 +71,10 @@ def test_a_token_that_is_lost_is_asked_for_again(device: LocalDevice) -> None:
 
 
 def test_no_answer_of_before_is_taken(device: LocalDevice) -> None:
-    """Anybody on the device may have asked; their answer, or none at all, is not ours."""
+    """Another program on the device may have asked; its answer, or an empty one, is not ours."""
     device.tenant.fault(where="token", do="silence")
     with Bridge(broker_of(device)) as bridge, Local(device) as local:
-        local.client.publish("c8y/s/dat", "71,of.somebody.else", qos=1, retain=True).wait_for_publish()
+        local.client.publish("c8y/s/dat", "71,of.another.client", qos=1, retain=True).wait_for_publish()
         for words in ("72,other", "71,", "41,error"):
             local.client.publish("c8y/s/dat", words, qos=1).wait_for_publish()
         # The broker delivers in order, so the answers have come when this has.

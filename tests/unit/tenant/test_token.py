@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token: through the bridge where there is one that works, else over a connection of our own."""
+"""A token: through a bridge that works, otherwise over a connection of our own."""
 
 import pytest
 import requests

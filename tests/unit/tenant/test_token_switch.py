@@ -106,7 +106,7 @@ def test_refused_by_mqtt_after_the_token(bridged: LocalDevice, fault: dict[str, 
     bridged.tenant.fault(where="mqtt", serials=[new], **fault)
     code, said = verify(bridged)
     assert (code, serials(bridged)) == (3, (old, None, None))
-    assert "the former certificate is active again" in said
+    assert "the previous certificate is active again" in said
     bridged.tenant.wait_connected(bridged.device_id, serial=old)
 
 

@@ -121,6 +121,6 @@ def test_a_microservice_signs_for_the_device_that_asks(tenant: Tenant, tmp_path:
     tenant.settings(microservice="signer")
     assert ask("signer").status_code == 401
     assert ask("other", **bearer).status_code == 404
-    assert ask("signer", "somebody-else", **bearer).status_code == 403
+    assert ask("signer", "another-device", **bearer).status_code == 403
     assert post(tenant, "/service/signer/renew", b"no CSR", headers=bearer).status_code == 400
     assert "CN=signed-for" in x509.load_pem_x509_certificate(ask("signer", **bearer).content).subject.rfc4514_string()

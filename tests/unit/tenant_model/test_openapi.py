@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tenant against its own description: whatever is asked, the answer is one that is described, and never a 5xx."""
+"""The tenant against its own description: every answer is one that is described, and never a 5xx."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ api = schemathesis.openapi.from_path(FILE)
 
 @pytest.fixture(scope="module")
 def own_tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
-    """Not that of the other tests, as it is left in any state."""
+    """Run a tenant for this module only, because the requests leave it in any state."""
     with Tenant.start(tmp_path_factory.mktemp("tenant")) as started:
         yield started
 

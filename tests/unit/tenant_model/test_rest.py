@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator does around certificates, call by call."""
+"""Calls of an operator about certificates and devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ Call = Callable[..., requests.Response]
 
 @pytest.fixture
 def call(tenant: Tenant) -> Call:
-    """A request of the operator, or of somebody else."""
+    """Send a request as the operator, or as another user."""
 
     def ask(method: str, path: str, body: Any = None, who: str = "admin", **more: Any) -> requests.Response:
         url = f"https://localhost:{tenant.http_port}{path}"

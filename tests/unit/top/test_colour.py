@@ -55,7 +55,7 @@ def test_a_terminal_sees_the_status_in_its_colour(
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_whoever_wants_no_colour_gets_none(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_no_colour_with_no_color(tmp_path: Path, variables: dict[str, str]) -> None:
     path = tmp_path / "cert.pem"
     path.write_bytes(make_for(100).pem)
     shown = on_a_terminal(["tedge-cert-show", "--cert-path", str(path)], tmp_path, variables)

@@ -54,7 +54,7 @@ def test_an_entry_says_what_happened_and_what_to_type(event: events.Event) -> No
         "Documentation",
     ]
     assert set(re.findall(r"@([A-Z_]+)@", head + prose)) <= set(events.FIELDS)
-    # A command to type, or the word that there is nothing to do.
+    # It has a command to type, or says that there is nothing to do.
     assert re.search(r"^  (tedge|journalctl|timedatectl) ", prose, re.MULTILINE) or "Nothing has to be done." in prose
     assert max(map(len, prose.splitlines())) <= 79
 
@@ -81,7 +81,7 @@ def test_an_event_has_every_field(sent: list[str]) -> None:
     assert (identifier != "", "/" in identifier) == (True, False)
     assert {name: value for name, value in received.items() if not name.startswith("CODE_")} == {
         **FIELDS,
-        "MESSAGE": "tedge_device_id: the former certificate is back in use",
+        "MESSAGE": "tedge_device_id: the previous certificate is back in use",
         "MESSAGE_ID": events.ROLLED_BACK.message_id,
         "PRIORITY": "3",
         "RENEWAL_REASON": "the bridge stays [0m away",
@@ -113,7 +113,7 @@ def test_a_system_without_the_module_does_without_events(
 
 
 def test_the_hourly_check_finds_the_module_too() -> None:
-    """It starts without Debian's modules, and fails an hour with an event."""
+    """It starts without Debian's modules, but needs one to send an event."""
     program = "from tedge_cert import systemd; systemd.find_libraries(); from systemd import journal, daemon"
     subprocess.run(
         [sys.executable, "-S", "-c", program], env={"PYTHONPATH": str(ROOT / "lib")}, check=True, capture_output=True
@@ -126,7 +126,7 @@ def test_a_journal_that_refuses_fails_nothing(said: list[str], mocker: MockerFix
     assert said == ["the event renewed did not reach the journal: [Errno 111] Connection refused"]
 
 
-def test_a_journal_that_does_not_read_holds_up_nobody(said: list[str], mocker: MockerFixture) -> None:
+def test_a_journal_that_does_not_read_delays_no_step(said: list[str], mocker: MockerFixture) -> None:
     """libsystemd waits for ever; the system tests try the same with a journald that is stopped."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     mocker.patch.object(events, "_LIMIT_S", 0.05)
@@ -136,9 +136,9 @@ def test_a_journal_that_does_not_read_holds_up_nobody(said: list[str], mocker: M
     assert said == ["the event renewed did not reach the journal: sending it took longer than 0.05 s"]
 
 
-def test_the_service_manager_is_told_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_manager_gets_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    systemd.status("nobody hears this")
+    systemd.status("no manager reads this")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(5)
@@ -147,7 +147,7 @@ def test_the_service_manager_is_told_what_is_done(tmp_path: Path, monkeypatch: p
         assert manager.recv(100) == b"STATUS=asking for a certificate READY=1"
 
 
-def test_a_service_manager_that_does_not_read_holds_up_nobody(
+def test_a_service_manager_that_does_not_read_delays_no_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], mocker: MockerFixture
 ) -> None:
     mocker.patch.object(systemd, "_LIMIT_S", 0.05)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of something that takes a while, on a terminal and elsewhere."""
+"""How a wait is shown, on a terminal and elsewhere."""
 
 import os
 import pty
@@ -59,7 +59,7 @@ def on_terminal(program: str, **variables: str) -> tuple[str, str]:
             while part := os.read(ours, 4096):
                 seen += part
         except OSError:
-            # EIO: whoever had the terminal has gone (pty(7)).
+            # EIO: the other side of the terminal was closed (pty(7)).
             os.close(ours)
         assert process.stdout is not None
         return process.stdout.read(), seen.decode()

@@ -18,7 +18,7 @@ ROWS = [[True, False, True], [False, False, True], [True, True, False]]
 
 
 class Terminal(io.StringIO):
-    """A stderr that somebody looks at."""
+    """A stderr that is a terminal."""
 
     encoding = "utf-8"
 

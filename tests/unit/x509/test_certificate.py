@@ -96,7 +96,7 @@ def test_garbage_is_a_value_error_and_nothing_else(garbage: bytes) -> None:
             certificate.from_pem(content)
 
 
-def test_a_kind_of_key_that_nobody_knows_matches_none() -> None:
+def test_an_unknown_kind_of_key_matches_none() -> None:
     p256 = bytes.fromhex("06082a8648ce3d030107")
     assert LEAF.der.count(p256) == 1
     assert Certificate(certificate.from_der(LEAF.der.replace(p256, p256[:-1] + b"\x77"))).public_key == b""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody may have put where a certificate, a candidate or a key belongs: pipes, links, directories."""
+"""Pipes, links and directories in the place of a certificate, a candidate or a key."""
 
 import os
 

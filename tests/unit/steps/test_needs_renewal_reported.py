@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The condition on a device that is broken: a clock that cannot be right, and what is written down of it."""
+"""The condition on a broken device: a clock that cannot be right, and what is recorded about it."""
 
 import json
 import time
@@ -25,7 +25,7 @@ from unit.steps.test_needs_renewal import device
 def test_a_clock_that_cannot_be_right(
     tmp_path: Path, now_s: int, said: str, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Begins in two days, so that it has not begun at either time.
+    # It begins in two days, so it is not valid yet at both times.
     prepared(tmp_path, make_for(100, begin_days=2))
     mocker.patch.object(time, "time", return_value=float(now_s))
     assert ask(tmp_path) == BROKEN

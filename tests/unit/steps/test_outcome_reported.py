@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a run as the journal is told of it: what an event carries, and in which order things are said."""
+"""How the end of a run is reported: the fields of an event, and the order of line, event and alarm."""
 
 import json
 import time
@@ -62,22 +62,22 @@ def test_the_line_comes_before_the_event(
     mocker.patch.object(outcome, "tell_fleet", side_effect=lambda _: print("the fleet", flush=True))
     mocker.patch.object(events, "send", side_effect=lambda *_: print("the event", flush=True))
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
-        raise NoAnswerError("nobody there")
+        raise NoAnswerError("no server there")
     kept: dict[str, Any] = json.loads((local_device.directory / "c8y.json").read_text())
-    assert kept["reason"] == "nobody there"
-    assert capfd.readouterr() == ("the event\nthe fleet\n", "error: nobody there\n")
+    assert kept["reason"] == "no server there"
+    assert capfd.readouterr() == ("the event\nthe fleet\n", "error: no server there\n")
 
 
 def test_a_trial_elsewhere_says_nothing_to_the_journal(local_device: LocalDevice, mocker: MockerFixture) -> None:
     certify(local_device)
     send = mocker.patch.object(events, "send")
     with pytest.raises(NoAnswerError), outcome.reported("renew", instance_of(local_device)):
-        raise NoAnswerError("nobody there")
+        raise NoAnswerError("no server there")
     send.assert_not_called()
 
 
 @pytest.mark.parametrize("error", [RecursionError("too deep"), MemoryError(), KeyError("x")])
-def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
+def test_an_unforeseen_error_is_reported_and_raised(
     local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture, error: Exception
 ) -> None:
     """The cause may be the certificate itself, so the report does not parse it again."""
@@ -93,7 +93,7 @@ def test_an_error_that_nobody_foresaw_is_reported_and_goes_on(
     assert kept["next_attempt_s"] > time.time() + 3_600
 
 
-def test_the_condition_reports_an_error_that_nobody_foresaw(
+def test_the_condition_reports_an_unforeseen_error(
     local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]], mocker: MockerFixture
 ) -> None:
     certify(local_device)
@@ -111,7 +111,7 @@ def test_the_unit_is_named_whether_the_cloud_was_or_not(
 ) -> None:
     certify(local_device)
     with pytest.raises(NoAnswerError), outcome.reported("verify", replace(instance_of(local_device), cloud=cloud)):
-        raise NoAnswerError("nobody there")
+        raise NoAnswerError("no server there")
     assert sent[0][1]["RENEWAL_UNIT"] == "tedge-cert-renewer@c8y.service"
 
 
@@ -119,6 +119,6 @@ def test_a_device_whose_certificate_cannot_be_read_is_spoken_of(
     local_device: LocalDevice, sent: list[tuple[str, dict[str, str]]]
 ) -> None:
     with pytest.raises(NoAnswerError), outcome.reported("verify", instance_of(local_device)):
-        raise NoAnswerError("nobody there")
+        raise NoAnswerError("no server there")
     [(_, fields)] = sent
     assert (fields["TEDGE_DEVICE_ID"], fields["CERT_SERIAL"]) == ("this device", "unknown")
