@@ -52,10 +52,12 @@ print(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).d
 _SAVED = (
     "etc/tedge etc/mosquitto/conf.d etc/shadow etc/ssl/openssl.cnf var/lib/tedge-cert-renewer run/tedge-cert-renewer"
 )
+# A new file each time: an attack that worked gave the former one away.
+_PLANT = f"rm -f {CANARY}; (umask 077; echo {SECRET} > {CANARY})"
 _SAVE = f"""
 mkdir -p /srv/canary /etc/bash_completion.d
 mount -t tmpfs -o strictatime,mode=755 canary /srv/canary
-(umask 077; echo {SECRET} > {CANARY})
+{_PLANT}
 install -d -o tedge -g tedge {HOME}
 tar -C / -cpf /root/before.tar {_SAVED}
 """
@@ -63,6 +65,7 @@ _RESTORE = f"""
 pkill -KILL -u tedge
 systemctl stop tedge-cert-download@c8y.service 'tedge-cert-renewer@*.service' 2>/dev/null
 find {HOME} -mindepth 1 -delete
+{_PLANT}
 rm -rf /tmp/tedge /run/pwned /etc/bash_completion.d/* /etc/cron.d/planted
 saved=$(tar -C / -xOf /root/before.tar --wildcards 'etc/tedge/mosquitto-conf/*')
 [ "$(cat /etc/tedge/mosquitto-conf/*)" = "$saved" ] || changed=yes

@@ -28,6 +28,7 @@ LEFT_OUT = re.compile(
     "/var/(log|tmp|cache|lib/(systemd|mosquitto|dpkg|apt|private|dbus))"
     "|/run/(systemd|udev|log|user|mosquitto|lock|dbus|credentials|cloud-init|initctl|host)"
     "|/(root|usr)/.*__pycache__|/tmp/(systemd-private|snap)[^/]*|/etc/ssl/certs"
+    "|/usr/share/(common-licenses|doc|i18n|locale|man|perl|terminfo|zoneinfo)"
 )
 # What root writes for its four tasks, always as its own and for no other user to write.
 ROOTS_TASKS = re.compile(

@@ -79,9 +79,10 @@ COMPANIONS: dict[str, dict[str, str | int]] = {
 }
 for _name in ("ca_path", "cert_file", "key_file"):
     COMPANIONS[f"mqtt.external.{_name}"]["mqtt.external.bind.port"] = 8884
-# Everything else named by a path is stored for thin-edge's other parts; the whole form tries these keys too.
+# All other paths are only stored, for thin-edge's other parts; the whole form tries them too.
 USED = ("device.key_path", "device.cert_path", "device.csr_path", "c8y.", "mqtt.", "run.path")
-UNUSED = ("c8y.proxy.",)
+# Those of a cloud follow those of the device, by the same lines of code.
+UNUSED = ("c8y.proxy.", "c8y.device.")
 PATHS = [name for name, key in KEYS.items() if key.is_path]
 HOSTS = ("c8y.url", "c8y.http", "c8y.mqtt", "mqtt.client.host", "proxy.address")
 MARKS = ("registering", "registered", "unjudged", "json")
