@@ -4,7 +4,6 @@
 from pathlib import Path
 
 from tedge_cert import processes
-from tedge_cert.config import credentials
 from tedge_cert.device.connections import BridgeSettings, ExternalListener, Listener, Mosquitto, Tenant
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
@@ -73,8 +72,8 @@ def _carried(wanted: Mosquitto) -> list[str]:
 
 
 def _proof_of_identity(tenant: Tenant) -> list[str]:
-    if tenant.credentials_path is not None:
-        login = credentials.load(tenant.credentials_path)
+    login = tenant.login()
+    if login is not None:
         return [f"remote_username {login.username}", f"remote_password {login.password}"]
     return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
 

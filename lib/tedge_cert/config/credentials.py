@@ -3,10 +3,13 @@
 
 import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tedge_cert import journal
+from tedge_cert.config.values import parse_host
 from tedge_cert.disk import files
 from tedge_cert.errors import ConfigurationError
 
@@ -19,6 +22,48 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+    # The hosts that the password is for; empty where the file names none.
+    hosts: tuple[str, ...] = ()
+
+
+def load_for(path: Path, asked: Mapping[str, str]) -> Credentials:
+    """Read the credentials in the file at ``path`` for the hosts ``asked``, each under the key that names it.
+
+    Otherwise a changed setting would send the password to another host. A file that names no host works, with a
+    warning, because files of thin-edge name none. Raises ConfigurationError for a host that the file does not name.
+    """
+    found = load(path)
+    if not found.hosts:
+        _warn_once(f"{what_is_missing(path)}; {line_to_add(asked)}")
+    for key, host in asked.items():
+        if found.hosts and _plain(host) not in map(_plain, found.hosts):
+            raise ConfigurationError(
+                f"the password in {path} is for {' and '.join(found.hosts)}, but {key} is {host}: nothing was sent; "
+                f"set {key} back, or `host` in the table [c8y] of the file to the host that may have the password"
+            )
+    return found
+
+
+def what_is_missing(path: Path) -> str:
+    """Say that the file names no host."""
+    return f"the credentials file {path} does not say which host its password is for, so a changed setting redirects it"
+
+
+def line_to_add(asked: Mapping[str, str]) -> str:
+    """Return what to add to the file, for the hosts ``asked``."""
+    hosts = [f'"{each}"' for each in dict.fromkeys(map(_plain, asked.values()))]
+    value = hosts[0] if len(hosts) == 1 else f"[{', '.join(hosts)}]"
+    return f"add to its table [c8y] the line: host = {value}"
+
+
+@cache
+def _warn_once(text: str) -> None:
+    # One command may show the credentials several times.
+    journal.warning(text)
+
+
+def _plain(host: str) -> str:
+    return host.lower().strip("[]").rstrip(".")
 
 
 def load(path: Path) -> Credentials:
@@ -47,7 +92,24 @@ def load(path: Path) -> Credentials:
             )
     if ":" in username:
         raise ConfigurationError(f"the credentials file {path}: the username has a colon, which HTTP Basic excludes")
-    return Credentials(username, password)
+    return Credentials(username, password, _hosts(path, table))
+
+
+def _hosts(path: Path, table: object) -> tuple[str, ...]:
+    value = table.get("host") if isinstance(table, dict) else None
+    if value is None:
+        return ()
+    named = value if isinstance(value, list) else [value]
+    try:
+        hosts = tuple(str(parse_host(each)) for each in named if isinstance(each, str))
+    except ValueError as error:
+        raise ConfigurationError(f"the credentials file {path}: host in the table [c8y]: {error}") from error
+    if not hosts or len(hosts) < len(named):
+        raise ConfigurationError(
+            f"the credentials file {path}: host in the table [c8y] is not text: expected the host that the password is "
+            'for, such as host = "mytenant.cumulocity.com", or a list of hosts'
+        )
+    return hosts
 
 
 def warn_if_exposed(path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tedge_cert.bridge import conf_files
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.config import auth_method
+from tedge_cert.config import auth_method, credentials
 from tedge_cert.device import state
-from tedge_cert.device.connection_settings import broker_of, files_of, server_of
+from tedge_cert.device.connection_settings import broker_of, files_of, server_of, tenant_of
+from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
@@ -33,6 +34,8 @@ def gather(instance: Instance, online: bool) -> Facts:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if instance.manages_services and not auth_method.is_basic(instance.config):
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
+        if facts.host and auth_method.is_basic(instance.config):
+            facts = replace(facts, unbound_password=_unbound_password(tenant_of(instance, "")))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
@@ -134,6 +137,18 @@ def _bridge(instance: Instance) -> BridgeFacts:
             return replace(found, is_up=bridge.is_up)
     except OSError:
         return found
+
+
+def _unbound_password(tenant: Tenant) -> tuple[str, str] | None:
+    """Say that the credentials name no host; raises ConfigurationError if they name another one than the settings."""
+    path = tenant.credentials_path
+    # Only root may read a file with a password.
+    if path is None or (os.path.exists(path) and not os.access(path, os.R_OK)):  # noqa: PTH110
+        return None
+    if credentials.load(path).hosts:
+        tenant.login()
+        return None
+    return credentials.what_is_missing(path), credentials.line_to_add(tenant.named_hosts)
 
 
 def _tenant_fault(instance: Instance) -> str:
