@@ -13,7 +13,7 @@ from tedge_cert.config.values import parse_host
 from tedge_cert.disk import files
 from tedge_cert.errors import ConfigurationError
 
-_LIMIT_BYTES = 65_536
+_LIMIT_BYTES, _PASSWORD_BYTES = 65_536, 4096
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,34 @@ def _hosts(path: Path, table: object) -> tuple[str, ...]:
     return hosts
 
 
+def read_password(path: Path, setting: str, of: str) -> str:
+    """Return the password in a file of its own, which ``setting`` names; raises ConfigurationError.
+
+    ``of`` says who asks for it. A line break at the end is not part of it.
+    """
+    try:
+        content = files.read_regular(path, _PASSWORD_BYTES, follow=True).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(
+            f"cannot read the password for {of} in {path} ({setting}): {reason}; the renewal reads it as user "
+            "tedge or group mosquitto"
+        ) from error
+    return content.rstrip("\r\n")
+
+
+def is_exposed(path: Path) -> bool:
+    """Return whether every user of the device can read or change the file."""
+    try:
+        return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+    except OSError:
+        return False  # What reads the file reports that it cannot be read.
+
+
 def warn_if_exposed(path: Path) -> None:
     """Warn if every user of the device can read the password."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return  # `load` reports a file that cannot be read.
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
+    if is_exposed(path):
+        mode = stat.S_IMODE(path.stat().st_mode)
         journal.warning(
-            f"everybody on this device can read the password in {path} (mode {stat.S_IMODE(mode):04o}); "
-            f"`chmod 600 {path}` ends that"
+            f"everybody on this device can read the password in {path} (mode {mode:04o}); `chmod 600 {path}` ends that"
         )

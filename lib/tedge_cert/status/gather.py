@@ -3,6 +3,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from tedge_cert.bridge.health import Bridge
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, server_of, tenant_of
-from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
@@ -34,8 +34,8 @@ def gather(instance: Instance, online: bool) -> Facts:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if instance.manages_services and not auth_method.is_basic(instance.config):
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
-        if facts.host and auth_method.is_basic(instance.config):
-            facts = replace(facts, unbound_password=_unbound_password(tenant_of(instance, "")))
+        if facts.host:
+            facts = replace(facts, passwords=tuple(_of_passwords(instance)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
@@ -139,16 +139,28 @@ def _bridge(instance: Instance) -> BridgeFacts:
         return found
 
 
-def _unbound_password(tenant: Tenant) -> tuple[str, str] | None:
-    """Say that the credentials name no host; raises ConfigurationError if they name another one than the settings."""
-    path = tenant.credentials_path
+def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with the keeping of passwords, each with the cure.
+
+    Raises ConfigurationError if the credentials are for another host than the settings name.
+    """
+    config = instance.config
+    if config.get("proxy.password") is not None and credentials.is_exposed(Path(config.file)):
+        yield (
+            f"everybody on this device can read proxy.password in {config.file}",
+            "tedge config set proxy.password_file /etc/tedge/proxy-password; tedge config unset proxy.password (the "
+            "file: owner root, group mosquitto, mode 0640)",
+        )
+    if not auth_method.is_basic(config):
+        return
+    tenant, path = tenant_of(instance, ""), Path(config.need("c8y.credentials_path"))
     # Only root may read a file with a password.
-    if path is None or (os.path.exists(path) and not os.access(path, os.R_OK)):  # noqa: PTH110
-        return None
+    if path.exists() and not os.access(path, os.R_OK):
+        return
     if credentials.load(path).hosts:
         tenant.login()
-        return None
-    return credentials.what_is_missing(path), credentials.line_to_add(tenant.named_hosts)
+    else:
+        yield credentials.what_is_missing(path), credentials.line_to_add(tenant.named_hosts)
 
 
 def _tenant_fault(instance: Instance) -> str:

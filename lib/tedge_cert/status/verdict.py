@@ -40,8 +40,8 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
     elif not facts.host:
         option = f" --profile {facts.profile}" if facts.profile else ""
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{option}")
-    if facts.unbound_password is not None:
-        yield Problem(ATTENTION, *facts.unbound_password)
+    for what, cure in facts.passwords:
+        yield Problem(ATTENTION, what, cure)
 
 
 def _of_certificate(facts: Facts) -> Iterator[Problem]:
