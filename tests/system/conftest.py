@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Everything in this folder needs root and boots something."""
+    """Mark the tests of this folder, and leave out those that another release runs."""
     ours = [item for item in items if item.path.is_relative_to(_HERE)]
     for item in ours:
         item.add_marker(pytest.mark.system)
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_repeat(item: pytest.Item) -> bool:
-    """Whether the test is of what no release does otherwise, and runs on another one; with chosen releases none is."""
+    """Whether a test marked `one_release` runs on another release; with chosen releases none does."""
     where = getattr(item, "callspec", None)
     marked = item.get_closest_marker("one_release") is not None and "TEDGE_TEST_RELEASES" not in os.environ
     return marked and where is not None and where.params.get("release") != _releases()[-1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring a booted device back to what it was, which takes a tenth of a new one; what cannot be brought back is named.
+"""Bring a booted device back to an earlier state, in a tenth of the time that a new one takes.
 
 Files are compared from outside, in the upper layer of the device's overlay, and written from inside, through it.
 """
@@ -15,17 +15,10 @@ from system.device import Device
 from system.machine import command
 from system.network import ip
 
-# What a running system writes by itself; the journal is emptied.
-IGNORED = (
-    "etc/.updated",
-    "var/.updated",
-    "var/cache/apt",
-    "var/lib/mosquitto",
-    "var/lib/systemd/timers",
-    "var/log",
-    "var/tmp",
-)
-_FRESH = ("var/lib/mosquitto", "var/lib/systemd/timers")
+# A running system writes these all the time; nothing of ours is there, and the journal is emptied.
+_LEFT_ALONE = ("etc/.updated", "var/.updated", "var/cache/apt", "var/log", "var/tmp")
+# These are brought back, but differ again as soon as the system runs on.
+_IN_USE = ("var/lib/mosquitto", "var/lib/systemd/timers")
 _KINDS = "service,timer,target,socket,path"
 _RUN = "run/tedge-cert-renewer"
 # Directories in memory that are emptied, and what stays in them because the system made it.
@@ -51,9 +44,8 @@ class Snapshot:
         tree = device.container.tree
         self._lowers = tree.lowers
         self._upper = tree.upper
-        device.run("sync")
         directory.mkdir(parents=True)
-        excluded = [f"--exclude=./{name}" for name in IGNORED if name not in _FRESH]
+        excluded = [f"--exclude=./{name}" for name in _LEFT_ALONE]
         packed = directory / "files.tar"
         command(["tar", "--xattrs", "--xattrs-include=*", "-C", str(self._upper), "-cf", str(packed), *excluded, "."])
         (directory / "files").mkdir()
@@ -129,7 +121,7 @@ class Snapshot:
 
     def _files(self) -> None:
         """Write and delete, in the device, what differs."""
-        found = self._changes(tuple(each for each in IGNORED if each not in _FRESH))
+        found = self._changes(_LEFT_ALONE)
         if found.delete:
             names = "\0".join(f"/{name}" for name in found.delete).encode()
             self._bytes(["xargs", "-0", "rm", "-rf", "--"], names)
@@ -150,7 +142,7 @@ class Snapshot:
         self._bytes(["tar", "-C", "/", "--numeric-owner", "-xpf", "-"], self._volatile)
 
     def _check(self) -> None:
-        found = self._changes(IGNORED)
+        found = self._changes((*_LEFT_ALONE, *_IN_USE))
         if found:
             raise NotRestoredError(f"files differ: {found}")
         active = self._active()

@@ -44,7 +44,7 @@ class Stand:
         self._state = name
 
     def give(self, *, connected: bool) -> None:
-        """Bring device and tenant to their first state; raises `NotRestoredError` if that cannot be done."""
+        """Bring device and tenant back to their first state; raises `NotRestoredError` if that cannot be done."""
         if connected and "connected" not in self._snapshots:
             self._restore("introduced")
             connect(self.device, self.tenant)
@@ -63,7 +63,7 @@ class Stand:
             raise NotRestoredError(str(error)) from error
 
     def _forget(self, name: str) -> None:
-        """The broker is stopped: no connection of the test before is left to be counted."""
+        """Reset the tenant while the broker is stopped, so that the old connection is not counted."""
         self.tenant.wait_disconnected(self.device.name)
         self.tenant.restore(name)
 

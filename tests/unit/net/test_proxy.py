@@ -44,7 +44,8 @@ def test_every_request_by_https_takes_the_proxy(token_device: LocalDevice, guard
         tenant = f"{token_device.tenant.address}:{token_device.tenant.http_port}"
         access = f"{token_device.tenant.address}:8443"
         steps: list[tuple[Callable[[], Result], list[str]]] = [
-            (token_device.register, [tenant]),
+            # The time of the tenant first, then the password.
+            (token_device.register, [tenant, tenant]),
             (lambda: get(token_device), [access, tenant]),
             (lambda: token_device.run("tedge-cert-upload c8y --user admin --password secret"), [tenant, tenant]),
             (lambda: token_device.run("tedge-cert-renew c8y"), [access, tenant]),

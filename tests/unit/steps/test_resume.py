@@ -26,7 +26,7 @@ from unit.connected import (
     serials,
 )
 from unit.local_client import Local
-from unit.local_device import LocalDevice
+from unit.local_device import ROOT, LocalDevice
 
 KILLED = """
 import os, signal, sys
@@ -191,7 +191,8 @@ def test_killed_at_every_step(local_device: LocalDevice, step: int) -> None:
     old = certify(local_device)
     new = issue(local_device)
     program = [sys.executable, "-c", KILLED, str(step)]
-    killed = subprocess.run(program, env=local_device.environment, capture_output=True, timeout=60, check=False)
+    environment = {**local_device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
+    killed = subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
     assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0)
     active, previous = serial_of(local_device.certificate), serial_of(local_device.previous)
     assert (active, previous) in ((old, None), (old, old), (new, old), (new, None))
