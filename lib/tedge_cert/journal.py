@@ -11,6 +11,8 @@ import sys
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 LEVELS = {"error": ERROR, "warn": WARNING, "info": INFO, "debug": DEBUG, "trace": DEBUG}
 
+# What our own lines steer a terminal with: colours, and black on white for a QR code (ECMA-48 §8.3.117).
+OWN = ("\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[30;107m", "\x1b[0m")
 _WORDS = {ERROR: "error: ", WARNING: "warning: "}
 _threshold = INFO
 
@@ -54,10 +56,36 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
+def plain(text: str) -> str:
+    """Return text of several lines without what steers a terminal, save our own colours.
+
+    Control characters, those that change the direction of text, and bytes that are no text are shown by their number.
+    """
+    if text.isprintable():
+        return text
+    import re
+
+    parts = re.split(f"({'|'.join(map(re.escape, OWN))})", text)
+    return "".join(part if part in OWN else "".join(map(_shown, part)) for part in parts)
+
+
+def quoted(text: str) -> str:
+    """Return text of others on one line: line breaks, colours and all that ``plain`` shows are shown by number."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else _number(each) for each in text)
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() or character in "\n\t" else _number(character)
+
+
+def _number(character: str) -> str:
+    return f"\\{ord(character):04X}"
+
+
 def say(text: str) -> None:
-    """Write several lines for a person, unchanged."""
+    """Write several lines for a person."""
     if _threshold >= INFO:
-        _emit(text + "\n")
+        _emit(plain(text) + "\n")
 
 
 def _emit(text: str) -> None:

@@ -2,10 +2,14 @@
 """Show things to a person: wrapped text, colours, steps and waits, QR codes; and ask a question.
 
 On anything but a terminal the same text is plain: no colour, no wrapping, nothing that moves.
+
+All text for people leaves through ``out`` and ``tell`` here, or through ``journal``, so that no text of a tenant, of a
+certificate or of a file steers the terminal. A test allows no other place to write to a stream.
 """
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
@@ -13,6 +17,35 @@ from tedge_cert import journal, systemd
 
 # Terminals that only print (`TERM`).
 _DUMB = ("", "dumb", "unknown")
+
+
+def out(text: str) -> None:
+    """Write ``text`` to stdout, characters that steer a terminal by their number (``journal.plain``)."""
+    sys.stdout.write(journal.plain(text))
+
+
+def tell(text: str) -> None:
+    """Write ``text`` to stderr likewise, whatever the level of the log."""
+    sys.stderr.write(journal.plain(text))
+    sys.stderr.flush()
+
+
+def body_sink() -> Callable[[bytes], None]:
+    """Return what writes the body of an answer to stdout.
+
+    To a terminal it is text as `out` writes it; to anything else the bytes as they came, for the next program.
+    """
+    if not sys.stdout.isatty():
+        return _write_bytes
+    import codecs
+
+    # A chunk may end within a character.
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return lambda chunk: out(decoder.decode(chunk))
+
+
+def _write_bytes(chunk: bytes) -> None:
+    sys.stdout.buffer.write(chunk)
 
 
 def wrapped(line: str, hang: int) -> str:
@@ -74,16 +107,14 @@ class Step:
             self._moving.enter_context(spinner)
         elif sys.stderr.isatty():
             self._begun = True
-            sys.stderr.write(f"{self._title}... ")
-            sys.stderr.flush()
+            tell(f"{self._title}... ")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._moving.close()
         begun = "" if self._begun else f"{self._title}... "
-        sys.stderr.write(f"{begun}{'✓' if kind is None else '✗'}\n")
-        sys.stderr.flush()
+        tell(f"{begun}{'✓' if kind is None else '✗'}\n")
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
@@ -131,6 +162,7 @@ def _spinner(title: str) -> _Spinner | None:
     except ImportError:
         return None
     # In ASCII, because serial consoles have nothing else.
+    title = journal.quoted(title)
     console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
     return _Spinner(Status(Text(f"{title}..."), console=console, spinner="line", spinner_style="none"))
 
@@ -195,6 +227,5 @@ def ask(prompt: str, secret: bool = False) -> str:
             from getpass import getpass
 
             return getpass(prompt)
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
+        tell(prompt)
     return sys.stdin.readline().rstrip("\r\n")

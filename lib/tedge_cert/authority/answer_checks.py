@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.hourly.validity import NOT_VALID_YET
+from tedge_cert.hourly.validity import BEGIN, NOT_VALID_YET
 from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
@@ -37,6 +37,8 @@ def read_candidate(path: Path) -> bytes:
 
 def parse_candidate(content: bytes, public_key: bytes) -> Certificate:
     """Return the certificate of our key in the bytes of a candidate; raises UnfitCertificateError."""
+    # Counted before they are parsed: a mebibyte holds more than a thousand.
+    _refuse_too_many(content.count(BEGIN))
     try:
         certificates = from_pem(content)
     except ValueError as error:
@@ -49,11 +51,7 @@ def pick(certificates: list[x509.Certificate], public_key: bytes) -> Certificate
 
     A PKCS#7 SET has no order (RFC 2315 §9.1), so the leaf is known by its key, never by its position.
     """
-    if len(certificates) > MOST_CERTIFICATES:
-        raise UnfitCertificateError(
-            f"there are {len(certificates)} certificates, expected the one of this device with its chain "
-            f"({MOST_CERTIFICATES} at most)"
-        )
+    _refuse_too_many(len(certificates))
     candidates = [Certificate(each) for each in certificates]
     ours = [each for each in candidates if each.public_key == public_key]
     if not ours:
@@ -62,6 +60,14 @@ def pick(certificates: list[x509.Certificate], public_key: bytes) -> Certificate
         )
     leaf = max(ours, key=lambda each: each.validity.not_after_s)
     return Certificate(leaf.leaf, _chain_of(leaf, [each for each in candidates if each is not leaf]))
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_CERTIFICATES:
+        raise UnfitCertificateError(
+            f"there are {count} certificates, expected the one of this device with its chain "
+            f"({MOST_CERTIFICATES} at most)"
+        )
 
 
 def _chain_of(leaf: Certificate, others: list[Certificate]) -> tuple[x509.Certificate, ...]:

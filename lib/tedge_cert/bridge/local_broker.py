@@ -4,16 +4,14 @@
 import ssl
 from collections.abc import Callable
 
+from tedge_cert.config import credentials
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.connections import LocalBroker
-from tedge_cert.disk import files
-from tedge_cert.errors import ConfigurationError
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError, Message
 from tedge_cert.net.tls import ClientContext, client_context, verifying_context
 from tedge_cert.net.tls_errors import explain as explain_tls
 
 _AUTH = "mqtt.client.auth"
-_PASSWORD_BYTES = 4096
 # Bad user name or password, not authorised (MQTT 3.1.1 §3.2.2.3).
 _UNKNOWN = (4, 5)
 
@@ -68,12 +66,5 @@ def _login(broker: LocalBroker) -> Credentials | None:
         return None
     if broker.password_file is None:
         return Credentials(broker.username, "")
-    try:
-        password = files.read_regular(broker.password_file, _PASSWORD_BYTES, follow=True).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(
-            f"cannot read the password for the local broker in {broker.password_file} ({_AUTH}.password_file): "
-            f"{reason}; the renewal reads it as user tedge or group mosquitto"
-        ) from error
-    return Credentials(broker.username, password.rstrip("\r\n"))
+    password = credentials.read_password(broker.password_file, f"{_AUTH}.password_file", "the local broker")
+    return Credentials(broker.username, password)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tedge_cert import processes
-from tedge_cert.config import credentials
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.connections import ExternalListener, Listener, Mosquitto, Tenant
 from tedge_cert.errors import ConfigurationError, TedgeCertError
@@ -37,8 +36,7 @@ class Found:
 
 def look(wanted: Mosquitto) -> Found:
     """Find out what the configuration needs to know; raises ConfigurationError for credentials that are not usable."""
-    path = wanted.tenant.credentials_path
-    login = Credentials("", "") if path is None else credentials.load(path)
+    login = wanted.tenant.login() or Credentials("", "")
     return Found(
         wanted.tenant.device_id,
         wanted.tenant.trust.path.is_dir(),

@@ -24,7 +24,7 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
         if all(word.replace("-", "").isalnum() for word in words[:count]) and os.access(path, os.X_OK):
             os.execv(path, [path, *_overruling(options, words[count:]), *words[count:]])
     if words[:1] in (["-V"], ["--version"]):
-        sys.stdout.write(f"tedge {VERSION} (tedge-cert-renewer)\n")
+        _write(f"tedge {VERSION} (tedge-cert-renewer)\n")
         return 0
     return _explain(directory, options, words, parser)
 
@@ -37,7 +37,7 @@ def _explain(
     plain, rest = words[:count], words[count:]
     text = _overview(directory, plain, parser)
     if text and {"-h", "--help"} & set(rest[: rest.index("--")] if "--" in rest else rest):
-        sys.stdout.write(text)
+        _write(text)
         return 0
     wrong = ""
     if plain and not text:
@@ -46,9 +46,17 @@ def _explain(
         wrong = f"'{rest[0]}' is no option of `{' '.join(['tedge', *plain])}`, and no command follows it"
     elif options and options[-1][1] in (["--config-dir"], ["--log-level"]):
         wrong = f"{options[-1][1][0]} expects a value"
-    sys.stderr.write(f"error: {wrong}\n\n" if wrong else "")
-    sys.stderr.write(text or _overview(directory, [], parser))
+    from tedge_cert import terminal
+
+    terminal.tell((f"error: {wrong}\n\n" if wrong else "") + (text or _overview(directory, [], parser)))
     return USAGE
+
+
+def _write(text: str) -> None:
+    # Imported here, because a command that exists is executed without it.
+    from tedge_cert import terminal
+
+    terminal.out(text)
 
 
 def _help_as_option(words: list[str]) -> list[str]:

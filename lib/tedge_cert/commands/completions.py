@@ -14,11 +14,15 @@ FILE = ""
 """Stands for the name of a file."""
 PROFILE = "<profile>"
 """Stands for a profile of the device, which the shell asks for when it completes."""
-PROFILES = "tedge config list 2>/dev/null | sed -n 's/^[a-z0-9]*\\.profiles\\.\\([^.]*\\)\\..*/\\1/p' | sort -u"
+# Only names that a profile can have (``values.is_profile``), whatever the list says.
+PROFILES = (
+    "tedge config list 2>/dev/null | sed -n 's/^[a-z0-9]*\\.profiles\\.\\([A-Za-z0-9_-]*\\)\\..*/\\1/p' | sort -u"
+)
 
+# Compared in a loop, because `compgen -W` would expand its words, and so run what stands in `$(…)`.
 _BASH = """\
 _tedge() {
-    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} place=${COMP_WORDS[0]##*/} words
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} place=${COMP_WORDS[0]##*/} words word
     place=${place//-/ }
     [[ $current == '=' ]] && current=
     [[ $before == '=' ]] && before=${COMP_WORDS[COMP_CWORD-2]}
@@ -31,7 +35,10 @@ _tedge() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
     else
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+        COMPREPLY=()
+        while read -r word; do
+            [[ -n $word && $word == "$current"* ]] && COMPREPLY+=("$(printf %q "$word")")
+        done <<< "$words"
     fi
 }
 complete -F _tedge """
@@ -46,7 +53,7 @@ _tedge() {
         compset -P '*='
     fi
     found=$(_tedge_words "$place" "$before") || found=$(_tedge_words "$place" '')
-    if [[ $found == '<file>' ]]; then _files; else compadd -- ${=found}; fi
+    if [[ $found == '<file>' ]]; then _files; else compadd -- ${(f)found}; fi
 }
 compdef _tedge """
 _FISH = """\
@@ -129,7 +136,7 @@ def _cases(name: str, command: Command) -> str:
 def _said(values: list[str]) -> str:
     if values == [PROFILE]:
         return PROFILES
-    return f"echo {shlex.quote('<file>' if values == [FILE] else ' '.join(values))}"
+    return f"printf '%s\\n' {shlex.join(['<file>'] if values == [FILE] else values)}"
 
 
 def _fish(commands: dict[str, Command]) -> str:

@@ -78,8 +78,8 @@ def issuer_of(token: str) -> str:
         issuer = claims.get("iss") if isinstance(claims, dict) else None
         host = str(issuer or "").rpartition("://")[2].partition("/")[0]
         return split_endpoint(host, 0)[0].lower()
-    except (binascii.Error, ValueError):
-        # Not every token is a JWT.
+    except (binascii.Error, ValueError, RecursionError):
+        # Not every token is a JWT, and any local client can publish where tokens come: also brackets without end.
         return ""
 
 

@@ -4,7 +4,6 @@
 import argparse
 import mimetypes
 import posixpath
-import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from tedge_cert.errors import TedgeCertError
 from tedge_cert.net import https
 from tedge_cert.net.https import Limits, Request, Sink
 from tedge_cert.tenant import rest, token
-from tedge_cert.terminal import waiting
+from tedge_cert.terminal import body_sink, waiting
 from tedge_cert.x509 import certificate, clock
 
 # Files are sent and received too, also over slow links.
@@ -87,14 +86,14 @@ def execute(arguments: argparse.Namespace) -> int:
     tenant, broker = _tenant_of(instance), connected_broker(instance)
     with ExitStack() as shown:
         shown.enter_context(waiting(f"Asking {tenant.host}"))
+        sink = body_sink()
 
         def write(chunk: bytes) -> None:
             # The spinner would draw over the answer.
             shown.close()
-            sys.stdout.buffer.write(chunk)
+            sink(chunk)
 
         _send(tenant, broker, request, write)
-    sys.stdout.buffer.flush()
     return 0
 
 

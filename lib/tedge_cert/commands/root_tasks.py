@@ -16,7 +16,7 @@ from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import conf_files, mosquitto_conf
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
-from tedge_cert.config import credentials, edit
+from tedge_cert.config import edit
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.config.values import is_profile
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
@@ -192,8 +192,8 @@ def _read_credentials(of: Callable[[], Instance]) -> list[str]:
     path = Path(of().config.need("c8y.credentials_path"))
     if not owners.is_only_roots(path):
         raise ConfigurationError(f"{path} can be written by others than root: `chown root:root {path}`")
-    found = credentials.load(path)
-    return [found.username, found.password]
+    found = tenant_of(of(), "").login()
+    return [] if found is None else [found.username, found.password, *found.hosts]
 
 
 def _set_tenant(of: Callable[[], Instance], host: str, port: int) -> None:

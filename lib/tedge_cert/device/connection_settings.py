@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tedge_cert import journal
-from tedge_cert.config import auth_method
+from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint, to_text
 from tedge_cert.device.connections import (
@@ -65,8 +65,19 @@ def proxy_of(config: Config, endpoint: str) -> Proxy | None:
     address = _text(config, "proxy.address")
     if address is None:
         return None
-    exceptions, username, password = (_text(config, f"proxy.{each}") for each in ("no_proxy", "username", "password"))
-    return ProxySettings(address, exceptions or "", username, password).for_host(endpoint)
+    exceptions, username = (_text(config, f"proxy.{each}") for each in ("no_proxy", "username"))
+    return ProxySettings(address, exceptions or "", username, _proxy_password(config)).for_host(endpoint)
+
+
+def _proxy_password(config: Config) -> str | None:
+    file, password = (_text(config, f"proxy.{each}") for each in ("password_file", "password"))
+    if file is None:
+        return password
+    if password is not None:
+        raise ConfigurationError(
+            "proxy.password and proxy.password_file are both set; `tedge config unset proxy.password` leaves the file"
+        )
+    return credentials.read_password(Path(file), "proxy.password_file", "the HTTP proxy")
 
 
 def broker_of(instance: Instance) -> LocalBroker:

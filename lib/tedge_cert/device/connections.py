@@ -7,6 +7,9 @@ They are made in ``connection_settings``. What takes them never sees a setting.
 from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert.config import credentials
+from tedge_cert.config.credentials import Credentials
+from tedge_cert.config.values import split_endpoint
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.server import Server
 
@@ -26,6 +29,20 @@ class Tenant(Server):
     key: Path
     # The file with user and password, where they stand in for the certificate; it is read when they are shown.
     credentials_path: Path | None = None
+
+    def login(self) -> Credentials | None:
+        """Read user and password, where they stand in for the certificate; None where they do not.
+
+        Raises ConfigurationError, also if they are for another tenant than the settings name.
+        """
+        if self.credentials_path is None:
+            return None
+        return credentials.load_for(self.credentials_path, self.named_hosts)
+
+    @property
+    def named_hosts(self) -> dict[str, str]:
+        """The hosts of the tenant, each under the key that names it."""
+        return {self.setting: split_endpoint(self.host, 443)[0], "c8y.mqtt": self.mqtt[0]}
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,11 @@ def identity(instance: Instance) -> str:
     """
     found = device_id(instance.config, _key_of(instance.cloud, "device.id"))
     if found is None:
+        if _is_certificate(instance.certificate):
+            raise ConfigurationError(
+                f"the certificate {instance.certificate} names no device: expected a common name (CN) of printable "
+                f"characters; get one with `tedge cert download {instance.words} --device-id <id>`"
+            )
         how = f"register it with `tedge cert download {instance.words} --device-id <id>`"
         if auth_method.is_basic(instance.config):
             how = "set it with `tedge config set device.id <id>`"
@@ -175,7 +180,11 @@ def identity(instance: Instance) -> str:
 
 
 def device_id(config: Config, key: str = "device.id") -> str | None:
-    """Return the common name of the certificate that belongs to ``key``, or the configured value without one."""
+    """Return the common name of the certificate that belongs to ``key``, or the configured value without one.
+
+    A name with a line break or another character that is not printable is no device id: the id stands in lines of
+    files, of listings and of the journal.
+    """
     from tedge_cert.x509.certificate import load
 
     path = config.need(key.replace(".id", ".cert_path"))
@@ -184,7 +193,17 @@ def device_id(config: Config, key: str = "device.id") -> str | None:
     except CertificateError:
         value = config.get(key)
         return None if value is None else to_text(value)
-    return names[0] if names else None
+    return names[0] if names and names[0].isprintable() else None
+
+
+def _is_certificate(path: Path) -> bool:
+    from tedge_cert.x509.certificate import load
+
+    try:
+        load(path)
+    except CertificateError:
+        return False
+    return True
 
 
 def checked_device_id(text: str) -> str:

@@ -106,6 +106,6 @@ def _load(path: Path) -> dict[str, object]:
     """Read a JSON object; an empty one if there is no such file, or if it holds anything else."""
     try:
         found = json.loads(files.read_regular(path, 4096))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -43,10 +43,15 @@ def check(trust: Trust) -> None:
 
 
 def _flaw_of_directory(path: Path) -> str:
-    names = [each.name for each in path.iterdir()]
-    if not names:
+    entries = list(path.iterdir())
+    if not entries:
         return "the directory is empty; put the root certificate of the server there, then `openssl rehash` it"
-    if not any(_HASHED.fullmatch(each) for each in names):
+    hashed = [each for each in entries if _HASHED.fullmatch(each.name)]
+    # OpenSSL would wait for a pipe, and read a device for ever.
+    odd = next((each for each in hashed if each.exists() and not each.is_file()), None)
+    if odd is not None:
+        return f"{odd} is not a regular file; remove it"
+    if not hashed:
         return (
             "OpenSSL finds certificates in a directory by links with the hash of their subject, and there are none; "
             f"`openssl rehash {path}` makes them; or name a single file"

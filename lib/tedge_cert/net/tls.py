@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tedge_cert.config.credentials import Credentials
+from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.net import anchors
 from tedge_cert.net.anchors import Trust
@@ -104,6 +105,9 @@ def client_context(trust: Trust, certificate: Path, key: Path) -> ClientContext:
     """
     context = verifying_context(trust)
     try:
+        for each in (certificate, key):
+            # OpenSSL would wait for a pipe, and read a device for ever.
+            files.read_regular(each, follow=True)
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise CertificateError(f"cannot use {certificate} with the key {key}: {_why_unusable(error)}") from error

@@ -2,9 +2,9 @@
 """Run ``tedge cert status``: choose the instances and the form of the output."""
 
 import argparse
-import sys
 import time
 
+from tedge_cert import terminal
 from tedge_cert.cli import entry
 from tedge_cert.device import profiles
 from tedge_cert.device.instance import Names, load_instance
@@ -18,7 +18,7 @@ from tedge_cert.status.verdict import Problem, health, problems
 def show(arguments: argparse.Namespace) -> int:
     """Print the status of the named instance, or of all; return 0 healthy, 1 attention, 2 broken."""
     reports = [(facts, problems(facts)) for facts in _facts(arguments)]
-    sys.stdout.write(_rendered(arguments, reports))
+    terminal.out(_rendered(arguments, reports))
     return max(health(found) for _, found in reports)
 
 

@@ -103,6 +103,8 @@ class Facts:
     # None without a service manager, or where the configuration is not that of its services.
     units: UnitFacts | None = None
     bridge: BridgeFacts = BridgeFacts()
+    # What is wrong with the keeping of a password, each with the cure.
+    passwords: tuple[tuple[str, str], ...] = ()
     # The user and the group that the service runs as, where they do not exist.
     missing_accounts: tuple[str, ...] = ()
     clock_is_synchronised: bool | None = None

@@ -3,14 +3,15 @@
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from tedge_cert.bridge import conf_files
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.config import auth_method
+from tedge_cert.config import auth_method, credentials
 from tedge_cert.device import state
-from tedge_cert.device.connection_settings import broker_of, files_of, server_of
+from tedge_cert.device.connection_settings import broker_of, files_of, server_of, tenant_of
 from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
@@ -33,6 +34,8 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if instance.manages_services and not auth_method.is_basic(instance.config):
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
+        if facts.host:
+            facts = replace(facts, passwords=tuple(_of_passwords(instance)))
         if online:
             facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
@@ -134,6 +137,30 @@ def _bridge(instance: Instance) -> BridgeFacts:
             return replace(found, is_up=bridge.is_up)
     except OSError:
         return found
+
+
+def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:
+    """Say what is wrong with the keeping of passwords, each with the cure.
+
+    Raises ConfigurationError if the credentials are for another host than the settings name.
+    """
+    config = instance.config
+    if config.get("proxy.password") is not None and credentials.is_exposed(Path(config.file)):
+        yield (
+            f"everybody on this device can read proxy.password in {config.file}",
+            "tedge config set proxy.password_file /etc/tedge/proxy-password; tedge config unset proxy.password (the "
+            "file: owner root, group mosquitto, mode 0640)",
+        )
+    if not auth_method.is_basic(config):
+        return
+    tenant, path = tenant_of(instance, ""), Path(config.need("c8y.credentials_path"))
+    # Only root may read a file with a password.
+    if path.exists() and not os.access(path, os.R_OK):
+        return
+    if credentials.load(path).hosts:
+        tenant.login()
+    else:
+        yield credentials.what_is_missing(path), credentials.line_to_add(tenant.named_hosts)
 
 
 def _tenant_fault(instance: Instance) -> str:

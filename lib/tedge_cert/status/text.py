@@ -2,6 +2,7 @@
 """Write the status for a person: on one screen, problems first; a terminal gets lines that fit its width."""
 
 from tedge_cert.durations import format_duration
+from tedge_cert.journal import quoted
 from tedge_cert.status.facts import CertificateFacts, Facts
 from tedge_cert.status.verdict import WORDS, Problem, health
 from tedge_cert.terminal import of_health, wrapped
@@ -12,9 +13,10 @@ def text_of(facts: Facts, found: list[Problem]) -> str:
     """Return the block of an instance, ending in a line break."""
     lines = [facts.name]
     for each in found:
-        lines += [wrapped(f"  {WORDS[each.rank]}: {each.what}", hang=4), wrapped(f"    => {each.cure}", hang=7)]
+        lines.append(wrapped(f"  {WORDS[each.rank]}: {quoted(each.what)}", hang=4))
+        lines.append(wrapped(f"    => {quoted(each.cure)}", hang=7))
     lines.append(f"{'Status:':<15}{of_health(WORDS[health(found)])}")
-    lines += [wrapped(f"{label:<15}{value}", hang=15) for label, value in _rows(facts, found)]
+    lines += [wrapped(f"{label:<15}{quoted(value)}", hang=15) for label, value in _rows(facts, found)]
     return "\n".join(lines) + "\n"
 
 

@@ -46,10 +46,9 @@ class Inquiry:
         if instance.manages_services:
             names = [each for each in (self._timer, self._service, self._registration, _BROKER) if each]
             self._shown = _start(["systemctl", "show", f"--property={','.join(_PROPERTIES)}", *names])
-            selected = [f"UNIT={self._service}", *(f"MESSAGE_ID={each}" for each in (_NOT_STARTED, *_ENDS))]
             fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
             self._journal = _start(
-                ["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *selected]
+                ["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *matches(self._service)]
             )
 
     def units(self) -> UnitFacts | None:
@@ -76,6 +75,22 @@ class Inquiry:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.communicate()[0]
+
+
+def matches(service: str) -> list[str]:
+    """Return which entries about ``service`` journalctl selects: how its runs ended, and why one did not begin.
+
+    Any local user can log any field, save those that journald adds itself, with an underscore in front
+    (systemd.journal-fields(7)). So the ends come from process 1, and what could not be started is said by root, or by
+    the process of the unit that was to become the program.
+    """
+    unit, not_started = f"UNIT={service}", f"MESSAGE_ID={_NOT_STARTED}"
+    ends = [f"MESSAGE_ID={each}" for each in _ENDS]
+    return [
+        *("_PID=1", "_UID=0", unit, *ends),
+        *("+", "_UID=0", unit, not_started),
+        *("+", f"_SYSTEMD_UNIT={service}", unit, not_started),
+    ]
 
 
 def facts_of(

@@ -39,6 +39,8 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         yield Problem(BROKEN, facts.fault, "tedge config list --doc")
     elif not facts.host:
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
+    for what, cure in facts.passwords:
+        yield Problem(ATTENTION, what, cure)
 
 
 def _of_certificate(facts: Facts) -> Iterator[Problem]:

@@ -173,7 +173,7 @@ def _command_line(question: Question) -> int:
     now_s = time.time()
     from tedge_cert import terminal
 
-    sys.stderr.write(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")
+    terminal.tell(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
         journal.info(f"the switch to {path} is unfinished; `tedge reconnect c8y` finishes it")
         return RENEW

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 2: obtain a candidate; the active certificate is not touched."""
 
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from tedge_cert import journal
+from tedge_cert import journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
@@ -71,8 +70,8 @@ def show(instance: Instance, new: Certificate, by_unit: bool) -> None:
         journal.info(f"new certificate {instance.candidate}: serial {found.serial}, valid until {until}")
         return
     steps = _next_steps(instance, new)
-    sys.stderr.write(f"Certificate renewed successfully\n    For an un-interrupted service:\n{steps}\n")
-    sys.stdout.write(new.describe(instance.candidate, minimum_s=30 * 86_400))
+    terminal.tell(f"Certificate renewed successfully\n    For an un-interrupted service:\n{steps}\n")
+    terminal.out(new.describe(instance.candidate, minimum_s=30 * 86_400))
 
 
 def _next_steps(instance: Instance, new: Certificate) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from tedge_cert.config import credentials
 from tedge_cert.device.connections import Tenant
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError
@@ -59,10 +58,11 @@ class Verdict:
 
 def own_context(tenant: Tenant) -> ClientContext:
     """Return what the device shows: the active certificate, or user and password; raises TedgeCertError."""
-    if tenant.credentials_path is None:
+    login = tenant.login()
+    if login is None:
         return client_context(tenant.trust, tenant.certificate, tenant.key)
     context = verifying_context(tenant.trust)
-    context.login = credentials.load(tenant.credentials_path)
+    context.login = login
     return context
 
 

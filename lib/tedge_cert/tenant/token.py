@@ -5,7 +5,6 @@ import ssl
 
 from tedge_cert import journal
 from tedge_cert.bridge.health import Bridge, open_bridge
-from tedge_cert.config import credentials
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Tenant
@@ -22,9 +21,7 @@ def get_credential(tenant: Tenant, broker: LocalBroker | None, again: bool) -> s
     ``broker`` has the bridge, if there is one; ``again``: the first token was refused. Raises NoAnswerError or
     ConfigurationError.
     """
-    if tenant.credentials_path is not None:
-        return credentials.load(tenant.credentials_path)
-    return request_token(tenant, broker, again)
+    return tenant.login() or request_token(tenant, broker, again)
 
 
 def request_token(tenant: Tenant, broker: LocalBroker | None, again: bool = False) -> str:

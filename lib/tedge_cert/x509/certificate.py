@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
-from tedge_cert import terminal
+from tedge_cert import journal, terminal
 from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, mend
 from tedge_cert.hourly.validity import BEGIN, END, Validity, validity_of_der
@@ -104,17 +104,12 @@ class Certificate:
 def name_text(name: x509.Name) -> str:
     """Return a distinguished name in the order of its encoding: ``CN=…, O=…``."""
     return ", ".join(
-        " + ".join(f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={_shown(each.value)}" for each in rdn)
+        " + ".join(
+            f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={journal.quoted(str(each.value))}"
+            for each in rdn
+        )
         for rdn in name.rdns
     )
-
-
-def _shown(value: str | bytes) -> str:
-    """Return a part of a name; characters that break a line or control a terminal are shown by their number."""
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else f"\\{ord(each):04X}" for each in text)
 
 
 def load(path: Path) -> Certificate:

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
@@ -78,6 +79,13 @@ def test_of_two_authorities_of_one_name_the_one_whose_key_signed(kind: str) -> N
         for order in ([mine, signer, other], [mine, other, signer]):
             assert list(answer_checks.pick(x509_of(*order), OURS).chain) == x509_of(signer)
         assert answer_checks.pick(x509_of(mine, other), OURS).chain == ()
+
+
+def test_thousands_are_not_even_parsed(mocker: MockerFixture) -> None:
+    parse = mocker.patch("tedge_cert.authority.answer_checks.from_pem")
+    with pytest.raises(UnfitCertificateError, match=r"there are 1501 certificates, expected .*\(100 at most"):
+        answer_checks.parse_candidate(make(key=KEY).pem * 1501, OURS)
+    parse.assert_not_called()
 
 
 def test_of_many_certificates_ten_are_a_chain() -> None:

@@ -100,6 +100,49 @@ def test_fish_completes_the_profiles_of_the_device(scripts: dict[str, Path], pro
     assert [each.split("\t")[0] for each in done.stdout.splitlines()] == ["second", "third"]
 
 
+HOSTILE = """\
+c8y.profiles.$(touch ran).url=
+c8y.profiles.`touch ran`.url=
+c8y.profiles.;touch ran;.url=
+c8y.profiles.a b.url=
+c8y.profiles.<file>.url=
+c8y.profiles.good_1-x.url=a
+"""
+COMPLETED = {
+    "bash": """. "$1"; COMP_WORDS=(tedge cert show --profile '') COMP_CWORD=4
+        _tedge; printf '%s\n' "${COMPREPLY[@]}" """,
+    "zsh": """compdef() { :; }; compadd() { shift; print -rl -- "$@"; }; . "$1"
+        words=(tedge cert show --profile '') CURRENT=5; _tedge""",
+    "fish": "source $argv[1]; complete -C 'tedge cert show --profile '",
+}
+
+
+@pytest.mark.parametrize("shell", COMPLETED)
+def test_what_a_listing_holds_is_not_executed(scripts: dict[str, Path], tmp_path: Path, shell: str) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "tedge").write_text(f"#!/bin/sh\ncat <<'END'\n{HOSTILE}END\n")
+    (tmp_path / "tedge").chmod(0o755)
+    argv = [shell, "-c", COMPLETED[shell], *(["sh"] if shell != "fish" else []), str(scripts[shell])]
+    environment = environment_for(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin")
+    done = subprocess.run(
+        argv, env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True, timeout=20
+    )
+    assert not (tmp_path / "ran").exists()
+    # fish adds the description of the option.
+    assert [each.partition("\t")[0] for each in done.stdout.splitlines()] == ["good_1-x"]
+
+
+def test_bash_executes_no_word_that_it_compares(scripts: dict[str, Path], tmp_path: Path) -> None:
+    """Without regard to where the words come from."""
+    words = "_tedge_words() { printf '%s\\n' 'a$(touch ran)' 'ab' 'b'; }"
+    line = f'. "$1"; {words}; COMP_WORDS=(tedge cert a) COMP_CWORD=2; _tedge; printf \'%s\\n\' "${{COMPREPLY[@]}}"'
+    argv = ["bash", "--norc", "-c", line, "bash", str(scripts["bash"])]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True, timeout=20)
+    assert done.stdout.splitlines() == ["a\\$\\(touch\\ ran\\)", "ab"]
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 def test_fish_completes(scripts: dict[str, Path]) -> None:
     for line, offered in {
@@ -120,7 +163,7 @@ def test_zsh_reads_it(scripts: dict[str, Path]) -> None:
     argv = ["zsh", "-f", "-c", program]
     done = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True, timeout=20)
     assert done.stdout.splitlines()[0].startswith("_tedge tedge ")
-    assert done.stdout.splitlines()[1] == "c8y self-signed"
+    assert done.stdout.splitlines()[1:] == ["c8y", "self-signed"]
 
 
 @pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])

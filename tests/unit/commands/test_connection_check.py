@@ -34,6 +34,7 @@ def token(payload: object) -> str:
         (token(["iss"]), ""),
         ("a.b.c", ""),
         ("opaque", ""),
+        (f"a.{base64.b64encode(b'[' * 65_536).decode()}.b", ""),
         ("", ""),
     ],
 )

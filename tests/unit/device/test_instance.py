@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert.device.instance import Names, load_config, load_instance
+from tedge_cert.device.instance import Names, device_id, identity, load_config, load_instance
 from tedge_cert.errors import ConfigurationError
+from unit.certificates import make_for
+from unit.children import run
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,21 @@ def test_a_path_that_is_not_usable_stops_no_command_that_needs_only_settings(tmp
     assert load_config(directory=str(tmp_path)).need("device.cert_path")
     with pytest.raises(ConfigurationError, match="key_path"):
         load_instance(directory=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a\nc8y.url=evil.test", "a\x1b[2J", "a\u202eb"])
+def test_a_name_that_is_not_printable_is_no_device_id(tmp_path: Path, name: str) -> None:
+    (tmp_path / "device-certs").mkdir()
+    path = tmp_path / "device-certs" / "tedge-certificate.pem"
+    path.write_bytes(make_for(100, name=name).pem)
+    (tmp_path / "tedge.toml").write_text('[device]\nid = "other"\n[c8y]\nurl = "right.test"\n')
+    instance = load_instance("c8y", directory=str(tmp_path))
+    assert device_id(instance.config) is None
+    with pytest.raises(ConfigurationError, match=r"tedge-certificate\.pem names no device: expected .* printable"):
+        identity(instance)
+    listed = run(["tedge-config", "list"], tmp_path)
+    assert listed.exit == 0
+    assert [each for each in listed.stdout.splitlines() if each.startswith(("device.id", "c8y.url"))] == [
+        "c8y.url=right.test"
+    ]
+    assert run(["tedge-config", "get", "device.id"], tmp_path).stdout == ""

@@ -11,7 +11,7 @@ import trustme
 from pytest_mock import MockerFixture
 
 from tedge_cert.device.connection_settings import proxy_of, server_of
-from tedge_cert.errors import NoAnswerError
+from tedge_cert.errors import ConfigurationError, NoAnswerError
 from tedge_cert.net import https, proxy
 from tedge_cert.net.https import Request
 from tedge_cert.status import gather
@@ -185,3 +185,21 @@ def test_no_proxy_at_all(local_device: LocalDevice, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{free_port()}")
     assert server_of(instance_of(local_device).config).proxy is None
     assert local_device.register().exit == 0
+
+
+def test_the_password_may_be_in_a_file_of_its_own(local_device: LocalDevice, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    use(local_device, "proxy.example:3128", username="gateway", password=PASSWORD)
+    in_settings = proxy_of(instance_of(local_device).config, "tenant.example")
+    said = local_device.run("tedge-cert-status c8y").stdout
+    assert f"everybody on this device can read proxy.password in {local_device.directory}/tedge.toml" in said
+    assert local_device.run(f"tedge-config set proxy.password_file {file}").exit == 0
+    with pytest.raises(ConfigurationError, match=r"both set; `tedge config unset proxy\.password`"):
+        proxy_of(instance_of(local_device).config, "tenant.example")
+    assert local_device.run("tedge-config unset proxy.password").exit == 0
+    assert proxy_of(instance_of(local_device).config, "tenant.example") == in_settings
+    assert "can read proxy.password" not in local_device.run("tedge-cert-status c8y").stdout
+    file.unlink()
+    with pytest.raises(ConfigurationError, match=rf"the HTTP proxy in {file} \(proxy\.password_file\): No such file"):
+        proxy_of(instance_of(local_device).config, "tenant.example")

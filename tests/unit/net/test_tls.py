@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS towards the tenant: what a context needs, and which alerts are about our certificate."""
 
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -112,3 +113,28 @@ def test_which_alerts_are_about_our_certificate(reason: str | None, words: str |
     error = ssl.SSLError(1, "as raised by OpenSSL")
     error.reason = reason  # type: ignore[assignment]
     assert refusal_in(error) == words
+
+
+@pytest.mark.parametrize("odd", ["pipe", "device"])
+@pytest.mark.parametrize("place", ["anchors", "entry of anchors", "certificate", "key"])
+def test_no_pipe_and_no_device_is_read(tmp_path: Path, odd: str, place: str) -> None:
+    """OpenSSL would wait for the one, and read the other for ever."""
+    made = make()
+    (tmp_path / "anchors").mkdir()
+    paths = {
+        "anchors": tmp_path / "anchors.pem",
+        "certificate": tmp_path / "certificate.pem",
+        "key": tmp_path / "key.pem",
+        "entry of anchors": tmp_path / "anchors" / "01234567.0",
+    }
+    for name, path in paths.items():
+        if name != place:
+            path.write_bytes(made.key_pem if name == "key" else made.pem)
+        elif odd == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("/dev/zero")
+    trust = paths["anchors"] if place == "anchors" else tmp_path / "anchors"
+    error = CertificateError if place in ("certificate", "key") else ConfigurationError
+    with pytest.raises(error, match="is not a regular file"):
+        client_context(Trust(trust, ROOTS), paths["certificate"], paths["key"])

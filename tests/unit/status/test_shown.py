@@ -43,6 +43,22 @@ def test_a_screen_holds_everything() -> None:
     assert len(text.splitlines()) <= 24
 
 
+def test_text_of_others_forges_no_line_and_no_colour() -> None:
+    said = "no\n\x1b[2J\x1b[32m\u202eStatus:        healthy"
+    text = screen(
+        facts(
+            device_id=said,
+            certificate=certificate(subject=said, issuer=said, fault=""),
+            state=State(result="step-failed", reason=said, attempts=1, at_s=NOW_S),
+            fault=said,
+            tenant_fault=said,
+        )
+    )
+    assert [each for each in text if not each.isprintable() and each != "\n"] == []
+    assert len([each for each in text.splitlines() if each.startswith("Status:")]) == 1
+    assert "\nStatus:        healthy" not in text
+
+
 def test_problems_stand_first_with_their_cures() -> None:
     lines = screen(facts(units=units(is_active=False))).splitlines()
     assert lines[0] == "c8y"

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tedge_cert.status.units import facts_of
+from tedge_cert.status.units import facts_of, matches
 
 TIMER = {
     "Id": "tedge-cert-renewer@c8y.timer",
@@ -41,6 +41,18 @@ def condition(status: str, start: str = "[Tue 2026-11-24 18:41:07 UTC]") -> str:
 
 def entry(message_id: str, invocation: str, message: str = "") -> str:
     return json.dumps({"MESSAGE_ID": message_id, "INVOCATION_ID": invocation, "MESSAGE": message})
+
+
+def test_only_entries_that_no_other_user_can_log_are_selected() -> None:
+    selected = "\n".join(matches("a.service")).split("\n+\n")
+    groups = [set(each.splitlines()) for each in selected]
+    assert all({"UNIT=a.service"} < group for group in groups)
+    # The end of a run comes from the manager; what root says is root's; a user cannot move into the unit's cgroup.
+    assert [{each for each in group if each.startswith("_")} for group in groups] == [
+        {"_PID=1", "_UID=0"},
+        {"_UID=0"},
+        {"_SYSTEMD_UNIT=a.service"},
+    ]
 
 
 def test_what_is_in_order_is_read_as_such() -> None:

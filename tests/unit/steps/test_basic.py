@@ -15,10 +15,11 @@ from unit.local_device import LocalDevice
 PASSWORD = "p:a ss#w'ö\"rd%25"
 
 
-def credentials(device: LocalDevice, user: str, password: str = PASSWORD) -> Path:
+def credentials(device: LocalDevice, user: str, password: str = PASSWORD, host: str | None = None) -> Path:
+    host = f'host = "{device.tenant.address}"\n' if host is None else host
     file = device.directory / "credentials.toml"
     escaped = password.replace("\\", "\\\\").replace('"', '\\"')
-    file.write_text(f'[c8y]\nusername = "{user}"\npassword = "{escaped}"\n')
+    file.write_text(f'[c8y]\n{host}username = "{user}"\npassword = "{escaped}"\n')
     file.chmod(0o600)
     return file
 
@@ -80,6 +81,9 @@ def test_a_password_that_the_tenant_does_not_take(basic_device: LocalDevice, deb
         ("[c8y]\nusername = 'u'\npassword = 'secret-word '\n", "ends with a blank"),
         ('[c8y]\nusername = "u"\npassword = "secret-word\\nlistener 1"\n', "control character"),
         ("[c8y]\nusername = 'u:v'\npassword = 'secret-word'\n", "colon"),
+        ("[c8y]\nhost = 7\nusername = 'u'\npassword = 'secret-word'\n", "host in the table [c8y] is not text"),
+        ("[c8y]\nhost = []\nusername = 'u'\npassword = 'secret-word'\n", "host in the table [c8y] is not text"),
+        ("[c8y]\nhost = 'https://x/'\nusername = 'u'\npassword = 'secret-word'\n", "without scheme, port or path"),
         (None, "cannot read"),
     ],
 )
@@ -93,6 +97,43 @@ def test_credentials_that_cannot_be_used(basic_device: LocalDevice, content: str
     assert words in result.stderr
     assert str(file) in result.stderr
     assert "secret-word" not in result.stderr
+
+
+@pytest.mark.parametrize("host", ['"other.test"', '["other.test", "third.test"]'])
+def test_the_password_goes_to_no_other_host_than_its_own(basic_device: LocalDevice, host: str) -> None:
+    file = credentials(basic_device, "u", "secret-word", f"host = {host}\n")
+    address = basic_device.tenant.address
+    before = len(basic_device.tenant.state()["requests"])
+    for command in ("tedge-connect c8y", "tedge-http get /c8y/inventory/managedObjects"):
+        refused = basic_device.run(command)
+        assert refused.exit == 1
+        assert f"the password in {file} is for other.test" in refused.stderr
+        assert f"but c8y.http is {address}" in refused.stderr
+    assert not instance_of(basic_device).bridge_file.exists()
+    assert len(basic_device.tenant.state()["requests"]) == before
+    status = basic_device.run("tedge-cert-status c8y")
+    assert f"but c8y.http is {address}" in status.stdout
+
+
+@pytest.mark.parametrize(("key", "value"), [("c8y.http", "evil.test:443"), ("c8y.mqtt", "evil.test")])
+def test_each_endpoint_is_compared(basic_device: LocalDevice, key: str, value: str) -> None:
+    assert basic_device.run(f"tedge-config set {key} {value}").exit == 0
+    refused = basic_device.run("tedge-http get /c8y/x")
+    assert refused.exit == 1
+    assert f"is for {basic_device.tenant.address}, but {key} is evil.test: nothing was sent" in refused.stderr
+
+
+def test_a_file_that_names_no_host_works_and_says_what_to_add(basic_device: LocalDevice) -> None:
+    file = credentials(basic_device, f"t1/device_{basic_device.device_id}", host="")
+    line = f'add to its table [c8y] the line: host = "{basic_device.tenant.address}"'
+    connected = basic_device.connect()
+    assert connected.exit == 0, connected.stderr
+    assert connected.stderr.count(line) == 1
+    status = basic_device.run("tedge-cert-status c8y")
+    assert f"attention: the credentials file {file} does not say which host" in status.stdout
+    assert line in status.stdout
+    credentials(basic_device, f"t1/device_{basic_device.device_id}")
+    assert line not in basic_device.run("tedge-cert-status c8y").stdout
 
 
 def test_credentials_for_everybody_to_read_are_warned_of(basic_device: LocalDevice) -> None:

@@ -139,7 +139,8 @@ HOURLY: dict[str, Key] = {
     "c8y.credentials_path": Key(
         values.parse_path,
         f"{HERE}/credentials.toml",
-        "File with user and password for basic authentication: username and password in the table [c8y].",
+        "File with user and password for basic authentication: username, password, and host (the tenant that the "
+        "password is for) in the table [c8y].",
         "/etc/tedge/credentials.toml",
     ),
 }

@@ -55,7 +55,11 @@ SERVICES: dict[str, Key] = {
         parse_proxy, None, "HTTP proxy through which the cloud is reached, as scheme://host:port.",
         "http://proxy.example.com:3128"),
     "proxy.username": Key(parse_text, None, "User name for the HTTP proxy.", "gateway"),
-    "proxy.password": Key(parse_text, None, "Password for the HTTP proxy.", "secret"),
+    "proxy.password": Key(
+        parse_text, None, "Password for the HTTP proxy; all users of the device can read it here.", "secret"),
+    "proxy.password_file": Key(
+        parse_path, None, "File with the password for the HTTP proxy, in place of proxy.password.",
+        "/etc/tedge/proxy-password"),
     "proxy.no_proxy": Key(
         parse_text, None, "Hosts that are reached without the HTTP proxy, with commas between them.",
         "127.0.0.1,example.com,192.168.1.0/24"),
