@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tedge_cert.config import settings as config
-from tedge_cert.device import state
+from tedge_cert.device import registration_record, state
 from tedge_cert.device.instance import load_instance
 from tedge_cert.device.state import State
 
@@ -138,3 +138,12 @@ def test_the_mark_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert mark("p") != changed
     monkeypatch.setenv("TEDGE_C8Y_URL", "c.example")
     assert mark() != changed
+
+
+@pytest.mark.parametrize("content", ["[" * 4000, "[]", "{", ""])
+def test_attempts_that_are_none_are_read_as_no_attempts(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tedge.toml").write_text(f'[run]\npath = "{tmp_path}"\n')
+    instance = load_instance("c8y", directory=str(tmp_path))
+    instance.run_directory.mkdir()
+    (instance.run_directory / "c8y.attempts").write_text(content)
+    assert registration_record.attempts(instance) == registration_record.Attempts()
