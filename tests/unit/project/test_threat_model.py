@@ -19,6 +19,8 @@ def test_every_test_that_is_named_exists() -> None:
 def test_whom_it_is_about() -> None:
     assert re.findall(r"^## (.*)$", TEXT, re.MULTILINE) == [
         "A local user without privileges",
+        "User tedge",
+        "Maintainer scripts",
         "A local MQTT client",
         "An attacker on the network",
         "A hostile tenant",
