@@ -119,7 +119,11 @@ ROWS = [
     ),
     Row("certificate already expired", fault(do="expired"), {RENEW: 1}, "it expired"),
     Row(
-        "certificate that begins in days", fault(do="not-yet-valid", seconds=200_000), {RENEW: 1}, "the clock is wrong"
+        "certificate that begins in days",
+        fault(do="not-yet-valid", seconds=200_000),
+        {RENEW: 1},
+        "is kept as <CERT>.new until it is valid: the clock is wrong",
+        changes=True,
     ),
     Row(
         "certificate that begins in minutes",

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system
 from tedge_cert.commands.drop_in import hint
@@ -56,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
         doc = arguments.doc
-        sys.stdout.write(documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all))
+        terminal.out(documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all))
         return 0
     key, profile = _place(arguments.key, arguments.profile)
     config = configuration.load(arguments.config_dir, profile)
@@ -111,7 +111,7 @@ def _get(config: Config, key: str) -> int:
     if value is None:
         journal.error(f"'{config.full_name(key)}' is not set; `tedge config set {key} <value>` sets it")
         return FAILURE
-    sys.stdout.write(to_text(value) + "\n")
+    terminal.out(to_text(value) + "\n")
     return 0
 
 

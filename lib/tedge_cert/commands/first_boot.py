@@ -105,8 +105,9 @@ def finish(profile: str, directory: str = "") -> int:
     Root acts for a password that root's side gave (a credential of the unit, a file in the store), once for each
     password. Nothing that user tedge can write makes root do it.
     """
-    password, url = _roots_credential(PASSWORD), _roots_credential(URL)
-    mark = _MARKS / f"{Names('c8y', profile).name}.connected"
+    names = Names("c8y", profile)
+    password, url = (_roots_credential(each, names.registration) for each in (PASSWORD, URL))
+    mark = _MARKS / f"{names.name}.connected"
     if not password or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(password)):
         return 0
     config = load_config("c8y", profile, directory)
@@ -142,20 +143,17 @@ def _connect(instance: Instance) -> None:
     record.finish(instance)
 
 
-def _roots_credential(name: str) -> str:
-    """Read a credential of the unit, or a file in the store of this machine; empty without either."""
-    found = read(name)
-    if found or os.geteuid() != 0:
-        return found
-    try:
-        return (STORES[0] / name).read_bytes().decode().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+def _roots_credential(name: str, unit: str) -> str:
+    """Read a credential of the unit; empty if the unit was given none.
+
+    systemd 252 sets the environment only for ExecStart=, but the directory is there until the unit ends.
+    """
+    return read(name, os.environ.get("CREDENTIALS_DIRECTORY") or f"/run/credentials/{unit}")
 
 
-def read(name: str) -> str:
+def read(name: str, directory: str = "") -> str:
     """Read a credential without the line break of an editor; empty if the unit was given none."""
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    directory = directory or os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not directory:
         return ""
     try:

@@ -99,7 +99,7 @@ def _restore_owners() -> bool:
 
 
 def _take_over(profile: str, first: bool) -> bool:
-    """Write the bridge of this profile anew; return whether mosquitto has to be restarted to use it."""
+    """Write the bridge of this profile anew; return whether mosquitto has to be restarted to find it."""
     instance = load_instance("c8y", profile, known=False)
     root, of = Root(instance), files_of(instance)
     root.restore_owners()
@@ -115,9 +115,12 @@ def _take_over(profile: str, first: bool) -> bool:
     wanted = mosquitto_of(instance, tenant_of(instance))
     if conf_files.is_current(of, wanted):
         return False
+    placements = (conf_files.listener_placement(of), conf_files.bridge_placement(of))
+    unlinked = any(each.link is not None and not each.link.is_symlink() for each in placements)
     root.write_broker_files(mosquitto_conf.look(wanted))
-    journal.info(f"{instance.bridge_file} is written from the settings")
-    return True
+    journal.info(f"{instance.bridge_file} is written from the settings; mosquitto reads it when it starts next")
+    # A running broker that has a bridge is not interrupted.
+    return unlinked
 
 
 if __name__ == "__main__":

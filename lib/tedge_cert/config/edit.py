@@ -103,6 +103,18 @@ def _parsed(config: Config, name: str, text: str) -> Value:
         raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
 
 
+def _target(path: Path) -> Path:
+    """Return the file that ``path`` is or leads to; raises ConfigurationError for a link to a file that is secret."""
+    if not path.is_symlink():
+        return path
+    target = path.resolve()
+    if target.exists() and not target.stat().st_mode & 0o004:
+        raise ConfigurationError(
+            f"{path} is a link to {target}, which not everybody may read, as settings can be: put a file in its place"
+        )
+    return target
+
+
 def _stored(config: Config, name: str) -> object:
     """Return the value in the file, without the environment."""
     path, parts = config.place(name)
@@ -118,7 +130,8 @@ def _change(config: Config, name: str, value: Value | None) -> None:
     Writes nothing that, read back, differs from the wanted content in any other key.
     """
     path, parts = config.place(name)
-    before = _read(Path(path))
+    target = _target(Path(path))
+    before = _read(target)
     wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
     for edit in (_edit_tables, _edit_dotted) if value is not None else (_edit_tables,):
         try:
@@ -130,8 +143,8 @@ def _change(config: Config, name: str, value: Value | None) -> None:
         except (TOMLKitError, tomllib.TOMLDecodeError):
             # tomlkit sometimes cannot write inline tables, dotted keys and tables out of order.
             continue
-        files.write(Path(path), text.encode(), owners.CONFIGURATION)
-        files.remove_stale_temporaries(Path(path))
+        files.write(target, text.encode(), owners.CONFIGURATION)
+        files.remove_stale_temporaries(target)
         return
     raise ConfigurationError(
         f"{path}: cannot change {config.full_name(name)} and keep everything else as it is; change it by hand, "

@@ -111,6 +111,8 @@ def _take(descriptor: int, access: Access) -> None:
 def _move_aside(directory: Path, name: str, parent: int) -> Claimed:
     try:
         os.rename(name, f"{name}.ignored", src_dir_fd=parent, dst_dir_fd=parent)
+        if os.stat(f"{name}.ignored", dir_fd=parent, follow_symlinks=False).st_nlink == 1:
+            os.chown(f"{name}.ignored", 0, 0, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return Claimed()
     return Claimed(moved=(directory / name,))

@@ -19,6 +19,7 @@ from typing import Any
 from tedge_cert.errors import TedgeCertError
 
 USER, GROUP = "tedge", "mosquitto"
+RUN_DIRECTORY = "/run/tedge-cert-renewer"
 Task = Callable[..., object]
 # A task takes a few values; a longer message is none of ours.
 _LIMIT_BYTES = 65_536
@@ -51,10 +52,25 @@ def drop() -> None:
     if not is_root():
         return
     user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
+    _make_run_directory(user, group)
     os.setgroups([group])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
     os.umask(0o022)
+
+
+def _make_run_directory(user: int, group: int) -> None:
+    """Create the directory of the locks where systemd-tmpfiles(8) does not: in /run, only root can."""
+    try:
+        os.mkdir(RUN_DIRECTORY, 0o755)  # noqa: PTH102 (the flags below are not those of pathlib either)
+    except OSError:
+        return  # It exists, or the lock that needs it says why there is none.
+    descriptor = os.open(RUN_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, user, group)
+        os.fchmod(descriptor, 0o755)
+    finally:
+        os.close(descriptor)
 
 
 def split(tasks: Mapping[str, Task]) -> int | None:

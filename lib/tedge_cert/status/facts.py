@@ -107,6 +107,8 @@ class Facts:
     passwords: tuple[tuple[str, str], ...] = ()
     # The user and the group that the service runs as, where they do not exist.
     missing_accounts: tuple[str, ...] = ()
+    # A file of thin-edge that lets user tedge run programs as root; empty without one.
+    sudoers: str = ""
     clock_is_synchronised: bool | None = None
     # None if the tenant was not asked, empty if it answered, otherwise why it could not be reached.
     tenant_fault: str | None = None

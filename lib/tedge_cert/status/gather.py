@@ -23,6 +23,8 @@ from tedge_cert.x509 import certificate, keys
 from tedge_cert.x509.certificate import Certificate, name_text
 
 BROKER_S = 2.0
+# Left behind by the packages of thin-edge.
+SUDOERS = "/etc/sudoers.d/tedge"
 
 
 def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> Facts:
@@ -44,8 +46,12 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
     if units is not None:
         settings = dict(each.partition("=")[::2] for each in units.environment)
         due_s = _due_s(facts, settings.get(schedule.SPREAD, ""))
-        facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()))
+        facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()), sudoers=_sudoers())
     return replace(facts, units=units, clock_is_synchronised=inquiry.clock_is_synchronised())
+
+
+def _sudoers() -> str:
+    return SUDOERS if os.path.lexists(SUDOERS) else ""
 
 
 def _head(instance: Instance) -> Facts:

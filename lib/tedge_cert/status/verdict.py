@@ -110,6 +110,9 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
 
 
 def _of_surroundings(facts: Facts) -> Iterator[Problem]:
+    if facts.sudoers:
+        what = f"{facts.sudoers} lets user tedge run programs as root, and nothing here needs that"
+        yield Problem(ATTENTION, what, f"rm {facts.sudoers}")
     if facts.units is not None:
         yield from _of_units(facts, facts.units)
     if not facts.bridge.is_configured and not facts.fault:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, bool]] = {
     "tedge-cert-status": {"": True, "--json --online": False},
     "tedge-cert-needs-renewal": {"c8y": False, "--systemd c8y": False},
     "tedge-cert-needs-download": {"c8y": False},
+    "tedge-cert-download-once": {"c8y": False},
     "tedge-cert-finish-download": {"c8y": True},
     "tedge-cert-renew": {"c8y": False, "--ca self-signed c8y": True, "--systemd c8y": False},
     "tedge-cert-verify": {"c8y": True},

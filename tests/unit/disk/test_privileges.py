@@ -18,9 +18,9 @@ DAEMON = Access("daemon", "mail", 0o644)
 
 
 @pytest.fixture
-def as_daemon(mocker: MockerFixture) -> tuple[int, int]:
+def as_daemon(mocker: MockerFixture, tmp_path: Path) -> tuple[int, int]:
     """The user and group of every Debian that stand for tedge and mosquitto."""
-    mocker.patch.multiple(privileges, USER=DAEMON.user, GROUP=DAEMON.group)
+    mocker.patch.multiple(privileges, USER=DAEMON.user, GROUP=DAEMON.group, RUN_DIRECTORY=str(tmp_path / "run"))
     return owners.account_ids(DAEMON)
 
 
@@ -70,7 +70,9 @@ def test_root_becomes_that_user_for_good(tmp_path: Path, as_daemon: tuple[int, i
     assert isinstance(found, list)
     assert found[:4] == [[user] * 3, [group] * 3, [group], 3]
     assert "Permission denied" in found[4]
-    assert [each.name for each in tmp_path.iterdir()] == ["theirs"]
+    # The directory of the locks is made before: in /run, only root can.
+    assert (tmp_path / "run").stat().st_uid == user
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "theirs"]
 
 
 def test_nothing_changes_without_the_accounts(mocker: MockerFixture) -> None:
