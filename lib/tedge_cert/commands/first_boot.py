@@ -106,7 +106,7 @@ def finish(profile: str, directory: str = "") -> int:
     password. Nothing that user tedge can write makes root do it.
     """
     names = Names("c8y", profile)
-    password, url = (_roots_credential(each, names.registration) for each in (PASSWORD, URL))
+    password, url = (read(each) for each in (PASSWORD, URL))
     mark = _MARKS / f"{names.name}.connected"
     if not password or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(password)):
         return 0
@@ -143,17 +143,9 @@ def _connect(instance: Instance) -> None:
     record.finish(instance)
 
 
-def _roots_credential(name: str, unit: str) -> str:
-    """Read a credential of the unit; empty if the unit was given none.
-
-    systemd 252 sets the environment only for ExecStart=, but the directory is there until the unit ends.
-    """
-    return read(name, os.environ.get("CREDENTIALS_DIRECTORY") or f"/run/credentials/{unit}")
-
-
-def read(name: str, directory: str = "") -> str:
+def read(name: str) -> str:
     """Read a credential without the line break of an editor; empty if the unit was given none."""
-    directory = directory or os.environ.get("CREDENTIALS_DIRECTORY", "")
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not directory:
         return ""
     try:
