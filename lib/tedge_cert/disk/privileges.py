@@ -127,6 +127,6 @@ def _answer(request: bytes, tasks: Mapping[str, Task]) -> dict[str, object]:
         return {"result": task(**values)}
     except TedgeCertError as error:
         return {"error": str(error)}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # The child is in the hands of tedge: whatever it sends is refused in words.
         return {"error": f"root refused a task: {type(error).__name__}: {error}"}

@@ -112,6 +112,10 @@ def test_the_parent_does_its_tasks_and_ends_with_the_code_of_the_child() -> None
     assert split(work, who=lambda suffix: f"{os.geteuid()}{suffix}") == [7, [False, "0!", "0?"]]
 
 
+def of_words(words: list[str]) -> bool:
+    return all(each.startswith("-") for each in words)
+
+
 def failing() -> None:
     raise TedgeCertError("mosquitto does not start")
 
@@ -124,6 +128,7 @@ def failing() -> None:
         (lambda: privileges.ask_root("fail"), "RootTaskError: mosquitto does not start"),
         (lambda: privileges.ask_root("chown", path="/etc/shadow"), "RootTaskError: root refused a task: KeyError"),
         (lambda: privileges.ask_root("fail", path="/etc/shadow"), "RootTaskError: root refused a task: TypeError"),
+        (lambda: privileges.ask_root("words", words=[5]), "RootTaskError: root refused a task: AttributeError"),
         (lambda: send(b"["), "refused a task: JSONDecodeError"),
         (lambda: send(b"[" * 60_000), "refused a task: RecursionError"),
         (lambda: send(b"\xff\xfe"), "refused a task: "),
@@ -132,7 +137,7 @@ def failing() -> None:
     ],
 )
 def test_the_parent_refuses_all_else(work: Callable[[], object], said: str) -> None:
-    found = split(work, fail=failing)
+    found = split(work, fail=failing, words=of_words)
     assert isinstance(found, list)
     assert (found[0], said in str(found[1])) == (7, True), found
 
