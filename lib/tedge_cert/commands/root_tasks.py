@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do root's part of a command: mosquitto's files, systemd, ``tedge.toml``, owners. Everything else runs as tedge.
+"""Do root's part of a command: mosquitto's files, systemd, root's password file, owners. The rest runs as tedge.
 
 Each task takes its paths, units and settings from root's own side: the command line that root typed, ``tedge.toml``,
 and this file. The command, which has become tedge, hands over only what it found out; that is checked here again.
@@ -16,7 +16,6 @@ from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import conf_files, mosquitto_conf
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
-from tedge_cert.config import edit
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.config.values import is_profile
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
@@ -198,13 +197,6 @@ def _read_credentials(of: Callable[[], Instance]) -> list[str]:
         raise ConfigurationError(f"{path} can be written by others than root: `chown root:root {path}`")
     found = tenant_of(of(), "").login()
     return [] if found is None else [found.username, found.password, *found.hosts]
-
-
-def _set_tenant(of: Callable[[], Instance], host: str, port: int) -> None:
-    config = of().config
-    edit.set_value(config, "c8y.url", host)
-    if port != 443:
-        edit.set_value(config, "c8y.http", f"{host}:{port}")
 
 
 _TASKS: Mapping[str, Task] = {
