@@ -105,7 +105,7 @@ def _present_name(name: str) -> str:
 
 def _get(config: Config, key: str) -> int:
     configuration.need_profile(config, cloud_of(key))
-    # A script must not go on with a configuration of which another part is broken.
+    # If another part of the configuration is broken, a script that reads this key must stop.
     config.check()
     value = value_of(config, key)
     if value is None:

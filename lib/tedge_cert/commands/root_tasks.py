@@ -191,7 +191,7 @@ def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
 
 
 def _read_credentials(of: Callable[[], Instance]) -> list[str]:
-    """Read the secret file of root; it is one only if nobody else can write it, or a directory above it."""
+    """Read root's password file; raises ConfigurationError if others can write it, or a directory above it."""
     path = Path(of().config.need("c8y.credentials_path"))
     if not owners.is_only_roots(path):
         raise ConfigurationError(f"{path} can be written by others than root: `chown root:root {path}`")

@@ -2,7 +2,8 @@
 """Take over the files of thin-edge, or of an earlier installation, when the package is configured.
 
 ``postinst`` runs this module. It must not make an installation fail, so an error is a warning; and it does not
-interrupt a connection. What user tedge could write before becomes root's unread, and our own files are written anew.
+interrupt a connection. Files that user tedge could write become root's before anything reads them. Our own files are
+written again from the settings.
 """
 
 import os
@@ -99,7 +100,7 @@ def _restore_owners() -> bool:
 
 
 def _take_over(profile: str, first: bool) -> bool:
-    """Write the bridge of this profile anew; return whether mosquitto has to be restarted to find it."""
+    """Write the bridge of this profile again; return whether mosquitto has to be restarted to find it."""
     instance = load_instance("c8y", profile, known=False)
     root, of = Root(instance), files_of(instance)
     root.restore_owners()

@@ -42,7 +42,7 @@ _KEY = b"PRIVATE KEY-----"
 
 
 def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
-    """Give files of ``directory`` their owner and mode, by name; only root can, and only where tedge misleads nobody.
+    """Give the files of these names in ``directory`` their owner and mode; only root can.
 
     Each file is opened beneath the directory, without following a link. A link, a file with a second name, and a file
     on another file system are left alone: through them tedge could get a file of root. A file that holds a private

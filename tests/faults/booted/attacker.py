@@ -14,7 +14,7 @@ from system.renewer import CERTIFICATE, KEY
 TOML = "/etc/tedge/tedge.toml"
 HOME = "/home/tedge"
 CANARY = "/srv/canary/file"
-"""A file of root's that nobody else may read. Its file system notes every reading of it."""
+"""A file that only root may read. Its access time shows each reading: the mount has strictatime."""
 SECRET = "canary-5f2d7c01a9"
 PORT = 18_830
 
