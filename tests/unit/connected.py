@@ -141,6 +141,16 @@ def cut_bridge(device: LocalDevice) -> None:
         local.wait_health("0")
 
 
+def connect_with(device: LocalDevice, trouble: str) -> None:
+    """Connect with "no bridge" (not at all), "no broker" or "bridge down"; without trouble for any other word."""
+    if trouble != "no bridge":
+        connect(device)
+    if trouble == "no broker":
+        device.stop_broker()
+    if trouble == "bridge down":
+        cut_bridge(device)
+
+
 def misdirect(device: LocalDevice) -> None:
     """A broker whose bridge cannot reach the tenant, which is up."""
     device.stop_broker()

@@ -14,8 +14,7 @@ from tedge_cert.commands import connection_check
 from unit.connected import (
     certify,
     configure,
-    connect,
-    cut_bridge,
+    connect_with,
     hurry,
     instance_of,
     issue,
@@ -172,12 +171,7 @@ def test_what_a_test_finds(local_device: LocalDevice, mocker: MockerFixture, how
     hurry(mocker, TOKEN_WAIT_S=0.3)
     mocker.patch.object(connection_check, "BRIDGE_S", 0.5)
     certify(local_device)
-    if how != "no bridge":
-        connect(local_device)
-    if how == "no broker":
-        local_device.stop_broker()
-    if how == "bridge down":
-        cut_bridge(local_device)
+    connect_with(local_device, how)
     if how == "no token":
         local_device.tenant.fault(where="token", do="silence")
     before = everything(local_device)

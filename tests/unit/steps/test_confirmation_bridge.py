@@ -15,8 +15,7 @@ from unit.connected import (
     before,
     broker_of,
     certify,
-    connect,
-    cut_bridge,
+    connect_with,
     hurry,
     instance_of,
     issue,
@@ -50,12 +49,7 @@ def test_a_bridge_that_was_down_is_not_waited_for(
 ) -> None:
     hurry(mocker, BRIDGE_WAIT_S=0.5)
     old = certify(local_device)
-    if how != "no bridge":
-        connect(local_device)
-    if how == "no broker":
-        local_device.stop_broker()
-    if how == "bridge down":
-        cut_bridge(local_device)
+    connect_with(local_device, how)
     new = issue(local_device)
     if verdict != "accepted":
         fault = {"do": "reset"} if verdict == "no answer" else {}

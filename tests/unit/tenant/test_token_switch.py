@@ -12,8 +12,7 @@ from unit.connected import (
     after,
     before,
     certify,
-    connect,
-    cut_bridge,
+    connect_with,
     digest,
     freeze,
     hurry,
@@ -89,12 +88,7 @@ def test_without_a_bridge_our_own_connection_confirms(
 ) -> None:
     hurry(mocker)
     certify(token_device)
-    if how != "no bridge":
-        connect(token_device)
-    if how == "no broker":
-        token_device.stop_broker()
-    if how == "bridge down":
-        cut_bridge(token_device)
+    connect_with(token_device, how)
     new = issue(token_device)
     assert (verify(token_device), serials(token_device)) == ((0, ""), (new, None, None))
     assert "there is no bridge to wait for: a connection of our own decides" in capsys.readouterr().err
