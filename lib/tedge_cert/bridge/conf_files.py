@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write mosquitto's configuration files, and the links by which mosquitto finds them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tedge_cert.errors import TedgeCertError
 
 CONF_D = Path("/etc/mosquitto/conf.d")
 MAIN = Path("/etc/mosquitto/mosquitto.conf")
+_LISTENER = "tedge-mosquitto.conf"
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,18 @@ def is_current(of: MosquittoFiles, wanted: Mosquitto) -> bool:
 
 def listener_placement(of: MosquittoFiles) -> Placement:
     """Return where the listener is configured; read before the bridges, because of per_listener_settings."""
-    return _placement(of, of.bridge.with_name("tedge-mosquitto.conf"), "00-tedge-mosquitto.conf")
+    return _placement(of.bridge.with_name(_LISTENER), of.is_of_system)
 
 
 def bridge_placement(of: MosquittoFiles) -> Placement:
     """Return where the bridge of this instance is configured."""
-    return _placement(of, of.bridge, f"50-tedge-{of.bridge.name}")
+    return _placement(of.bridge, of.is_of_system)
 
 
-def _placement(of: MosquittoFiles, file: Path, link: str) -> Placement:
+def _placement(file: Path, is_of_system: bool) -> Placement:
     # A configuration outside /etc/tedge is for a trial: its owner starts another broker with it.
-    linked = of.is_of_system and CONF_D.is_dir() and not includes(file.parent)
+    linked = is_of_system and CONF_D.is_dir() and not includes(file.parent)
+    link = f"00-{_LISTENER}" if file.name == _LISTENER else f"50-tedge-{file.name}"
     return Placement(file, CONF_D / link if linked else None)
 
 
@@ -104,6 +107,17 @@ def includes(directory: Path) -> bool:
     except OSError:
         return False
     return ["include_dir", str(directory)] in [each.rstrip("/ ").split() for each in lines]
+
+
+def is_ours(file: Path) -> bool:
+    """Return whether a file of our directory is a listener or a bridge of this package, or of thin-edge."""
+    return file.name == _LISTENER or file.name.endswith("-bridge.conf")
+
+
+def link_up(ours: Iterable[Path]) -> bool:
+    """Make the links to these files of the system where there are none; return whether any was missing."""
+    made = [_placement(each, is_of_system=True).link_up() for each in ours]
+    return any(made)
 
 
 def tidy_links(directory: Path) -> bool:

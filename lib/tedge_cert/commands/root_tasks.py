@@ -95,6 +95,8 @@ def serve(profile: str) -> int | None:
     """Fork a command of the system's configuration: None in the child that is tedge, its exit code in the parent."""
     if profile and not is_profile(profile):
         raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
+    if privileges.is_root():
+        _restore_roots_files()
     loaded: list[Instance] = []
 
     def instance() -> Instance:
@@ -104,6 +106,24 @@ def serve(profile: str) -> int | None:
         return loaded[0]
 
     return privileges.split({name: partial(task, instance) for name, task in _TASKS.items()})
+
+
+def _restore_roots_files() -> None:
+    """Restore owners and modes of the directories and of root's files, which the command, as tedge, has to read."""
+    if systemd.is_running():
+        # tmpfiles.d(5) knows the directories and the settings, and how to change them safely.
+        processes.run(["systemd-tmpfiles", "--create", "tedge-cert-renewer.conf"])
+    directory = Path(SYSTEM_DIRECTORY) / "mosquitto-conf"
+    ours = [each for each in sorted(directory.glob("*.conf")) if conf_files.is_ours(each)]
+    if not ours:
+        return
+    try:
+        owners.claim(directory, only=[each.name for each in ours])
+    except OSError as error:
+        journal.warning(f"cannot give {directory} its owners and modes: {error.strerror}; mount it writable")
+        return
+    texts = {each.name: each.read_text(encoding="utf-8", errors="replace") for each in ours if each.is_file()}
+    owners.restore(directory, {name: conf_files.access_of(text) for name, text in texts.items()})
 
 
 def _write_broker_files(
@@ -161,9 +181,6 @@ def _tidy_links(of: Callable[[], Instance]) -> bool:
 
 def _restore_owners(of: Callable[[], Instance]) -> None:
     instance = of()
-    if instance.config.is_of_system and systemd.is_running():
-        # Directories, and the files of root: tmpfiles.d(5) knows them, and how to change them safely.
-        processes.run(["systemd-tmpfiles", "--create", "tedge-cert-renewer.conf"])
     kinds = (
         (instance.key, owners.PRIVATE_KEY),
         (instance.certificate, owners.CERTIFICATE),
@@ -173,6 +190,10 @@ def _restore_owners(of: Callable[[], Instance]) -> None:
     )
     directory = Path(instance.config.directory) / "device-certs"
     owners.restore(directory, {path.name: access for path, access in kinds if path.parent == directory})
+    if instance.config.is_of_system:
+        # A lock is never removed, so one of root would stop the renewal for good.
+        locks = Path(privileges.RUN_DIRECTORY)
+        owners.restore(locks, {path.name: owners.LOCK for path in locks.glob("*.lock")})
 
 
 def _update_drop_in(of: Callable[[], Instance]) -> None:

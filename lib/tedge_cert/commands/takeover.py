@@ -72,14 +72,19 @@ def _chosen_paths(config: Config) -> list[str]:
 
 
 def _claim_broker_files() -> bool:
-    """Give the directory that mosquitto includes to root; return whether a link was in mosquitto's way."""
+    """Give the directory that mosquitto includes to root; return whether mosquitto has to be restarted for a link.
+
+    A bridge that only root could write is linked as it is: an image may have no settings to write it from.
+    """
     claimed = owners.claim(_CONF)
     for each in claimed.moved:
         journal.warning(f"{each}.ignored is no plain file, and mosquitto does not read it: remove it")
     for each in claimed.files:
-        if each.suffix == ".conf" and not (each.name == "tedge-mosquitto.conf" or each.name.endswith("-bridge.conf")):
+        if each.suffix == ".conf" and not conf_files.is_ours(each):
             journal.warning(f"{each} is not from this package, and user tedge could write it until now: check it")
-    return conf_files.tidy_links(_CONF)
+    tidied = conf_files.tidy_links(_CONF)
+    roots = [each for each in sorted(_CONF.glob("*.conf")) if each not in claimed.files]
+    return conf_files.link_up(filter(conf_files.is_ours, roots)) or tidied
 
 
 def _as_tedge(profile: str, work: Callable[[], bool]) -> bool:
@@ -104,7 +109,8 @@ def _take_over(profile: str, first: bool) -> bool:
     instance = load_instance("c8y", profile, known=False)
     root, of = Root(instance), files_of(instance)
     root.restore_owners()
-    if first and systemd.is_running():
+    if first:
+        # Without systemd running too: an image gets the link, and the device begins with its first boot.
         root.systemctl("enable", instance.timer)
         journal.info(f"{instance.bridge_file} is there: enabled {instance.timer}")
     if _CONNECTION not in (conf_files.bridge_placement(of).text() or ""):

@@ -38,7 +38,7 @@ COMMANDS = (
 PLACES = {
     ETC: "root root 755", f"{ETC}/mosquitto-conf": "root root 755", CERTS: "tedge mosquitto 755",
     "/run/tedge-cert-renewer": "tedge mosquitto 755", "/var/lib/tedge-cert-renewer": "tedge mosquitto 755",
-    TOML: "tedge tedge 644", CERTIFICATE: "tedge mosquitto 644", KEY: "tedge mosquitto 640",
+    TOML: "root root 644", CERTIFICATE: "tedge mosquitto 644", KEY: "tedge mosquitto 640",
     LOCK: "tedge mosquitto 640", f"{ETC}/mosquitto-conf/c8y-bridge.conf": "root root 644",
     f"{ETC}/mosquitto-conf/tedge-mosquitto.conf": "root root 644",
 }  # fmt: skip
