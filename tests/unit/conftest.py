@@ -14,6 +14,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tenant.client import Tenant
+from unit.connected import certify, connect, hurry
 from unit.libraries import touches
 from unit.local_device import LocalDevice, free_address
 from unit.switching import bridge
@@ -101,6 +102,15 @@ def local_device(tenant: Tenant, tmp_path: Path, request: pytest.FixtureRequest)
     device = LocalDevice(tmp_path / "device", tenant, _device_name(request))
     yield device
     device.stop_broker()
+
+
+@pytest.fixture
+def bridge_device(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
+    """A registered device whose bridge runs; a token that does not come is waited for half a second."""
+    hurry(mocker, TOKEN_WAIT_S=0.5)
+    certify(local_device)
+    connect(local_device)
+    return local_device
 
 
 @pytest.fixture

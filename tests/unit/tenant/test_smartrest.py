@@ -6,13 +6,12 @@ import csv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.tenant import smartrest
 from tedge_cert.tenant.smartrest import message
-from unit.connected import broker_of, certify, connect, hurry
+from unit.connected import broker_of
 from unit.local_client import HEALTH, Local
 from unit.local_device import LocalDevice
 
@@ -46,34 +45,25 @@ def test_a_long_reason_is_cut() -> None:
     assert len(message("302", "x" * 20_000)) < 1_100
 
 
-@pytest.fixture
-def device(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
-    """A connected device."""
-    hurry(mocker, TOKEN_WAIT_S=0.5)
-    certify(local_device)
-    connect(local_device)
-    return local_device
-
-
-def test_a_token(device: LocalDevice) -> None:
-    with Bridge(broker_of(device)) as bridge:
+def test_a_token(bridge_device: LocalDevice) -> None:
+    with Bridge(broker_of(bridge_device)) as bridge:
         first, second = smartrest.token_through(bridge), smartrest.token_through(bridge)
         assert first.count(".") == second.count(".") == 2
         assert first != second
-        device.tenant.fault(where="token", do="late", delay_s=0.2, times=1)
+        bridge_device.tenant.fault(where="token", do="late", delay_s=0.2, times=1)
         assert smartrest.token_through(bridge) not in (first, second)
 
 
-def test_a_token_that_is_lost_is_asked_for_again(device: LocalDevice) -> None:
-    device.tenant.fault(where="token", do="silence", times=1)
-    with Bridge(broker_of(device)) as bridge:
+def test_a_token_that_is_lost_is_asked_for_again(bridge_device: LocalDevice) -> None:
+    bridge_device.tenant.fault(where="token", do="silence", times=1)
+    with Bridge(broker_of(bridge_device)) as bridge:
         assert smartrest.token_through(bridge)
 
 
-def test_no_answer_of_before_is_taken(device: LocalDevice) -> None:
+def test_no_answer_of_before_is_taken(bridge_device: LocalDevice) -> None:
     """Another program on the device may have asked; its answer, or an empty one, is not ours."""
-    device.tenant.fault(where="token", do="silence")
-    with Bridge(broker_of(device)) as bridge, Local(device) as local:
+    bridge_device.tenant.fault(where="token", do="silence")
+    with Bridge(broker_of(bridge_device)) as bridge, Local(bridge_device) as local:
         local.client.publish("c8y/s/dat", "71,of.another.client", qos=1, retain=True).wait_for_publish()
         for words in ("72,other", "71,", "41,error"):
             local.client.publish("c8y/s/dat", words, qos=1).wait_for_publish()
