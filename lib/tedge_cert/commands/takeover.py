@@ -22,6 +22,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import owners, privileges
+from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 _ETC = Path(settings.SYSTEM_DIRECTORY)
@@ -53,14 +54,16 @@ def _attempt(step: Callable[[], object]) -> object:
         return step()
     except (TedgeCertError, OSError) as error:
         journal.warning(str(error))
-        return None
+    except Exception as error:  # noqa: BLE001 (whatever tedge left in one place, the next one still becomes root's)
+        journal.warning(f"{type(error).__name__}: {error}")
+    return None
 
 
 def _claim_settings() -> None:
     """Give the settings to root; name the paths in them that user tedge could choose until now."""
-    claimed = owners.claim(_ETC, only=["tedge.toml"]) + owners.claim(_ETC / "mappers")
+    claimed = owners.claim(_ETC, only=["tedge.toml", "mappers"])
     for each in claimed.moved:
-        journal.warning(f"{each}.ignored is no plain file, and was not read: look at it, then remove it")
+        journal.warning(f"{each} is no plain file, or too large, and was not read: look at it, then remove it")
     if claimed.files:
         journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set`")
         for name in _chosen_paths(settings.load()):
@@ -76,9 +79,12 @@ def _claim_broker_files() -> bool:
 
     A bridge that only root could write is linked as it is: an image may have no settings to write it from.
     """
-    claimed = owners.claim(_CONF)
+    claimed = owners.claim(_ETC, only=[_CONF.name])
+    if claimed.moved:
+        # It may have been a link itself, and mosquitto does not start without a directory that it includes.
+        make_directory(_CONF, owners.DIRECTORY_OF_ROOT)
     for each in claimed.moved:
-        journal.warning(f"{each}.ignored is no plain file, and mosquitto does not read it: remove it")
+        journal.warning(f"{each} is no plain file, or too large, and mosquitto does not read it: remove it")
     for each in claimed.files:
         if each.suffix == ".conf" and not conf_files.is_ours(each):
             journal.warning(f"{each} is not from this package, and user tedge could write it until now: check it")

@@ -39,6 +39,8 @@ BROKER_SECRET = Access("root", "mosquitto", 0o640)
 BROKER = "mosquitto"
 CERTIFICATES = Path("/etc/tedge/device-certs")
 _KEY = b"PRIVATE KEY-----"
+# The configuration of mosquitto or of a mapper is smaller, and lies less deep. A name has at most 255 bytes.
+_LARGEST_BYTES, _DEEPEST, _STEM_BYTES = 1 << 20, 8, 200
 
 
 def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
@@ -65,7 +67,7 @@ def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
 
 @dataclass(frozen=True)
 class Claimed:
-    """Files that became root's, and entries that are no plain files and were moved aside (``.ignored``)."""
+    """Files that became root's, and entries that can be no configuration, as they are named since they were moved."""
 
     files: tuple[Path, ...] = ()
     moved: tuple[Path, ...] = ()
@@ -78,13 +80,14 @@ def claim(directory: Path, only: Sequence[str] = ()) -> Claimed:
     """Make ``directory`` and what lies in it root's, where another user could write it until now.
 
     Each file is copied: a process of that user may still have the old one open. A link, or a file with a second name,
-    is moved aside, because it may lead to a file of the user, or to one that only root may read.
+    is moved aside, because it may lead to a file of the user, or to one that only root may read. So is what is too
+    large or too deep: it would fill the disk, or keep the rest from becoming root's.
     """
     with _opened(directory, os.O_DIRECTORY) as parent:
         return Claimed() if parent is None else _claim(directory, parent, only)
 
 
-def _claim(directory: Path, parent: int, only: Sequence[str]) -> Claimed:
+def _claim(directory: Path, parent: int, only: Sequence[str], depth: int = 0) -> Claimed:
     _take(parent, DIRECTORY_OF_ROOT)
     claimed = Claimed()
     for name in only or sorted(os.listdir(parent)):
@@ -92,9 +95,9 @@ def _claim(directory: Path, parent: int, only: Sequence[str]) -> Claimed:
             facts = os.fstat(descriptor) if descriptor is not None else None
             if descriptor is None or facts is None:
                 claimed += _move_aside(directory, name, parent)
-            elif stat.S_ISDIR(facts.st_mode):
-                claimed += _claim(directory / name, descriptor, ())
-            elif not _is_plain(descriptor, parent):
+            elif stat.S_ISDIR(facts.st_mode) and depth < _DEEPEST:
+                claimed += _claim(directory / name, descriptor, (), depth + 1)
+            elif not _is_plain(descriptor, parent) or facts.st_size > _LARGEST_BYTES:
                 claimed += _move_aside(directory, name, parent)
             elif facts.st_uid != 0 or facts.st_mode & 0o022:
                 _copy(name, descriptor, parent)
@@ -109,23 +112,40 @@ def _take(descriptor: int, access: Access) -> None:
 
 
 def _move_aside(directory: Path, name: str, parent: int) -> Claimed:
+    aside = f"{_stem(name)}.ignored"
+    while _facts_in(parent, aside) is not None:
+        aside = f"{_stem(name)}.{os.urandom(4).hex()}.ignored"
     try:
-        os.rename(name, f"{name}.ignored", src_dir_fd=parent, dst_dir_fd=parent)
-        if os.stat(f"{name}.ignored", dir_fd=parent, follow_symlinks=False).st_nlink == 1:
-            os.chown(f"{name}.ignored", 0, 0, dir_fd=parent, follow_symlinks=False)
+        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
     except FileNotFoundError:
         return Claimed()
-    return Claimed(moved=(directory / name,))
+    facts = _facts_in(parent, aside)
+    # A file with a second name may be another one's.
+    if facts is not None and facts.st_nlink == 1:
+        os.chown(aside, 0, 0, dir_fd=parent, follow_symlinks=False)
+    return Claimed(moved=(directory / aside,))
+
+
+def _facts_in(parent: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _stem(name: str) -> str:
+    """Shorten a name, so that something can be added to it."""
+    return os.fsdecode(os.fsencode(name)[:_STEM_BYTES])
 
 
 def _copy(name: str, source: int, parent: int) -> None:
     """Replace a file by a copy that is root's; a copy for one group stays that group's to read."""
     secret = not stat.S_IMODE(os.fstat(source).st_mode) & 0o004
-    temporary = f".{name}.{os.urandom(4).hex()}.tmp"
+    temporary = f".{_stem(name)}.{os.urandom(4).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as copy:
-        while chunk := os.read(source, 1 << 16):
-            copy.write(chunk)
+        # Not to its end: the user may still write to it.
+        copy.write(os.read(source, _LARGEST_BYTES))
         copy.flush()
         apply_access(copy.fileno(), BROKER_SECRET if secret else CONFIGURATION)
         os.fsync(copy.fileno())

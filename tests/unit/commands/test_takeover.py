@@ -16,9 +16,12 @@ from tedge_cert.commands import connect as connect_command
 from tedge_cert.commands import takeover
 from tedge_cert.config import settings
 from tedge_cert.device.instance import load_instance
+from tedge_cert.disk import owners
+from tedge_cert.disk.owners import Access
 from tedge_cert.errors import TedgeCertError
 from unit.local_device import MOSQUITTO, LocalDevice, free_port
 
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change an owner")
 # Calls that change a directory; a kill comes between two of them.
 CHANGES = ("os.rename", "os.symlink", "os.remove", "os.link")
 
@@ -160,3 +163,70 @@ def test_a_device_without_the_user_of_the_service_is_not_connected(
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
     with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
         connect_command._check_accounts(instance)
+
+
+DAEMON = Access("daemon", "mail", 0o644)
+
+
+@pytest.fixture
+def etc(broker: Path, mocker: MockerFixture) -> Path:
+    """The directory of the configuration as thin-edge leaves it: another user's, with all that is in it."""
+    etc = broker / "etc"
+    etc.mkdir()
+    (broker / "mosquitto-conf").rename(etc / "mosquitto-conf")
+    for each in (etc, etc / "mosquitto-conf"):
+        os.chown(each, *owners.account_ids(DAEMON))
+    mocker.patch.multiple(takeover, _ETC=etc, _CONF=etc / "mosquitto-conf")
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(etc))
+    mocker.patch.object(takeover.systemd, "is_running", return_value=False)
+    return etc
+
+
+def theirs(path: Path, text: str) -> Path:
+    """Write a file of that user's."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    os.chown(path, *owners.account_ids(DAEMON))
+    return path
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("toml", ["a = " + "[" * 50_000, "a = [", "c8y.url = 5", "c8y = 5\n"])
+def test_no_settings_keep_the_rest_from_becoming_roots(etc: Path, toml: str, capfd: pytest.CaptureFixture[str]) -> None:
+    found = [theirs(etc / "tedge.toml", toml), theirs(etc / "mosquitto-conf" / "evil.conf", "user root\n")]
+    takeover.adopt(first=True)
+    assert [each.stat().st_uid for each in (etc, etc / "mosquitto-conf", *found)] == [0] * 4
+    assert f"{found[1]} is not from this package" in capfd.readouterr().err
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("name", ["mosquitto-conf", "mappers"])
+def test_a_link_is_no_directory_of_roots(etc: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    evil = theirs(etc.parent / "home" / "evil.conf", "user root\n")
+    if (etc / name).exists():
+        (etc / name).rmdir()
+    (etc / name).symlink_to(evil.parent)
+    takeover.adopt(first=True)
+    assert not (etc / name).is_symlink()
+    assert (etc / "mosquitto-conf").lstat().st_uid == 0
+    assert f"{etc / name}.ignored is no plain file" in capfd.readouterr().err
+
+
+@ROOT_ONLY
+def test_the_paths_that_another_user_could_set_are_named(etc: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    theirs(etc / "tedge.toml", '[device]\nkey_path = "/home/x"\ntype = "x"\n')
+    takeover.adopt(first=True)
+    assert [each for each in capfd.readouterr().err.splitlines() if "could set" in each] == [
+        "warning: user tedge could set device.key_path until now: check it by `tedge config get device.key_path`"
+    ]
+    takeover.adopt(first=False)
+    assert "could set" not in capfd.readouterr().err
+
+
+@ROOT_ONLY
+def test_only_a_bridge_that_was_roots_is_linked_as_it_is(etc: Path) -> None:
+    """One that another user could write is written from the settings first, and without settings it stays out."""
+    theirs(etc / "mosquitto-conf" / "c8y-bridge.conf", "connection x\nuser root\n")
+    (etc / "mosquitto-conf" / "c8y@own-bridge.conf").write_text("connection y\n")
+    takeover.adopt(first=False)
+    assert [each.name for each in (etc.parent / "conf.d").iterdir()] == ["50-tedge-c8y@own-bridge.conf"]

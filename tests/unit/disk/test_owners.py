@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,8 @@ def facts(path: Path) -> tuple[int, int, int]:
 
 
 def test_only_plain_files_are_given(theirs: Path) -> None:
-    names = ("file", "linked", "away", "hard", "pipe", "missing", "../others/file")
     before = facts(theirs.parent / "others" / "file")
-    owners.restore(theirs, dict.fromkeys(names[:-1], DAEMON))
+    owners.restore(theirs, dict.fromkeys(("file", "linked", "away", "hard", "pipe", "missing"), DAEMON))
     assert facts(theirs / "file") == (*owners.account_ids(DAEMON), 0o644)
     assert facts(theirs.parent / "others" / "file") == before
     assert facts(theirs / "pipe")[0] == 0
@@ -83,7 +83,7 @@ def test_what_another_user_could_write_becomes_roots(theirs: Path) -> None:
         still_open.write(b"CHANGED")
     assert claimed == Claimed(
         (theirs / "file", theirs / "mapper" / "mapper.toml"),
-        tuple(theirs / each for each in ("away", "hard", "linked", "pipe")),
+        tuple(theirs / f"{each}.ignored" for each in ("away", "hard", "linked", "pipe")),
     )
     assert (facts(theirs)[0], facts(theirs / "file")) == (0, (0, 0, 0o644))
     assert (theirs / "file").read_bytes() == b"content"
@@ -99,6 +99,70 @@ def test_what_is_roots_already_stays_as_it_is(tmp_path: Path) -> None:
     inode = (tmp_path / "file").stat().st_ino
     assert owners.claim(tmp_path) == Claimed()
     assert ((tmp_path / "file").stat().st_ino, facts(tmp_path / "file")[2]) == (inode, 0o600)
+
+
+def _occupied(directory: Path) -> None:
+    os.mkfifo(directory / "a.conf")
+    (directory / "a.conf.ignored").mkdir()
+
+
+def _deep(directory: Path) -> None:
+    at = os.open(directory, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("a", dir_fd=at)
+        below = os.open("a", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+
+
+def _large(directory: Path) -> None:
+    (directory / "a.conf").touch()
+    os.truncate(directory / "a.conf", 1 << 30)
+    os.chown(directory / "a.conf", *owners.account_ids(DAEMON))
+
+
+def _long(directory: Path) -> None:
+    os.mkfifo(directory / ("a" * 255))
+    (directory / ("b" * 255)).touch()
+    os.chown(directory / ("b" * 255), *owners.account_ids(DAEMON))
+
+
+@pytest.mark.parametrize("left", [_occupied, _deep, _large, _long])
+def test_nothing_that_lies_there_keeps_the_rest_from_becoming_roots(
+    tmp_path: Path, left: Callable[[Path], None]
+) -> None:
+    (tmp_path / "z.conf").write_bytes(b"user root\n")
+    os.chown(tmp_path / "z.conf", *owners.account_ids(DAEMON))
+    left(tmp_path)
+    claimed = owners.claim(tmp_path)
+    assert tmp_path / "z.conf" in claimed.files
+    assert facts(tmp_path / "z.conf")[0] == 0
+    assert len(claimed.moved) == 1
+    # What was moved aside fills no disk.
+    assert sum(each.lstat().st_blocks for each in tmp_path.iterdir()) < 1000
+
+
+def test_a_directory_that_is_a_link_is_moved_aside(tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "conf").symlink_to(theirs)
+    assert owners.claim(tmp_path, only=["conf"]) == Claimed(moved=(tmp_path / "conf.ignored",))
+    assert not (tmp_path / "conf").exists()
+
+
+def test_what_is_moved_aside_changes_no_other_file(theirs: Path) -> None:
+    """What a link leads to, and the file of a second name, keep their owner and group."""
+    target = theirs.parent / "others" / "file"
+    os.chown(target, *owners.account_ids(DAEMON))
+    owners.claim(theirs)
+    assert facts(target)[:2] == owners.account_ids(DAEMON)
+    assert facts(theirs / "linked.ignored")[0] == 0
+
+
+def test_a_copy_stays_secret(theirs: Path) -> None:
+    os.chown(theirs / "file", *owners.account_ids(DAEMON))
+    (theirs / "file").chmod(0o640)
+    owners.claim(theirs)
+    assert facts(theirs / "file") == (*owners.account_ids(owners.BROKER_SECRET), 0o640)
 
 
 @pytest.mark.parametrize(("mode", "only"), [(0o644, True), (0o666, False), (0o664, False)])
