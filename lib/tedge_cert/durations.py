@@ -41,3 +41,12 @@ def duration_s(text: str) -> int:
     if total_s < 0 or not text:
         raise ValueError("expected a duration such as 30d, 12h, 1h 30m or 90 (seconds)")
     return total_s
+
+
+def part_s(text: str, whole_s: int) -> int:
+    """Return the seconds of a duration, or of a percentage of ``whole_s`` such as ``20%``; raises ValueError."""
+    text = text.strip()
+    if not text.endswith("%"):
+        return duration_s(text)
+    # Digits only: int() would accept a sign.
+    return whole_s * int(text[:-1] if text[:-1].isdecimal() else "") // 100

@@ -10,6 +10,7 @@ from pathlib import Path
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system
+from tedge_cert.commands import config_notes
 from tedge_cert.commands.drop_in import hint
 from tedge_cert.config import edit
 from tedge_cert.config import settings as configuration
@@ -74,6 +75,8 @@ def execute(arguments: argparse.Namespace) -> int:
             moved = config.is_of_system and key in ("device.cert_path", "c8y.device.cert_path")
             if moved and (said := hint(Path(arguments.value), words)):
                 journal.say(said)
+    act_as_tedge(arguments)
+    config_notes.say(arguments.config_dir, profile, key)
     return 0
 
 

@@ -4,7 +4,7 @@
 The hourly check reads its settings through this module, so nothing slow is imported at the top.
 """
 
-from tedge_cert.durations import duration_s
+from tedge_cert.durations import duration_s, part_s
 
 Value = str | int | bool | list[str]
 
@@ -17,6 +17,21 @@ def parse_text(text: str) -> Value:
 def parse_duration(text: str) -> Value:
     """Check a duration and keep it as it was written."""
     duration_s(text)
+    return text
+
+
+def parse_threshold(text: str) -> Value:
+    """Check a duration, or a percentage of a certificate's lifetime, and keep it as it was written."""
+    expected = (
+        "expected a duration such as 30d, 12h, 1h 30m or 90 (seconds), or a percentage of the certificate's lifetime "
+        "from 1% to 99%"
+    )
+    try:
+        part = part_s(text, 100)
+    except ValueError as error:
+        raise ValueError(expected) from error
+    if text.strip().endswith("%") and not 1 <= part <= 99:
+        raise ValueError(expected)
     return text
 
 

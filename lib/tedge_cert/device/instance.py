@@ -10,6 +10,7 @@ from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import Value, parse_device_id, to_text
 from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.hourly import schedule
 
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
@@ -152,9 +153,9 @@ def state_file_of(config: Config, names: Names) -> Path:
     return Path(directory) / f"{names.name}.json"
 
 
-def threshold_s(config: Config) -> int:
-    """Return the threshold: a certificate is renewed when no more than this many seconds are left."""
-    return config.seconds("certificate.validity.minimum_duration")
+def threshold_s(config: Config, lifetime_s: int) -> int:
+    """Return the threshold: a certificate of this lifetime is renewed when no more than this many seconds are left."""
+    return schedule.threshold_s(config.need("certificate.validity.minimum_duration"), lifetime_s)
 
 
 def identity(instance: Instance) -> str:

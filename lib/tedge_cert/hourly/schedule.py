@@ -5,7 +5,7 @@ A simulation of a fleet uses the same functions. The hourly check uses this modu
 check has not loaded already.
 """
 
-from tedge_cert.durations import duration_s
+from tedge_cert.durations import format_duration, part_s
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly.validity import Validity
 
@@ -13,6 +13,10 @@ SPREAD = "RENEWAL_SPREAD"
 """The environment variable of the unit; without it there is no spread."""
 
 HOUR_S, DAY_S = 3_600, 86_400
+# The timer starts the check every hour. With fewer checks than this before the end, a failed one can be the last.
+LEAST_S = 3 * HOUR_S
+_USUAL_S = 30 * DAY_S
+OFFLINE_RULE = "take at least three times the longest time that the device is offline"
 # A new certificate that was due at once is left alone until one part in three of its life is left.
 GUARDED_PART = 3
 
@@ -39,17 +43,43 @@ def spread_s(text: str, minimum_s: int) -> int:
 
     Raises ConfigurationError.
     """
-    text = text.strip()
     try:
-        if text.endswith("%"):
-            # Digits only: int() would accept a sign.
-            return minimum_s * int(text[:-1] if text[:-1].isdecimal() else "") // 100
-        return duration_s(text) if text else 0
+        return part_s(text, minimum_s) if text.strip() else 0
     except ValueError as error:
         raise ConfigurationError(
             f"the environment variable {SPREAD}: {text!r}: expected a percentage of the threshold such as 20%, a "
             "duration such as 6d, or 0"
         ) from error
+
+
+def threshold_s(text: str, lifetime_s: int) -> int:
+    """Return the seconds of ``certificate.validity.minimum_duration``: a duration, or a percentage of the lifetime."""
+    return part_s(text, lifetime_s)
+
+
+def threshold_fault(minimum_s: int, lifetime_s: int = 0) -> str:
+    """Return why a threshold is too short or too long for a certificate; empty if it is neither.
+
+    ``lifetime_s`` is 0 where there is no certificate yet. ``better_threshold`` is what to set instead.
+    """
+    shown = format_duration(minimum_s, 2)
+    if lifetime_s and minimum_s >= lifetime_s:
+        return (
+            f"the threshold ({shown}) is no shorter than the life of the certificate "
+            f"({format_duration(lifetime_s, 2)}), so that each one is due at once"
+        )
+    if minimum_s < LEAST_S:
+        return (
+            f"the threshold ({shown}) is shorter than {format_duration(LEAST_S)}, so that the hourly check has less "
+            "than three attempts before the certificate expires"
+        )
+    return ""
+
+
+def better_threshold(lifetime_s: int = 0) -> str:
+    """Return the threshold to advise: 30 days, but no more than a third of the life of the certificate."""
+    best_s = min(_USUAL_S, lifetime_s // GUARDED_PART or _USUAL_S)
+    return f"{best_s // DAY_S}d" if best_s >= DAY_S else f"{max(1, best_s // HOUR_S)}h"
 
 
 def lead_of(validity: Validity, minimum_s: int, spread: int = 0) -> float:

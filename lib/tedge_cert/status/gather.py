@@ -61,7 +61,7 @@ def _head(instance: Instance) -> Facts:
 def _of_files(instance: Instance, facts: Facts) -> Facts:
     left = state.load(instance.state_file)
     active, found = _certificate(instance.certificate)
-    http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config)
+    http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config, active.lifetime_s)
     return replace(
         facts,
         device_id=_device_id(instance),

@@ -18,7 +18,7 @@ from tedge_cert.times import minute_utc
 
 def is_due(instance: Instance, validity: Validity, now_s: float) -> bool:
     """Return whether the certificate is due by dates, spread and guard; renew and verify check this again."""
-    minimum_s = threshold_s(instance.config)
+    minimum_s = threshold_s(instance.config, validity.lifetime_s)
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     lead = schedule.lead_of(validity, minimum_s, spread)
     return validity.state(now_s, lead) != VALID and not _is_guarded(state.load(instance.state_file), validity, now_s)

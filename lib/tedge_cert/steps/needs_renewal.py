@@ -106,7 +106,9 @@ def _unit(question: Question) -> int:
     # Before the first file is read, so that the memo notices a change during the check.
     began_ns = memo.clocks()
     settings, path = _settings(question)
-    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), settings.seconds(MINIMUM))
+    # Both may be parts of the lifetime; here they are read for their errors only.
+    settings.need(MINIMUM)
+    schedule.spread_s(os.environ.get(schedule.SPREAD, ""), 0)
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW
@@ -116,19 +118,22 @@ def _unit(question: Question) -> int:
             f"user and password in {settings.need('c8y.credentials_path')} and no certificate"
         )
         return SKIP
-    return _by_validity(question, settings, path, spread, began_ns)
+    return _by_validity(question, settings, path, began_ns)
 
 
-def _by_validity(question: Question, settings: config.Config, path: str, spread: int, began_ns: tuple[int, int]) -> int:
-    validity, minimum_s = _read(path), settings.seconds(MINIMUM)
+def _by_validity(question: Question, settings: config.Config, path: str, began_ns: tuple[int, int]) -> int:
+    validity, configured = _read(path), settings.need(MINIMUM)
+    minimum_s = schedule.threshold_s(configured, validity.lifetime_s)
+    spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     now_s = time.time()
     if fault := validity.clock_fault(now_s):
         raise ClockError(
             f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
         )
     lead = schedule.lead_of(validity, minimum_s, spread)
-    configured = settings.need(MINIMUM)
     threshold = format_duration(minimum_s) if configured.isdecimal() else configured
+    if threshold.endswith("%"):
+        threshold = f"{format_duration(minimum_s, 2)}, {threshold} of its life"
     if lead > minimum_s:
         earlier = format_duration(int(lead) - minimum_s, 2)
         threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
@@ -160,7 +165,7 @@ def _command_line(question: Question) -> int:
     """Return the exit code of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
     try:
         settings, path = _settings(question)
-        minimum_s = settings.seconds(MINIMUM)
+        threshold = settings.need(MINIMUM)
     except TedgeCertError as error:
         journal.error(str(error))
         return FAILURE
@@ -170,7 +175,7 @@ def _command_line(question: Question) -> int:
     except TedgeCertError as error:
         journal.error(str(error))
         return RENEW if unfinished else USAGE
-    now_s = time.time()
+    now_s, minimum_s = time.time(), schedule.threshold_s(threshold, validity.lifetime_s)
     from tedge_cert import terminal
 
     terminal.tell(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")

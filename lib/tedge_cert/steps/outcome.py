@@ -208,7 +208,7 @@ def record(instance: Instance, result: Result) -> State:
     """Record how a step ended and send its event; the caller has written the plain line and holds the lock."""
     active = _active(instance.config, instance.cloud)
     before = state.load(instance.state_file)
-    minimum_s = _threshold(instance.config) if result.is_success else 0
+    minimum_s = _threshold(instance.config, active) if result.is_success else 0
     after = state_after(before, result, fingerprint(instance.config), active, minimum_s, int(time.time()))
     if after != before:
         # The condition runs without the libraries that this takes; after an unforeseen error they may be its cause.
@@ -251,7 +251,7 @@ def report_of(instance: Instance) -> "Report":
         profile=instance.profile,
         device_id=validity.common_name if validity else "",
         now_s=int(time.time()),
-        threshold_s=threshold_s(instance.config),
+        threshold_s=threshold_s(instance.config, validity.lifetime_s if validity else 0),
         state=state.load(instance.state_file),
         validity=validity,
         path=str(instance.certificate),
@@ -260,9 +260,9 @@ def report_of(instance: Instance) -> "Report":
     )
 
 
-def _threshold(config: Config) -> int:
+def _threshold(config: Config, active: Validity | None) -> int:
     try:
-        return threshold_s(config)
+        return threshold_s(config, active.lifetime_s if active else 0)
     except TedgeCertError:
         # The next step that reads the threshold reports what is wrong with it.
         return 0

@@ -57,7 +57,7 @@ def read_file(content: bytes) -> None:
         return
     for action in (read.check, read.profiles):
         _only_own_errors(action)
-    _only_own_errors(threshold_s, read)
+    _only_own_errors(threshold_s, read, 86_400)
     try:
         instance = resolve(read, "c8y")
     except TedgeCertError:

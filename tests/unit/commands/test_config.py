@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unit.certificates import make
+from unit.certificates import make, make_for
 from unit.children import run
 from unit.local_device import Result
 
@@ -68,7 +68,7 @@ def test_refusals_have_their_code_and_reason(tmp_path: Path, words: str, exit_co
 @pytest.mark.parametrize(
     ("steps", "words", "stdout"),
     [
-        (["set certificate.validity.minimum_duration 90"], "get certificate.validity.minimum_duration", "90\n"),
+        (["set certificate.validity.minimum_duration 20%"], "get certificate.validity.minimum_duration", "20%\n"),
         (["set certificate.validity.minimum_duration 45days"], "get certificate.validity.minimum_duration", "45days\n"),
         (["set c8y.mqtt foo.example:1883"], "get c8y.mqtt", "foo.example:1883\n"),
         (["set c8y.smartrest.templates a,b"], "get c8y.smartrest.templates", '["a", "b"]\n'),
@@ -90,6 +90,34 @@ def test_reads_what_was_set(tmp_path: Path, steps: list[str], words: str, stdout
     for step in steps:
         assert config(tmp_path, *step.split()) == Result(0, "", "")
     assert config(tmp_path, *words.split()) == Result(0, stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("30", "the threshold (30s) is shorter than 3h, so that the hourly check has less than three attempts"),
+        ("400d", "the threshold (1y 35d) is no shorter than the life of the certificate (1y)"),
+        # A percentage of a certificate that lives for ten hours, and of one that lives for a year.
+        ("20%", "the threshold (2h) is shorter than 3h"),
+        ("50%", ""),
+        ("3h", ""),
+    ],
+)
+def test_a_threshold_that_does_not_fit_is_set_with_a_warning(tmp_path: Path, value: str, said: str) -> None:
+    short, key = value == "20%", "certificate.validity.minimum_duration"
+    (tmp_path / "tedge.toml").write_text(f'[device]\ncert_path = "{tmp_path}/cert.pem"\n')
+    (tmp_path / "cert.pem").write_bytes((make_for(9 / 24, -1 / 24) if short else make_for(364, -1)).pem)
+    result = config(tmp_path, "set", key, value)
+    assert (result.exit, result.stdout, said in result.stderr) == (0, "", True)
+    advice = f"three times the longest time that the device is offline, such as `tedge config set {key} "
+    assert result.stderr == "" if not said else (advice in result.stderr and result.stderr.startswith("warning: "))
+    assert config(tmp_path, "get", key).stdout == f"{value}\n"
+
+
+def test_a_threshold_is_judged_without_a_certificate(tmp_path: Path) -> None:
+    key = "certificate.validity.minimum_duration"
+    assert f"such as `tedge config set {key} 30d`" in config(tmp_path, "set", key, "90").stderr
+    assert config(tmp_path, "set", key, "20%").stderr == ""
 
 
 def test_the_environment_chooses_profile_and_value(tmp_path: Path) -> None:

@@ -31,6 +31,19 @@ def test_refuses_what_is_no_duration(text: str) -> None:
         values.parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["1%", " 99% ", "30d", "90", " 5 min "])
+def test_takes_thresholds(text: str) -> None:
+    assert values.parse_threshold(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["0%", "100%", "20 %", "%", "-1%", "1.5%", "\u00b2%", "9" * 5000 + "%", "", "soon", "1D"]
+)
+def test_refuses_what_is_no_threshold(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a duration such as 30d.*or a percentage of the certificate's lifetime"):
+        values.parse_threshold(text)
+
+
 @given(st.integers(0, 31_536_000 - 1))
 def test_a_formatted_duration_means_the_same_again(seconds: int) -> None:
     assert duration_s(format_duration(seconds)) == seconds

@@ -109,6 +109,33 @@ def test_the_device_id_is_read_from_the_certificate() -> None:
     assert schedule.lead_of(validity, 30 * DAY_S) == 30 * DAY_S
 
 
+@pytest.mark.parametrize(
+    ("text", "lifetime_s", "seconds"), [("30d", YEAR_S, 30 * DAY_S), ("20%", YEAR_S, 73 * DAY_S), ("20%", 0, 0)]
+)
+def test_a_threshold_is_a_duration_or_a_part_of_the_lifetime(text: str, lifetime_s: int, seconds: int) -> None:
+    assert schedule.threshold_s(text, lifetime_s) == seconds
+
+
+@pytest.mark.parametrize(
+    ("minimum_s", "lifetime_s", "said", "better"),
+    [
+        (30 * DAY_S, YEAR_S, "", "30d"),
+        (3 * HOUR_S, 0, "", "30d"),
+        (3 * HOUR_S - 1, YEAR_S, "the threshold (2h 59m) is shorter than 3h", "30d"),
+        (30, 0, "the threshold (30s) is shorter than 3h", "30d"),
+        (30 * DAY_S, 30 * DAY_S, "the threshold (30d) is no shorter than the life of the certificate (30d)", "10d"),
+        (30 * DAY_S, 12 * HOUR_S, "no shorter than the life of the certificate (12h)", "4h"),
+        (HOUR_S, 2 * HOUR_S, "is shorter than 3h", "1h"),
+    ],
+)
+def test_a_threshold_is_judged_by_the_timer_and_the_lifetime(
+    minimum_s: int, lifetime_s: int, said: str, better: str
+) -> None:
+    fault = schedule.threshold_fault(minimum_s, lifetime_s)
+    assert said in fault if said else fault == ""
+    assert schedule.better_threshold(lifetime_s) == better
+
+
 @pytest.mark.parametrize(("left_s", "at_once"), [(30 * DAY_S + 1, False), (30 * DAY_S, True), (HOUR_S, True)])
 def test_a_threshold_as_long_as_what_was_granted_is_too_long(left_s: int, at_once: bool) -> None:
     assert schedule.is_due_at_once(left_s, 30 * DAY_S) is at_once

@@ -13,6 +13,7 @@ from tedge_cert.device.state import State
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import read_validity
 from tedge_cert.steps import needs_renewal
+from tedge_cert.steps.due import is_due as due_again
 from unit.certificates import Made, make_for
 from unit.steps.test_needs_renewal import device
 
@@ -62,6 +63,23 @@ def test_the_line_says_what_the_spread_makes_of_the_threshold(
     assert "is valid for 100d, renewing below 33d 14h (30d, and 3d 14h of the spread): nothing to do" in " ".join(
         capsys.readouterr().err.replace("100d 59m", "100d").split()
     )
+
+
+@pytest.mark.parametrize(
+    ("spread", "said"),
+    [("", "renewing below 20d, 20% of its life: nothing"), ("10%", "(20d, 20% of its life, and 1d 4h of the spread)")],
+)
+def test_a_threshold_can_be_a_part_of_the_lifetime(
+    tmp_path: Path, spread: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = device(tmp_path, make_for(40, -60), '[certificate.validity]\nminimum_duration = "20%"')
+    monkeypatch.setenv("RENEWAL_SPREAD", spread)
+    assert ask(tmp_path) == SKIP
+    assert said in capsys.readouterr().err
+    path.write_bytes(make_for(19, -81).pem)
+    assert ask(tmp_path) == RENEW
+    instance = load_instance("c8y", "", str(tmp_path))
+    assert due_again(instance, read_validity(str(path)), time.time())
 
 
 def test_a_spread_that_is_none_is_a_broken_configuration(

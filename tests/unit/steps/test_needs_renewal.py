@@ -37,6 +37,8 @@ def ask(directory: Path, *words: str, **environment: str) -> Result:
         (29, -335, "30d", 0, "EXPIRES SOON (expires in: 29d"),
         (365, -1, "400d", 0, "EXPIRES SOON (expires in: 1y"),
         (29, -335, "1h 30m", 1, "VALID (expires in: 29d"),
+        (40, -60, "39%", 1, "VALID (expires in: 40d"),
+        (40, -60, "41%", 0, "EXPIRES SOON (expires in: 40d"),
         (-1, -400, "30d", 0, "EXPIRED (since: 23h"),
         (365, 2, "30d", 1, "NOT VALID YET (will be in: 2d"),
     ],

@@ -49,7 +49,7 @@ class Key:
     @property
     def is_duration(self) -> bool:
         """Whether a bare number is valid too (seconds)."""
-        return self._parse is values.parse_duration
+        return self._parse in (values.parse_duration, values.parse_threshold)
 
     @property
     def is_list(self) -> bool:
@@ -109,7 +109,7 @@ def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
 
 HOURLY: dict[str, Key] = {
     "certificate.validity.minimum_duration": Key(
-        values.parse_duration,
+        values.parse_threshold,
         "30d",
         "Minimum validity duration below which a new certificate should be requested. \n"
         "Note: This is an advisory setting and the renewal has to be scheduled",
