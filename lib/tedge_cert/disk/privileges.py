@@ -62,15 +62,12 @@ def drop() -> None:
 def _make_run_directory(user: int, group: int) -> None:
     """Create the directory of the locks where systemd-tmpfiles(8) does not: in /run, only root can."""
     try:
-        os.mkdir(RUN_DIRECTORY, 0o755)  # noqa: PTH102 (the flags below are not those of pathlib either)
+        os.mkdir(RUN_DIRECTORY, 0o755)  # noqa: PTH102 (this file is read by commands that load no pathlib)
     except OSError:
         return  # It exists, or the lock that needs it says why there is none.
-    descriptor = os.open(RUN_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchown(descriptor, user, group)
-        os.fchmod(descriptor, 0o755)
-    finally:
-        os.close(descriptor)
+    # Only root writes in /run: this is the directory that was made. Its mode was made with root's umask.
+    os.chown(RUN_DIRECTORY, user, group)
+    os.chmod(RUN_DIRECTORY, 0o755)  # noqa: PTH101, S103
 
 
 def split(tasks: Mapping[str, Task]) -> int | None:
@@ -108,7 +105,10 @@ def ask_root(task: str, **values: object) -> Any:
     """Have the parent do ``task`` and return its result; raises RootTaskError."""
     if _to_root is None:
         raise RootTaskError(f"{task} needs root's rights: run this command as root")
-    _to_root.send(json.dumps({"task": task, "values": values}).encode())
+    request = json.dumps({"task": task, "values": values}).encode()
+    if len(request) > _LIMIT_BYTES:
+        raise RootTaskError(f"{task}: {len(request)} bytes for root's part, and at most {_LIMIT_BYTES} are handed over")
+    _to_root.send(request)
     answer = json.loads(_to_root.recv(_LIMIT_BYTES))
     if "error" in answer:
         raise RootTaskError(str(answer["error"]))
@@ -117,7 +117,11 @@ def ask_root(task: str, **values: object) -> Any:
 
 def _serve(channel: socket.socket, tasks: Mapping[str, Task]) -> None:
     while request := channel.recv(_LIMIT_BYTES):
-        channel.send(json.dumps(_answer(request, tasks)).encode()[:_LIMIT_BYTES])
+        answer = json.dumps(_answer(request, tasks)).encode()
+        if len(answer) > _LIMIT_BYTES:
+            what = f"the answer of root's part has {len(answer)} bytes, and at most {_LIMIT_BYTES} are handed over"
+            answer = json.dumps({"error": what}).encode()
+        channel.send(answer)
 
 
 def _answer(request: bytes, tasks: Mapping[str, Task]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert import systemd
 from tedge_cert.bridge import conf_files
 from tedge_cert.bridge.conf_files import Placement
 from tedge_cert.commands import connect as connect_command
@@ -178,7 +179,7 @@ def etc(broker: Path, mocker: MockerFixture) -> Path:
         os.chown(each, *owners.account_ids(DAEMON))
     mocker.patch.multiple(takeover, _ETC=etc, _CONF=etc / "mosquitto-conf")
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(etc))
-    mocker.patch.object(takeover.systemd, "is_running", return_value=False)
+    mocker.patch.object(systemd, "is_running", return_value=False)
     return etc
 
 

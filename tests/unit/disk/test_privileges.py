@@ -47,6 +47,7 @@ def test_root_becomes_that_user_for_good(tmp_path: Path, as_daemon: tuple[int, i
     (tmp_path / "theirs").write_text("root's")
 
     def work() -> object:
+        os.umask(0)
         privileges.drop()
         refused = 0
         ways: list[Callable[[], None]] = [
@@ -62,17 +63,26 @@ def test_root_becomes_that_user_for_good(tmp_path: Path, as_daemon: tuple[int, i
         try:
             files.write(tmp_path / "theirs", b"x", DAEMON)
         except TedgeCertError as error:
-            return [os.getresuid(), os.getresgid(), os.getgroups(), refused, str(error)]
+            return [os.getresuid(), os.getresgid(), os.getgroups(), refused, os.umask(0), str(error)]
         return "it wrote root's file"
 
     user, group = as_daemon
     found = in_child(work)
     assert isinstance(found, list)
-    assert found[:4] == [[user] * 3, [group] * 3, [group], 3]
-    assert "Permission denied" in found[4]
+    assert found[:5] == [[user] * 3, [group] * 3, [group], 3, 0o022]
+    assert "Permission denied" in found[5]
     # The directory of the locks is made before: in /run, only root can.
     assert (tmp_path / "run").stat().st_uid == user
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "theirs"]
+
+
+@ROOT
+@pytest.mark.usefixtures("as_daemon")
+def test_a_directory_of_locks_that_is_there_keeps_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "other")
+    assert in_child(privileges.drop) is None
+    assert (tmp_path / "other").stat().st_uid == 0
 
 
 def test_nothing_changes_without_the_accounts(mocker: MockerFixture) -> None:
@@ -81,6 +91,8 @@ def test_nothing_changes_without_the_accounts(mocker: MockerFixture) -> None:
     privileges.drop()
     assert (os.getresuid(), privileges.split({})) == (before, None)
     assert not privileges.has_parent()
+    with pytest.raises(privileges.RootTaskError, match="run this command as root"):
+        privileges.ask_root("restart")
 
 
 def split(work: Callable[[], object], **tasks: privileges.Task) -> object:
@@ -120,6 +132,10 @@ def failing() -> None:
     raise TedgeCertError("mosquitto does not start")
 
 
+def unwritable() -> None:
+    raise OSError("read-only")
+
+
 @ROOT
 @pytest.mark.usefixtures("as_daemon")
 @pytest.mark.parametrize(
@@ -134,10 +150,20 @@ def failing() -> None:
         (lambda: send(b"\xff\xfe"), "refused a task: "),
         (lambda: send(b'{"task": [], "values": {}}'), "refused a task: TypeError"),
         (lambda: send(b'{"task": "fail", "values": []}'), "refused a task: TypeError"),
+        (lambda: privileges.ask_root("unwritable"), "RootTaskError: root refused a task: OSError: read-only"),
+        (lambda: privileges.ask_root("long"), "RootTaskError: the answer of root's part has 70014 bytes"),
+        (lambda: privileges.ask_root("words", words=["-" * 70_000]), "RootTaskError: words: 70044 bytes for root's"),
+        (lambda: privileges.ask_root("words", words=["-" * 2_000_000]), "RootTaskError: words: 2000044 bytes for"),
     ],
 )
 def test_the_parent_refuses_all_else(work: Callable[[], object], said: str) -> None:
-    found = split(work, fail=failing, words=of_words)
+    tasks: dict[str, privileges.Task] = {
+        "fail": failing,
+        "unwritable": unwritable,
+        "words": of_words,
+        "long": lambda: "x" * 70_000,
+    }
+    found = split(work, **tasks)
     assert isinstance(found, list)
     assert (found[0], said in str(found[1])) == (7, True), found
 
