@@ -89,4 +89,5 @@ UNHEALTHY = {
     "timer-disabled": facts(units=units(is_enabled=False)),
     "timer-stopped": facts(units=units(is_active=False)),
     "unconfined": facts(units=units(is_confined=False)),
+    "sudoers": facts(sudoers="/etc/sudoers.d/tedge"),
 }

@@ -86,7 +86,7 @@ def _write_request(path: Path, pem: str) -> None:
 def is_of_system(arguments: argparse.Namespace) -> bool:
     """Return whether the arguments mean the configuration that the services of the system read."""
     directory = arguments.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
-    return os.path.realpath(directory) == SYSTEM_DIRECTORY
+    return os.path.realpath(directory) == os.path.realpath(SYSTEM_DIRECTORY)
 
 
 def config_of(arguments: argparse.Namespace) -> Config:

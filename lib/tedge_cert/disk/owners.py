@@ -81,9 +81,10 @@ def claim(directory: Path, only: Sequence[str] = ()) -> Claimed:
 
     Each file is copied: a process of that user may still have the old one open. A link, or a file with a second name,
     is moved aside, because it may lead to a file of the user, or to one that only root may read. So is what is too
-    large or too deep: it would fill the disk, or keep the rest from becoming root's.
+    large or too deep: it would fill the disk, or keep the rest from becoming root's. ``directory`` itself may be a link
+    where only root can make one, as in an image that keeps /etc/tedge elsewhere.
     """
-    with _opened(directory, os.O_DIRECTORY) as parent:
+    with _opened(directory.resolve() if is_only_roots(directory.parent) else directory, os.O_DIRECTORY) as parent:
         return Claimed() if parent is None else _claim(directory, parent, only)
 
 

@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert import errors, journal
 from tedge_cert.cli import entry
@@ -117,6 +119,25 @@ def test_a_word_of_the_command_line_is_not_shortened(capsys: pytest.CaptureFixtu
         Parser("test", None).read(["--deb"])
     assert ended.value.code == errors.USAGE
     assert "unrecognized arguments: --deb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config_dir", ["", "{etc}", "{etc}/", "{elsewhere}", "{elsewhere}/../elsewhere"])
+def test_a_link_to_the_configuration_is_that_of_the_system(
+    tmp_path: Path, mocker: MockerFixture, config_dir: str
+) -> None:
+    """In an image that keeps /etc/tedge elsewhere too, root's commands become tedge."""
+    etc, elsewhere = tmp_path / "etc", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    etc.symlink_to(elsewhere)
+    mocker.patch.object(entry, "SYSTEM_DIRECTORY", str(etc))
+    mocker.patch.dict(os.environ)
+    os.environ.pop("TEDGE_CONFIG_DIR", None)
+    drop = mocker.patch("tedge_cert.disk.privileges.drop")
+    entry.act_as_tedge(Namespace(config_dir=config_dir.format(etc=etc, elsewhere=elsewhere)))
+    assert drop.called
+    drop.reset_mock()
+    entry.act_as_tedge(Namespace(config_dir=str(tmp_path)))
+    assert not drop.called
 
 
 def test_names_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

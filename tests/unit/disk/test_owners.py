@@ -149,6 +149,18 @@ def test_a_directory_that_is_a_link_is_moved_aside(tmp_path: Path, theirs: Path)
     assert not (tmp_path / "conf").exists()
 
 
+@pytest.mark.parametrize("roots", [True, False])
+def test_a_link_that_only_root_can_make_is_followed(
+    tmp_path: Path, theirs: Path, mocker: MockerFixture, roots: bool
+) -> None:
+    (tmp_path / "tedge").symlink_to(theirs)
+    os.chown(theirs / "file", *owners.account_ids(DAEMON))
+    mocker.patch.object(owners, "is_only_roots", lambda path: roots and path == tmp_path)
+    claimed = owners.claim(tmp_path / "tedge", only=["file"])
+    assert claimed.files == ((tmp_path / "tedge" / "file",) if roots else ())
+    assert (facts(theirs)[0] == 0) is roots
+
+
 def test_what_is_moved_aside_changes_no_other_file(theirs: Path) -> None:
     """What a link leads to, and the file of a second name, keep their owner and group."""
     target = theirs.parent / "others" / "file"

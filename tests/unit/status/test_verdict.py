@@ -44,6 +44,7 @@ EXPECTED = {
     "timer-disabled": (ATTENTION, "is not enabled", "systemctl enable --now tedge-cert-renewer@c8y.timer"),
     "timer-stopped": (ATTENTION, "is not active", "systemctl enable --now tedge-cert-renewer@c8y.timer"),
     "unconfined": (ATTENTION, "not confined", "systemctl cat tedge-cert-renewer@c8y.service"),
+    "sudoers": (ATTENTION, "/etc/sudoers.d/tedge lets user tedge run programs as root", "rm /etc/sudoers.d/tedge"),
 }
 
 
