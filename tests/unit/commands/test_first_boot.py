@@ -6,6 +6,7 @@ import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from pytest_mock import MockerFixture
@@ -212,3 +213,69 @@ def test_what_the_last_one_left_may_be_anything(boot: Boot) -> None:
         boot.instance.run_directory.joinpath("c8y.attempts").write_text(text)
         assert record.attempts(boot.instance).failed == 0
         boot.failure()
+
+
+@pytest.fixture
+def connected(boot: Boot, mocker: MockerFixture) -> MagicMock:
+    """What stands in for the connection that root makes; the password is in the store too."""
+    first_boot.STORES[0].mkdir()
+    (first_boot.STORES[0] / "tedge.one-time-password").write_text(PASSWORD)
+    return mocker.patch.object(first_boot, "_connect")
+
+
+def test_root_connects_once_for_each_password(boot: Boot, connected: MagicMock) -> None:
+    """The password is root's; nothing that user tedge leaves makes root do it again."""
+    counts = []
+    for password in ("", PASSWORD, PASSWORD, "another-password"):
+        boot.give("tedge.one-time-password", password)
+        record.begin(boot.instance, record.RegistrationRecord("x", ""))
+        assert first_boot.finish("") == 0
+        counts.append(connected.call_count)
+    assert counts == [0, 1, 1, 2]
+    assert list(first_boot.STORES[0].iterdir()) == []
+    mark = first_boot._MARKS / "c8y.connected"
+    assert (first_boot._MARKS.stat().st_mode & 0o777, mark.stat().st_mode & 0o777) == (0o755, 0o600)
+
+
+def test_the_part_that_is_tedge_leaves_no_mark(boot: Boot, connected: MagicMock, mocker: MockerFixture) -> None:
+    """Its parent, which is root, does that when it has ended well."""
+    mocker.patch("tedge_cert.disk.privileges.has_parent", return_value=True)
+    assert first_boot.finish("") == 0
+    assert connected.called
+    assert not first_boot._MARKS.exists()
+    assert list(first_boot.STORES[0].iterdir()) != []
+    assert boot.instance.bridge_file.parent.exists()
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_the_part_that_is_root_ends_with_the_code_of_the_other(
+    boot: Boot, connected: MagicMock, mocker: MockerFixture, code: int
+) -> None:
+    mocker.patch("tedge_cert.config.settings.Config.is_of_system", True)
+    mocker.patch("tedge_cert.commands.root_tasks.serve", return_value=code)
+    assert first_boot.finish("") == code
+    assert not connected.called
+    assert first_boot._MARKS.exists() is (code == 0)
+
+
+@pytest.mark.usefixtures("connected")
+def test_root_sets_a_tenant_only_where_there_is_none(boot: Boot) -> None:
+    file = boot.device.directory / "tedge.toml"
+    before = file.read_text()
+    boot.give("tedge.c8y-url", "evil.example")
+    assert first_boot.finish("") == 0
+    assert file.read_text() == before
+    text = "\n".join(line for line in before.splitlines() if not line.startswith(("url", "http")))
+    file.write_text(text)
+    boot.give("tedge.one-time-password", "another-password")
+    boot.give("tedge.c8y-url", 'evil.example"\nx = "')
+    with pytest.raises(TedgeCertError, match="expected"):
+        first_boot.finish("")
+    assert file.read_text() == text
+
+
+def test_a_device_whose_registration_is_finished_is_left_as_it_is(boot: Boot, mocker: MockerFixture) -> None:
+    connect = mocker.patch("tedge_cert.commands.connect.connect")
+    assert record.unfinished(boot.instance) is None
+    assert first_boot.finish("") == 0
+    assert not connect.called

@@ -3,12 +3,13 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert.deadline import bounded
 from tedge_cert.disk import owners
 from tedge_cert.disk.owners import Access, Claimed
 
@@ -18,8 +19,8 @@ KEY = b"-----BEGIN PRIVATE KEY-----\n"
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    """A directory of another user, with whatever that user likes in it."""
+def theirs(tmp_path: Path) -> Iterator[Path]:
+    """A directory of another user, with whatever that user likes in it; a test that a pipe holds up fails."""
     directory, others = tmp_path / "theirs", tmp_path / "others"
     for each in (directory, others):
         each.mkdir()
@@ -29,7 +30,8 @@ def theirs(tmp_path: Path) -> Path:
     (directory / "away").symlink_to(others)
     os.link(others / "file", directory / "hard")
     os.mkfifo(directory / "pipe")
-    return directory
+    with bounded(20, "the test"):
+        yield directory
 
 
 def facts(path: Path) -> tuple[int, int, int]:
@@ -49,6 +51,8 @@ def test_a_link_in_place_of_the_directory_is_not_followed(theirs: Path, tmp_path
     (tmp_path / "swapped").symlink_to(tmp_path / "others")
     owners.restore(tmp_path / "swapped", {"file": DAEMON})
     assert facts(tmp_path / "others" / "file")[0] == 0
+    # A pipe there holds nobody up.
+    owners.restore(theirs / "pipe", {"file": DAEMON})
 
 
 def test_a_file_that_is_bound_over_a_name_is_not_given(theirs: Path, tmp_path: Path) -> None:
@@ -91,6 +95,12 @@ def test_what_another_user_could_write_becomes_roots(theirs: Path) -> None:
     assert sorted(each.name for each in theirs.iterdir() if each.name.endswith(".ignored")) == [
         "away.ignored", "hard.ignored", "linked.ignored", "pipe.ignored",
     ]  # fmt: skip
+
+
+def test_a_directory_that_others_can_write_is_shut(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    owners.claim(tmp_path)
+    assert facts(tmp_path) == (0, 0, 0o755)
 
 
 def test_what_is_roots_already_stays_as_it_is(tmp_path: Path) -> None:
@@ -184,6 +194,16 @@ def test_a_file_is_only_roots(tmp_path: Path, mode: int, only: bool) -> None:
         path.write_bytes(b"")
         path.chmod(mode)
     assert owners.is_only_roots(path) is only
+
+
+def test_a_file_of_another_user_and_none_are_not_only_roots(mocker: MockerFixture) -> None:
+    """Each part of the path is looked at: here all others are root's."""
+    real = Path.lstat
+    facts = list(real(Path("/etc/passwd")))
+    facts[4] = 1
+    mocker.patch.object(Path, "lstat", lambda path: os.stat_result(facts) if path.name == "passwd" else real(path))
+    assert not owners.is_only_roots(Path("/etc/passwd"))
+    assert not owners.is_only_roots(Path("/etc/no-such-file"))
 
 
 def test_a_file_below_a_directory_that_others_write_is_not(tmp_path: Path) -> None:
