@@ -34,8 +34,13 @@ def restart(unit: str) -> None:
     systemd refuses the sixth start within ten seconds and leaves the unit stopped (StartLimitBurst=). That stops a
     unit that fails again and again. A script that connects and disconnects several profiles must not reach that limit.
     """
-    run(["systemctl", "reset-failed", unit])
+    reset_failed(unit)
     systemctl("restart", unit)
+
+
+def reset_failed(unit: str) -> None:
+    """Have systemd forget that ``unit`` failed; one that it does not know has nothing to forget."""
+    run(["systemctl", "reset-failed", unit])
 
 
 def is_active(unit: str) -> bool:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from system.device import Device
-from system.renewer import SERVICE, TIMER, start
+from system.renewer import CERTIFICATE, SERVICE, TIMER, start
 
 PROGRAM = "/usr/lib/tedge-cert-renewer/tedge-cert-needs-renewal"
 
@@ -61,3 +61,17 @@ def test_a_drop_in_that_takes_the_confinement_away_is_seen(connected: Device) ->
     code, found = status(connected)
     assert (code, found["confined"]) == (1, False)
     assert found["problems"][0]["cure"] == f"systemctl cat {SERVICE}"
+
+
+def test_after_a_cure_the_screen_does_not_wait_for_the_next_hour(connected: Device) -> None:
+    """The failed run is history once its cause is gone; root's commands have systemd forget it, too."""
+    for cure in ("", "tedge cert verify c8y", "tedge reconnect c8y"):
+        connected.run(f"mv {CERTIFICATE} /tmp/away")
+        assert start(connected).outcome == "failed"
+        assert status(connected)[0] == 2
+        connected.run(f"mv /tmp/away {CERTIFICATE}")
+        if cure:
+            connected.run(cure)
+        failed = connected.unit(SERVICE, "ActiveState")["ActiveState"] == "failed"
+        code, found = status(connected)
+        assert (code, found["problems"], failed) == (0, [], not cure), cure

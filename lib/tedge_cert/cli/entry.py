@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from tedge_cert import journal
+from tedge_cert import journal, systemd
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
 from tedge_cert.config.values import is_profile
-from tedge_cert.device.instance import Instance, load_config, load_instance
+from tedge_cert.device.instance import Instance, Names, load_config, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, TedgeCertError, mend
 
@@ -53,16 +53,17 @@ class _Profile(argparse.Action):
         namespace.profile, namespace.profile_by_option = str(values), True
 
 
-def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
+def instance_of(arguments: argparse.Namespace, known: bool = True, cures: bool = False) -> Instance:
     """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``.
 
-    A command of root becomes tedge here, before it reads a path that a setting names.
+    A command of root becomes tedge here, before it reads a path that a setting names. If it ``cures`` a renewal that
+    failed, systemd forgets that failure after its success.
     """
-    act_as_tedge(arguments)
+    act_as_tedge(arguments, cures)
     return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
 
 
-def act_as_tedge(arguments: argparse.Namespace) -> None:
+def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
     """Drop root's rights for good, save in a trial: root named its configuration, and is trusted with its paths."""
     # A file that the caller names is read and written with the caller's rights.
     if getattr(arguments, "csr_path", None) is not None:
@@ -70,10 +71,21 @@ def act_as_tedge(arguments: argparse.Namespace) -> None:
     if not is_of_system(arguments):
         return
     output = getattr(arguments, "output_path", None)
-    if output is None:
+    if cures:
+        _reset_unit_after(arguments)
+    elif output is None:
         privileges.drop()
     elif (code := privileges.split({"write_request": partial(_write_request, output.absolute())})) is not None:
         os._exit(code)
+
+
+def _reset_unit_after(arguments: argparse.Namespace) -> None:
+    """Go on as tedge in a child; if the child succeeds, root resets the unit of the instance that it typed."""
+    if (code := privileges.split({})) is None:
+        return
+    if code == 0 and systemd.is_running() and (not arguments.profile or is_profile(arguments.profile)):
+        systemd.reset_failed(Names(arguments.cloud or "", arguments.profile).service)
+    os._exit(code)
 
 
 def _write_request(path: Path, pem: str) -> None:

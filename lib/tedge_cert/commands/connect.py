@@ -57,6 +57,8 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
             f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
             "repeats it"
         )
+    if not switched.left_out:
+        root.reset_failed()
     # The tenant gets the certificate's dates now, not at the first renewal.
     outcome.tell_fleet(instance)
     return exit_code(instance, switched)

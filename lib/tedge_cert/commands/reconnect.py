@@ -53,6 +53,8 @@ def reconnect(instance: Instance, offline: bool) -> int:
         raise NoAnswerError(
             f"connected, but {switched.unfinished}; `tedge reconnect {instance.words}` tries to finish it again"
         )
+    if instance.manages_services and not switched.left_out:
+        root.reset_failed()
     return connect.exit_code(instance, switched)
 
 

@@ -77,6 +77,13 @@ class Root:
         """Run systemctl with one of the verbs and units above; raises TedgeCertError with what it said."""
         return str(self._do("systemctl", words=list(words)))
 
+    def reset_failed(self) -> None:
+        """Have systemd forget that the renewal of this instance failed; one that it does not know has not failed."""
+        try:
+            self.systemctl("reset-failed", self._instance.service)
+        except TedgeCertError as error:
+            journal.debug(str(error))
+
     def restart_broker(self) -> None:
         """Restart mosquitto, however often that was done before."""
         self.systemctl("reset-failed", _MOSQUITTO)

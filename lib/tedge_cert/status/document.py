@@ -7,7 +7,7 @@ A new field keeps the version; a field that is removed or changes its meaning ra
 import json
 
 from tedge_cert.status.facts import CertificateFacts, Facts
-from tedge_cert.status.verdict import WORDS, Problem, health
+from tedge_cert.status.verdict import WORDS, Problem, health, why_over
 
 VERSION = 1
 
@@ -40,7 +40,7 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "previous": _certificate(facts.previous),
         "threshold_s": facts.threshold_s,
         "due_s": facts.due_s,
-        "last": facts.state.as_last(),
+        "last": {**facts.state.as_last(), "over": bool(why_over(facts))},
         "timer": _timer(facts),
         "confined": facts.units.is_confined if facts.units else None,
         "bridge": {"configured": facts.bridge.is_configured, "up": facts.bridge.is_up},

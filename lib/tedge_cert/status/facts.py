@@ -54,6 +54,8 @@ class UnitFacts:
     next_run_s: int = 0
     is_running: bool = False
     has_failed: bool = False
+    # When it ended, if it has failed.
+    failed_s: int = 0
     result: str = ""
     # The unit that registers the device without a person, if it is active or has failed.
     registration: str = ""
@@ -100,6 +102,9 @@ class Facts:
     # When the renewal is due, by threshold and spread.
     due_s: int = 0
     state: State = NO_STATE
+    # When certificate, key or settings were last changed, and whether the last result is that of other settings.
+    changed_s: int = 0
+    has_other_settings: bool = False
     # None without a service manager, or where the configuration is not that of its services.
     units: UnitFacts | None = None
     bridge: BridgeFacts = BridgeFacts()

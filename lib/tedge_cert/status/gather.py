@@ -10,6 +10,7 @@ from pathlib import Path
 from tedge_cert.bridge import conf_files
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.config import auth_method, credentials
+from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, server_of, tenant_of
 from tedge_cert.device.instance import Instance, identity, threshold_s
@@ -62,8 +63,13 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
     left = state.load(instance.state_file)
     active, found = _certificate(instance.certificate)
     http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config, active.lifetime_s)
+    config = instance.config
+    settings = [Path(config.file), Path(config.mapper_file())]
     return replace(
         facts,
+        changed_s=_changed_s([instance.certificate, instance.key, *settings]),
+        # An environment of the person who asks may differ from that of the unit, so the file has to be newer too.
+        has_other_settings=left.settings != fingerprint(config) and _changed_s(settings) > left.at_s,
         device_id=_device_id(instance),
         host=str(http or ""),
         certificate=active,
@@ -74,6 +80,17 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         due_s=max(0, active.not_after_s - minimum_s),
         state=left,
     )
+
+
+def _changed_s(paths: list[Path]) -> int:
+    """Return when the last of these files was changed (content, owner or mode); 0 if none can be seen."""
+    times = [0]
+    for path in paths:
+        try:
+            times.append(int(path.stat().st_ctime))
+        except OSError:
+            continue
+    return max(times)
 
 
 def _due_s(facts: Facts, spread: str) -> int:

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 from tedge_cert.status.facts import Facts
-from tedge_cert.status.verdict import Problem, health
+from tedge_cert.status.verdict import Problem, failures, health
 
 Report = tuple[Facts, list[Problem]]
 
@@ -21,7 +21,7 @@ _METRICS: tuple[tuple[str, str, Callable[[Facts, list[Problem]], int | None]], .
         "When it was last renewed.",
         lambda facts, _: facts.state.succeeded_s or None,
     ),
-    ("renewal_failed_attempts", "Renewals that failed one after the other.", lambda facts, _: facts.state.attempts),
+    ("renewal_failed_attempts", "Renewals that failed one after the other.", lambda facts, _: failures(facts)),
     ("state", "0 healthy, 1 needs attention, 2 broken.", lambda _, found: health(found)),
     (
         "bridge_up",

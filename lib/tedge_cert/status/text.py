@@ -4,7 +4,7 @@
 from tedge_cert.durations import format_duration
 from tedge_cert.journal import quoted
 from tedge_cert.status.facts import CertificateFacts, Facts
-from tedge_cert.status.verdict import WORDS, Problem, health
+from tedge_cert.status.verdict import WORDS, Problem, failures, health, is_failed_run_over, why_over
 from tedge_cert.terminal import of_health, wrapped
 from tedge_cert.times import rfc2822
 
@@ -25,7 +25,7 @@ def _rows(facts: Facts, found: list[Problem]) -> list[tuple[str, str]]:
     if facts.certificate is not None:
         rows += _of_certificate(facts, facts.certificate)
     rows.append(("Last result:", _result(facts, found)))
-    if facts.state.attempts:
+    if failures(facts):
         rows.append(("Attempts:", _attempts(facts)))
     if facts.units is not None:
         rows.append(("Timer:", _timer(facts)))
@@ -87,10 +87,10 @@ def _result(facts: Facts, found: list[Problem]) -> str:
     if not left.result:
         return "none yet (an hour with nothing to do leaves none)"
     what = f"{left.result.replace('-', ' ')} on {rfc2822(left.at_s)}"
-    if left.attempts and left.reason:
+    if over := why_over(facts):
+        return f"{what}, which is over: {over}"
+    if any(left.reason and left.reason in each.what for each in found):
         return f"{what}, see above"
-    if not found and left.at_s > left.succeeded_s:
-        return f"{what}, which is over"
     return f"{what}: {left.reason}" if left.reason else what
 
 
@@ -109,6 +109,8 @@ def _timer(facts: Facts) -> str:
         words.append("a run is under way")
     elif units.next_run_s:
         words.append(f"next run {rfc2822(units.next_run_s)} ({_distance(facts, units.next_run_s)})")
+    if is_failed_run_over(facts):
+        words.append("the run that failed is older than certificate, key and settings are now")
     return ", ".join(words)
 
 

@@ -18,8 +18,8 @@ from tedge_cert.status.facts import UnitFacts
 # For all questions together: they are asked at the same time.
 TIMEOUT_S = 5.0
 _PROPERTIES = (
-    "Id", "LoadState", "ActiveState", "UnitFileState", "NextElapseUSecRealtime", "Result", "ExecCondition",
-    "Environment", "User", "ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet",
+    "Id", "LoadState", "ActiveState", "UnitFileState", "NextElapseUSecRealtime", "InactiveEnterTimestamp", "Result",
+    "ExecCondition", "Environment", "User", "ProtectSystem", "NoNewPrivileges", "CapabilityBoundingSet",
 )  # fmt: skip
 # What the manager writes when a step could not be started, and at the end of each run
 # (systemd.catalog: SD_MESSAGE_SPAWN_FAILED, SD_MESSAGE_UNIT_SKIPPED, _SUCCESS, _FAILURE_RESULT).
@@ -109,6 +109,7 @@ def facts_of(
         next_run_s=_seconds(timer.get("NextElapseUSecRealtime", "")),
         is_running=service.get("ActiveState") == "activating",
         has_failed=service.get("ActiveState") == "failed",
+        failed_s=_seconds(service.get("InactiveEnterTimestamp", "")) if service.get("ActiveState") == "failed" else 0,
         result=service.get("Result", ""),
         registration=registration.get("Id", "") if registration.get("ActiveState") in _AT_WORK else "",
         not_started=_not_started(service.get("ExecCondition", ""), entries),

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tedge_cert.durations import format_duration
-from tedge_cert.events import NOT_TRUSTED_YET
+from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
 from tedge_cert.status.facts import Facts, UnitFacts
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
 # In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
 _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
+_SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED)))
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -32,6 +33,34 @@ def problems(facts: Facts) -> list[Problem]:
 def health(found: list[Problem]) -> int:
     """Return the rank of the worst problem, which is also the exit code."""
     return max((each.rank for each in found), default=HEALTHY)
+
+
+def why_over(facts: Facts) -> str:
+    """Return why the last failure is history; empty if it still counts, or if the last result is no failure."""
+    left, active, units = facts.state, facts.certificate, facts.units
+    if left.result in _SUCCESSES or active is None or not active.is_readable:
+        return ""
+    if left.serial and (left.serial, left.not_before_s) != (active.serial, active.not_before_s):
+        return "the certificate was replaced since"
+    if facts.has_other_settings:
+        return "the settings were changed since"
+    if left.attempts:
+        wanted = facts.due_s <= facts.now_s or facts.candidate is not None or facts.previous is not None
+        return "" if wanted else "no renewal is due"
+    if units is not None and units.has_failed and not is_failed_run_over(facts):
+        return ""
+    return "" if any(_of_certificate(facts)) else "nothing of it is left"
+
+
+def failures(facts: Facts) -> int:
+    """Return the renewals that failed one after the other, and still count."""
+    return 0 if why_over(facts) else facts.state.attempts
+
+
+def is_failed_run_over(facts: Facts) -> bool:
+    """Return whether a renewal succeeded, or certificate, key or settings were changed, after the unit had failed."""
+    units = facts.units
+    return units is not None and 0 < units.failed_s < max(facts.state.succeeded_s, facts.changed_s)
 
 
 def _of_configuration(facts: Facts) -> Iterator[Problem]:
@@ -88,10 +117,10 @@ def _register(facts: Facts) -> str:
 
 
 def _of_renewal(facts: Facts) -> Iterator[Problem]:
-    left = facts.state
-    waits = bool(left.attempts) and left.result == NOT_TRUSTED_YET.name
-    if left.attempts:
-        times = "once" if left.attempts == 1 else f"{left.attempts} times"
+    left, failed = facts.state, failures(facts)
+    waits = bool(failed) and left.result == NOT_TRUSTED_YET.name
+    if failed:
+        times = "once" if failed == 1 else f"{failed} times"
         late = facts.certificate is not None and facts.left_s < facts.threshold_s / 3
         yield Problem(
             BROKEN if late else ATTENTION,
@@ -152,7 +181,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             f"the last run could not begin, which systemd takes for nothing to do: {units.not_started}",
             _cure_of_start(units),
         )
-    elif units.has_failed and not facts.state.attempts and not any(_of_certificate(facts)):
+    elif units.has_failed and not is_failed_run_over(facts) and not failures(facts) and not any(_of_certificate(facts)):
         yield Problem(BROKEN, f"the last run failed ({units.result})", _journal_of(facts))
     if facts.bridge.is_configured and not (units.is_enabled and units.is_active):
         state = "not enabled" if not units.is_enabled else "not active"

@@ -110,7 +110,7 @@ def samples(text: str) -> dict[str, list[Any]]:
 
 
 def test_prometheus_reads_every_instance() -> None:
-    found = samples(metrics_of(judged(facts(), facts(profile="p", state=FAILING))))
+    found = samples(metrics_of(judged(facts(), facts(profile="p", state=FAILING, due_s=NOW_S))))
     until = found["tedge_certificate_not_after_timestamp_seconds"]
     assert [each.value for each in until] == [CERTIFICATE.not_after_s] * 2
     assert until[1].labels == {"cloud": "c8y", "profile": "p", "device_id": "device-1"}

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Problems, their rank, and the command that cures each."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from tedge_cert.device.state import State
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
-from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, health, problems
+from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, failures, health, problems, why_over
+from unit.certificates import DAY_S, NOW_S
 from unit.statuses import FAILING, UNHEALTHY, certificate, facts, units
 
 # Rank, a word of the sentence, a word of the command.
@@ -69,7 +74,7 @@ def test_the_worst_stands_first() -> None:
 
 
 def test_a_failed_run_that_left_its_reason_is_shown_once() -> None:
-    assert len(problems(facts(state=FAILING, units=units(has_failed=True, result="exit-code")))) == 1
+    assert len(problems(facts(state=FAILING, due_s=NOW_S, units=units(has_failed=True, result="exit-code")))) == 1
 
 
 def test_a_key_that_no_run_checked_is_no_problem() -> None:
@@ -78,7 +83,7 @@ def test_a_key_that_no_run_checked_is_no_problem() -> None:
 
 def test_without_systemd_no_problem_names_units() -> None:
     assert problems(facts(units=None)) == []
-    assert problems(facts(units=None, state=FAILING))[0].cure == "tedge cert renew c8y"
+    assert problems(facts(units=None, state=FAILING, due_s=NOW_S))[0].cure == "tedge cert renew c8y"
 
 
 def test_a_timer_is_not_missed_before_the_device_is_connected() -> None:
@@ -99,3 +104,35 @@ def test_a_clock_that_nothing_keeps_is_shown_and_no_problem() -> None:
 
 def test_a_certificate_that_is_due_waits_for_the_next_run() -> None:
     assert problems(facts(certificate=certificate(not_after_s=facts().now_s + 86_400))) == []
+
+
+REJECTED = replace(FAILING, result="candidate-rejected", step="verify", serial="1234", not_before_s=NOW_S - 100 * DAY_S)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({}, "no renewal is due"),
+        ({"due_s": NOW_S, "has_other_settings": True}, "the settings were changed since"),
+        ({"due_s": NOW_S, "certificate": certificate(serial="5678")}, "the certificate was replaced since"),
+        ({"due_s": NOW_S, "certificate": certificate(not_before_s=NOW_S)}, "the certificate was replaced since"),
+    ],
+)
+def test_a_failure_that_is_over_is_history(changed: dict[str, Any], why: str) -> None:
+    found = facts(**{"state": REJECTED, **changed})
+    assert (problems(found), failures(found), why_over(found)) == ([], 0, why)
+
+
+@pytest.mark.parametrize("changed", [{"due_s": NOW_S}, {"candidate": certificate(path="/c.pem.new")}])
+def test_a_failure_counts_while_a_renewal_is_wanted(changed: dict[str, Any]) -> None:
+    found = facts(**{"state": REJECTED, **changed})
+    assert (health(problems(found)), failures(found), why_over(found)) == (ATTENTION, 3, "")
+
+
+def test_a_failed_run_is_history_once_its_cure_was_typed() -> None:
+    """The cure wrote certificate, key or settings, or a renewal succeeded; the next hour is not waited for."""
+    failed = units(has_failed=True, failed_s=NOW_S - 60, result="exit-code")
+    unusable = State(result="certificate-unusable", reason="cannot read /c.pem", at_s=NOW_S - 60, step="condition")
+    assert health(problems(facts(units=failed, state=unusable, changed_s=NOW_S - 61))) == BROKEN
+    assert problems(facts(units=failed, state=unusable, changed_s=NOW_S - 30)) == []
+    assert problems(facts(units=failed, state=replace(unusable, succeeded_s=NOW_S - 30))) == []
