@@ -120,13 +120,19 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def connect(device: LocalDevice) -> None:
-    """Configure the bridge as `tedge connect` does, but with pauses of two seconds at most; wait until it is up."""
+def configure_bridge(device: LocalDevice, longest_pause_s: int = 30) -> None:
+    """Write mosquitto's files as `tedge connect` does."""
     wanted, of = mosquitto_of(device), files_of(device)
     text = mosquitto_conf.bridge_text(wanted)
     assert "restart_timeout 1 30\n" in text
     conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
-    conf_files.bridge_placement(of).install(text.replace("restart_timeout 1 30", "restart_timeout 1 2"))
+    pauses = f"restart_timeout 1 {longest_pause_s}"
+    conf_files.bridge_placement(of).install(text.replace("restart_timeout 1 30", pauses))
+
+
+def connect(device: LocalDevice) -> None:
+    """Configure the bridge as `tedge connect` does, but with pauses of two seconds at most; wait until it is up."""
+    configure_bridge(device, longest_pause_s=2)
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")

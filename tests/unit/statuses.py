@@ -39,7 +39,7 @@ HEALTHY = Facts(
     due_s=NOW_S + 235 * DAY_S,
     state=State(result="renewed", step="verify", at_s=NOW_S - 100 * DAY_S, succeeded_s=NOW_S - 100 * DAY_S),
     units=UNITS,
-    bridge=BridgeFacts(True, is_up=True),
+    bridge=BridgeFacts(True, is_up=True, differences=()),
     clock_is_synchronised=True,
 )
 
@@ -80,6 +80,10 @@ UNHEALTHY = {
     "broker-missing": facts(bridge=BridgeFacts(True), units=units(has_broker=False)),
     "link-missing": facts(bridge=BridgeFacts(True, missing_link="/etc/mosquitto/conf.d/50-x.conf", is_up=False)),
     "bridge-down": facts(bridge=BridgeFacts(True, is_up=False)),
+    "other-settings": facts(
+        bridge=BridgeFacts(True, is_up=True, differences=("address old.test:8883 instead of tenant.test:8883",))
+    ),
+    "not-restarted": facts(bridge=BridgeFacts(True, is_up=True, differences=(), is_unread=True)),
     "tenant": facts(tenant_fault="no answer from https://tenant.test"),
     "units": facts(units=units(is_installed=False)),
     "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),

@@ -83,6 +83,42 @@ def is_current(of: MosquittoFiles, wanted: Mosquitto) -> bool:
     )
 
 
+def differences(of: MosquittoFiles, wanted: Mosquitto) -> list[str]:
+    """Return in what the files differ from the settings, a directive each, without the value of a password.
+
+    Raises OSError for a file that this user may not read.
+    """
+    found = []
+    pairs = (
+        (bridge_placement(of), mosquitto_conf.bridge_text(wanted)),
+        (listener_placement(of), mosquitto_conf.listener_text(wanted.listener)),
+    )
+    for placement, text in pairs:
+        theirs, ours = (_directives(each or "") for each in (placement.text(), text))
+        found += [
+            _difference(name, theirs.get(name, ""), ours.get(name, ""))
+            for name in {**ours, **theirs}
+            if theirs.get(name) != ours.get(name)
+        ]
+    return found
+
+
+def _directives(text: str) -> dict[str, str]:
+    """Return the directives of a file with their values; one that may occur often has all of them."""
+    values: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name and not name.startswith("#"):
+            values.setdefault(name, []).append(value)
+    return {name: ", ".join(each) for name, each in values.items()}
+
+
+def _difference(name: str, theirs: str, ours: str) -> str:
+    if name in ("remote_password", "topic"):
+        return name
+    return f"{name} {theirs or 'none'} instead of {ours or 'none'}"
+
+
 def listener_placement(of: MosquittoFiles) -> Placement:
     """Return where the listener is configured; read before the bridges, because of per_listener_settings."""
     return _placement(of.bridge.with_name(_LISTENER), of.is_of_system)

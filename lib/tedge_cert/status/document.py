@@ -43,7 +43,11 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "last": {**facts.state.as_last(), "over": bool(why_over(facts))},
         "timer": _timer(facts),
         "confined": facts.units.is_confined if facts.units else None,
-        "bridge": {"configured": facts.bridge.is_configured, "up": facts.bridge.is_up},
+        "bridge": {
+            "configured": facts.bridge.is_configured,
+            "up": facts.bridge.is_up,
+            "differences": None if facts.bridge.differences is None else list(facts.bridge.differences),
+        },
         "clock_synchronised": facts.clock_is_synchronised,
         "tenant": {
             "host": facts.host,

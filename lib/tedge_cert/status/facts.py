@@ -75,6 +75,10 @@ class BridgeFacts:
     # The link by which the broker finds its configuration, if the link is missing.
     missing_link: str = ""
     is_up: bool | None = None
+    # In what the broker's files differ from the settings; None if that cannot be found out.
+    differences: tuple[str, ...] | None = None
+    # Whether the broker has yet to be restarted with these files.
+    is_unread: bool = False
 
 
 NO_STATE = State()

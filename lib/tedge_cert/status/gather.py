@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert.bridge import conf_files
+from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
-from tedge_cert.device.connection_settings import broker_of, files_of, server_of, tenant_of
+from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, server_of, tenant_of
 from tedge_cert.device.instance import Instance, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
@@ -154,12 +154,25 @@ def _bridge(instance: Instance) -> BridgeFacts:
     if not instance.bridge_file.exists():
         return BridgeFacts()
     link = conf_files.bridge_placement(files_of(instance)).link
-    found = BridgeFacts(True, missing_link="" if link is None or link.is_symlink() else str(link))
+    found = BridgeFacts(
+        True,
+        missing_link="" if link is None or link.is_symlink() else str(link),
+        differences=_differences(instance),
+        is_unread=conf_change.is_unfinished(files_of(instance)),
+    )
     try:
         with Bridge(broker_of(instance), BROKER_S) as bridge:
             return replace(found, is_up=bridge.is_up)
     except OSError:
         return found
+
+
+def _differences(instance: Instance) -> tuple[str, ...] | None:
+    try:
+        return tuple(conf_files.differences(files_of(instance), mosquitto_of(instance, tenant_of(instance))))
+    except (OSError, TedgeCertError):
+        # Other facts say what is wrong with certificate and settings; only some users may read a file with a password.
+        return None
 
 
 def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
-from tedge_cert.status.facts import Facts, UnitFacts
+from tedge_cert.status.facts import BridgeFacts, Facts, UnitFacts
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
 # In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
 _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
 _SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED)))
+# Differences between bridge and settings that a problem names.
+_SHOWN = 3
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -153,12 +155,23 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
     elif facts.bridge.missing_link:
         what = f"mosquitto does not know of the bridge: {facts.bridge.missing_link} is missing"
         yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
+    elif facts.bridge.differences or facts.bridge.is_unread:
+        yield Problem(ATTENTION, _other_settings(facts.bridge), f"tedge reconnect {facts.words}")
     elif facts.bridge.is_configured and facts.bridge.is_up is None:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
     if facts.tenant_fault:
         yield Problem(ATTENTION, facts.tenant_fault, f"tedge config get c8y.http{_option(facts)}")
+
+
+def _other_settings(bridge: BridgeFacts) -> str:
+    """Say in what the bridge differs from the settings; the first differences are enough to recognise the change."""
+    if not bridge.differences:
+        return "mosquitto was not restarted since its bridge was configured"
+    shown, more = bridge.differences[:_SHOWN], len(bridge.differences) - _SHOWN
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"the bridge has other settings than the configuration: {'; '.join(shown)}{rest}"
 
 
 def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from unit.certificates import key_pem, new_key
-from unit.connected import certify, configure, connect, instance_of, issue, key_file
+from unit.connected import certify, configure, configure_bridge, connect, instance_of, issue, key_file
 from unit.local_device import LocalDevice
 
 
@@ -29,11 +29,13 @@ def cures(instance: dict[str, Any]) -> list[str]:
 def test_a_connected_device_is_healthy(local_device: LocalDevice) -> None:
     certify(local_device, days=90)
     connect(local_device)
+    # The broker has the shorter pauses of the tests.
+    configure_bridge(local_device)
     code, document = status(local_device)
     assert (code, only(document)["problems"]) == (0, [])
     found = only(document)
     assert found["device_id"] == local_device.device_id
-    assert found["bridge"] == {"configured": True, "up": True}
+    assert (found["bridge"]["configured"], found["bridge"]["up"]) == (True, True)
     assert found["key"]["fits"] is True
     # This configuration is not that of the system, so the system's units are not its units.
     assert found["timer"] is None
@@ -43,6 +45,20 @@ def test_a_connected_device_is_healthy(local_device: LocalDevice) -> None:
     local_device.stop_broker()
     code, document = status(local_device)
     assert (code, cures(only(document))) == (1, ["systemctl status mosquitto.service"])
+
+
+def test_a_bridge_with_other_settings_is_no_healthy_one(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    configure_bridge(local_device)
+    assert only(status(local_device)[1])["bridge"]["differences"] == []
+    mqtt = f"127.0.0.1:{local_device.tenant.mqtt_port}"
+    configure(local_device, f'mqtt = "{mqtt}"', 'mqtt = "127.0.0.1:8884"')
+    certify(local_device, days=90, name="another-device")
+    code, document = status(local_device)
+    problem = only(document)["problems"][0]
+    assert (code, problem["cure"]) == (1, "tedge reconnect c8y")
+    assert f"address {mqtt} instead of 127.0.0.1:8884" in problem["what"]
+    assert f"remote_clientid {local_device.device_id} instead of another-device" in problem["what"]
 
 
 def test_without_a_certificate_the_cure_is_a_registration(local_device: LocalDevice) -> None:
