@@ -11,7 +11,7 @@ from tedge_cert.commands.connection_check import check, summary
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.values import to_text
-from tedge_cert.device import profiles
+from tedge_cert.device import profiles, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
@@ -41,6 +41,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         if not offline:
             _announce(instance, tenant, active)
         _configure(root, instance, mosquitto_of(instance, tenant))
+        state.set_disconnected(instance.state_file, 0)
     if not instance.manages_services:
         journal.warning(
             "no service manager: the bridge is configured, start mosquitto yourself and call "

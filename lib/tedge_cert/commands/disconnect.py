@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge disconnect``: remove the bridge, and disable the hourly check of its certificate."""
 
+import time
+
 from tedge_cert import journal, systemd
 from tedge_cert.bridge import conf_change
 from tedge_cert.commands.root_tasks import Root
+from tedge_cert.device import state
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
@@ -25,6 +28,7 @@ def disconnect(instance: Instance) -> bool:
         with custody(instance):
             conf_change.begin(of)
             root.remove_bridge()
+            state.set_disconnected(instance.state_file, int(time.time()))
     if Switch.of(instance).is_unfinished:
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "

@@ -16,9 +16,24 @@ from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 VERSION = 1
-_LIMIT_BYTES = 16_384
+_LIMIT_BYTES = 65_536
 # The largest time or count: sums of them stay small enough for every program that reads them.
 _LIMIT = 1 << 53
+
+
+RENEWALS = 10
+"""As many renewals are remembered."""
+_REASON_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class PastRenewal:
+    """How an earlier renewal ended, by event and reason, and the serial number of the certificate in use after it."""
+
+    at_s: int
+    result: str
+    reason: str = ""
+    serial: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,10 @@ class State:
     looked_at_s: int = 0
     # The end of a certificate that was renewed with a threshold longer than its life.
     guarded: int = 0
+    # When a person disconnected the instance; 0 while it is not disconnected on purpose.
+    disconnected_s: int = 0
+    # The last renewals, the newest first.
+    renewals: tuple[PastRenewal, ...] = ()
 
     def as_last(self) -> dict[str, object]:
         """Return the object ``last`` of a status, at the local broker and in `tedge cert status --json`."""
@@ -54,6 +73,15 @@ class State:
 def load(path: Path) -> State:
     """Read the state in the file at ``path``."""
     try:
+        return read(path)
+    except ValueError as error:
+        journal.warning(f"{error} and counts as empty; the next result replaces it")
+        return State()
+
+
+def read(path: Path) -> State:
+    """Read the state in the file at ``path``, empty without one; raises ValueError for one that cannot be read."""
+    try:
         found = json.loads(files.read_regular(path, _LIMIT_BYTES))
         if not isinstance(found, dict):
             raise ValueError("expected an object in JSON")
@@ -62,14 +90,13 @@ def load(path: Path) -> State:
         return State()
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        journal.warning(f"{path} cannot be read and counts as empty: {reason}; the next result replaces it")
-        return State()
+        raise ValueError(f"{path} cannot be read: {reason}") from error
     return State(**known)
 
 
 def save(path: Path, state: State) -> None:
     """Write the state, readable by all; an error is a warning, because no renewal may fail for it."""
-    known = {name: value for name, value in asdict(state).items() if value not in ("", None)}
+    known = {name: value for name, value in asdict(state).items() if value not in ("", None, ())}
     try:
         make_directory(path.parent, owners.SHARED_DIRECTORY)
         # Runs that were killed while writing leave them; no other process writes here while the lock is held.
@@ -86,6 +113,18 @@ def end_pause(path: Path) -> None:
         save(path, replace(kept, next_attempt_s=0))
 
 
+def set_disconnected(path: Path, at_s: int) -> None:
+    """Remember when a person disconnected the instance; 0 when it is connected again."""
+    kept = load(path)
+    if kept.disconnected_s != at_s:
+        save(path, replace(kept, disconnected_s=at_s))
+
+
+def with_renewal(renewals: tuple[PastRenewal, ...], latest: PastRenewal) -> tuple[PastRenewal, ...]:
+    """Return the renewals to remember after one more."""
+    return (replace(latest, reason=latest.reason[:_REASON_CHARACTERS]), *renewals)[:RENEWALS]
+
+
 def forget(path: Path) -> None:
     """Remove the state of a previous certificate."""
     try:
@@ -96,6 +135,8 @@ def forget(path: Path) -> None:
 
 def _checked(name: str, value: Any) -> Any:
     """Return ``value`` if it has the type of the field; raises ValueError."""
+    if name == "renewals":
+        return _renewals(value)
     expected = type(getattr(State(), name))
     if name == "key_fits":
         good = value is None or isinstance(value, bool)
@@ -106,3 +147,18 @@ def _checked(name: str, value: Any) -> Any:
     if not good:
         raise ValueError(f"{name} is {str(value)[:40]!r}")
     return value
+
+
+def _renewals(value: Any) -> tuple[PastRenewal, ...]:
+    """Return past renewals; raises ValueError. User tedge can write anything there, so their number is bounded."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ValueError(f"renewals is {str(value)[:40]!r}")
+    return tuple(_renewal(each) for each in value[:RENEWALS])
+
+
+def _renewal(found: dict[str, Any]) -> PastRenewal:
+    at_s, texts = found.get("at_s"), [found.get(name, "") for name in ("result", "reason", "serial")]
+    if type(at_s) is not int or not 0 <= at_s < _LIMIT or not all(isinstance(each, str) for each in texts):
+        raise ValueError(f"a renewal is {str(found)[:40]!r}")
+    result, reason, serial = texts
+    return PastRenewal(at_s, result, reason[:_REASON_CHARACTERS], serial)

@@ -15,7 +15,7 @@ from tedge_cert.config.settings import Config, fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, Names, certificate_of, resolve, threshold_s
-from tedge_cert.device.state import State
+from tedge_cert.device.state import PastRenewal, State
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
     CandidateRejectedError,
@@ -114,6 +114,9 @@ def state_after(
     )
     if active is not None:
         ended = replace(ended, serial=active.serial, not_before_s=active.not_before_s, not_after_s=active.not_after_s)
+    if result.step != CONDITION and result.event is not events.NOT_NEEDED:
+        latest = PastRenewal(now_s, ended.result, "" if result.is_success else ended.reason, ended.serial)
+        ended = replace(ended, renewals=state.with_renewal(before.renewals, latest))
     if result.is_success:
         return _after_success(ended, result, active, minimum_s)
     if result.step == CONDITION:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tedge_cert.config import settings as config
 from tedge_cert.device import registration_record, state
 from tedge_cert.device.instance import load_instance
-from tedge_cert.device.state import State
+from tedge_cert.device.state import PastRenewal, State
 
 FULL = State(
     result="no-answer",
@@ -29,6 +29,8 @@ FULL = State(
     key_fits=True,
     looked_at_s=1_800_000_000,
     guarded=1_801_000_000,
+    disconnected_s=1_800_000_100,
+    renewals=(PastRenewal(1_800_000_000, "no-answer", "time-out", "1f"), PastRenewal(1_790_000_000, "renewed")),
 )
 
 
@@ -71,7 +73,11 @@ def test_what_is_not_known_here_is_left_out(tmp_path: Path) -> None:
         b'{"reason": 5}',
         b'{"key_fits": 1}',
         b'{"result": null}',
-        b'{"result": "x"}' + b" " * 20_000,
+        b'{"result": "x"}' + b" " * 70_000,
+        b'{"renewals": {}}',
+        b'{"renewals": [5]}',
+        b'{"renewals": [{"result": "renewed"}]}',
+        b'{"renewals": [{"at_s": 1, "result": "renewed", "serial": 5}]}',
     ],
 )
 def test_garbage_is_empty_with_a_warning(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +86,8 @@ def test_garbage_is_empty_with_a_warning(tmp_path: Path, content: bytes, capsys:
     assert state.load(path) == State()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert said.startswith(f"warning: {path} cannot be read and counts as empty: ")
+    assert said.startswith(f"warning: {path} cannot be read: ")
+    assert said.endswith(" and counts as empty; the next result replaces it\n")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -88,6 +95,14 @@ def test_nothing_in_it_is_a_fault(tmp_path_factory: pytest.TempPathFactory, cont
     path = tmp_path_factory.getbasetemp() / "fuzzed.json"
     path.write_bytes(content)
     assert isinstance(state.load(path), State)
+
+
+def test_a_bounded_number_of_renewals_fits_whatever_was_said(tmp_path: Path) -> None:
+    kept: tuple[PastRenewal, ...] = ()
+    for at_s in range(12):
+        kept = state.with_renewal(kept, PastRenewal(at_s, "request-refused", "\U0001f600" * 1_000, "f" * 40))
+    state.save(tmp_path / "c8y.json", State(reason="\U0001f600" * 1_000, renewals=kept))
+    assert [each.at_s for each in state.load(tmp_path / "c8y.json").renewals] == list(range(11, 1, -1))
 
 
 def test_a_pipe_or_a_link_is_not_followed(tmp_path: Path) -> None:

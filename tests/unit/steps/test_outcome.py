@@ -83,6 +83,9 @@ def test_attempts_are_counted_and_a_success_ends_them(local_device: LocalDevice)
     left = left_by(local_device)
     assert (left.result, left.step, left.attempts, left.next_attempt_s) == ("renewed", "verify", 0, 0)
     assert left.succeeded_s == left.at_s >= int(time.time()) - 60
+    assert [each.result for each in left.renewals] == ["renewed", *["request-refused"] * 3]
+    assert [bool(each.reason) for each in left.renewals] == [False, True, True, True]
+    assert (left.renewals[0].serial, left.renewals[0].at_s) == (left.serial, left.at_s)
     assert int(left.serial, 16) == int(serial_of(local_device.certificate) or "")
 
 
