@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write times, which are seconds since the epoch, as text in UTC."""
+"""Write times, which are seconds since the epoch, as text: in UTC, save on the screen of the status."""
 
 import time
 
@@ -10,6 +10,11 @@ def rfc2822(seconds: int) -> str:
 
 def iso_utc(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def local(seconds: int) -> str:
+    """Return a time as a screen shows it: ``2026-11-27 04:23:10 +0100``, in the time zone of the reader."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
 
 
 def minute_utc(seconds: float) -> str:

@@ -32,6 +32,7 @@ HEALTHY = Facts(
     "c8y",
     NOW_S,
     device_id="device-1",
+    is_read=True,
     host="tenant.test",
     certificate=CERTIFICATE,
     key=KeyFacts("/etc/tedge/device-certs/tedge-private-key.pem", True),
@@ -59,10 +60,16 @@ def units(**changed: Any) -> UnitFacts:
     return replace(UNITS, **changed)
 
 
+UNREAD = Facts("c8y", "c8y", "", "c8y", NOW_S)
+HIDDEN = CertificateFacts("/c.pem", "cannot read the certificate /c.pem: Permission denied", is_hidden=True)
 FAILING = State(result="request-refused", step="renew", reason="tenant.test answered 503", at_s=NOW_S - 60, attempts=3)
 
 UNHEALTHY = {
-    "configuration": facts(fault="/etc/tedge/tedge.toml is not valid TOML", certificate=None),
+    "configuration": replace(
+        UNREAD, fault="/etc/tedge/tedge.toml is not valid TOML", units=UNITS, clock_is_synchronised=True
+    ),
+    "hidden": facts(certificate=HIDDEN, is_other_user=True),
+    "shut": facts(certificate=HIDDEN),
     "missing": facts(certificate=CertificateFacts("/c.pem", "cannot read the certificate /c.pem: No such file")),
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
     "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
@@ -74,8 +81,8 @@ UNHEALTHY = {
     "previous": facts(previous=certificate(path="/c.pem.previous")),
     "no-tenant": facts(host=""),
     "not-uploaded": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
-    "candidate": facts(candidate=certificate(path="/c.pem.new")),
-    "no-bridge": facts(bridge=BridgeFacts()),
+    "candidate": facts(candidate=certificate(path="/c.pem.new", written_s=NOW_S - DAY_S)),
+    "no-bridge": facts(bridge=BridgeFacts(False)),
     "no-broker": facts(bridge=BridgeFacts(True)),
     "broker-missing": facts(bridge=BridgeFacts(True), units=units(has_broker=False)),
     "link-missing": facts(bridge=BridgeFacts(True, missing_link="/etc/mosquitto/conf.d/50-x.conf", is_up=False)),

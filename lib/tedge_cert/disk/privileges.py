@@ -47,6 +47,14 @@ def is_root() -> bool:
     return os.geteuid() == 0 and not missing_accounts()
 
 
+def is_user() -> bool:
+    """Return whether this process is user tedge's, as the units are."""
+    try:
+        return os.geteuid() == pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return False
+
+
 def drop() -> None:
     """Become user tedge for good (setresuid(2)); nothing happens if ``is_root`` is false."""
     if not is_root():

@@ -2,15 +2,14 @@
 """Run ``tedge cert status``: choose the instances and the form of the output."""
 
 import argparse
-import time
 
-from tedge_cert import terminal
+from tedge_cert import systemd, terminal
 from tedge_cert.cli import entry
 from tedge_cert.device import profiles
 from tedge_cert.device.instance import Names, load_instance
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.status.facts import Facts
-from tedge_cert.status.gather import gather
+from tedge_cert.status.gather import gather, without_configuration
 from tedge_cert.status.units import Inquiry
 from tedge_cert.status.verdict import Problem, health, problems
 
@@ -28,13 +27,14 @@ def _facts(arguments: argparse.Namespace) -> list[Facts]:
         all_of_them = not (arguments.cloud or arguments.profile)
         instances = profiles.present(instance) if all_of_them else [instance]
         # Root may ask systemd and read its journal; all else is read as tedge.
-        inquiries = [Inquiry(each) for each in instances]
+        inquiries = [Inquiry(each, each.manages_services) for each in instances]
         entry.act_as_tedge(arguments)
         return [gather(each, arguments.online, asked) for each, asked in zip(instances, inquiries, strict=True)]
     except ConfigurationError as error:
-        # Without the configuration this is the only fact.
         names = Names("c8y", arguments.profile)
-        return [Facts(names.name, names.cloud, names.profile, names.words, int(time.time()), fault=str(error))]
+        inquiry = Inquiry(names, systemd.is_running() and entry.is_of_system(arguments))
+        entry.act_as_tedge(arguments)
+        return [without_configuration(names, str(error), inquiry)]
 
 
 def _rendered(arguments: argparse.Namespace, reports: list[tuple[Facts, list[Problem]]]) -> str:
@@ -46,6 +46,6 @@ def _rendered(arguments: argparse.Namespace, reports: list[tuple[Facts, list[Pro
         from tedge_cert.status.metrics import metrics_of
 
         return metrics_of(reports)
-    from tedge_cert.status.text import text_of
+    from tedge_cert.status.text import lines_of, screen_of
 
-    return "\n".join(text_of(*each) for each in reports)
+    return lines_of(reports) if arguments.short else screen_of(reports)

@@ -5,6 +5,7 @@ A new field keeps the version; a field that is removed or changes its meaning ra
 """
 
 import json
+from dataclasses import asdict
 
 from tedge_cert.status.facts import CertificateFacts, Facts
 from tedge_cert.status.verdict import WORDS, Problem, health, why_over
@@ -34,18 +35,22 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "at_s": facts.now_s,
         "health": WORDS[health(found)],
         "problems": [{"rank": WORDS[each.rank], "what": each.what, "cure": each.cure} for each in found],
+        "not_known": facts.not_known,
         "certificate": _certificate(facts.certificate),
         "key": {"path": facts.key.path, "fits": facts.key.fits, "looked_at_s": facts.key.looked_at_s},
         "candidate": _certificate(facts.candidate),
         "previous": _certificate(facts.previous),
         "threshold_s": facts.threshold_s,
         "due_s": facts.due_s,
+        "spread_s": facts.spread_s,
         "last": {**facts.state.as_last(), "over": bool(why_over(facts))},
+        "renewals": [asdict(each) for each in facts.state.renewals],
         "timer": _timer(facts),
         "confined": facts.units.is_confined if facts.units else None,
         "bridge": {
             "configured": facts.bridge.is_configured,
             "up": facts.bridge.is_up,
+            "disconnected_s": facts.state.disconnected_s if facts.is_disconnected else 0,
             "differences": None if facts.bridge.differences is None else list(facts.bridge.differences),
         },
         "clock_synchronised": facts.clock_is_synchronised,

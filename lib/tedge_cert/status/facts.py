@@ -12,6 +12,10 @@ class CertificateFacts:
 
     path: str
     fault: str = ""
+    # True if this user may not read the file, so that nothing is known of it.
+    is_hidden: bool = False
+    # When the file was written.
+    written_s: int = 0
     subject: str = ""
     issuer: str = ""
     serial: str = ""
@@ -69,9 +73,9 @@ class UnitFacts:
 
 @dataclass(frozen=True)
 class BridgeFacts:
-    """The bridge as the local broker reports it; ``is_up`` is None if the broker does not answer."""
+    """The bridge as the local broker reports it; None stands for "not known"."""
 
-    is_configured: bool = False
+    is_configured: bool | None = None
     # The link by which the broker finds its configuration, if the link is missing.
     missing_link: str = ""
     is_up: bool | None = None
@@ -96,6 +100,10 @@ class Facts:
     now_s: int
     # Why the configuration could not be read further.
     fault: str = ""
+    # False if the configuration does not say where the files are.
+    is_read: bool = False
+    # True for a user other than root and tedge, who may not read all that these may.
+    is_other_user: bool = False
     device_id: str = ""
     host: str = ""
     certificate: CertificateFacts | None = None
@@ -103,14 +111,19 @@ class Facts:
     candidate: CertificateFacts | None = None
     previous: CertificateFacts | None = None
     threshold_s: int = 0
-    # When the renewal is due, by threshold and spread.
+    # When the renewal is due, by threshold and spread; the spread makes it earlier by this at most.
     due_s: int = 0
+    spread_s: int = 0
     state: State = NO_STATE
+    # Why the state could not be read.
+    state_fault: str = ""
     # When certificate, key or settings were last changed, and whether the last result is that of other settings.
     changed_s: int = 0
     has_other_settings: bool = False
-    # None without a service manager, or where the configuration is not that of its services.
+    # None without a service manager, or where the configuration is not that of its services; or if systemd, although
+    # asked, did not answer.
     units: UnitFacts | None = None
+    is_systemd_asked: bool = False
     bridge: BridgeFacts = BridgeFacts()
     # What is wrong with the keeping of a password, each with the cure.
     passwords: tuple[tuple[str, str], ...] = ()
@@ -126,3 +139,29 @@ class Facts:
     def left_s(self) -> int:
         """Return the seconds until the certificate expires; 0 without one."""
         return self.certificate.not_after_s - self.now_s if self.certificate else 0
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Return whether a person disconnected the instance, and it was not connected again."""
+        return self.bridge.is_configured is False and self.state.disconnected_s > 0
+
+    @property
+    def not_known(self) -> list[str]:
+        """Return the fields of the document whose value could not be found out."""
+        hidden = self.certificate is not None and self.certificate.is_hidden
+        bridge = self.bridge
+        unknown = {
+            "device_id": not self.is_read or (hidden and not self.device_id),
+            "certificate": not self.is_read or hidden,
+            "key": not self.is_read or (self.certificate is not None and self.key.fits is None),
+            "candidate": not self.is_read or (self.candidate is not None and self.candidate.is_hidden),
+            "previous": not self.is_read or (self.previous is not None and self.previous.is_hidden),
+            "threshold_s": not self.is_read,
+            "due_s": not self.is_read or hidden,
+            "last": not self.is_read or bool(self.state_fault),
+            "renewals": not self.is_read or bool(self.state_fault),
+            "timer": self.units is None and self.is_systemd_asked,
+            "bridge": bridge.is_configured is None or (bridge.is_configured and bridge.is_up is None),
+            "clock_synchronised": self.clock_is_synchronised is None,
+        }
+        return [name for name, is_unknown in unknown.items() if is_unknown]

@@ -13,12 +13,12 @@ from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, server_of, tenant_of
-from tedge_cert.device.instance import Instance, identity, threshold_s
+from tedge_cert.device.instance import Instance, Names, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.hourly import schedule
-from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts
+from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
 from tedge_cert.x509 import certificate, keys
 from tedge_cert.x509.certificate import Certificate, name_text
@@ -31,7 +31,7 @@ SUDOERS = "/etc/sudoers.d/tedge"
 def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> Facts:
     """Return the facts of an instance; ask the tenant only if ``online``."""
     # First, so that systemd answers while this process reads and imports.
-    inquiry = inquiry or Inquiry(instance)
+    inquiry = inquiry or Inquiry(instance, instance.manages_services)
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
@@ -46,9 +46,21 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
     units = inquiry.units()
     if units is not None:
         settings = dict(each.partition("=")[::2] for each in units.environment)
-        due_s = _due_s(facts, settings.get(schedule.SPREAD, ""))
-        facts = replace(facts, due_s=due_s, missing_accounts=tuple(privileges.missing_accounts()), sudoers=_sudoers())
-    return replace(facts, units=units, clock_is_synchronised=inquiry.clock_is_synchronised())
+        facts = _with_due(facts, settings.get(schedule.SPREAD, ""))
+        facts = replace(facts, missing_accounts=tuple(privileges.missing_accounts()), sudoers=_sudoers())
+    return with_answers(facts, inquiry, units)
+
+
+def without_configuration(names: Names, fault: str, inquiry: Inquiry) -> Facts:
+    """Return the facts about an instance whose configuration cannot be read."""
+    facts = Facts(names.name, names.cloud, names.profile, names.words, int(time.time()), fault=fault)
+    return with_answers(facts, inquiry, inquiry.units())
+
+
+def with_answers(facts: Facts, inquiry: Inquiry, units: UnitFacts | None) -> Facts:
+    """Return the facts with what systemd and the clock answered."""
+    clock = inquiry.clock_is_synchronised()
+    return replace(facts, units=units, is_systemd_asked=inquiry.asks_for_units, clock_is_synchronised=clock)
 
 
 def _sudoers() -> str:
@@ -56,11 +68,13 @@ def _sudoers() -> str:
 
 
 def _head(instance: Instance) -> Facts:
-    return Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
+    others = os.geteuid() != 0 and not privileges.is_user()
+    head = Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
+    return replace(head, is_other_user=others)
 
 
 def _of_files(instance: Instance, facts: Facts) -> Facts:
-    left = state.load(instance.state_file)
+    left, state_fault = _state(instance.state_file)
     active, found = _certificate(instance.certificate)
     http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config, active.lifetime_s)
     config = instance.config
@@ -74,12 +88,32 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         host=str(http or ""),
         certificate=active,
         key=_key(instance, found, active, left),
-        candidate=_certificate(instance.candidate)[0] if os.path.lexists(instance.candidate) else None,
-        previous=_certificate(instance.previous)[0] if os.path.lexists(instance.previous) else None,
+        is_read=True,
+        candidate=_if_there(instance.candidate),
+        previous=_if_there(instance.previous),
         threshold_s=minimum_s,
         due_s=max(0, active.not_after_s - minimum_s),
         state=left,
+        state_fault=state_fault,
     )
+
+
+def _state(path: Path) -> tuple[State, str]:
+    try:
+        return state.read(path), ""
+    except ValueError as error:
+        return State(), str(error)
+
+
+def _if_there(path: Path) -> CertificateFacts | None:
+    """Return the certificate at ``path``; None if there is no file. A file that cannot be seen is hidden."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return CertificateFacts(str(path), f"cannot look for {path}: {error.strerror}", is_hidden=True)
+    return _certificate(path)[0]
 
 
 def _changed_s(paths: list[Path]) -> int:
@@ -93,11 +127,11 @@ def _changed_s(paths: list[Path]) -> int:
     return max(times)
 
 
-def _due_s(facts: Facts, spread: str) -> int:
-    """Return when the renewal is due by threshold, spread and guard, as the hourly check computes it."""
+def _with_due(facts: Facts, spread: str) -> Facts:
+    """Return the facts with when the renewal is due by threshold, spread and guard, as the hourly check computes it."""
     active = facts.certificate
     if active is None or not active.not_after_s:
-        return facts.due_s
+        return facts
     try:
         spread_s = schedule.spread_s(spread, facts.threshold_s)
     except ConfigurationError:
@@ -105,7 +139,7 @@ def _due_s(facts: Facts, spread: str) -> int:
     lead = schedule.lead_s(active.lifetime_s, facts.threshold_s, spread_s, schedule.slot(facts.device_id))
     if facts.state.guarded == active.not_after_s:
         lead = min(lead, active.lifetime_s // schedule.GUARDED_PART)
-    return max(0, int(active.not_after_s - lead))
+    return replace(facts, due_s=max(0, int(active.not_after_s - lead)), spread_s=spread_s)
 
 
 def _device_id(instance: Instance) -> str:
@@ -119,10 +153,12 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
     try:
         found = certificate.load(path)
     except CertificateError as error:
-        return CertificateFacts(str(path), str(error)), None
+        hidden = isinstance(error.__cause__, PermissionError)
+        return CertificateFacts(str(path), str(error), is_hidden=hidden), None
     validity = found.validity
     facts = CertificateFacts(
         str(path),
+        written_s=int(path.stat().st_mtime),
         subject=name_text(found.subject),
         issuer=name_text(found.issuer),
         serial=validity.serial,
@@ -151,7 +187,10 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 
 
 def _bridge(instance: Instance) -> BridgeFacts:
-    if not instance.bridge_file.exists():
+    try:
+        if not instance.bridge_file.exists():
+            return BridgeFacts(is_configured=False)
+    except OSError:
         return BridgeFacts()
     link = conf_files.bridge_placement(files_of(instance)).link
     found = BridgeFacts(

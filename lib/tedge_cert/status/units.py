@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from tedge_cert.deadline import Deadline
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Names
 from tedge_cert.errors import BROKEN_CONDITION
 from tedge_cert.processes import PATH
 from tedge_cert.status.facts import UnitFacts
@@ -37,15 +37,16 @@ _FIRST_OF_SYSTEMD = 200
 class Inquiry:
     """The questions to systemd that are under way."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, names: Names, asks_for_units: bool) -> None:
+        # Units elsewhere belong to the configuration of the system, not to this one.
+        self.asks_for_units = asks_for_units
         self._deadline = Deadline(TIMEOUT_S)
         self._clock = _start(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
-        self._timer, self._service, self._registration = instance.timer, instance.service, instance.registration
+        self._timer, self._service, self._registration = names.timer, names.service, names.registration
         self._shown = self._journal = None
-        # Units elsewhere belong to the configuration of the system, not to this one.
-        if instance.manages_services:
-            names = [each for each in (self._timer, self._service, self._registration, _BROKER) if each]
-            self._shown = _start(["systemctl", "show", f"--property={','.join(_PROPERTIES)}", *names])
+        if asks_for_units:
+            units = [each for each in (self._timer, self._service, self._registration, _BROKER) if each]
+            self._shown = _start(["systemctl", "show", f"--property={','.join(_PROPERTIES)}", *units])
             fields = "--output-fields=MESSAGE,MESSAGE_ID,INVOCATION_ID"
             self._journal = _start(
                 ["journalctl", "--quiet", "--no-pager", "--lines=4", "--output=json", fields, *matches(self._service)]

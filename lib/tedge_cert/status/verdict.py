@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
-from tedge_cert.status.facts import BridgeFacts, Facts, UnitFacts
+from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, UnitFacts
+from tedge_cert.times import local
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
 # In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
@@ -28,7 +29,10 @@ class Problem:
 
 def problems(facts: Facts) -> list[Problem]:
     """Return all problems, the worst first."""
-    found = [*_of_configuration(facts), *_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
+    found = [*_of_configuration(facts)]
+    # A person disconnected it: nothing uses its certificate, and nothing is expected to renew it.
+    if not facts.is_disconnected:
+        found += [*_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
     return sorted(found, key=lambda each: -each.rank)
 
 
@@ -77,6 +81,14 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
 def _of_certificate(facts: Facts) -> Iterator[Problem]:
     active = facts.certificate
     if active is None:
+        return
+    if active.is_hidden and facts.is_other_user:
+        what = f"this user may not read {active.path}, so nothing is known of the certificate"
+        yield Problem(ATTENTION, what, "sudo tedge cert status")
+        return
+    if active.is_hidden:
+        what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
+        yield Problem(BROKEN, what, f"tedge reconnect {facts.words}")
         return
     if active.fault:
         yield Problem(BROKEN, active.fault, _register(facts))
@@ -136,8 +148,19 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
             f"tedge reconnect {facts.words}",
         )
     elif facts.candidate is not None and not waits:
-        what = facts.candidate.fault or "a candidate waits beside the certificate for the next run"
-        yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
+        yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), f"tedge reconnect {facts.words}")
+
+
+def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
+    """Say since when a candidate waits, and what takes it into use."""
+    if candidate.fault:
+        return candidate.fault
+    since = f" since {local(candidate.written_s)}" if candidate.written_s else ""
+    when = "with its next run" if facts.due_s <= facts.now_s else f"when the certificate is due, {local(facts.due_s)}"
+    return (
+        f"a new certificate waits{since}: {candidate.path}; `tedge reconnect {facts.words}` takes it into use now, "
+        f"the hourly check {when}"
+    )
 
 
 def _of_surroundings(facts: Facts) -> Iterator[Problem]:
@@ -146,7 +169,7 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, what, f"rm {facts.sudoers}")
     if facts.units is not None:
         yield from _of_units(facts, facts.units)
-    if not facts.bridge.is_configured and not facts.fault:
+    if facts.bridge.is_configured is False and not facts.fault:
         yield Problem(ATTENTION, "the device is not connected: it has no bridge", f"tedge connect {facts.words}")
     elif facts.units is not None and not facts.units.has_broker:
         yield Problem(

@@ -11,6 +11,7 @@ from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.commands import connect as connection
 from tedge_cert.commands import connection_check
+from tedge_cert.device import state
 from unit.connected import (
     certify,
     configure,
@@ -67,6 +68,9 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     assert (gone.exit, gone.stdout, bridge_file(local_device).exists()) == (0, "", False)
     nothing = local_device.run("tedge-disconnect c8y").stdout
     assert nothing == "Bridge doesn't exist. Device is already disconnected from Cumulocity.\n"
+    assert local_device.run("tedge-cert-status --short").stdout.endswith(" healthy  9d left  bridge disconnected\n")
+    assert local_device.run("tedge-connect c8y --offline").exit == 0
+    assert state.load(instance_of(local_device).state_file).disconnected_s == 0
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,29 @@ def test_every_profile_that_is_set_up_is_shown_and_one_alone_if_asked(local_devi
     assert only(status(local_device, "c8y")[1])["profile"] == ""
 
 
+def test_a_line_for_each_profile(local_device: LocalDevice) -> None:
+    certify(local_device, days=90)
+    with (local_device.directory / "tedge.toml").open("a") as file:
+        file.write('[c8y.profiles.second]\nurl = "second.test"\n')
+    result = local_device.run("tedge-cert-status --short")
+    assert (result.exit, result.stdout.count("\n")) == (1, 2)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["c8y", "c8y@second"]
+    assert "attention  89d left  bridge not configured" in result.stdout
+
+
+def test_an_unknown_profile_is_not_known(local_device: LocalDevice) -> None:
+    result = local_device.run("tedge-cert-status c8y --profile other")
+    assert result.exit == 2
+    assert "Certificate:   not known" in result.stdout
+    assert "Device id:     not known" in result.stdout
+
+
 def test_a_configuration_that_cannot_be_read_is_the_whole_story(local_device: LocalDevice) -> None:
     (local_device.directory / "tedge.toml").write_text("c8y = [")
     code, document = status(local_device)
     assert code == 2
     assert "line 1" in only(document)["problems"][0]["what"]
+    assert {"certificate", "last", "bridge"} < set(only(document)["not_known"])
     assert local_device.run("tedge-cert-status --prometheus").stdout.splitlines()[-1].endswith("} 2")
 
 

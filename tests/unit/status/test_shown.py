@@ -2,6 +2,9 @@
 """The three forms of the status: a screen, JSON by its schema, and the text that Prometheus reads."""
 
 import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -10,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tedge_cert.device.state import State
+from tedge_cert.device.state import PastRenewal, State
 from tedge_cert.status.document import document_of
-from tedge_cert.status.facts import Facts, KeyFacts
+from tedge_cert.status.facts import BridgeFacts, Facts, KeyFacts
 from tedge_cert.status.metrics import metrics_of
-from tedge_cert.status.text import text_of
+from tedge_cert.status.text import lines_of, screen_of, text_of
 from tedge_cert.status.verdict import Problem, problems
 from unit.certificates import DAY_S, NOW_S
 from unit.local_device import ROOT
-from unit.statuses import CERTIFICATE, FAILING, UNHEALTHY, certificate, facts, units
+from unit.statuses import CERTIFICATE, FAILING, HIDDEN, UNHEALTHY, UNREAD, certificate, facts, units
 
 SCHEMA = json.loads((ROOT / "share" / "status.schema.json").read_text())
 Report = tuple[Facts, list[Problem]]
@@ -35,8 +38,8 @@ def screen(found: Facts) -> str:
 def test_a_screen_holds_everything() -> None:
     text = screen(facts(candidate=certificate(path="/c.pem.new", serial="beef")))
     for said in (
-        "device-1", "CN=device-1, O=Thin Edge", "CN=the tenant", "0x1234", "in 265d", "in 235d; threshold 30d",
-        "belongs to the certificate", "0xbeef", "renewed on ", "enabled, active, next run", "in 20m", "connected",
+        "device-1", "CN=device-1, O=Thin Edge", "CN=the tenant", "1234", "in 265d", "in 235d; threshold 30d",
+        "belongs to the certificate", "serial beef", "renewed on ", "enabled, active, next run", "in 20m", "connected",
         "synchronised", "tenant.test (not asked", "active",
     ):  # fmt: skip
         assert said in text
@@ -59,6 +62,80 @@ def test_text_of_others_forges_no_line_and_no_colour() -> None:
     assert "\nStatus:        healthy" not in text
 
 
+@pytest.fixture(autouse=True)
+def in_another_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A reader whose clock is an hour ahead of UTC."""
+    monkeypatch.setenv("TZ", "UTC-1")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_are_those_of_the_reader() -> None:
+    text = screen(facts())
+    assert "Valid until:   2027-08-15 13:00:00 +0100 (in 265d)" in text
+    assert "2026-" in text
+    assert "GMT" not in text
+    assert "+0000" not in text
+
+
+def test_the_spread_stands_beside_the_threshold() -> None:
+    assert "(in 235d; threshold 30d, spread 6d)" in screen(facts(spread_s=6 * DAY_S))
+
+
+def test_what_cannot_be_known_is_not_called_none() -> None:
+    text = screen(replace(UNREAD, fault="/etc/tedge/tedge.toml is not valid TOML", is_systemd_asked=True))
+    rows = dict(line.split(":", 1) for line in text.splitlines()[3:])
+    for label in ("Device id", "Certificate", "Last result", "Bridge", "Timer", "Clock", "Tenant"):
+        assert rows[label].strip().startswith("not known"), label
+    assert "none" not in text
+    document = json.loads(document_of(judged(UNREAD)))["instances"][0]
+    assert document["bridge"]["configured"] is None
+    assert {"device_id", "certificate", "last", "bridge"} < set(document["not_known"])
+    assert json.loads(document_of(judged(facts())))["instances"][0]["not_known"] == []
+
+
+def test_a_state_that_cannot_be_read_is_not_known() -> None:
+    found = facts(state=State(), state_fault="/var/lib/x.json cannot be read: Permission denied")
+    assert "Last result:   not known: /var/lib/x.json cannot be read: Permission denied" in screen(found)
+    hidden = screen(facts(certificate=HIDDEN, candidate=HIDDEN, is_other_user=True))
+    assert "Certificate:   /c.pem (not known)" in hidden
+    assert "Candidate:     not known" in hidden
+
+
+def test_the_last_renewals_are_shown() -> None:
+    past = tuple(PastRenewal(NOW_S - days * DAY_S, "renewed", serial=f"{days}a") for days in range(1, 6))
+    found = facts(state=State(result="renewed", at_s=past[0].at_s, succeeded_s=past[0].at_s, renewals=past))
+    lines = screen(found).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("Before that:"))
+    assert lines[first] == "Before that:   renewed on 2026-11-21 13:00:00 +0100, serial 2a"
+    assert lines[first + 1].strip() == "renewed on 2026-11-20 13:00:00 +0100, serial 3a"
+    document = json.loads(document_of(judged(found)))["instances"][0]
+    assert [each["serial"] for each in document["renewals"]] == ["1a", "2a", "3a", "4a", "5a"]
+
+
+def test_a_line_for_each_profile() -> None:
+    reports = judged(
+        facts(),
+        facts(name="c8y@second", certificate=certificate(not_after_s=NOW_S - DAY_S), bridge=BridgeFacts(True)),
+        replace(UNREAD, fault="broken"),
+    )
+    assert lines_of(reports).splitlines() == [
+        "c8y         healthy  265d left  bridge connected",
+        "c8y@second  broken   expired    bridge not known",
+        "c8y         broken   not known  bridge not known",
+    ]
+
+
+def test_a_problem_of_the_device_is_explained_once() -> None:
+    """Not once for each of its five profiles."""
+    text = screen_of(judged(*(facts(name=f"c8y@{each}", sudoers="/etc/sudoers.d/tedge") for each in range(5))))
+    assert text.count("lets user tedge run programs as root") == text.count("=> rm /etc/sudoers.d/tedge") == 1
+    assert text.count("and what is explained above") == 4
+    assert text.count("Status:        attention") == 5
+
+
 def test_problems_stand_first_with_their_cures() -> None:
     lines = screen(facts(units=units(is_active=False))).splitlines()
     assert lines[0] == "c8y"
@@ -68,14 +145,14 @@ def test_problems_stand_first_with_their_cures() -> None:
 
 def test_what_an_earlier_run_found_is_shown_with_its_time() -> None:
     text = screen(facts(key=KeyFacts("/k.pem", True, NOW_S - DAY_S)))
-    assert "belongs to the certificate, as a run found on Sun, 22 Nov 2026 12:00:00 +0000" in text
-    assert "unknown: /k.pem is not for you to read" in screen(facts(key=KeyFacts("/k.pem")))
+    assert "belongs to the certificate, as a run found on 2026-11-22 13:00:00 +0100" in text
+    assert "not known: /k.pem is not for you to read" in screen(facts(key=KeyFacts("/k.pem")))
 
 
 def test_failed_attempts_and_the_next_one_are_shown() -> None:
     text = screen(UNHEALTHY["failing"])
     assert "failed 3 times: tenant.test answered 503" in text
-    assert "request refused on Mon, 23 Nov 2026 11:59:00 +0000, see above" in text
+    assert "request refused on 2026-11-23 12:59:00 +0100, see above" in text
     assert "3 failed" in text
 
 
@@ -134,9 +211,9 @@ def test_a_broken_device_has_a_state_and_no_dates() -> None:
 
 def test_a_failure_that_is_over_is_not_shown_as_one_that_lasts() -> None:
     over = State(result="certificate-unusable", reason="there is no such file", at_s=NOW_S - 60)
-    assert "certificate unusable on Mon, 23 Nov 2026 11:59:00 +0000, which is over" in screen(facts(state=over))
+    assert "certificate unusable on 2026-11-23 12:59:00 +0100, which is over" in screen(facts(state=over))
     missing = facts(state=over, certificate=UNHEALTHY["missing"].certificate)
-    assert "+0000: there is no such file" in screen(missing)
+    assert "+0100: there is no such file" in screen(missing)
     assert "none yet (an hour with nothing to do leaves none)" in screen(facts(state=State()))
 
 

@@ -8,13 +8,17 @@ import pytest
 
 from tedge_cert.device.state import State
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
+from tedge_cert.status.text import text_of
 from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, failures, health, problems, why_over
+from tedge_cert.times import local
 from unit.certificates import DAY_S, NOW_S
 from unit.statuses import FAILING, UNHEALTHY, certificate, facts, units
 
 # Rank, a word of the sentence, a word of the command.
 EXPECTED = {
     "configuration": (BROKEN, "is not valid TOML", "tedge config list"),
+    "hidden": (ATTENTION, "this user may not read /c.pem", "sudo tedge cert status"),
+    "shut": (BROKEN, "user tedge may not read /c.pem", "tedge reconnect c8y"),
     "missing": (BROKEN, "No such file", "tedge cert download c8y"),
     "expired": (BROKEN, "expired 1d ago", "tedge cert download c8y"),
     "clock": (BROKEN, "begins in 1d only", "timedatectl status"),
@@ -30,7 +34,11 @@ EXPECTED = {
     "previous": (ATTENTION, "unfinished", "tedge reconnect c8y"),
     "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
-    "candidate": (ATTENTION, "candidate waits", "tedge reconnect c8y"),
+    "candidate": (
+        ATTENTION,
+        f"a new certificate waits since {local(NOW_S - DAY_S)}: /c.pem.new",
+        "tedge reconnect c8y",
+    ),
     "no-bridge": (ATTENTION, "not connected", "tedge connect c8y"),
     "no-broker": (ATTENTION, "no answer from the local broker", "systemctl status mosquitto"),
     "broker-missing": (ATTENTION, "mosquitto is not installed", "apt install mosquitto"),
@@ -89,7 +97,7 @@ def test_without_systemd_no_problem_names_units() -> None:
 
 
 def test_a_timer_is_not_missed_before_the_device_is_connected() -> None:
-    whats = [each.what for each in problems(facts(units=units(is_enabled=False), bridge=BridgeFacts()))]
+    whats = [each.what for each in problems(facts(units=units(is_enabled=False), bridge=BridgeFacts(False)))]
     assert whats == ["the device is not connected: it has no bridge"]
 
 
@@ -138,3 +146,20 @@ def test_a_failed_run_is_history_once_its_cure_was_typed() -> None:
     assert health(problems(facts(units=failed, state=unusable, changed_s=NOW_S - 61))) == BROKEN
     assert problems(facts(units=failed, state=unusable, changed_s=NOW_S - 30)) == []
     assert problems(facts(units=failed, state=replace(unusable, succeeded_s=NOW_S - 30))) == []
+
+
+@pytest.mark.parametrize(
+    ("due_s", "said"), [(NOW_S, "the hourly check with its next run"), (NOW_S + DAY_S, "when the certificate is due, ")]
+)
+def test_what_takes_a_candidate_into_use(due_s: int, said: str) -> None:
+    found = problems(facts(candidate=certificate(path="/c.pem.new"), due_s=due_s))
+    assert "`tedge reconnect c8y` takes it into use now" in found[0].what
+    assert said in found[0].what
+
+
+def test_a_profile_that_was_disconnected_on_purpose_is_no_fault() -> None:
+    away = {"bridge": BridgeFacts(False), "units": units(is_enabled=False, is_active=False)}
+    found = facts(**away, state=State(disconnected_s=NOW_S), certificate=certificate(not_after_s=NOW_S - DAY_S))
+    assert problems(found) == []
+    assert "disconnected by `tedge disconnect c8y` on " in text_of(found, [])
+    assert health(problems(facts(**away))) == ATTENTION
