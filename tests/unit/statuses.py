@@ -76,6 +76,7 @@ UNHEALTHY = {
     "key": facts(key=KeyFacts("/k.pem", False)),
     "key-shut": facts(key=KeyFacts("/k.pem", fits=True, is_shut_to_broker=True)),
     "threshold": facts(threshold_s=400 * DAY_S),
+    "threshold-short": facts(threshold_s=30),
     "failing": facts(state=FAILING, due_s=NOW_S - DAY_S),
     "failing-late": facts(state=FAILING, due_s=NOW_S - DAY_S, certificate=certificate(not_after_s=NOW_S + 9 * DAY_S)),
     "previous": facts(previous=certificate(path="/c.pem.previous")),

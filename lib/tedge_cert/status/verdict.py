@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
+from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, UnitFacts
 from tedge_cert.times import local
 
@@ -114,12 +115,12 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
             "and group tedge:mosquitto, mode 0640",
             f"tedge reconnect {facts.words}",
         )
-    if facts.threshold_s >= active.lifetime_s:
+    if fault := schedule.threshold_fault(facts.threshold_s, active.lifetime_s):
+        better = schedule.better_threshold(active.lifetime_s)
         yield Problem(
             ATTENTION,
-            f"the threshold ({format_duration(facts.threshold_s, 2)}) is no shorter than the life of the certificate "
-            f"({format_duration(active.lifetime_s, 2)}), so that each one is due at once",
-            f"tedge config set certificate.validity.minimum_duration {max(1, active.lifetime_s // 3 // 3600)}h",
+            f"{fault}; {schedule.OFFLINE_RULE}",
+            f"tedge config set certificate.validity.minimum_duration {better}",
         )
 
 

@@ -24,7 +24,8 @@ EXPECTED = {
     "clock": (BROKEN, "begins in 1d only", "timedatectl status"),
     "key": (BROKEN, "/k.pem is not the one", "tedge cert download c8y"),
     "key-shut": (ATTENTION, "mosquitto may not read the private key /k.pem", "tedge reconnect c8y"),
-    "threshold": (ATTENTION, "no shorter than the life", "minimum_duration 2920h"),
+    "threshold": (ATTENTION, "no shorter than the life", "minimum_duration 30d"),
+    "threshold-short": (ATTENTION, "three times the longest time that the device is offline", "minimum_duration 30d"),
     "failing": (
         ATTENTION,
         "failed 3 times: tenant.test answered 503",
