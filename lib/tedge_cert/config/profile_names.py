@@ -6,51 +6,26 @@ The hourly check of a profile checks that its profile exists, so nothing slow is
 
 import os
 
-from tedge_cert.errors import ConfigurationError
 
-
-def check(tree: dict[str, object], directory: str, cloud: str, profile: str) -> None:
-    """Raise ConfigurationError unless the profile exists; ``tree`` is the content of ``tedge.toml``."""
-    start = _variables(cloud) + profile.upper().replace("-", "_") + "_"
-    if (
-        profile in _of_tree(tree, cloud)
-        or profile in _of_mappers(directory, cloud)
-        or any(variable.startswith(start) for variable in os.environ)
-    ):
-        return
-    known = ", ".join(names(tree, directory, cloud)) or "none"
-    raise ConfigurationError(
-        f"no profile '{profile}' of {cloud} in {directory}/tedge.toml (known: {known}); "
-        f"set one up with `tedge config set {cloud}.url <host> --profile {profile}`"
-    )
-
-
-def names(tree: dict[str, object], directory: str, cloud: str) -> list[str]:
-    """Return the names of all profiles, sorted."""
-    found = {*_of_tree(tree, cloud), *_of_mappers(directory, cloud)}
+def names(found: list[str], cloud: str) -> list[str]:
+    """Return the names of all profiles, sorted: those ``found`` in files, and those of the environment."""
     # A variable cannot contain "-", so one with "_" means the existing profile with "-".
     written = {name.replace("-", "_") for name in found}
-    return sorted(found | (set(_of_environment(cloud)) - written))
+    return sorted({*found} | (set(_of_environment(cloud)) - written))
 
 
-def _of_tree(tree: dict[str, object], cloud: str) -> list[str]:
+def is_in_environment(cloud: str, profile: str) -> bool:
+    """Return whether a variable sets a key of the profile."""
+    start = _variables(cloud) + profile.upper().replace("-", "_") + "_"
+    return any(variable.startswith(start) for variable in os.environ)
+
+
+def of_tree(tree: dict[str, object] | None, cloud: str) -> list[str]:
+    """List the profiles that the content of ``tedge.toml`` has."""
     node: object = tree
     for part in (cloud, "profiles"):
         node = node.get(part) if isinstance(node, dict) else None
     return list(node) if isinstance(node, dict) else []
-
-
-def _of_mappers(directory: str, cloud: str) -> list[str]:
-    try:
-        folders = os.listdir(f"{directory}/mappers")  # noqa: PTH208 (pathlib is not imported in the hourly path)
-    except OSError:
-        return []
-    start = f"{cloud}."
-    return [
-        each.removeprefix(start)
-        for each in folders
-        if each.startswith(start) and os.path.exists(f"{directory}/mappers/{each}/mapper.toml")  # noqa: PTH110
-    ]
 
 
 def _of_environment(cloud: str) -> list[str]:

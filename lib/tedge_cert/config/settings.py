@@ -14,6 +14,7 @@ from tedge_cert.errors import ConfigurationError, UnknownKeyError, mend
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
+MOVE = "`sudo tedge config upgrade`"
 
 
 class Config:
@@ -27,6 +28,9 @@ class Config:
         self.profile = profile
         # By path of the file, each read once; the file of a mapper holds only the table of its cloud.
         self.trees: dict[str, Tree | None] = {}
+        # The directories that were searched for files of mappers: a file can appear there, or go.
+        self.searched: list[str] = []
+        self._mappers: list[str] | None = None
 
     @property
     def is_of_system(self) -> bool:
@@ -68,6 +72,9 @@ class Config:
                 return None
         return node
 
+    def _in_main_file(self, name: str) -> bool:
+        return self._at(self.file, self.full_name(name).split("."), name) is not None
+
     def tree(self, path: str) -> Tree | None:
         """Return the content of the file at ``path``; None if it does not exist."""
         if path not in self.trees:
@@ -77,9 +84,39 @@ class Config:
     def place(self, name: str) -> tuple[str, list[str]]:
         """Return the file that holds ``name``, and the tables and the key in it."""
         cloud = cloud_of(name)
-        if cloud and self.tree(mapper := self.mapper_file(cloud)) is not None:
-            return mapper, name.split(".")[1:]
+        if cloud and self.is_in_mappers(cloud):
+            return self.mapper_file(cloud), name.split(".")[1:]
         return self.file, self.full_name(name).split(".")
+
+    def is_in_mappers(self, cloud: str) -> bool:
+        """Return whether the keys of ``cloud`` are in files of thin-edge 2.x, so that ``tedge.toml`` has none of them.
+
+        One file is enough: a profile without one is then unknown. A cloud without any follows the others, as long as
+        ``tedge.toml`` has no cloud at all.
+        """
+        if self.tree(self.mapper_file(cloud)) is not None:
+            return True
+        found = self.mappers()
+        if any(each.partition(".")[0] == cloud for each in found):
+            return True
+        return bool(found) and not any(each in CLOUDS for each in self.tree(self.file) or {})
+
+    def mappers(self) -> list[str]:
+        """List the directories that hold the file of a cloud: ``c8y``, ``c8y.<profile>``; raises ConfigurationError."""
+        if self._mappers is None:
+            self._mappers = [each for each in self._directories() if _is_there(f"{self.searched[0]}/{each}/mapper.toml")]
+        return self._mappers
+
+    def _directories(self) -> list[str]:
+        root = f"{self.directory}/mappers"
+        try:
+            names = [each for each in os.listdir(root) if _is_of_cloud(each)]  # noqa: PTH208
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise _unreadable(root, error, "0755") from error
+        self.searched = [root, *(f"{root}/{each}" for each in names)]
+        return names
 
     def mapper_file(self, cloud: str = "c8y") -> str:
         """Return the path at which thin-edge 2.x keeps the keys of this cloud profile."""
@@ -112,9 +149,10 @@ class Config:
         if value is None:
             wanted = next(iter(_key(name).follows), name)
             option = f" --profile {self.profile}" if self.profile else ""
-            raise ConfigurationError(
-                f"no value for '{self.full_name(wanted)}'; set one with `tedge config set {wanted} <value>{option}`"
-            )
+            cure = f"set one with `tedge config set {wanted} <value>{option}`"
+            if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
+                cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
+            raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
         return to_text(value)
 
     def seconds(self, name: str) -> int:
@@ -137,7 +175,15 @@ class Config:
         """Return the profiles that have keys in a file or in the environment."""
         from tedge_cert.config import profile_names
 
-        return profile_names.names(self.tree(self.file) or {}, self.directory, cloud)
+        return profile_names.names(self.profiles_of_files(cloud), cloud)
+
+    def profiles_of_files(self, cloud: str) -> list[str]:
+        """Return the profiles that have keys in a file."""
+        from tedge_cert.config import profile_names
+
+        if not self.is_in_mappers(cloud):
+            return profile_names.of_tree(self.tree(self.file), cloud)
+        return [each.partition(".")[2] for each in self.mappers() if each.startswith(f"{cloud}.")]
 
 
 def fingerprint(config: Config) -> str:
@@ -178,11 +224,38 @@ def load(directory: str = "", profile: str = "") -> Config:
 
 def need_profile(config: Config, cloud: str = "") -> Config:
     """Return ``config`` if its profile exists; raises ConfigurationError."""
-    if config.profile:
-        from tedge_cert.config import profile_names
+    cloud, profile = cloud or "c8y", config.profile
+    if not profile or profile in (found := config.profiles_of_files(cloud)):
+        return config
+    from tedge_cert.config import profile_names
 
-        profile_names.check(config.tree(config.file) or {}, config.directory, cloud or "c8y", config.profile)
+    if not profile_names.is_in_environment(cloud, profile):
+        place = f"{config.directory}/mappers" if config.is_in_mappers(cloud) else config.file
+        known = ", ".join(profile_names.names(found, cloud)) or "none"
+        cure = f"set one up with `tedge config set {cloud}.url <host> --profile {profile}`"
+        if profile in profile_names.of_tree(config.tree(config.file), cloud):
+            cure = f"{config.file} has one, which is not read: {MOVE} moves it there"
+        raise ConfigurationError(f"no profile '{profile}' of {cloud} in {place} (known: {known}); {cure}")
     return config
+
+
+def _is_of_cloud(directory: str) -> bool:
+    cloud, dot, profile = directory.partition(".")
+    return cloud in CLOUDS and (not dot or is_profile(profile))
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error, "0644, in directories of mode 0755") from error
+    return True
+
+
+def _unreadable(path: str, error: OSError, mode: str) -> ConfigurationError:
+    return ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode {mode}{mend(error)}")
 
 
 def _parse(path: str) -> Tree | None:
@@ -194,7 +267,7 @@ def _parse(path: str) -> Tree | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode 0644{mend(error)}") from error
+        raise _unreadable(path, error, "0644") from error
     if not content.strip(b" \t\n"):  # a carriage return alone is no blank in TOML
         return {}
     import tomllib

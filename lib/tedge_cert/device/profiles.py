@@ -2,7 +2,6 @@
 """Find the other profiles of a device, and refuse what no two profiles may share."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as configuration
@@ -70,17 +69,11 @@ _OWN: dict[str, Callable[[Instance, Instance], str]] = {
 
 def _all(config: Config) -> list[Config]:
     """Load the settings of every profile."""
-    return [configuration.load(config.directory, name) for name in _names(config)]
+    return [configuration.load(config.directory, name) for name in ("", *config.profiles())]
 
 
 def _others(instance: Instance) -> list[Config]:
     return [each for each in _all(instance.config) if each.profile != instance.profile and _has_tenant(each)]
-
-
-def _names(config: Config) -> list[str]:
-    """Return the default profile and all others, including those of thin-edge 2.x, which has a file for each."""
-    own = Path(config.directory, "mappers").glob("c8y.*/mapper.toml")
-    return ["", *sorted({*config.profiles(), *(each.parent.name.removeprefix("c8y.") for each in own)})]
 
 
 def _has_tenant(config: Config) -> bool:

@@ -141,7 +141,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
         journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
         key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
         if not is_exposed(key):
-            watched = [path, key, *settings.trees, *auth_method.files(settings)]
+            watched = [path, key, *settings.trees, *settings.searched, *auth_method.files(settings)]
             memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
     # A certificate is rarely due, so this part may import more.

@@ -92,7 +92,6 @@ def test_the_mappers_file_holds_the_keys_of_its_cloud(tmp_path: Path) -> None:
     default = config.load(directory)
     assert (default.get("c8y.http"), default.get("c8y.device.id")) == ("three.example:443", "d")
     assert default.get("device.type") == "thin-edge.io"
-    assert config.load(directory, "second").get("c8y.url") == "two.example"
     assert config.need_profile(config.load(directory, "new")).get("c8y.url") == "four.example"
 
 

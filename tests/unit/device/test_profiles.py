@@ -75,10 +75,10 @@ def test_what_only_looks_like_it_is_taken(tmp_path: Path, second: str) -> None:
 
 def test_a_profile_with_a_file_of_its_own_counts(tmp_path: Path) -> None:
     """As thin-edge 2.x keeps it."""
-    own = tmp_path / "mappers" / "c8y.q"
-    own.mkdir(parents=True)
-    (own / "mapper.toml").write_text('url = "three.example"\n')
+    for name, url in (("c8y", "one"), ("c8y.q", "three")):
+        (tmp_path / "mappers" / name).mkdir(parents=True)
+        (tmp_path / "mappers" / name / "mapper.toml").write_text(f'url = "{url}.example"\n')
     found = instance(tmp_path, DEFAULT + SECOND + OWN)
-    assert [each.name for each in profiles.others(found)] == ["c8y@p", "c8y@q"]
+    assert [each.name for each in profiles.others(found)] == ["c8y@q"]
     with pytest.raises(ConfigurationError, match="the profile 'q'"):
         profiles.check_conflicts(found)

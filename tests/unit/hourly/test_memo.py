@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tedge_cert.errors import BROKEN_CONDITION
 from tedge_cert.hourly import memo
 from unit.remembered import HOUR_NS, UNIT, Remembered, remember
 
@@ -78,9 +79,9 @@ def blocked(path: Path) -> None:
     path.parent.write_text("")
 
 
-def mapped(device: Remembered) -> None:
-    (device.directory / "mappers/c8y").mkdir(parents=True)
-    (device.directory / "mappers/c8y/mapper.toml").touch()
+def mapped(device: Remembered, name: str = "c8y") -> None:
+    (device.directory / "mappers" / name).mkdir(parents=True, exist_ok=True)
+    (device.directory / "mappers" / name / "mapper.toml").touch()
 
 
 CHANGES: dict[str, Callable[[Remembered], object]] = {
@@ -91,6 +92,7 @@ CHANGES: dict[str, Callable[[Remembered], object]] = {
     "configuration unreadable": lambda device: device.toml.chmod(0o600),
     "configuration longer": lambda device: device.toml.write_text(device.toml.read_text() + "\n"),
     "mapper": mapped,
+    "mapper of another profile": lambda device: mapped(device, "c8y.q"),
     "mapper blocked": lambda device: blocked(device.directory / "mappers/c8y"),
     "credentials": lambda device: (device.directory / "credentials.toml").touch(),
     "certificate rewritten": lambda device: rewrite(device.certificate),
@@ -129,6 +131,28 @@ def test_any_change_is_a_full_check(device: Remembered, what: str, capfd: pytest
     capfd.readouterr()
     assert not device.is_quiet()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("present", [(), ("c8y.q",)])
+@pytest.mark.parametrize("profile", ["", "p"])
+def test_a_file_of_a_mapper_comes_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], profile: str
+) -> None:
+    """Its directory can have been there before, for example with flows."""
+    made = remember(tmp_path, monkeypatch, (*UNIT, "--profile", profile) if profile else UNIT)
+    for name in ("c8y", "c8y.p", "c8y.q"):
+        (tmp_path / "mappers" / name).mkdir(parents=True)
+    for name in present:
+        mapped(made, name)
+    file = tmp_path / "mappers/c8y.q/mapper.toml"
+    if present and profile:
+        # The profile is known to tedge.toml only, so its unit fails until that is mended.
+        assert made.full_check() == BROKEN_CONDITION
+        return
+    assert made.full_check() == 1
+    assert made.is_quiet()
+    file.unlink() if present else file.touch()
+    assert not made.is_quiet()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
