@@ -15,7 +15,10 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program with an empty stdin, a fixed locale and a time limit; raises TedgeCertError if it cannot run."""
+    """Run a program with an empty stdin, no terminal, a fixed locale and a time limit.
+
+    Raises TedgeCertError if it cannot run.
+    """
     # An hour that fails imports this module, but runs nothing.
     import subprocess
 
@@ -28,6 +31,8 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
             timeout=TIMEOUT_S,
             check=False,
             env={"PATH": PATH, "LANG": "C.UTF-8"},
+            # User tedge may trace what runs as tedge, and would type on the terminal of root (TIOCSTI).
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise TedgeCertError(f"`{command[0]}` is not installed") from error

@@ -45,9 +45,7 @@ def test_systemctl_is_run_for_our_units(local_device: LocalDevice, mocker: Mocke
         ["set-environment", "LD_PRELOAD=/home/tedge/x"], ["show", "mosquitto.service", "--host=evil"],
     ],
 )  # fmt: skip
-def test_systemctl_is_run_for_nothing_else(
-    local_device: LocalDevice, mocker: MockerFixture, words: list[str]
-) -> None:
+def test_systemctl_is_run_for_nothing_else(local_device: LocalDevice, mocker: MockerFixture, words: list[str]) -> None:
     systemctl = mocker.patch.object(systemd, "systemctl")
     with pytest.raises(TedgeCertError, match="is no task of this command"):
         Root(instance_of(local_device)).systemctl(*words)
