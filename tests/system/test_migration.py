@@ -92,8 +92,13 @@ def check_their_purge(device: Device, tenant: Tenant, package: Path) -> None:
     assert "there is no user tedge" in lost.stderr
     assert "apt install --reinstall tedge-cert-renewer" in lost.stderr
     assert not device.exists("/etc/tedge")
+    # A directory of tedge's is no place where root copies to: tedge could put a link there.
+    found = f"stat -c %U {DIRECTORY} >/run/found 2>&1"
+    device.write("/usr/local/sbin/cp", f'#!/bin/sh\n{found}\nexec /usr/bin/cp "$@"\n', mode=0o755)
     said = install(device, package, reinstall=True)
     assert "Putting back" in said.stdout
+    assert "No such file" in device.read("/run/found")
+    device.run("rm /usr/local/sbin/cp")
     assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
     assert not device.exists(COPY)
     device.run("tedge reconnect c8y", timeout_s=120)

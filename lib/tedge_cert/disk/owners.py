@@ -207,7 +207,8 @@ def is_only_roots(path: Path) -> bool:
             facts = each.lstat()
         except OSError:
             return False
-        if facts.st_uid != 0 or facts.st_mode & 0o022 or stat.S_ISLNK(facts.st_mode):
+        # The mode of a link is 0777.
+        if facts.st_uid != 0 or facts.st_mode & 0o022:
             return False
     return True
 

@@ -180,6 +180,16 @@ def test_what_is_moved_aside_changes_no_other_file(theirs: Path) -> None:
     assert facts(theirs / "linked.ignored")[0] == 0
 
 
+def test_no_copy_is_written_through_a_link(theirs: Path, mocker: MockerFixture) -> None:
+    """One whose name was foreseen."""
+    mocker.patch.object(os, "urandom", return_value=bytes(4))
+    os.chown(theirs / "file", *owners.account_ids(DAEMON))
+    (theirs / ".file.00000000.tmp").symlink_to(theirs.parent / "others" / "planted")
+    with pytest.raises(FileExistsError):
+        owners.claim(theirs, only=["file"])
+    assert not (theirs.parent / "others" / "planted").exists()
+
+
 def test_a_copy_stays_secret(theirs: Path) -> None:
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     (theirs / "file").chmod(0o640)
