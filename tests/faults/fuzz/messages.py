@@ -45,6 +45,8 @@ def read_refusal(content: bytes) -> None:
     fields = {"Retry-After": retry.decode("latin-1"), "Location": body.decode("latin-1")}
     error = https.refusal(_answer(number, body, reason.decode("latin-1"), fields), cumulocity.advice(_SERVER))
     assert len(str(error)) < 2000
+    # One line, which steers no terminal, before it reaches the log.
+    assert str(error).isprintable()
     seconds = retry_after.retry_after_s(retry.decode("latin-1"), 0)
     assert seconds is None or seconds >= 0
 
