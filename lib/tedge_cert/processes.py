@@ -9,8 +9,9 @@ from tedge_cert.errors import TedgeCertError
 if TYPE_CHECKING:
     import subprocess
 
-# A broker with many sessions to save takes long to stop.
-TIMEOUT_S = 90.0
+# systemctl waits for its job: a broker with many sessions to save takes long to stop. systemd kills it after 90 s, and
+# gives the next one 90 s to start (DefaultTimeoutStopSec=, DefaultTimeoutStartSec=); then systemctl says what happened.
+TIMEOUT_S = 190.0
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 

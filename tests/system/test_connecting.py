@@ -16,12 +16,12 @@ def test_a_certificate_elsewhere_is_renewed(device: Device, tenant: Tenant, wher
     device.run(f"mkdir -p {where} && chmod 0755 {where} && chown root:root {where}")
     onboarding.configure(device, tenant)
     said_by_set = device.run(f"tedge config set device.cert_path {where}/cert.pem").stderr
-    assert f"may not write in {where} yet\n    => `tedge reconnect c8y` lets it" in said_by_set
+    assert f"may not write in {where} yet\n    => `sudo tedge reconnect c8y` lets it" in said_by_set
     device.run(f"tedge config set device.key_path {where}/key.pem")
     device.run(f"tedge config set device.csr_path {where}/device.csr")
     refused = device.run("tedge cert download c8y --device-id a --one-time-password password-1", check=False)
     assert refused.exit_code == 1
-    assert f"`chown tedge:mosquitto {where}`" in refused.stderr
+    assert f"`sudo chown tedge:mosquitto {where}`" in refused.stderr
     device.run(f"chown tedge:mosquitto {where}")
     onboarding.register(device, tenant)
     connected = device.run("tedge connect c8y", timeout_s=120)
@@ -97,4 +97,32 @@ def test_what_is_typed_next_names_the_profile(device: Device, tenant: Tenant) ->
     device.run(f"tedge config set c8y.http {onboarding.TENANT}:{tenant.http_port} --profile other")
     given = f"--device-id second --one-time-password {onboarding.PASSWORD}"
     told = device.run(f"tedge cert download c8y --profile other {given}")
-    assert "=> `tedge connect c8y --profile other` connects it" in told.stderr
+    assert "=> `sudo tedge connect c8y --profile other` connects it" in told.stderr
+
+
+@pytest.mark.parametrize("whose", ["mosquitto's own", "another program's"])
+def test_a_taken_port_is_named_with_what_to_type(device: Device, tenant: Tenant, whose: str) -> None:
+    """Mosquitto has a listener of its own there, or another program has; the cure of the first is typed."""
+    device.run("systemctl stop mosquitto")
+    onboarding.configure(device, tenant)
+    onboarding.register(device, tenant)
+    if whose == "mosquitto's own":
+        device.write("/etc/mosquitto/conf.d/mine.conf", "listener 1883\nallow_anonymous true\n")
+        cure = "tedge config set mqtt.bind.enabled false"
+        named = f"/etc/mosquitto/conf.d/mine.conf has a listener on port 1883 already; to use that one, `sudo {cure}`"
+    else:
+        other = "systemd-run --unit=other-broker --service-type=exec python3 -c"
+        device.run(f"{other} \"import socket, signal; s = socket.create_server(('', 1883)); signal.pause()\"")
+        device.run("until ss -Hltn | grep -q :1883; do :; done", timeout_s=30)
+        cure = "tedge config set mqtt.bind.port 1884 && sudo tedge config set mqtt.client.port 1884"
+        named = ", other-broker.service); stop that, or use another port: `sudo " + cure + "`"
+    refused = device.run("tedge connect c8y", check=False, timeout_s=120)
+    assert refused.exit_code == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith("error: mosquitto does not start: Error: Address already in use: ")
+    assert named in last
+    assert not device.exists("/etc/tedge/mosquitto-conf/c8y-bridge.conf")
+    device.run(cure)
+    device.run("tedge connect c8y", timeout_s=120)
+    assert tenant.wait_connected(device.name)
+    device.run("systemctl stop other-broker 2>/dev/null || rm /etc/mosquitto/conf.d/mine.conf", check=False)

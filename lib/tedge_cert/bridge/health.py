@@ -173,8 +173,8 @@ def wait_for_broker(broker: LocalBroker) -> None:
                 raise TedgeCertError(local_broker.explain(broker, error)) from error
             if deadline.passed():
                 raise TedgeCertError(
-                    f"mosquitto does not listen as configured: {local_broker.explain(broker, error)}, `journalctl -u "
-                    "mosquitto`"
+                    f"mosquitto does not listen as configured: {local_broker.explain(broker, error)}, see "
+                    "`sudo journalctl -u mosquitto`"
                 ) from error
             # A refused connection does not say when the next one will be accepted.
             time.sleep(0.2)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Give mosquitto changed files, and what it had before if it does not start with them."""
 
-from tedge_cert import journal
+import time
+
+from tedge_cert import journal, systemd
 from tedge_cert.bridge import conf_change, mosquitto_conf
 from tedge_cert.bridge.health import wait_for_broker
 from tedge_cert.commands.root_tasks import Root
+from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.connections import LocalBroker, Mosquitto, MosquittoFiles
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.terminal import Step
 
@@ -21,18 +25,29 @@ def configure(root: Root, of: MosquittoFiles, wanted: Mosquitto) -> None:
             raise
 
 
-def restart(root: Root, of: MosquittoFiles, broker: LocalBroker) -> None:
+def restart(root: Root, instance: Instance, broker: LocalBroker) -> None:
     """Restart mosquitto with the new configuration, or with the one before if it does not start."""
+    of, since_s = files_of(instance), int(time.time())
     try:
         with Step("Restarting mosquitto"):
             root.restart_broker()
         with Step("Waiting for mosquitto"):
             wait_for_broker(broker)
         root.systemctl("enable", "mosquitto.service")
-    except TedgeCertError:
+    except TedgeCertError as error:
+        # Before the restart with the former files, which has words of its own.
+        why = failure(root, instance, since_s, error)
         put_back(root, of)
-        raise
+        raise why from error
     conf_change.end(of)
+
+
+def failure(root: Root, instance: Instance, since_s: int, error: TedgeCertError) -> TedgeCertError:
+    """Return why mosquitto has not started since ``since_s``, in its own words where it had any."""
+    found = root.why_broker_failed(since_s)
+    if not found.words or systemd.is_active("mosquitto.service"):
+        return error
+    return TedgeCertError(found.sentence(instance.config.need("mqtt.bind.port"), instance.words))
 
 
 def put_back(root: Root, of: MosquittoFiles) -> None:
@@ -43,6 +58,6 @@ def put_back(root: Root, of: MosquittoFiles) -> None:
         root.restart_broker()
     except TedgeCertError as error:
         # The command ends with the failure that led here.
-        journal.warning(f"{error}; `systemctl status mosquitto.service` tells why")
+        journal.warning(f"{error}; `sudo journalctl -u mosquitto` tells why")
     else:
         conf_change.end(of)

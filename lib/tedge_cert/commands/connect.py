@@ -49,7 +49,7 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
         )
         return 0
     try:
-        broker_files.restart(root, files_of(instance), broker_of(instance))
+        broker_files.restart(root, instance, broker_of(instance))
     except TedgeCertError:
         _disable_timer(root, instance)
         raise
@@ -74,7 +74,7 @@ def _configure(root: Root, instance: Instance, wanted: Mosquitto) -> None:
         with Step(f"Enabling {instance.timer}"):
             root.systemctl("enable", "--now", instance.timer)
     except TedgeCertError as error:
-        image = f"where /etc is read-only, `systemctl enable {instance.timer}` when the image is made"
+        image = f"where /etc is read-only, `sudo systemctl enable {instance.timer}` when the image is made"
         raise TedgeCertError(f"cannot enable {instance.timer}: {error}; {image} (tedge-first-boot(7))") from error
     try:
         broker_files.configure(root, files_of(instance), wanted)
@@ -96,9 +96,9 @@ def _disable_timer(root: Root, instance: Instance) -> None:
 def _refuse_second(instance: Instance) -> None:
     if instance.bridge_file.exists() and not conf_change.is_unfinished(files_of(instance)):
         raise TedgeCertError(
-            f"already connected ({instance.bridge_file} exists); `tedge reconnect {instance.words}` takes a new "
+            f"already connected ({instance.bridge_file} exists); `sudo tedge reconnect {instance.words}` takes a new "
             f"certificate or changed settings, `tedge connect {instance.words} --test` checks the connection, "
-            f"`tedge disconnect {instance.words}` ends it"
+            f"`sudo tedge disconnect {instance.words}` ends it"
         )
 
 
@@ -148,8 +148,8 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     """
     if instance.manages_services and not root.broker_is_installed():
         raise TedgeCertError(
-            "mosquitto is not installed, and its bridge is the connection to the cloud: `apt install mosquitto`, then "
-            "try again"
+            "mosquitto is not installed, and its bridge is the connection to the cloud: `sudo apt install mosquitto`, "
+            "then try again"
         )
     _check_accounts(instance)
     root.restore_owners()
@@ -191,6 +191,6 @@ def _check_accounts(instance: Instance) -> None:
     if missing and instance.config.is_of_system and os.geteuid() == 0:
         raise TedgeCertError(
             f"there is no {missing[0]} on this device, so nothing can renew its certificate; "
-            "`apt install --reinstall tedge-cert-renewer` creates it, and restores what purging thin-edge's "
+            "`sudo apt install --reinstall tedge-cert-renewer` creates it, and restores what purging thin-edge's "
             "package deleted"
         )

@@ -51,7 +51,7 @@ def reconnect(instance: Instance, offline: bool) -> int:
             check(instance, tenant)
     if switched.unfinished:
         raise NoAnswerError(
-            f"connected, but {switched.unfinished}; `tedge reconnect {instance.words}` tries to finish it again"
+            f"connected, but {switched.unfinished}; `sudo tedge reconnect {instance.words}` tries to finish it again"
         )
     if instance.manages_services and not switched.left_out:
         root.reset_failed()
@@ -67,9 +67,13 @@ def _start_broker(root: Root, instance: Instance, broker: LocalBroker | None) ->
     if not instance.manages_services:
         return False
     with Step("Starting mosquitto"):
-        root.systemctl("reset-failed", "mosquitto.service")
-        root.systemctl("start", "mosquitto.service")
-        wait_for_broker(broker_of(instance))
+        since_s = int(time.time())
+        try:
+            root.systemctl("reset-failed", "mosquitto.service")
+            root.systemctl("start", "mosquitto.service")
+            wait_for_broker(broker_of(instance))
+        except TedgeCertError as error:
+            raise broker_files.failure(root, instance, since_s, error) from error
     return True
 
 
@@ -80,7 +84,7 @@ def _take_settings(root: Root, instance: Instance, wanted: Mosquitto, offline: b
     if not instance.manages_services:
         journal.warning("no service manager: restart mosquitto yourself, then it uses the changed settings")
         return
-    broker_files.restart(root, files_of(instance), broker_of(instance))
+    broker_files.restart(root, instance, broker_of(instance))
     if offline:
         return
     try:
@@ -89,7 +93,7 @@ def _take_settings(root: Root, instance: Instance, wanted: Mosquitto, offline: b
         broker_files.put_back(root, files_of(instance))
         raise TedgeCertError(
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
-            f"`tedge config list c8y`, or apply them unchecked by `tedge reconnect {instance.words} --offline`"
+            f"`tedge config list c8y`, or apply them unchecked by `sudo tedge reconnect {instance.words} --offline`"
         ) from error
 
 
@@ -114,5 +118,5 @@ def _push_out(tenant: Tenant, bridge: Bridge) -> None:
     if not returned:
         raise NoAnswerError(
             f"{verdict.reason}, but the bridge has not come back within {BRIDGE_WAIT_S:g} s; it goes on trying, see "
-            "`journalctl -u mosquitto`"
+            "`sudo journalctl -u mosquitto`"
         )

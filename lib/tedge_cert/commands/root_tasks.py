@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tedge_cert import journal, processes, systemd
-from tedge_cert.bridge import conf_files, mosquitto_conf
+from tedge_cert.bridge import broker_failure, conf_files, mosquitto_conf
+from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
@@ -24,7 +25,7 @@ from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.privileges import Task
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
-_MOSQUITTO = "mosquitto.service"
+_MOSQUITTO = broker_failure.UNIT
 _UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y|download)@[A-Za-z0-9_-]+\.(service|timer)")
 _VERBS = {
     ("show",), ("is-active", "--quiet"), ("enable",), ("enable", "--now"), ("disable", "--now"), ("start",),
@@ -88,6 +89,11 @@ class Root:
         """Restart mosquitto, however often that was done before."""
         self.systemctl("reset-failed", _MOSQUITTO)
         self.systemctl("restart", _MOSQUITTO)
+
+    def why_broker_failed(self, since_s: int) -> BrokerFailure:
+        """Return what mosquitto said since ``since_s``, and who has its port."""
+        words, holder, own_file = self._do("why_broker_failed", since_s=since_s)
+        return BrokerFailure(tuple(words), holder, own_file)
 
     def broker_is_installed(self) -> bool:
         """Return whether systemd knows mosquitto; a manager that does not answer is no reason to say otherwise."""
@@ -218,11 +224,16 @@ def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
     return systemd.systemctl(*words)
 
 
+def _why_broker_failed(of: Callable[[], Instance], since_s: int) -> tuple[list[str], str, str]:
+    found = broker_failure.look(int(since_s), of().config.need("mqtt.bind.port"))
+    return list(found.words), found.holder, found.own_file
+
+
 def _read_credentials(of: Callable[[], Instance]) -> list[str]:
     """Read root's password file; raises ConfigurationError if others can write it, or a directory above it."""
     path = Path(of().config.need("c8y.credentials_path"))
     if not owners.is_only_roots(path):
-        raise ConfigurationError(f"{path} can be written by others than root: `chown root:root {path}`")
+        raise ConfigurationError(f"{path} can be written by others than root: `sudo chown root:root {path}`")
     found = tenant_of(of(), "").login()
     return [] if found is None else [found.username, found.password, *found.hosts]
 
@@ -236,5 +247,6 @@ _TASKS: Mapping[str, Task] = {
     "update_drop_in": _update_drop_in,
     "remove_drop_in": _remove_drop_in,
     "systemctl": _systemctl,
+    "why_broker_failed": _why_broker_failed,
     "read_credentials": _read_credentials,
 }

@@ -62,7 +62,7 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     before = everything(local_device)
     again, tested = local_device.run("tedge-connect c8y"), local_device.run("tedge-connect c8y --test")
     assert (again.exit, again.stdout, tested.exit, tested.stdout) == (1, "", 0, "")
-    assert f"already connected ({bridge_file(local_device)} exists); `tedge reconnect c8y`" in again.stderr
+    assert f"already connected ({bridge_file(local_device)} exists); `sudo tedge reconnect c8y`" in again.stderr
     assert everything(local_device) == before
     gone = local_device.run("tedge-disconnect c8y")
     assert (gone.exit, gone.stdout, bridge_file(local_device).exists()) == (0, "", False)

@@ -114,7 +114,7 @@ def test_without_an_answer_both_files_stay(device: LocalDevice) -> None:
     device.tenant.fault(where="mqtt", do="reset", serials=[active])
     code, said = go(device)
     assert (code, serials(device)) == (1, (active, None, previous))
-    assert "`tedge reconnect c8y` tries to finish it again" in said
+    assert "`sudo tedge reconnect c8y` tries to finish it again" in said
 
 
 def test_one_that_was_just_undone_is_not_tried_again(device: LocalDevice, mocker: MockerFixture) -> None:
