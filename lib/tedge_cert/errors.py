@@ -8,14 +8,6 @@ REJECTED = 3
 BROKEN_CONDITION = 255
 
 
-MEND = "`sudo tedge reconnect c8y` gives owners and modes back"
-
-
-def mend(error: Exception) -> str:
-    """Return the command that repairs owners and modes, for an error of permission; otherwise nothing."""
-    return f"; {MEND}" if isinstance(error, PermissionError) else ""
-
-
 class TedgeCertError(Exception):
     """An expected failure: its text names the file, key or host, what was expected and what to do."""
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
+from tedge_cert import cures
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError
@@ -142,7 +143,7 @@ def check(
     if validity.state(now_s + CLOCK_TOLERANCE_S, 0) == NOT_VALID_YET:
         raise ClockError(
             f"the clock is wrong: it says {rfc2822(int(now_s))}, but a certificate just issued begins "
-            f"{rfc2822(validity.not_before_s)}; set the clock (timedatectl status)"
+            f"{rfc2822(validity.not_before_s)}; {cures.clock()}"
         )
     if current is not None and validity.not_after_s <= current.validity.not_after_s:
         raise UnfitCertificateError(

@@ -26,7 +26,7 @@ def first(key: PrivateKey, subject: x509.Name, config: Config) -> Certificate:
     if end_s <= time.time():
         journal.warning(
             f"the certificate has expired already: it begins a day ago, and {DURATION} is {config.need(DURATION)}; "
-            f"`tedge config set {DURATION} 365d` and create it again"
+            f"`sudo tedge config set {DURATION} 365d` and create it again"
         )
     return _sign(key, subject, begin_s, end_s)
 
@@ -51,7 +51,7 @@ def _sign(key: PrivateKey, subject: x509.Name, begin_s: int, end_s: int) -> Cert
     except (ValueError, OverflowError, OSError) as error:
         raise ConfigurationError(
             f"{DURATION} is too long: a certificate ends before the year 10000; "
-            f"`tedge config set {DURATION} 365d` is usual"
+            f"`sudo tedge config set {DURATION} 365d` is usual"
         ) from error
     builder = (
         x509.CertificateBuilder()

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from tedge_cert import journal
+from tedge_cert.errors import USAGE
 from tedge_cert.terminal import wrapped
 
 EXITS = {0: "done", 1: "it failed; one line on standard error says why", 2: "misuse of the command line"}
@@ -19,7 +20,10 @@ ENVIRONMENT = {"TEDGE_CONFIG_DIR": "as --config-dir", "TEDGE_*": "a configuratio
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser for ``tedge <command>`` with the options of every command; ``exits`` are added to the usual ones."""
+    """A parser for ``tedge <command>`` with the options of every command; ``exits`` are added to the usual ones.
+
+    A command that ``needs_root`` changes files of root or of tedge (``entry.need_root``).
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Parser(argparse.ArgumentParser):
         *,
         exits: dict[int, str] | None = None,
         environment: dict[str, str] | None = None,
+        needs_root: bool = False,
         # What argparse itself gives to the parser of a sub-command.
         **options: str | None,
     ) -> None:
@@ -43,6 +48,8 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
+        self.needs_root = needs_root
+        self.set_defaults(needs_root=self.prog if needs_root else "")
         # No option of ours looks like a number, so argparse would take `-1` for a value.
         self._has_negative_number_optionals.append(True)
         add_common(self, again="prog" in options)
@@ -93,13 +100,14 @@ class Parser(argparse.ArgumentParser):
         ]
 
     def error(self, message: str) -> NoReturn:
-        """End with ``message``; add the nearest known word to an unknown one."""
+        """End with ``message`` in one line, which adds the nearest known word to an unknown one."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)|unrecognized arguments: (\S+)", message)
         if wrong:
             known = re.findall(r"[\w-]+", wrong[2]) if wrong[2] else self._known_options()
             near = get_close_matches(wrong[1] or wrong[3] or "", known, 1)
             message += f"; did you mean '{near[0]}'?" if near else ""
-        super().error(message)
+        journal.error(f"{message}; see `{self.prog} --help`".replace("?;", "?"))
+        self.exit(USAGE)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

@@ -32,7 +32,7 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
 def _explain(
     directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
 ) -> int:
-    """Write the help if it was asked for; otherwise the mistake, and the help of the family that ``words`` name."""
+    """Write the help if it was asked for, the mistake in one line, or the commands that ``words`` could begin."""
     count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
     plain, rest = words[:count], words[count:]
     text = _overview(directory, plain, parser)
@@ -48,8 +48,17 @@ def _explain(
         wrong = f"{options[-1][1][0]} expects a value"
     from tedge_cert import terminal
 
-    terminal.tell((f"error: {wrong}\n\n" if wrong else "") + (text or _overview(directory, [], parser)))
+    if wrong:
+        family = " ".join(["tedge", *(plain if text else _family(directory, plain))])
+        terminal.tell(f"error: {wrong}; see `{family} --help`\n".replace("?;", "?"))
+    else:
+        terminal.tell(text)
     return USAGE
+
+
+def _family(directory: str, plain: list[str]) -> list[str]:
+    """Return the first word of a command that does not exist, if commands begin with it: `cert`."""
+    return plain[:1] if plain[1:] and commands(directory, f"{plain[0]}-") else []
 
 
 def _write(text: str) -> None:

@@ -4,6 +4,7 @@
 import argparse
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -15,9 +16,10 @@ from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
 from tedge_cert.config.values import is_profile
+from tedge_cert.cures import mend, name_instance
 from tedge_cert.device.instance import Instance, Names, load_config, load_instance
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.errors import FAILURE, TedgeCertError, mend
+from tedge_cert.errors import FAILURE, TedgeCertError
 
 # A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
 gc.set_threshold(100_000)
@@ -60,11 +62,39 @@ def instance_of(arguments: argparse.Namespace, known: bool = True, cures: bool =
     failed, systemd forgets that failure after its success.
     """
     act_as_tedge(arguments, cures)
-    return load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+    name_instance(instance.words_at_tenant)
+    return instance
+
+
+def need_root(arguments: argparse.Namespace) -> None:
+    """Raise TedgeCertError with the command to type, if this user can do nothing with what was typed."""
+    command: str = getattr(arguments, "needs_root", "")
+    if not command or not is_of_system(arguments) or os.geteuid() == 0 or privileges.is_user():
+        return
+    raise TedgeCertError(f"this needs root: {with_sudo(command.split() + sys.argv[1:])}")
+
+
+def with_sudo(words: list[str]) -> str:
+    """Return a command as root has to type it; sudo drops the environment, and a password is not repeated."""
+    secrets = ("-p", "--one-time-password")
+    profile = os.environ.get("TEDGE_CLOUD_PROFILE")
+    kept = ["env", f"TEDGE_CLOUD_PROFILE={profile}"] if profile else []
+    shown = [
+        "PASSWORD" if before in secrets else f"{each.partition('=')[0]}=PASSWORD" if _gives(each, secrets) else each
+        for before, each in zip(["", *words], words, strict=False)
+    ]
+    return shlex.join(["sudo", *kept, *shown])
+
+
+def _gives(word: str, options: tuple[str, ...]) -> bool:
+    """Return whether ``word`` is one of ``options`` with its value."""
+    return "=" in word and word.partition("=")[0] in options
 
 
 def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
     """Drop root's rights for good, save in a trial: root named its configuration, and is trusted with its paths."""
+    need_root(arguments)
     # A file that the caller names is read and written with the caller's rights.
     if getattr(arguments, "csr_path", None) is not None:
         arguments.csr_path = files.CallerFile.read(arguments.csr_path)
@@ -125,9 +155,7 @@ def run(main: Callable[[], int | None]) -> None:
             journal.error(str(error))
         code = error.exit_code
     except PermissionError as error:
-        journal.error(
-            f"cannot get at {error.filename}: {error.strerror}; run this command as root or as user tedge{mend(error)}"
-        )
+        journal.error(f"cannot get at {error.filename}: {error.strerror}{mend(error)}")
         code = FAILURE
     except KeyboardInterrupt:
         journal.error("interrupted")

@@ -3,13 +3,12 @@
 
 import argparse
 import os
-import shlex
 import sys
 from pathlib import Path
 
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system
+from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, with_sudo
 from tedge_cert.commands import config_notes
 from tedge_cert.commands.drop_in import hint
 from tedge_cert.config import edit
@@ -52,8 +51,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.command in ("get", "list"):
         act_as_tedge(arguments)
     elif is_of_system(arguments) and os.geteuid() != 0 and not os.access(configuration.SYSTEM_DIRECTORY, os.W_OK):
-        words = shlex.join(["sudo", "tedge", "config", *sys.argv[1:]])
-        raise ConfigurationError(f"the settings belong to root, so this needs root: `{words}`")
+        raise ConfigurationError(f"this needs root: {with_sudo(['tedge', 'config', *sys.argv[1:]])}")
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
         doc = arguments.doc
@@ -112,7 +110,7 @@ def _get(config: Config, key: str) -> int:
     config.check()
     value = value_of(config, key)
     if value is None:
-        journal.error(f"'{config.full_name(key)}' is not set; `tedge config set {key} <value>` sets it")
+        journal.error(f"'{config.full_name(key)}' is not set; `sudo tedge config set {key} <value>` sets it")
         return FAILURE
     terminal.out(to_text(value) + "\n")
     return 0

@@ -36,7 +36,7 @@ def _judge_threshold(config: Config) -> None:
         fault = schedule.threshold_fault(minimum_s, lifetime_s) if lifetime_s or minimum_s else ""
         if fault:
             better = schedule.better_threshold(lifetime_s)
-            journal.warning(f"{fault}; {schedule.OFFLINE_RULE}, such as `tedge config set {MINIMUM} {better}`")
+            journal.warning(f"{fault}; {schedule.OFFLINE_RULE}, such as `sudo tedge config set {MINIMUM} {better}`")
             return
 
 

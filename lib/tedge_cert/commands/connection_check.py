@@ -25,7 +25,8 @@ def test(instance: Instance) -> None:
     journal.say(summary(instance, tenant, "Testing the connection to"))
     if not instance.bridge_file.exists():
         raise TedgeCertError(
-            f"not connected to c8y: {instance.bridge_file} does not exist; `tedge connect {instance.words}` connects it"
+            f"not connected to c8y: {instance.bridge_file} does not exist; "
+            f"`sudo tedge connect {instance.words}` connects it"
         )
     check(instance, tenant)
     journal.say("The connection to c8y works.")
@@ -66,7 +67,7 @@ def check(instance: Instance, tenant: Tenant) -> None:
         configured = ", ".join(f"{key} is {host}" for key, host in expected.items())
         journal.warning(
             f"the device is connected to the tenant {issuer}, but {configured}; if that is another tenant, remove the "
-            f"certificate of the device there, then `tedge reconnect {instance.words}`"
+            f"certificate of the device there, then `sudo tedge reconnect {instance.words}`"
         )
 
 
@@ -101,7 +102,7 @@ def _answer_through_bridge(broker: LocalBroker, tenant: Tenant) -> str:
                 why = proof.why_no_tls(tenant) or f"{broker.health_topic} is not 1"
                 raise TedgeCertError(
                     f"the bridge to {host}:{port} does not come up: {why}; "
-                    "see `journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
+                    "see `sudo journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
                 )
             by_certificate = tenant.credentials_path is None
             return smartrest.token_through(bridge) if by_certificate else smartrest.own_id_through(bridge)

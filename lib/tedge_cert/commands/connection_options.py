@@ -4,6 +4,7 @@
 import argparse
 import os
 
+from tedge_cert import cures
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import root_tasks
@@ -38,8 +39,12 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     cloud, _, profile = arguments.cloud.partition(".")
     if cloud != "c8y":
         name = CLOUDS.get(cloud, f"'{arguments.cloud}'")
-        raise ConfigurationError(f"a connection to {name} is not supported, only to c8y (`tedge connect c8y`)")
+        raise ConfigurationError(f"a connection to {name} is not supported, only to c8y (`sudo tedge connect c8y`)")
     profile = profile or arguments.profile
+    if not getattr(arguments, "test", False):
+        entry.need_root(arguments)
     if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
         os._exit(code)
-    return load_instance(cloud, profile, arguments.config_dir, known)
+    instance = load_instance(cloud, profile, arguments.config_dir, known)
+    cures.name_instance(instance.words)
+    return instance

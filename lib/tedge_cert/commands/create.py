@@ -23,7 +23,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
     with custody(instance):
         for path in (instance.certificate, instance.key):
             if os.path.lexists(path):
-                raise _exists(path)
+                raise _exists(instance, path)
         key = keys.new()
         made = self_signed.first(key, requests.first_subject(name, *_organization(instance)), instance.config)
         fresh_start.end_with_registration(instance)
@@ -32,7 +32,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
             _create_or_undo(instance, made)
         except FileExistsError as error:
             # Another program, which does not use the lock, created the file first.
-            raise _exists(Path(error.filename2)) from error
+            raise _exists(instance, Path(error.filename2)) from error
         return made
 
 
@@ -65,7 +65,7 @@ def _identity(instance: Instance, given: str | None) -> str:
         return checked_device_id(given)
     name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
     if name is None:
-        raise ConfigurationError("no device id: give one with --device-id, or `tedge config set device.id <id>`")
+        raise ConfigurationError("no device id: give one with --device-id, or `sudo tedge config set device.id <id>`")
     return name
 
 
@@ -83,8 +83,9 @@ def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> byt
     return requests.renewal_request(key, current) if same else None
 
 
-def _exists(path: Path) -> CertificateError:
+def _exists(instance: Instance, path: Path) -> CertificateError:
+    words = f" {instance.words}" if instance.cloud else ""
     return CertificateError(
-        f"{path} exists already and is not overwritten; `tedge cert remove` removes certificate and key, and then "
-        "the device cannot connect any more"
+        f"{path} exists already and is not overwritten; `sudo tedge cert remove{words}` removes certificate and key, "
+        "and then the device cannot connect any more"
     )

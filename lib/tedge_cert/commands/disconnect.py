@@ -32,7 +32,7 @@ def disconnect(instance: Instance) -> bool:
     if Switch.of(instance).is_unfinished:
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "
-            f"`tedge connect {instance.words}`"
+            f"`sudo tedge connect {instance.words}`"
         )
     if not instance.manages_services:
         journal.warning("no service manager: restart mosquitto yourself; its bridge stays connected until then")

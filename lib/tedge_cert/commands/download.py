@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from tedge_cert import journal, terminal
+from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.cli.arguments import Parser
@@ -91,7 +91,7 @@ def check_clock(instance: Instance, host: str) -> None:
     if behind_s > CLOCK_TOLERANCE_S:
         raise ClockError(
             f"the clock is wrong: it is {format_duration(behind_s, 2)} behind that of {host}; nothing was sent, and "
-            "the one-time password is still good: set the clock (see `timedatectl status`), then try again"
+            f"the one-time password is still good: {cures.clock()}, then try again"
         )
 
 
@@ -266,9 +266,9 @@ def next_step(instance: Instance) -> str:
     if instance.bridge_file.exists():
         return (
             "the bridge uses it when it connects again, within half a minute; a device with another id than before "
-            f"needs `tedge disconnect {instance.words}` and `tedge connect {instance.words}`"
+            f"needs `sudo tedge disconnect {instance.words}` and `sudo tedge connect {instance.words}`"
         )
-    return f"`tedge connect {instance.words}` connects it"
+    return f"`sudo tedge connect {instance.words}` connects it"
 
 
 def _typed_id() -> str:

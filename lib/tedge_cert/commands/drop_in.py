@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from tedge_cert import journal, systemd
+from tedge_cert import cures, journal, systemd
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
@@ -39,7 +39,7 @@ def text_of(instance: Instance) -> str:
         if {str(each), os.path.realpath(each)} & set(_ROOTS):
             raise ConfigurationError(
                 f"{each} is not opened to the renewal as a whole; keep the certificate in a directory of its own, for "
-                f"example `tedge config set device.cert_path {each / 'tedge-certs' / instance.certificate.name}`"
+                f"example `sudo tedge config set device.cert_path {each / 'tedge-certs' / instance.certificate.name}`"
             )
     for each in [*_written(instance), instance.key.parent]:
         if _is_below(each, _TEMPORARY):
@@ -49,7 +49,7 @@ def text_of(instance: Instance) -> str:
         if any(character in str(each) for character in "\"'\\"):
             raise ConfigurationError(f"{each} has a quote or backslash in its name; choose another directory")
     lines = [
-        f"# Written by `tedge connect {instance.words}`: lets the renewal write where the certificate is.",
+        f"# Written by `sudo tedge connect {instance.words}`: lets the renewal write where the certificate is.",
         "[Service]",
         *(f'ReadWritePaths="-{str(each).replace("%", "%%")}"' for each in directories),
     ]
@@ -105,8 +105,7 @@ def warn_if_shut(instance: Instance) -> None:
     for each in _written(instance):
         if not _is_writable(each):
             journal.warning(
-                f"user tedge, as which the renewal runs, may not write in {each}; "
-                f"`chown tedge:mosquitto {shlex.quote(str(each))}` lets it"
+                f"user tedge, as which the renewal runs, may not write in {each}; {cures.let_in(str(each))}"
             )
 
 
@@ -114,7 +113,7 @@ def hint(certificate: Path, words: str) -> str:
     """Return what to type after the certificate's path was set; empty if the renewal can write there anyway."""
     if certificate.parent == Path(_SHIPPED[0]):
         return ""
-    return f"the renewal may not write in {certificate.parent} yet\n    => `tedge reconnect {words}` lets it"
+    return f"the renewal may not write in {certificate.parent} yet\n    => `sudo tedge reconnect {words}` lets it"
 
 
 def _written(instance: Instance) -> list[Path]:

@@ -36,7 +36,7 @@ def check_owners(user: str | None, group: str | None) -> None:
 def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPFILES) -> None:
     """Create what is missing, and give the directories their owners and modes; raises TedgeCertError."""
     if os.geteuid() != 0:
-        raise TedgeCertError("only root can create users and directories: run `sudo tedge init`")
+        raise TedgeCertError("this needs root: sudo tedge init")
     config_dir = (config_dir or os.environ.get("TEDGE_CONFIG_DIR", "")).rstrip("/")
     accounts, places = _lines(sysusers), _lines(tmpfiles)
     # The group of a line may be that of a user in an earlier line.

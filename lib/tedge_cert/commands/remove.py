@@ -25,5 +25,5 @@ def _warn_of_others(instance: Instance) -> None:
         if each.key == instance.key and each.certificate.exists():
             journal.warning(
                 f"{instance.key} was also the key of {each.certificate}, which cannot be used without it; "
-                f"`tedge cert download {each.words}` registers that profile again"
+                f"`sudo tedge cert download {each.words}` registers that profile again"
             )

@@ -65,7 +65,7 @@ def _claim_settings() -> None:
     for each in claimed.moved:
         journal.warning(f"{each} is no plain file, or too large, and was not read: look at it, then remove it")
     if claimed.files:
-        journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set`")
+        journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set KEY VALUE`")
         for name in _chosen_paths(settings.load()):
             journal.warning(f"user tedge could set {name} until now: check it by `tedge config get {name}`")
 
@@ -121,8 +121,8 @@ def _take_over(profile: str, first: bool) -> bool:
         journal.info(f"{instance.bridge_file} is there: enabled {instance.timer}")
     if _CONNECTION not in (conf_files.bridge_placement(of).text() or ""):
         journal.warning(
-            f"{instance.bridge_file} holds no bridge: thin-edge's mapper ran it; `tedge reconnect {instance.words}` "
-            "moves it to mosquitto"
+            f"{instance.bridge_file} holds no bridge: thin-edge's mapper ran it; "
+            f"`sudo tedge reconnect {instance.words}` moves it to mosquitto"
         )
         return False
     wanted = mosquitto_of(instance, tenant_of(instance))

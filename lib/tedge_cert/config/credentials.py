@@ -146,5 +146,6 @@ def warn_if_exposed(path: Path) -> None:
     if is_exposed(path):
         mode = stat.S_IMODE(path.stat().st_mode)
         journal.warning(
-            f"everybody on this device can read the password in {path} (mode {mode:04o}); `chmod 600 {path}` ends that"
+            f"everybody on this device can read the password in {path} (mode {mode:04o}); "
+            f"`sudo chmod 600 {path}` ends that"
         )

@@ -7,10 +7,11 @@ The hourly check reads its settings through this module, so nothing slow is impo
 import binascii
 import os
 
+from tedge_cert import cures
 from tedge_cert.config.keys import CLOUDS, Key, find
 from tedge_cert.config.values import Value, bracketed, is_profile, split_endpoint, to_text
 from tedge_cert.durations import duration_s
-from tedge_cert.errors import ConfigurationError, UnknownKeyError, mend
+from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
@@ -104,7 +105,9 @@ class Config:
     def mappers(self) -> list[str]:
         """List the directories that hold the file of a cloud: ``c8y``, ``c8y.<profile>``; raises ConfigurationError."""
         if self._mappers is None:
-            self._mappers = [each for each in self._directories() if _is_there(f"{self.searched[0]}/{each}/mapper.toml")]
+            self._mappers = [
+                each for each in self._directories() if _is_there(f"{self.searched[0]}/{each}/mapper.toml")
+            ]
         return self._mappers
 
     def _directories(self) -> list[str]:
@@ -149,7 +152,7 @@ class Config:
         if value is None:
             wanted = next(iter(_key(name).follows), name)
             option = f" --profile {self.profile}" if self.profile else ""
-            cure = f"set one with `tedge config set {wanted} <value>{option}`"
+            cure = f"set one with `sudo tedge config set {wanted} <value>{option}`"
             if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
                 cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
             raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
@@ -232,7 +235,7 @@ def need_profile(config: Config, cloud: str = "") -> Config:
     if not profile_names.is_in_environment(cloud, profile):
         place = f"{config.directory}/mappers" if config.is_in_mappers(cloud) else config.file
         known = ", ".join(profile_names.names(found, cloud)) or "none"
-        cure = f"set one up with `tedge config set {cloud}.url <host> --profile {profile}`"
+        cure = f"set one up with `sudo tedge config set {cloud}.url <host> --profile {profile}`"
         if profile in profile_names.of_tree(config.tree(config.file), cloud):
             cure = f"{config.file} has one, which is not read: {MOVE} moves it there"
         raise ConfigurationError(f"no profile '{profile}' of {cloud} in {place} (known: {known}); {cure}")
@@ -255,7 +258,7 @@ def _is_there(path: str) -> bool:
 
 
 def _unreadable(path: str, error: OSError, mode: str) -> ConfigurationError:
-    return ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode {mode}{mend(error)}")
+    return ConfigurationError(f"cannot read {path}: {error.strerror}; expected mode {mode}{cures.mend(error)}")
 
 
 def _parse(path: str) -> Tree | None:

@@ -75,7 +75,8 @@ def _proxy_password(config: Config) -> str | None:
         return password
     if password is not None:
         raise ConfigurationError(
-            "proxy.password and proxy.password_file are both set; `tedge config unset proxy.password` leaves the file"
+            "proxy.password and proxy.password_file are both set; `sudo tedge config unset proxy.password` leaves the "
+            "file"
         )
     return credentials.read_password(Path(file), "proxy.password_file", "the HTTP proxy")
 

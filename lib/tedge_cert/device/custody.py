@@ -4,11 +4,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.disk.lock import WAIT_S, locked
-from tedge_cert.errors import mend
 
 
 @contextmanager
@@ -34,7 +33,8 @@ def remove_leftovers(instance: Instance) -> None:
             stale = files.remove_stale_temporaries(path)
         except OSError as error:
             journal.warning(
-                f"what interrupted runs left beside {path} stays there: {error.filename}: {error.strerror}{mend(error)}"
+                f"what interrupted runs left beside {path} stays there: {error.filename}: {error.strerror}"
+                f"{cures.mend(error)}"
             )
             return
         if stale:

@@ -168,11 +168,11 @@ def identity(instance: Instance) -> str:
         if _is_certificate(instance.certificate):
             raise ConfigurationError(
                 f"the certificate {instance.certificate} names no device: expected a common name (CN) of printable "
-                f"characters; get one with `tedge cert download {instance.words} --device-id <id>`"
+                f"characters; get one with `sudo tedge cert download {instance.words} --device-id <id>`"
             )
-        how = f"register it with `tedge cert download {instance.words} --device-id <id>`"
+        how = f"register it with `sudo tedge cert download {instance.words} --device-id <id>`"
         if auth_method.is_basic(instance.config):
-            how = "set it with `tedge config set device.id <id>`"
+            how = "set it with `sudo tedge config set device.id <id>`"
         raise ConfigurationError(
             f"the device has no identity yet: there is no certificate at {instance.certificate} and device.id is not "
             f"set; {how}"

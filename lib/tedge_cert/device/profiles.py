@@ -42,8 +42,8 @@ def check_conflicts(instance: Instance) -> None:
             raise ConfigurationError(
                 f"{_label(instance)} and {_label(other)} are both {device_id} at {host}:{port}, and the "
                 "tenant lets only one of them be connected; give one of them another tenant or another device id "
-                f"(`tedge config set c8y.device.cert_path <file>{_option(instance, other)}`, then "
-                f"`tedge cert download c8y{_option(instance, other)}`)"
+                f"(`sudo tedge config set c8y.device.cert_path <file>{_option(instance, other)}`, then "
+                f"`sudo tedge cert download c8y{_option(instance, other)}`)"
             )
         for key, example in _OWN.items():
             value = instance.config.get(key)

@@ -3,8 +3,7 @@
 
 import os
 
-from tedge_cert import journal
-from tedge_cert.errors import MEND
+from tedge_cert import cures, journal
 
 
 def is_exposed(key: str) -> bool:
@@ -15,6 +14,7 @@ def is_exposed(key: str) -> bool:
         return False  # The step that reads the key reports it.
     if mode & 0o007:
         journal.warning(
-            f"every user of this device can access the private key {key} (mode {mode:04o}), expected 0640; {MEND}"
+            f"every user of this device can access the private key {key} (mode {mode:04o}), expected 0640; "
+            f"{cures.owners()}"
         )
     return bool(mode & 0o007)

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert import cures
 from tedge_cert.disk.owners import Access, apply_access
 from tedge_cert.errors import TedgeCertError
 
@@ -136,8 +137,8 @@ def remove_stale_temporaries(path: Path) -> int:
 
 def _cannot_write(path: Path, error: OSError) -> TedgeCertError:
     reason = error.strerror or str(error)
-    # Root's commands also act as this user where a path comes from the configuration.
-    owner = f"run this command as root, and let user tedge write there (`chown tedge:mosquitto {path.parent}`)"
+    # Root's commands also act as tedge where a path comes from the configuration.
+    owner = cures.write_refused(path)
     advice = {
         errno.EACCES: owner,
         errno.EPERM: owner,

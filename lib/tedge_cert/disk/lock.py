@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.deadline import bounded
 from tedge_cert.disk import files, owners
-from tedge_cert.errors import BusyError, TedgeCertError, mend
+from tedge_cert.errors import BusyError, TedgeCertError
 
 WAIT_S = 90.0
 
@@ -88,9 +88,8 @@ def _open(lock_file: Path) -> int:
         )
     except OSError as error:
         raise TedgeCertError(
-            f"cannot open the lock {lock_file}: {error.strerror}; run this command as root or as user tedge, "
-            f"and see that {lock_file.parent} exists (systemd-tmpfiles --create makes it)"
-            f"{mend(error)}"
+            f"cannot open the lock {lock_file}: {error.strerror}; expected the directory {lock_file.parent}, "
+            f"which `sudo systemd-tmpfiles --create tedge-cert-renewer.conf` makes{cures.mend(error)}"
         ) from error
     facts = os.fstat(descriptor)
     # Leave a file of root alone that another user linked here.

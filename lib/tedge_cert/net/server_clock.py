@@ -4,7 +4,7 @@
 import time
 from collections.abc import Mapping
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.durations import format_duration
 from tedge_cert.net.retry_after import seconds_of
 from tedge_cert.times import CLOCK_TOLERANCE_S
@@ -25,5 +25,5 @@ def compare(server: str, headers: Mapping[str, str]) -> None:
         side = "ahead of" if ahead_s > 0 else "behind"
         journal.warning(
             f"the clock of this device is {format_duration(abs(ahead_s), 2)} {side} that of {server}; certificates "
-            "are judged by it, so set it: see `timedatectl status`"
+            f"are judged by it: {cures.clock()}"
         )

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge, open_bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import Tenant
@@ -161,7 +161,7 @@ class Confirmation:
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """Restore previous, because the bridge stays away with the new one; keep the new one if that does not help."""
         if self.switch.flaw_of_previous(self.instance.key):
-            journal.warning(f"{reason}: see `journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
+            journal.warning(f"{reason}: see `sudo journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
             return
         new = self.switch.certificate.read_bytes()
@@ -173,7 +173,7 @@ class Confirmation:
                 f"{reason}; it is back with the previous certificate, which is active again: {self.switch.certificate}"
             )
         self.switch.promote(self.switch.prepare(new), new)
-        journal.warning(f"{reason} with the previous certificate too: see `journalctl -u mosquitto`")
+        journal.warning(f"{reason} with the previous certificate too: see `sudo journalctl -u mosquitto`")
         self._confirm("the tenant accepts it over a connection of our own")
 
     def _reconnects(self, bridge: Bridge) -> bool:
@@ -195,6 +195,6 @@ class Confirmation:
             self._undo(str(error))
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise ExpiredError(
-                f"{self.switch.certificate} has expired before it was confirmed; register the device again with "
-                f"`tedge cert download {self.instance.words}` and a new one-time password"
+                f"{self.switch.certificate} has expired before it was confirmed; register the device again: "
+                f"{cures.register(active.validity.common_name)} with a new one-time password"
             )

@@ -3,7 +3,7 @@
 
 import os
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.config.settings import Config, fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.instance import Instance, Names, state_file_of, threshold_s
@@ -45,7 +45,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     if validity.state(now_s, 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
-            f"then run `tedge cert download {names.words}`"
+            f"then run {cures.register(validity.common_name)}"
         )
     if kept.settings == fingerprint(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
@@ -53,7 +53,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         until = minute_utc(kept.next_attempt_s)
         raise HeldBackError(
             f"{path} is due ({left} left), but the tenant is not asked before {until}: attempt {kept.attempts} ended "
-            f"with {kept.reason or kept.result}; `tedge cert renew {names.words}` asks at once"
+            f"with {kept.reason or kept.result}; `sudo tedge cert renew {names.words}` asks at once"
         )
     journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
     return True

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as config
 from tedge_cert.config.keys import CLOUDS
@@ -20,7 +20,6 @@ from tedge_cert.errors import (
     ConfigurationError,
     HeldBackError,
     TedgeCertError,
-    mend,
 )
 from tedge_cert.hourly import memo, schedule
 from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, read_validity
@@ -127,9 +126,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     now_s = time.time()
     if fault := validity.clock_fault(now_s):
-        raise ClockError(
-            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
-        )
+        raise ClockError(f"the clock is wrong: {fault}; {cures.clock()}, until then {path} is not judged")
     lead = schedule.lead_of(validity, minimum_s, spread)
     threshold = format_duration(minimum_s) if configured.isdecimal() else configured
     if threshold.endswith("%"):
@@ -180,13 +177,14 @@ def _command_line(question: Question) -> int:
 
     terminal.tell(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
-        journal.info(f"the switch to {path} is unfinished; `tedge reconnect c8y` finishes it")
+        journal.info(f"the switch to {path} is unfinished; {cures.command('reconnect')} finishes it")
         return RENEW
     return SKIP if validity.state(now_s, minimum_s) in (VALID, NOT_VALID_YET) else RENEW
 
 
 def _settings(question: Question) -> tuple[config.Config, str]:
     settings = config.load(question.config_dir, question.profile if question.cloud else "")
+    cures.name_instance(f"c8y --profile {settings.profile}" if settings.profile else "c8y")
     if question.cloud:
         config.need_profile(settings, question.cloud)
     key = f"{question.cloud}.device.cert_path" if question.cloud else "device.cert_path"
@@ -198,18 +196,18 @@ def _read(path: str) -> Validity:
         return read_validity(path)
     except FileNotFoundError as error:
         raise CertificateError(
-            f"cannot check the certificate {path}: there is no such file; `tedge cert download c8y` gets the first one"
+            f"cannot check the certificate {path}: there is no such file; {cures.register()} gets the first one"
         ) from error
     except PermissionError as error:
         raise CertificateError(
             f"cannot check the certificate {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0644, "
-            f"in directories that every user may enter{mend(error)}"
+            f"in directories that every user may enter{cures.mend(error)}"
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CertificateError(
-            f"cannot check the certificate {path}: {reason}; restore it, or register the device again with "
-            "`tedge cert download c8y`"
+            f"cannot check the certificate {path}: {reason}; restore it, or register the device again: "
+            f"{cures.register()} with a new one-time password"
         ) from error
 
 

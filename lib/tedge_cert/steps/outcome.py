@@ -183,7 +183,7 @@ def _warn_of_threshold(instance: Instance, lifetime_s: int) -> None:
     reason = (
         f"{key} ({instance.config.need(key)}) is no shorter than what certificates are granted "
         f"({format_duration(lifetime_s, 2)}): the new one is left alone until a third of that is left; "
-        f"`tedge config set {key} {third}` makes this the threshold"
+        f"`sudo tedge config set {key} {third}` makes this the threshold"
     )
     journal.warning(reason)
     record(instance, Result(VERIFY, events.THRESHOLD_TOO_LONG, reason))

@@ -48,7 +48,7 @@ def is_switch_unfinished(instance: Instance) -> bool:
     if switch.is_unfinished:
         journal.info(
             f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
-            f"`tedge reconnect {instance.words}` finishes it"
+            f"`sudo tedge reconnect {instance.words}` finishes it"
         )
     return switch.is_unfinished
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tedge_cert import cures
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import CertificateError, TedgeCertError
@@ -83,8 +84,8 @@ class Switch:
             return str(error)
         if previous.validity.state(time.time(), 0) == EXPIRED:
             return (
-                f"{self.previous} has expired; register the device again with `tedge cert download c8y` and a "
-                "new one-time password"
+                f"{self.previous} has expired; register the device again: "
+                f"{cures.register(previous.validity.common_name)} with a new one-time password"
             )
         return None
 

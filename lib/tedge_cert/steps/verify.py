@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge, open_bridge
@@ -192,7 +192,7 @@ def expect_not_due(instance: Instance) -> None:
     if due.is_due(instance, current.validity, now_s):
         raise TedgeCertError(
             f"{instance.certificate} is due for renewal ({left} left), and there is no candidate at "
-            f"{instance.candidate}: the renew step brought none (`tedge cert renew` asks the tenant for one)"
+            f"{instance.candidate}: the renew step brought none ({cures.command('cert renew')} asks the tenant for one)"
         )
     reason = f"nothing to verify: no candidate at {instance.candidate}, and the certificate is valid for {left}"
     journal.info(reason)

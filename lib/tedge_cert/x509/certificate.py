@@ -13,9 +13,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
-from tedge_cert import journal, terminal
+from tedge_cert import cures, journal, terminal
 from tedge_cert.disk import files
-from tedge_cert.errors import CertificateError, mend
+from tedge_cert.errors import CertificateError
 from tedge_cert.hourly.validity import BEGIN, END, Validity, validity_of_der
 from tedge_cert.times import rfc2822
 
@@ -117,10 +117,10 @@ def load(path: Path) -> Certificate:
     try:
         content = files.read_regular(path, follow=True)
     except OSError as error:
-        source = "`tedge cert renew`" if path.suffix == ".new" else "`tedge cert download c8y`"
+        source = cures.command("cert renew") if path.suffix == ".new" else cures.register()
         raise CertificateError(
             f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM ({source} gets one)"
-            f"{mend(error)}"
+            f"{cures.mend(error)}"
         ) from error
     try:
         certificates = from_pem(content)

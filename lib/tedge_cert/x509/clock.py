@@ -4,6 +4,7 @@
 import time
 from pathlib import Path
 
+from tedge_cert import cures
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import ClockError, ExpiredError
 from tedge_cert.hourly.validity import EXPIRED, impossible
@@ -16,21 +17,18 @@ def check_presentable(current: Certificate, path: Path) -> None:
     if current.validity.state(time.time(), 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so no server "
-            "accepts it any more; register the device again: `tedge cert download c8y` with a new one-time password"
+            f"accepts it any more; register the device again: {cures.register(current.validity.common_name)} with a "
+            "new one-time password"
         )
 
 
 def check_clock(current: Certificate, path: Path) -> None:
     """Check the clock against the active certificate and the age of this package; raises ClockError."""
     if fault := current.validity.clock_fault(time.time()):
-        raise ClockError(
-            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then {path} is not judged"
-        )
+        raise ClockError(f"the clock is wrong: {fault}; {cures.clock()}, until then {path} is not judged")
 
 
 def check_clock_of_device(now_s: float) -> None:
     """Check the clock against the age of this package only; raises ClockError."""
     if fault := impossible(now_s):
-        raise ClockError(
-            f"the clock is wrong: {fault}; set it (see `timedatectl status`), until then no certificate is judged"
-        )
+        raise ClockError(f"the clock is wrong: {fault}; {cures.clock()}, until then no certificate is judged")

@@ -15,16 +15,17 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tedge_cert import cures
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.exposure import is_exposed
-from tedge_cert.errors import CertificateError, mend
+from tedge_cert.errors import CertificateError
 from tedge_cert.x509.certificate import Certificate
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-def load(path: Path) -> PrivateKey:
-    """Load the private key at ``path``; raises CertificateError that says what is wrong with it."""
+def load(path: Path, device_id: str = "") -> PrivateKey:
+    """Load the private key of ``device_id`` at ``path``; raises CertificateError that says what is wrong with it."""
     _dump_no_core()
     is_exposed(os.fspath(path))
     try:
@@ -32,12 +33,13 @@ def load(path: Path) -> PrivateKey:
     except FileNotFoundError as error:
         raise CertificateError(
             f"the private key {path} is missing; a new key would not fit the certificate, so none is made: "
-            "restore the file, or register the device again with `tedge cert download c8y`"
+            f"restore the file; without a copy of it, {cures.register(device_id)} with a new one-time password "
+            "registers the device again"
         ) from error
     except OSError as error:
         raise CertificateError(
             f"cannot read the private key {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0640"
-            f"{mend(error)}"
+            f"{cures.mend(error)}"
         ) from error
     try:
         key = load_pem_private_key(content, password=None)
@@ -85,10 +87,12 @@ def public_key(key: PrivateKey) -> bytes:
 
 def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> PrivateKey:
     """Load the key at ``path`` and check that it is the one of ``certificate``; raises CertificateError."""
-    key = load(path)
+    key = load(path, certificate.validity.common_name)
     if public_key(key) != certificate.public_key:
+        cure = cures.register(certificate.validity.common_name)
         raise CertificateError(
             f"the private key {path} is not the one of the certificate {certificate_path}; "
-            "restore the pair, or register the device again with `tedge cert download c8y`"
+            f"restore the one that was replaced; without a copy, {cure} with a new one-time password registers the "
+            "device again"
         )
     return key

@@ -58,7 +58,7 @@ def restart_broker(device: LocalDevice) -> None:
 def type_again(device: LocalDevice, words: str) -> None:
     """What a person does after the kill; a second command if the first one names it."""
     again = device.run(words)
-    if again.exit == 1 and "`tedge reconnect c8y`" in again.stderr:
+    if again.exit == 1 and "`sudo tedge reconnect c8y`" in again.stderr:
         again = device.run("tedge-reconnect c8y")
     assert again.exit == 0, again
     restart_broker(device)

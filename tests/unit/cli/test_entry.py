@@ -2,6 +2,7 @@
 """What becomes of arguments and exceptions."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import errors, journal
-from tedge_cert.cli import entry
+from tedge_cert.cli import entry, executables
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.errors import TedgeCertError
 from unit.children import BIN, environment_for, run
+from unit.local_device import Result
 
 RAISING = """\
 import sys
@@ -46,8 +48,8 @@ def end(body: str, *words: str, **environment: str) -> "tuple[int, str]":
         (
             "raise PermissionError(13, 'Permission denied', '/etc/tedge/x')",
             1,
-            "error: cannot get at /etc/tedge/x: Permission denied; run this command as root or as user tedge; "
-            "`sudo tedge reconnect c8y` gives owners and modes back\n",
+            "error: cannot get at /etc/tedge/x: Permission denied; `sudo tedge reconnect c8y` gives owners and modes "
+            "back\n",
         ),
     ],
 )
@@ -169,7 +171,33 @@ def test_every_command_explains_itself(tmp_path: Path, name: str) -> None:
 def test_every_command_refuses_what_it_does_not_know(tmp_path: Path, name: str) -> None:
     result = run([name, "--bogus"], tmp_path)
     assert (result.exit, result.stdout) == (2, "")
-    assert "usage: tedge" in result.stderr
+    assert re.fullmatch(r"error: [^\n]+ --help`\n", result.stderr)
+
+
+ROOT = sorted(name for name, made in executables.all_parsers(BIN).items() if made.needs_root)
+# The same for a user without rights: what the person typed, and nothing else.
+WITHOUT_RIGHTS = """\
+import os, runpy, sys
+os.geteuid = lambda: 4242
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("name", [*ROOT, "tedge config set c8y.url", "tedge config unset"])
+def test_every_command_that_needs_rights_says_so_first(name: str) -> None:
+    family = " ".join(name.split()[:2] if name.startswith("tedge config") else name.split())
+    rest = [*name.split()[len(family.split()) :], "c8y"] if name != "tedge init" else []
+    result = run([str(BIN / family.replace(" ", "-")), *rest], text=WITHOUT_RIGHTS)
+    assert result == Result(1, "", f"error: this needs root: sudo {name}{' c8y' * (name != 'tedge init')}\n")
+
+
+def test_what_is_typed_with_sudo_is_what_was_typed_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["tedge", "cert", "download", "c8y", "--device-id", "a b", "-p", "secret", "--one-time-password=secret"]
+    said = "sudo tedge cert download c8y --device-id 'a b' -p PASSWORD --one-time-password=PASSWORD"
+    assert entry.with_sudo(words) == said
+    monkeypatch.setenv("TEDGE_CLOUD_PROFILE", "p")
+    assert entry.with_sudo(["tedge", "reconnect", "c8y"]) == "sudo env TEDGE_CLOUD_PROFILE=p tedge reconnect c8y"
 
 
 # Those that read no configuration (the last one without a credential of root), and the one that shows its faults.

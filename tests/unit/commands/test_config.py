@@ -34,7 +34,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [
-        ("get c8y.url", 1, "error: 'c8y.url' is not set; `tedge config set c8y.url <value>` sets it"),
+        ("get c8y.url", 1, "error: 'c8y.url' is not set; `sudo tedge config set c8y.url <value>` sets it"),
         ("get device.id", 1, "'device.id' is not set"),
         ("get nosuch.key", 2, "unknown configuration key 'nosuch.key'"),
         ("get c8y.ulr", 2, "did you mean 'c8y.url'?"),
@@ -42,7 +42,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         ("set nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
         ("add nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
         ("set c8y.url", 2, "the following arguments are required: value"),
-        ("set certificate.validity.minimum_duration -1d", 2, "usage: tedge config"),
+        ("set certificate.validity.minimum_duration -1d", 2, "unrecognized arguments: -1d; see `tedge config --help`"),
         (
             "set c8y.url https://foo.example/",
             1,
@@ -109,14 +109,14 @@ def test_a_threshold_that_does_not_fit_is_set_with_a_warning(tmp_path: Path, val
     (tmp_path / "cert.pem").write_bytes((make_for(9 / 24, -1 / 24) if short else make_for(364, -1)).pem)
     result = config(tmp_path, "set", key, value)
     assert (result.exit, result.stdout, said in result.stderr) == (0, "", True)
-    advice = f"three times the longest time that the device is offline, such as `tedge config set {key} "
+    advice = f"three times the longest time that the device is offline, such as `sudo tedge config set {key} "
     assert result.stderr == "" if not said else (advice in result.stderr and result.stderr.startswith("warning: "))
     assert config(tmp_path, "get", key).stdout == f"{value}\n"
 
 
 def test_a_threshold_is_judged_without_a_certificate(tmp_path: Path) -> None:
     key = "certificate.validity.minimum_duration"
-    assert f"such as `tedge config set {key} 30d`" in config(tmp_path, "set", key, "90").stderr
+    assert f"such as `sudo tedge config set {key} 30d`" in config(tmp_path, "set", key, "90").stderr
     assert config(tmp_path, "set", key, "20%").stderr == ""
 
 

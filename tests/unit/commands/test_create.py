@@ -90,7 +90,7 @@ def test_create_takes_the_configured_name(directory: Path) -> None:
 def test_create_needs_a_name(directory: Path) -> None:
     result = tedge(directory, "create")
     assert (result.exit, result.stdout, present(directory)) == (1, "", set())
-    assert "give one with --device-id, or `tedge config set device.id <id>`" in result.stderr
+    assert "give one with --device-id, or `sudo tedge config set device.id <id>`" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["a:b", "x" * 65, "ä"])
@@ -112,7 +112,7 @@ def test_create_overwrites_nothing(directory: Path, name: str, dangling: bool) -
     (directory / "certs/cert.pem.previous").write_text("former")
     result = tedge(directory, "create --device-id d")
     assert (result.exit, result.stdout) == (1, "")
-    assert f"{path} exists already and is not overwritten; `tedge cert remove`" in result.stderr
+    assert f"{path} exists already and is not overwritten; `sudo tedge cert remove`" in result.stderr
     assert dangling or path.read_text() == "mine"
     assert present(directory) == {name, "cert.pem.previous"}
 
@@ -188,4 +188,4 @@ def test_remove_tells_whose_key_it_was_too(directory: Path) -> None:
     result = tedge(directory, "remove")
     assert (result.exit, present(directory)) == (0, {"p.pem"})
     assert f"key.pem was also the key of {directory}/certs/p.pem" in result.stderr
-    assert "`tedge cert download c8y --profile p` registers that profile again" in result.stderr
+    assert "`sudo tedge cert download c8y --profile p` registers that profile again" in result.stderr

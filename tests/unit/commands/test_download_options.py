@@ -105,7 +105,7 @@ def test_what_cannot_be(directory: Path, words: list[str], said: str) -> None:
 
 def test_a_tenant_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"no value for 'c8y.url'; set one with `tedge config set c8y.url <value>`"
+        ConfigurationError, match=r"no value for 'c8y.url'; set one with `sudo tedge config set c8y.url <value>`"
     ):
         registration_of(tmp_path, "--device-id", "d")
 

@@ -156,5 +156,5 @@ def test_a_certificate_that_is_not_valid_yet_is_kept(local_device: LocalDevice) 
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"error: the certificate is kept as {local_device.certificate}, but the clock is wrong")
     assert "timedatectl status" in last
-    assert last.endswith("then `tedge connect c8y` connects it")
+    assert last.endswith("then `sudo tedge connect c8y` connects it")
     assert PASSWORD not in result.stderr

@@ -148,5 +148,5 @@ def test_what_another_drop_in_takes_away_is_said(
 
 @pytest.mark.parametrize(("path", "shut"), [("/etc/tedge/device-certs/c.pem", False), ("/data/c.pem", True)])
 def test_the_hint_of_config_set(path: str, shut: bool) -> None:
-    said = "the renewal may not write in /data yet\n    => `tedge reconnect c8y --profile p` lets it"
+    said = "the renewal may not write in /data yet\n    => `sudo tedge reconnect c8y --profile p` lets it"
     assert drop_in.hint(Path(path), "c8y --profile p") == (said if shut else "")

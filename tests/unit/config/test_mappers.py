@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of thin-edge 2.x: the settings of each cloud profile in a file of their own, read and written."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from tedge_cert.config import settings as configuration
 from tedge_cert.errors import ConfigurationError
 from unit.commands.test_config import config
 from unit.config.test_settings import write
-from unit.local_device import Result
 
 CLOUDS = ["c8y", "az", "aws"]
 

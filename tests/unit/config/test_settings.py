@@ -139,9 +139,9 @@ def test_a_key_like_no_other_gets_no_advice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "profile", "said"),
     [
-        ("c8y.url", "", "no value for 'c8y.url'; set one with `tedge config set c8y.url <value>`"),
-        ("c8y.http", "", "no value for 'c8y.url'; set one with `tedge config set c8y.url <value>`"),
-        ("c8y.url", "p", "no value for 'c8y.profiles.p.url'; .*`tedge config set c8y.url <value> --profile p`"),
+        ("c8y.url", "", "no value for 'c8y.url'; set one with `sudo tedge config set c8y.url <value>`"),
+        ("c8y.http", "", "no value for 'c8y.url'; set one with `sudo tedge config set c8y.url <value>`"),
+        ("c8y.url", "p", "no value for 'c8y.profiles.p.url'; .*`sudo tedge config set c8y.url <value> --profile p`"),
     ],
 )
 def test_a_needed_value_that_is_missing_names_the_command(tmp_path: Path, name: str, profile: str, said: str) -> None:

@@ -195,7 +195,7 @@ def test_the_password_may_be_in_a_file_of_its_own(local_device: LocalDevice, tmp
     said = local_device.run("tedge-cert-status c8y").stdout
     assert f"everybody on this device can read proxy.password in {local_device.directory}/tedge.toml" in said
     assert local_device.run(f"tedge-config set proxy.password_file {file}").exit == 0
-    with pytest.raises(ConfigurationError, match=r"both set; `tedge config unset proxy\.password`"):
+    with pytest.raises(ConfigurationError, match=r"both set; `sudo tedge config unset proxy\.password`"):
         proxy_of(instance_of(local_device).config, "tenant.example")
     assert local_device.run("tedge-config unset proxy.password").exit == 0
     assert proxy_of(instance_of(local_device).config, "tenant.example") == in_settings

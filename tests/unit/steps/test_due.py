@@ -131,7 +131,7 @@ def test_what_is_held_back(
     line = capsys.readouterr().err
     assert (said in line, line.count("\n")) == (True, 1)
     if "not asked" in said:
-        assert "attempt 3 ended with no server there; `tedge cert renew c8y` asks at once" in line
+        assert "attempt 3 ended with no server there; `sudo tedge cert renew c8y` asks at once" in line
         assert state_file(tmp_path).read_text() == before
 
 

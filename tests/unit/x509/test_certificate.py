@@ -54,7 +54,7 @@ def test_accepts_what_lies_around_a_certificate(tmp_path: Path, change: Callable
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "cannot read the certificate {}: No such file or directory; expected .*`tedge cert download c8y`"),
+        (None, "cannot read the certificate {}: No such file or directory; expected .*`sudo tedge cert download c8y`"),
         (b"", "{} holds no certificate in PEM: the file is empty"),
         (b"garbage", '{} holds no certificate in PEM: no "BEGIN CERTIFICATE" block found'),
         (LEAF.der, "{} holds no certificate in PEM"),

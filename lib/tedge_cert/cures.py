@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that messages name as cures, whole: with sudo, with the profile of this process, with the device id.
+
+The hourly check uses this module, so it imports next to nothing.
+"""
+
+import errno
+import os
+
+# What `tedge reconnect` gives back to their owners.
+_OURS = ("/etc/tedge", "/run/tedge-cert-renewer", "/var/lib/tedge-cert-renewer")
+_words = "c8y"
+
+
+def name_instance(words: str) -> None:
+    """Name the instance that this process is about, as it is typed; cures are for this one."""
+    global _words  # noqa: PLW0603 (one process, one instance)
+    _words = words
+
+
+def command(verb: str, *options: str) -> str:
+    """Return the command of root that does ``verb`` for this instance: `sudo tedge reconnect c8y --offline`."""
+    return f"`{' '.join(['sudo tedge', verb, _words, *options])}`"
+
+
+def register(device_id: str = "") -> str:
+    """Return the command that registers the device; it is the last resort, because it takes a new password."""
+    import shlex
+
+    return command("cert download", *(["--device-id", shlex.quote(device_id)] if device_id else []))
+
+
+def owners() -> str:
+    """Return what restores owners and modes."""
+    return f"{command('reconnect')} gives owners and modes back"
+
+
+def mend(error: Exception) -> str:
+    """Return what lets this process use the file of ``error``; nothing if it is no error of permission.
+
+    Wrong owners are the cause only where a process of tedge's, or of root, is refused one of our own files.
+    """
+    if not isinstance(error, PermissionError):
+        return ""
+    if not _acts_as_tedge():
+        return "; this needs root, or user tedge"
+    if error.errno == errno.EACCES and is_ours(os.fsdecode(error.filename or _OURS[0])):
+        return f"; {owners()}"
+    return "; user tedge, as which the renewal runs, needs access to it"
+
+
+def is_ours(path: "str | os.PathLike[str]") -> bool:
+    """Return whether `tedge reconnect` restores owner and mode of ``path``."""
+    absolute = os.path.abspath(path)  # noqa: PTH100 (an hour imports no pathlib)
+    return any(absolute == each or absolute.startswith(f"{each}/") for each in _OURS)
+
+
+def write_refused(path: "str | os.PathLike[str]") -> str:
+    """Return what lets this process write ``path``."""
+    if not _acts_as_tedge():
+        return "run this command as root"
+    restored = is_ours(path) and os.path.dirname(os.path.abspath(path)) != _OURS[0]  # noqa: PTH100, PTH120
+    return owners() if restored else let_in(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+
+
+def let_in(directory: str) -> str:
+    """Return what lets user tedge write in ``directory``: never the gift of one that other programs rely on."""
+    import shlex
+
+    real = os.path.realpath(directory)
+    if real not in _SHARED and not any(real == each or real.startswith(f"{each}/") for each in _ROOTS):
+        return f"`sudo chown tedge:mosquitto {shlex.quote(directory)}` lets user tedge write there"
+    key = "c8y.device.cert_path" if " " in _words else "device.cert_path"
+    option = _words.removeprefix("c8y")
+    return f"keep the certificate in a directory of its own: `sudo tedge config set {key} {_PLACE}{option}`"
+
+
+# What lies there belongs to root or to a package ...
+_ROOTS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/sys", "/usr")
+# ... and what lies here may not, but these directories themselves do.
+_SHARED = ("/", "/home", "/mnt", "/opt", "/run", "/srv", "/var", "/var/lib")
+_PLACE = "/etc/tedge/device-certs/tedge-certificate.pem"
+
+
+def _acts_as_tedge() -> bool:
+    """Return whether this process is root's, or that of the user whose files they are."""
+    import pwd
+
+    try:
+        return os.geteuid() in (0, pwd.getpwnam("tedge").pw_uid)
+    except KeyError:
+        return os.geteuid() == 0
+
+
+def clock() -> str:
+    """Return how the clock is set here: a container has that of its machine, and not every device has systemd."""
+    if os.path.exists("/run/systemd/container"):  # noqa: PTH110
+        return "set it on the machine that runs this container"
+    if os.path.isdir("/run/systemd/system") and os.path.exists("/usr/bin/timedatectl"):  # noqa: PTH110, PTH112
+        return "set it (see `timedatectl status`)"
+    return "set it (see `date`)"
