@@ -43,6 +43,7 @@ install: made
 	install -d $(PRIVATE) $(TREE)/bin $(UNITS) $(TREE)/lib/sysusers.d $(TREE)/lib/tmpfiles.d
 	install -d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/man/man7
 	install -d $(UNITS)/multi-user.target.wants $(SHARE)/tedge-cert-renewer
+	install -d $(DESTDIR)/etc/tedge-cert-renewer/hooks.d/renewed $(DESTDIR)/etc/tedge-cert-renewer/hooks.d/failed
 	install -m 755 bin/* $(PRIVATE)
 	cd lib && find tedge_cert -name '*.py' -exec install -D -m 644 {} $(abspath $(PRIVATE))/{} \;
 	for each in bin/*; do ln -sf ../lib/tedge-cert-renewer/$${each#bin/} $(TREE)/bin; done

@@ -39,6 +39,31 @@ def test_a_command_after_each_renewal(connected: Device) -> None:
     assert connected.exists("/run/tedge-cert-renewer/renewed")
 
 
+HOOKS = "/etc/tedge-cert-renewer/hooks.d"
+
+
+def test_hooks_run_confined_after_a_renewal_and_after_a_failure(connected: Device, tenant: Tenant) -> None:
+    facts = connected.stat(f"{HOOKS}/renewed")
+    assert (facts.owner, facts.group, facts.mode) == ("root", "root", 0o755)
+    told = 'echo "$(basename $0): $(id -un) $TEDGE_CLOUD $TEDGE_DEVICE_ID $CERT_PATH $RENEWAL_RESULT"; touch /etc/x'
+    for kind in ("renewed", "failed"):
+        connected.write(f"{HOOKS}/{kind}/10-tell-{kind}", f"#!/bin/sh\n{told}\n", mode=0o755)
+    connected.write(f"{HOOKS}/renewed/20-open", "#!/bin/sh\ntouch /run/tedge-cert-renewer/ran\n", mode=0o777)
+    assert start(connected).outcome == "skipped"
+    make_due(connected)
+    run = start(connected)
+    assert run.outcome == "success", run.lines
+    assert said(run, f"10-tell-renewed: tedge c8y {connected.name} {CERTIFICATE} renewed"), run.lines
+    assert said(run, f"the hook {HOOKS}/renewed/20-open was not run"), run.lines
+    assert not connected.exists("/etc/x")
+    assert not connected.exists("/run/tedge-cert-renewer/ran")
+    make_due(connected)
+    edit(connected, SERVICE, "[Service]\nExecStartPre=\n")
+    failed = start(connected)
+    assert failed.outcome == "failed"
+    assert said(failed, f"10-tell-failed: tedge c8y {connected.name} {CERTIFICATE} step-failed"), failed.lines
+
+
 def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) -> None:
     old = serial(tenant, connected)
     csr = connected.run(f"openssl req -new -key {KEY} -subj '/CN={connected.name}/O=Thin Edge/OU=Device'").stdout

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from tedge_cert import journal, systemd
+from tedge_cert import afterwards, journal, systemd
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
@@ -164,6 +164,8 @@ def run(main: Callable[[], int | None]) -> None:
         # The reader of our output has ended (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILURE
+    finally:
+        afterwards.finish()
     _end(code)
 
 

@@ -148,6 +148,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
 
 
 def _tell(question: Question, error: Exception) -> None:
+    from tedge_cert import afterwards
     from tedge_cert.steps.outcome import condition_failed
 
     if isinstance(error, ConfigurationError):
@@ -156,6 +157,7 @@ def _tell(question: Question, error: Exception) -> None:
     else:
         settings, _ = _settings(question)
     condition_failed(settings, question.cloud, error)
+    afterwards.finish()
 
 
 def _command_line(question: Question) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tedge_cert import events, journal, systemd
+from tedge_cert import afterwards, events, journal, systemd
 from tedge_cert.config.settings import Config, fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.custody import custody
@@ -60,6 +60,8 @@ _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
     (TedgeCertError, events.STEP_FAILED),
 )
 _SUCCESSES = (events.RENEWED, events.CONFIRMED_LATE, events.NOT_NEEDED)
+# Nothing was renewed, and nothing failed that was not told before.
+_WITHOUT_HOOKS = (events.NOT_NEEDED, events.HELD_BACK, events.THRESHOLD_TOO_LONG)
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,10 @@ def condition_failed(config: Config, cloud: str, error: Exception) -> None:
             journal.debug(f"not recorded: {busy}")
         else:
             return
-    _send(config, Names(cloud, config.profile), result, State(), _active(config, cloud))
+    names = Names(cloud, config.profile)
+    fields = _fields(names, result, State(), _active(config, cloud))
+    _send(config, result, fields)
+    _keep_hooks(config, result, fields)
 
 
 def record(instance: Instance, result: Result) -> State:
@@ -217,7 +222,10 @@ def record(instance: Instance, result: Result) -> State:
         # The condition runs without the libraries that this takes; after an unforeseen error they may be its cause.
         looks = result.step != CONDITION and result.is_foreseen
         state.save(instance.state_file, _with_key(instance, after) if looks else after)
-    _send(instance.config, instance, result, after, active)
+    fields = _fields(instance, result, after, active)
+    _send(instance.config, result, fields)
+    if after != before:
+        _keep_hooks(instance.config, result, fields, instance)
     systemd.status(result.event.headline)
     # What the condition finds is reported to the tenant by the next attempt.
     if after != before and result.step != CONDITION and instance.config.is_of_system:
@@ -291,24 +299,37 @@ def _with_key(instance: Instance, after: State) -> State:
     return replace(after, key_fits=fits, looked_at_s=after.at_s)
 
 
-def _send(config: Config, names: Names, result: Result, after: State, active: Validity | None) -> None:
-    if not config.is_of_system:
-        # Configurations elsewhere are trials; the journal is about this device.
-        return
+def _fields(names: Names, result: Result, after: State, active: Validity | None) -> dict[str, str]:
+    """Return the fields of an event, which are also the environment of a hook."""
     expected = "not needed" if result.is_success else "the next run of the timer"
-    events.send(
-        result.event,
-        {
-            "TEDGE_CLOUD": names.cloud or "c8y",
-            "TEDGE_PROFILE": names.profile,
-            "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
-            "TEDGE_INSTANCE": names.words,
-            "CERT_SERIAL": active.serial if active else UNKNOWN,
-            "CERT_NOT_AFTER": iso_utc(active.not_after_s) if active else UNKNOWN,
-            "RENEWAL_STEP": result.step,
-            "RENEWAL_RESULT": result.event.name,
-            "RENEWAL_REASON": result.reason,
-            "RENEWAL_UNIT": names.service,
-            "NEXT_ATTEMPT": iso_utc(after.next_attempt_s) if after.next_attempt_s else expected,
-        },
-    )
+    return {
+        "TEDGE_CLOUD": names.cloud or "c8y",
+        "TEDGE_PROFILE": names.profile,
+        "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
+        "TEDGE_INSTANCE": names.words,
+        "CERT_SERIAL": active.serial if active else UNKNOWN,
+        "CERT_NOT_AFTER": iso_utc(active.not_after_s) if active else UNKNOWN,
+        "RENEWAL_STEP": result.step,
+        "RENEWAL_RESULT": result.event.name,
+        "RENEWAL_REASON": result.reason,
+        "RENEWAL_UNIT": names.service,
+        "NEXT_ATTEMPT": iso_utc(after.next_attempt_s) if after.next_attempt_s else expected,
+    }
+
+
+def _send(config: Config, result: Result, fields: dict[str, str]) -> None:
+    if config.is_of_system:
+        # Configurations elsewhere are trials; the journal is about this device.
+        events.send(result.event, fields)
+
+
+def _keep_hooks(config: Config, result: Result, fields: dict[str, str], instance: Instance | None = None) -> None:
+    """Let the administrator's programs run when the locks are free; a fault that lasts runs them once a day."""
+    if not config.is_of_system or result.event in _WITHOUT_HOOKS:
+        return
+    from tedge_cert.steps import hooks
+
+    paths = {"CERT_PATH": str(instance.certificate), "KEY_PATH": str(instance.key)} if instance else {}
+    facts = {name: value for name, value in fields.items() if value not in (NAMELESS, UNKNOWN)}
+    kind = hooks.RENEWED if result.is_success else hooks.FAILED
+    afterwards.do(lambda: hooks.run(kind, {**facts, **paths}))
