@@ -75,6 +75,18 @@ def of_status(text: str) -> str:
     return _coloured(text, {"VALID": _GREEN, "EXPIRES SOON": _YELLOW}.get(text.partition(" (")[0], _RED))
 
 
+def mark(is_good: bool | None) -> str:
+    """Return the mark of a check, in letters where the terminal has no such characters; a dash for one not made."""
+    if is_good is None:
+        return "-"
+    sign, letters = ("✓", "ok") if is_good else ("✗", "no")
+    try:
+        sign.encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return letters
+    return sign
+
+
 def of_health(word: str) -> str:
     """Colour the health of an instance: green, yellow or red."""
     return _coloured(word, {"healthy": _GREEN, "attention": _YELLOW}.get(word, _RED))

@@ -33,8 +33,8 @@ def test_a_connected_device_is_healthy_for_root_and_for_anybody(connected: Devic
     connected.systemctl("disable", "--now", TIMER)
     code, found = status(connected)
     assert code == 1
-    assert [each["cure"] for each in found["problems"]] == [f"systemctl enable --now {TIMER}"]
-    connected.run(found["problems"][0]["cure"])
+    assert [each["cure"] for each in found["problems"]] == [f"sudo systemctl enable --now {TIMER}"]
+    connected.run(found["problems"][0]["cure"].removeprefix("sudo "))
     assert status(connected)[0] == 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tedge_cert.device.state import State
-from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
+from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Check, Facts, KeyFacts, UnitFacts
 from unit.certificates import DAY_S, NOW_S
 
 CERTIFICATE = CertificateFacts(
@@ -42,6 +42,7 @@ HEALTHY = Facts(
     units=UNITS,
     bridge=BridgeFacts(True, is_up=True, differences=()),
     clock_is_synchronised=True,
+    timekeeper="on",
 )
 
 
@@ -92,7 +93,11 @@ UNHEALTHY = {
         bridge=BridgeFacts(True, is_up=True, differences=("address old.test:8883 instead of tenant.test:8883",))
     ),
     "not-restarted": facts(bridge=BridgeFacts(True, is_up=True, differences=(), is_unread=True)),
-    "tenant": facts(tenant_fault="no answer from https://tenant.test"),
+    "tenant": facts(
+        checks=(
+            Check("https", "tenant.test:443", False, "no answer from https://tenant.test", "tedge config get c8y.http"),
+        )
+    ),
     "units": facts(units=units(is_installed=False)),
     "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),
     "account": facts(missing_accounts=("user tedge",), units=units(not_started="Failed at step USER spawning /x")),

@@ -7,8 +7,8 @@ A new field keeps the version; a field that is removed or changes its meaning ra
 import json
 from dataclasses import asdict
 
-from tedge_cert.status.facts import CertificateFacts, Facts
-from tedge_cert.status.verdict import WORDS, Problem, health, why_over
+from tedge_cert.status.facts import CertificateFacts, Check, Facts
+from tedge_cert.status.verdict import WORDS, Problem, cure_of_clock, health, why_over
 
 VERSION = 1
 
@@ -56,8 +56,9 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "clock_synchronised": facts.clock_is_synchronised,
         "tenant": {
             "host": facts.host,
-            "reachable": None if facts.tenant_fault is None else not facts.tenant_fault,
+            "reachable": facts.answers,
         },
+        "checks": None if facts.checks is None else [_check(facts, each) for each in facts.checks],
     }
 
 
@@ -74,6 +75,11 @@ def _certificate(certificate: CertificateFacts | None) -> dict[str, object] | No
         "not_before_s": certificate.not_before_s,
         "not_after_s": certificate.not_after_s,
     }
+
+
+def _check(facts: Facts, check: Check) -> dict[str, object]:
+    cure = cure_of_clock(facts) if check.name == "clock" and check.is_good is False else check.cure
+    return {"name": check.name, "of": check.of, "good": check.is_good, "said": check.said, "cure": cure}
 
 
 def _timer(facts: Facts) -> dict[str, object] | None:

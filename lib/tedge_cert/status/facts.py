@@ -85,6 +85,17 @@ class BridgeFacts:
     is_unread: bool = False
 
 
+@dataclass(frozen=True)
+class Check:
+    """A check of what a renewal needs; ``is_good`` is None if it was not tried, or does not apply."""
+
+    name: str
+    of: str
+    is_good: bool | None
+    said: str
+    cure: str = ""
+
+
 NO_STATE = State()
 
 
@@ -132,8 +143,11 @@ class Facts:
     # A file of thin-edge that lets user tedge run programs as root; empty without one.
     sudoers: str = ""
     clock_is_synchronised: bool | None = None
-    # None if the tenant was not asked, empty if it answered, otherwise why it could not be reached.
-    tenant_fault: str | None = None
+    # What could set the clock: "off", "on" or "missing" for a service of network time; "container" for a device that
+    # has the clock of its machine; empty if that is not known.
+    timekeeper: str = ""
+    # None if the tenant was not asked.
+    checks: tuple[Check, ...] | None = None
 
     @property
     def left_s(self) -> int:
@@ -165,3 +179,10 @@ class Facts:
             "clock_synchronised": self.clock_is_synchronised is None,
         }
         return [name for name, is_unknown in unknown.items() if is_unknown]
+
+    @property
+    def answers(self) -> bool | None:
+        """Return whether the tenant answered; None if it was not asked."""
+        if self.checks is None:
+            return None
+        return any(each.is_good for each in self.checks if each.name == "https")

@@ -12,7 +12,7 @@ from tedge_cert.bridge.health import Bridge
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
-from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, server_of, tenant_of
+from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
@@ -39,8 +39,6 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
             facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
         if facts.host:
             facts = replace(facts, passwords=tuple(_of_passwords(instance)))
-        if online:
-            facts = replace(facts, tenant_fault=_tenant_fault(instance))
     except TedgeCertError as error:
         facts = replace(facts, fault=str(error))
     units = inquiry.units()
@@ -48,7 +46,18 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
         settings = dict(each.partition("=")[::2] for each in units.environment)
         facts = _with_due(facts, settings.get(schedule.SPREAD, ""))
         facts = replace(facts, missing_accounts=tuple(privileges.missing_accounts()), sudoers=_sudoers())
-    return with_answers(facts, inquiry, units)
+    facts = with_answers(facts, inquiry, units)
+    return _examined(instance, facts) if online and facts.host else facts
+
+
+def _examined(instance: Instance, facts: Facts) -> Facts:
+    # Imported here, because it takes as long as everything else.
+    from tedge_cert.status import doctor
+
+    try:
+        return replace(facts, checks=tuple(doctor.examine(instance, facts)))
+    except TedgeCertError as error:
+        return replace(facts, checks=(), fault=facts.fault or str(error))
 
 
 def without_configuration(names: Names, fault: str, inquiry: Inquiry) -> Facts:
@@ -59,8 +68,11 @@ def without_configuration(names: Names, fault: str, inquiry: Inquiry) -> Facts:
 
 def with_answers(facts: Facts, inquiry: Inquiry, units: UnitFacts | None) -> Facts:
     """Return the facts with what systemd and the clock answered."""
-    clock = inquiry.clock_is_synchronised()
-    return replace(facts, units=units, is_systemd_asked=inquiry.asks_for_units, clock_is_synchronised=clock)
+    synchronised, timekeeper = inquiry.clock()
+    asked = inquiry.asks_for_units
+    return replace(
+        facts, units=units, is_systemd_asked=asked, clock_is_synchronised=synchronised, timekeeper=timekeeper
+    )
 
 
 def _sudoers() -> str:
@@ -223,7 +235,7 @@ def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:
     if config.get("proxy.password") is not None and credentials.is_exposed(Path(config.file)):
         yield (
             f"everybody on this device can read proxy.password in {config.file}",
-            "tedge config set proxy.password_file /etc/tedge/proxy-password; tedge config unset proxy.password (the "
+            "tedge config set proxy.password_file /etc/tedge/proxy-password && tedge config unset proxy.password (the "
             "file: owner root, group mosquitto, mode 0640)",
         )
     if not auth_method.is_basic(config):
@@ -236,10 +248,3 @@ def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:
         tenant.login()
     else:
         yield credentials.what_is_missing(path), credentials.line_to_add(tenant.named_hosts)
-
-
-def _tenant_fault(instance: Instance) -> str:
-    """Return why the tenant does not answer; empty if it answers anything. Send no credential."""
-    from tedge_cert.tenant import rest
-
-    return rest.why_silent(server_of(instance.config))

@@ -5,9 +5,9 @@ from collections.abc import Collection
 
 from tedge_cert.durations import format_duration
 from tedge_cert.journal import quoted
-from tedge_cert.status.facts import CertificateFacts, Facts
-from tedge_cert.status.verdict import WORDS, Problem, failures, health, is_failed_run_over, why_over
-from tedge_cert.terminal import of_health, wrapped
+from tedge_cert.status.facts import CertificateFacts, Check, Facts
+from tedge_cert.status.verdict import WORDS, Problem, cure_of_clock, failures, health, is_failed_run_over, why_over
+from tedge_cert.terminal import mark, of_health, wrapped
 from tedge_cert.times import local
 
 NOT_KNOWN = "not known"
@@ -73,12 +73,13 @@ def _rows(facts: Facts, found: list[Problem]) -> list[tuple[str, str]]:
         rows.append(("Attempts:", _attempts(facts)))
     rows += _of_renewals(facts)
     rows.append(("Timer:", _timer(facts)))
-    rows += [("Bridge:", _bridge(facts)), ("Clock:", _CLOCK[facts.clock_is_synchronised])]
-    if facts.tenant_fault is None:
-        host = facts.host or ("not set" if facts.is_read else NOT_KNOWN)
+    rows += [("Bridge:", _bridge(facts)), ("Clock:", _clock(facts))]
+    host = facts.host or ("not set" if facts.is_read else NOT_KNOWN)
+    if facts.checks is None:
         rows.append(("Tenant:", f"{host} (not asked; --online asks)"))
     else:
-        rows.append(("Tenant:", f"{facts.host} {'does not answer' if facts.tenant_fault else 'answers'}"))
+        rows.append(("Tenant:", f"{host} {'answers' if facts.answers else 'does not answer'}"))
+        rows += [("", f"{mark(each.is_good)} {_said(each)}") for each in facts.checks]
     if facts.units is not None and facts.units.is_installed:
         rows.append(("Confinement:", "active" if facts.units.is_confined else "missing"))
     return rows
@@ -95,12 +96,11 @@ def _of_renewals(facts: Facts) -> list[tuple[str, str]]:
     return rows
 
 
-# Not a problem by itself: a device may get its time from elsewhere, and the certificate shows a wrong clock.
-_CLOCK = {
-    True: "synchronised",
-    False: "not synchronised (timedatectl set-ntp true)",
-    None: "not known whether it is synchronised",
-}
+def _clock(facts: Facts) -> str:
+    # Not a problem by itself: a device may get its time from elsewhere, and the certificate shows a wrong clock.
+    if facts.clock_is_synchronised is None:
+        return f"{NOT_KNOWN} whether it is synchronised"
+    return "synchronised" if facts.clock_is_synchronised else f"not synchronised ({cure_of_clock(facts)})"
 
 
 def _of_certificate(facts: Facts, active: CertificateFacts) -> list[tuple[str, str]]:
@@ -152,6 +152,22 @@ def _result(facts: Facts, found: list[Problem]) -> str:
     if any(left.reason and left.reason in each.what for each in found):
         return f"{what}, see above"
     return f"{what}: {left.reason}" if left.reason else what
+
+
+def _said(check: Check) -> str:
+    """Return what a check found; the reason of one that failed is explained as a problem."""
+    known = check.is_good is not False or check.name in ("broker", "bridge")
+    return check.said if known else f"{_CHECKS[check.name]} {check.of}, see above"
+
+
+_CHECKS = {
+    "name": "name",
+    "https": "HTTPS at",
+    "clock": "clock against",
+    "token": "TLS at",
+    "mqtt": "TLS at",
+    "disk": "disk at",
+}
 
 
 def _words(result: str) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from tedge_cert.deadline import Deadline
@@ -27,6 +28,8 @@ _NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
 _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
+# systemd writes it where it runs in a container (the "Container Interface" of systemd.io).
+_CONTAINER = Path("/run/systemd/container")
 _BROKER = "mosquitto.service"
 # A registration that waits for its next attempt is active, and the journal of one that has failed says why.
 _AT_WORK = ("activating", "failed")
@@ -41,7 +44,7 @@ class Inquiry:
         # Units elsewhere belong to the configuration of the system, not to this one.
         self.asks_for_units = asks_for_units
         self._deadline = Deadline(TIMEOUT_S)
-        self._clock = _start(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
+        self._clock = _start(["timedatectl", "show", "--property=NTPSynchronized,NTP,CanNTP"])
         self._timer, self._service, self._registration = names.timer, names.service, names.registration
         self._shown = self._journal = None
         if asks_for_units:
@@ -64,9 +67,9 @@ class Inquiry:
         )
         return replace(found, has_broker=by_name.get(_BROKER, {}).get("LoadState") != "not-found")
 
-    def clock_is_synchronised(self) -> bool | None:
-        """Return whether the kernel takes its clock for synchronised; None if timedatectl does not answer."""
-        return {"yes": True, "no": False}.get(self._output(self._clock).strip())
+    def clock(self) -> tuple[bool | None, str]:
+        """Return whether the clock is synchronised (None if that is not known), and the ``timekeeper`` of the facts."""
+        return clock_of(self._output(self._clock), _CONTAINER.exists())
 
     def _output(self, process: "subprocess.Popen[str] | None") -> str:
         if process is None:
@@ -76,6 +79,17 @@ class Inquiry:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.communicate()[0]
+
+
+def clock_of(shown: str, in_container: bool) -> tuple[bool | None, str]:
+    """Return whether the clock is synchronised, and what could set it, by the properties of timedatectl."""
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    synchronised = {"yes": True, "no": False}.get(found.get("NTPSynchronized", ""))
+    if in_container:
+        return synchronised, "container"
+    if found.get("CanNTP") == "no":
+        return synchronised, "missing"
+    return synchronised, {"yes": "on", "no": "off"}.get(found.get("NTP", ""), "")
 
 
 def matches(service: str) -> list[str]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the problems of an instance in its facts, each with the command that cures it."""
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
@@ -16,6 +17,12 @@ _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
 _SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED)))
 # Differences between bridge and settings that a problem names.
 _SHOWN = 3
+# Commands that need root's rights; the others in cures only show something.
+_OF_ROOT = (
+    *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge connect", "tedge reconnect"),
+    *("tedge config set", "tedge config unset", "systemctl start", "systemctl enable", "systemd-sysusers"),
+    *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date"),
+)
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -34,7 +41,13 @@ def problems(facts: Facts) -> list[Problem]:
     # A person disconnected it: nothing uses its certificate, and nothing is expected to renew it.
     if not facts.is_disconnected:
         found += [*_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
-    return sorted(found, key=lambda each: -each.rank)
+    return sorted((replace(each, cure=as_typed(each.cure)) for each in found), key=lambda each: -each.rank)
+
+
+def as_typed(cure: str) -> str:
+    """Return commands as a person types them: with sudo, save those that only show something."""
+    parts = cure.split(" && ")
+    return " && ".join(f"sudo {each}" if each.startswith(_OF_ROOT) else each for each in parts)
 
 
 def health(found: list[Problem]) -> int:
@@ -83,28 +96,10 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     active = facts.certificate
     if active is None:
         return
-    if active.is_hidden and facts.is_other_user:
-        what = f"this user may not read {active.path}, so nothing is known of the certificate"
-        yield Problem(ATTENTION, what, "sudo tedge cert status")
-        return
-    if active.is_hidden:
-        what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
-        yield Problem(BROKEN, what, f"tedge reconnect {facts.words}")
-        return
     if active.fault:
-        yield Problem(BROKEN, active.fault, _register(facts))
+        yield _unread(facts, active)
         return
-    if facts.now_s < active.not_before_s:
-        ahead = format_duration(active.not_before_s - facts.now_s, 2)
-        yield Problem(BROKEN, f"the clock is wrong: the certificate begins in {ahead} only", "timedatectl status")
-    elif facts.left_s < 0:
-        ago = format_duration(-facts.left_s, 2)
-        yield Problem(
-            BROKEN,
-            f"the certificate expired {ago} ago and cannot renew itself; register the device with a new one-time "
-            "password",
-            _register(facts),
-        )
+    yield from _of_dates(facts, active)
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
         yield Problem(BROKEN, reason, f"tedge cert download {facts.words}")
@@ -124,11 +119,49 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _unread(facts: Facts, active: CertificateFacts) -> Problem:
+    if not active.is_hidden:
+        return Problem(BROKEN, active.fault, _register(facts))
+    if facts.is_other_user:
+        what = f"this user may not read {active.path}, so nothing is known of the certificate"
+        return Problem(ATTENTION, what, "tedge cert status")
+    what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
+    return Problem(BROKEN, what, f"tedge reconnect {facts.words}")
+
+
+def _of_dates(facts: Facts, active: CertificateFacts) -> Iterator[Problem]:
+    if facts.now_s < active.not_before_s:
+        ahead = format_duration(active.not_before_s - facts.now_s, 2)
+        yield Problem(BROKEN, f"the clock is wrong: the certificate begins in {ahead} only", cure_of_clock(facts))
+    elif facts.left_s < 0:
+        ago = format_duration(-facts.left_s, 2)
+        if facts.clock_is_synchronised is False:
+            what = f"the clock may be wrong: it says {local(facts.now_s)}, and nothing synchronises it"
+            yield Problem(BROKEN, what, cure_of_clock(facts))
+        yield Problem(
+            BROKEN,
+            f"the certificate expired {ago} ago and cannot renew itself; register the device with a new one-time "
+            "password",
+            _register(facts),
+        )
+
+
+def cure_of_clock(facts: Facts) -> str:
+    """Return what sets the clock here: `timedatectl` can only where a service of network time is installed."""
+    return {
+        "off": "timedatectl set-ntp true",
+        "on": "timedatectl status",
+        "missing": "apt install systemd-timesyncd",
+        "container": "set the clock of the machine that runs this container",
+    }.get(facts.timekeeper, "date --utc --set 'YYYY-MM-DD hh:mm'")
+
+
 def _register(facts: Facts) -> str:
     """Return the command that registers the device; while a registration runs, the one that shows its journal."""
     if facts.units is not None and facts.units.registration:
         return f"journalctl -u {facts.units.registration} -n 20"
-    return f"tedge cert download {facts.words}"
+    named = f" --device-id {shlex.quote(facts.device_id)}" if facts.device_id else ""
+    return f"tedge cert download {facts.words}{named}"
 
 
 def _of_renewal(facts: Facts) -> Iterator[Problem]:
@@ -170,6 +203,15 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, what, f"rm {facts.sudoers}")
     if facts.units is not None:
         yield from _of_units(facts, facts.units)
+    yield from _of_bridge(facts)
+    for each in facts.checks or ():
+        # Broker and bridge have their problems above.
+        if each.is_good is False and each.name not in ("broker", "bridge"):
+            cure = cure_of_clock(facts) if each.name == "clock" else each.cure
+            yield Problem(ATTENTION, each.said, cure)
+
+
+def _of_bridge(facts: Facts) -> Iterator[Problem]:
     if facts.bridge.is_configured is False and not facts.fault:
         yield Problem(ATTENTION, "the device is not connected: it has no bridge", f"tedge connect {facts.words}")
     elif facts.units is not None and not facts.units.has_broker:
@@ -185,8 +227,6 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
-    if facts.tenant_fault:
-        yield Problem(ATTENTION, facts.tenant_fault, f"tedge config get c8y.http{_option(facts)}")
 
 
 def _other_settings(bridge: BridgeFacts) -> str:

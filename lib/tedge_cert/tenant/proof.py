@@ -2,6 +2,7 @@
 """Prove a certificate: connect to the tenant with it and the device's key, and see a message acknowledged."""
 
 import socket
+import ssl
 import time
 from pathlib import Path
 
@@ -69,22 +70,26 @@ def _was_taken_back(bridge: Bridge, connected_s: float) -> bool:
     return held_s >= LEAST_PAUSE_S and bridge.wait_for_return(connected_s, RETURN_GRACE_S)
 
 
-def why_no_tls(tenant: Tenant) -> str:
+def why_no_tls(tenant: Tenant, context: ClientContext | None = None, connect_s: float = CONNECT_S) -> str:
     """Return why the tenant's MQTT endpoint and this device cannot speak TLS; empty if they can.
 
-    Only a handshake is made, so that the bridge is not pushed out.
+    Only a handshake is made, so that the bridge is not pushed out; by default with what the device shows now.
     """
-    context, (host, port) = own_context(tenant), tenant.mqtt
+    context, (host, port) = context or own_context(tenant), tenant.mqtt
     try:
-        with reaching(CONNECT_S, f"connecting to {host}:{port}"):
-            plain = socket.create_connection((host, port), CONNECT_S)
-        with plain:
-            plain.settimeout(REFUSAL_S)
-            with context.wrap_socket(plain, server_hostname=host) as secured:
-                # In TLS 1.3 the alert that refuses a certificate comes after the handshake, if it comes.
-                secured.recv(1)
-    except TimeoutError:
-        return ""
+        with reaching(connect_s, f"connecting to {host}:{port}"):
+            plain = socket.create_connection((host, port), connect_s)
+        with plain, context.wrap_socket(plain, server_hostname=host) as secured:
+            _await_refusal(secured)
     except OSError as error:
         return verdict_of(error, context, tenant, shown_by(context, tenant)).reason
     return ""
+
+
+def _await_refusal(secured: ssl.SSLSocket) -> None:
+    """Wait for the alert that refuses a certificate; in TLS 1.3 it comes after the handshake, if it comes."""
+    secured.settimeout(REFUSAL_S)
+    try:
+        secured.recv(1)
+    except TimeoutError:
+        return

@@ -14,7 +14,7 @@ from tedge_cert.net.https import HttpAnswer, Limits, Request, Sink
 from tedge_cert.net.server import Server
 
 # The tenant answers this without credentials.
-_OPEN_PATH = "/tenant/loginOptions"
+OPEN_PATH = "/tenant/loginOptions"
 
 
 def as_device(
@@ -44,19 +44,10 @@ def as_device(
     return answer
 
 
-def why_silent(server: Server) -> str:
-    """Return why the tenant does not answer; empty for any answer. No credential is sent."""
-    try:
-        https.ask(server, Request("GET", _OPEN_PATH))
-    except NoAnswerError as error:
-        return str(error)
-    return ""
-
-
 def time_of(server: Server) -> float | None:
     """Ask the tenant for its time, in seconds since the epoch; None if there is no answer. No credential is sent."""
     try:
-        answer = https.ask(server, Request("GET", _OPEN_PATH), compares_clock=False)
+        answer = https.ask(server, Request("GET", OPEN_PATH), compares_clock=False)
     except NoAnswerError as error:
         journal.debug(f"the time of {server.host} is not known: {error}")
         return None

@@ -176,7 +176,7 @@ def test_a_proxy_that_speaks_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_whether_the_tenant_answers_is_asked_by_the_proxy(local_device: LocalDevice) -> None:
     with ConnectProxy() as between:
         use(local_device, between.address)
-        assert gather._tenant_fault(instance_of(local_device)) == ""
+        assert gather.gather(instance_of(local_device), online=True).answers is True
     assert between.tunnels == [f"127.0.0.1:{local_device.tenant.http_port}"]
 
 

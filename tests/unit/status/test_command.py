@@ -56,7 +56,7 @@ def test_a_bridge_with_other_settings_is_no_healthy_one(local_device: LocalDevic
     certify(local_device, days=90, name="another-device")
     code, document = status(local_device)
     problem = only(document)["problems"][0]
-    assert (code, problem["cure"]) == (1, "tedge reconnect c8y")
+    assert (code, problem["cure"]) == (1, "sudo tedge reconnect c8y")
     assert f"address {mqtt} instead of 127.0.0.1:8884" in problem["what"]
     assert f"remote_clientid {local_device.device_id} instead of another-device" in problem["what"]
 
@@ -64,7 +64,7 @@ def test_a_bridge_with_other_settings_is_no_healthy_one(local_device: LocalDevic
 def test_without_a_certificate_the_cure_is_a_registration(local_device: LocalDevice) -> None:
     code, document = status(local_device)
     assert code == 2
-    assert cures(only(document)) == ["tedge cert download c8y", "tedge connect c8y"]
+    assert cures(only(document)) == ["sudo tedge cert download c8y", "sudo tedge connect c8y"]
 
 
 def test_a_key_of_another_certificate_is_broken(local_device: LocalDevice) -> None:

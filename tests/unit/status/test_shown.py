@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tedge_cert.device.state import PastRenewal, State
 from tedge_cert.status.document import document_of
-from tedge_cert.status.facts import BridgeFacts, Facts, KeyFacts
+from tedge_cert.status.facts import BridgeFacts, Check, Facts, KeyFacts
 from tedge_cert.status.metrics import metrics_of
 from tedge_cert.status.text import lines_of, screen_of, text_of
 from tedge_cert.status.verdict import Problem, problems
@@ -54,7 +54,7 @@ def test_text_of_others_forges_no_line_and_no_colour() -> None:
             certificate=certificate(subject=said, issuer=said, fault=""),
             state=State(result="step-failed", reason=said, attempts=1, at_s=NOW_S),
             fault=said,
-            tenant_fault=said,
+            checks=(Check("https", said, False, said, said),),
         )
     )
     assert [each for each in text if not each.isprintable() and each != "\n"] == []
@@ -131,7 +131,7 @@ def test_a_line_for_each_profile() -> None:
 def test_a_problem_of_the_device_is_explained_once() -> None:
     """Not once for each of its five profiles."""
     text = screen_of(judged(*(facts(name=f"c8y@{each}", sudoers="/etc/sudoers.d/tedge") for each in range(5))))
-    assert text.count("lets user tedge run programs as root") == text.count("=> rm /etc/sudoers.d/tedge") == 1
+    assert text.count("lets user tedge run programs as root") == text.count("=> sudo rm /etc/sudoers.d/tedge") == 1
     assert text.count("and what is explained above") == 4
     assert text.count("Status:        attention") == 5
 
@@ -140,7 +140,7 @@ def test_problems_stand_first_with_their_cures() -> None:
     lines = screen(facts(units=units(is_active=False))).splitlines()
     assert lines[0] == "c8y"
     assert "attention: the certificate is not renewed" in lines[1]
-    assert lines[2].strip() == "=> systemctl enable --now tedge-cert-renewer@c8y.timer"
+    assert lines[2].strip() == "=> sudo systemctl enable --now tedge-cert-renewer@c8y.timer"
 
 
 def test_what_an_earlier_run_found_is_shown_with_its_time() -> None:
@@ -179,7 +179,7 @@ def test_json_names_the_worst_of_all_instances() -> None:
     document = json.loads(document_of(judged(facts(), UNHEALTHY["expired"])))
     assert (document["version"], document["health"]) == (1, "broken")
     assert [each["health"] for each in document["instances"]] == ["healthy", "broken"]
-    assert document["instances"][1]["problems"][0]["cure"] == "tedge cert download c8y"
+    assert document["instances"][1]["problems"][0]["cure"] == "sudo tedge cert download c8y --device-id device-1"
 
 
 def samples(text: str) -> dict[str, list[Any]]:

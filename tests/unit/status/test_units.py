@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tedge_cert.status.units import facts_of, matches
+from tedge_cert.status.units import clock_of, facts_of, matches
 
 TIMER = {
     "Id": "tedge-cert-renewer@c8y.timer",
@@ -111,3 +111,17 @@ def test_units_that_are_not_there_are_seen() -> None:
     missing = {"Id": "tedge-cert-renewer@c8y.timer", "LoadState": "not-found", "ActiveState": "inactive"}
     found = facts_of(missing, {}, "")
     assert (found.is_installed, found.is_enabled, found.is_active) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("shown", "container", "expected"),
+    [
+        ("CanNTP=yes\nNTP=no\nNTPSynchronized=no\n", False, (False, "off")),
+        ("CanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n", False, (True, "on")),
+        ("CanNTP=no\nNTP=no\nNTPSynchronized=no\n", False, (False, "missing")),
+        ("CanNTP=no\nNTP=no\nNTPSynchronized=yes\n", True, (True, "container")),
+        ("", False, (None, "")),
+    ],
+)
+def test_what_keeps_the_clock(shown: str, container: bool, expected: tuple[bool | None, str]) -> None:
+    assert clock_of(shown, container) == expected

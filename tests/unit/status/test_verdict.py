@@ -9,7 +9,7 @@ import pytest
 from tedge_cert.device.state import State
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
 from tedge_cert.status.text import text_of
-from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, failures, health, problems, why_over
+from tedge_cert.status.verdict import ATTENTION, BROKEN, HEALTHY, as_typed, failures, health, problems, why_over
 from tedge_cert.times import local
 from unit.certificates import DAY_S, NOW_S
 from unit.statuses import FAILING, UNHEALTHY, certificate, facts, units
@@ -20,7 +20,7 @@ EXPECTED = {
     "hidden": (ATTENTION, "this user may not read /c.pem", "sudo tedge cert status"),
     "shut": (BROKEN, "user tedge may not read /c.pem", "tedge reconnect c8y"),
     "missing": (BROKEN, "No such file", "tedge cert download c8y"),
-    "expired": (BROKEN, "expired 1d ago", "tedge cert download c8y"),
+    "expired": (BROKEN, "expired 1d ago", "sudo tedge cert download c8y --device-id device-1"),
     "clock": (BROKEN, "begins in 1d only", "timedatectl status"),
     "key": (BROKEN, "/k.pem is not the one", "tedge cert download c8y"),
     "key-shut": (ATTENTION, "mosquitto may not read the private key /k.pem", "tedge reconnect c8y"),
@@ -53,7 +53,7 @@ EXPECTED = {
     "account": (
         BROKEN,
         "there is no user tedge",
-        "systemd-sysusers && systemd-tmpfiles --create && tedge reconnect c8y",
+        "sudo systemd-sysusers && sudo systemd-tmpfiles --create && sudo tedge reconnect c8y",
     ),
     "account-back": (BROKEN, "(status 217)", "systemctl start tedge-cert-renewer@c8y.service"),
     "failed": (BROKEN, "the last run failed (timeout)", "journalctl -x"),
@@ -94,7 +94,7 @@ def test_a_key_that_no_run_checked_is_no_problem() -> None:
 
 def test_without_systemd_no_problem_names_units() -> None:
     assert problems(facts(units=None)) == []
-    assert problems(facts(units=None, state=FAILING, due_s=NOW_S))[0].cure == "tedge cert renew c8y"
+    assert problems(facts(units=None, state=FAILING, due_s=NOW_S))[0].cure == "sudo tedge cert renew c8y"
 
 
 def test_a_timer_is_not_missed_before_the_device_is_connected() -> None:
@@ -106,7 +106,7 @@ def test_a_registration_under_way_is_where_to_look() -> None:
     found = facts(
         certificate=UNHEALTHY["missing"].certificate, units=units(registration="tedge-cert-download@c8y.service")
     )
-    assert problems(found)[0].cure == "journalctl -u tedge-cert-download@c8y.service -n 20"
+    assert problems(found)[0].cure == "sudo journalctl -u tedge-cert-download@c8y.service -n 20"
 
 
 def test_a_clock_that_nothing_keeps_is_shown_and_no_problem() -> None:
@@ -164,3 +164,18 @@ def test_a_profile_that_was_disconnected_on_purpose_is_no_fault() -> None:
     assert problems(found) == []
     assert "disconnected by `tedge disconnect c8y` on " in text_of(found, [])
     assert health(problems(facts(**away))) == ATTENTION
+
+
+def test_an_expired_certificate_by_a_clock_that_nothing_keeps_is_a_matter_of_the_clock_first() -> None:
+    expired = facts(
+        certificate=certificate(not_after_s=NOW_S - DAY_S), clock_is_synchronised=False, timekeeper="container"
+    )
+    assert [(each.rank, each.cure) for each in problems(expired)] == [
+        (BROKEN, "set the clock of the machine that runs this container"),
+        (BROKEN, "sudo tedge cert download c8y --device-id device-1"),
+    ]
+
+
+def test_commands_that_only_show_something_need_no_root() -> None:
+    for cure in ("systemctl status x.service", "systemctl cat x.service", "tedge config get c8y.http", "df -h /"):
+        assert as_typed(cure) == cure
