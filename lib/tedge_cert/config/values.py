@@ -6,6 +6,11 @@ The hourly check reads its settings through this module, so nothing slow is impo
 
 from tedge_cert.durations import duration_s, part_s
 
+# Not from typing, which would cost the hourly check five milliseconds; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Value = str | int | bool | list[str]
 
 
@@ -42,20 +47,40 @@ def parse_path(text: str) -> Value:
 
 
 def parse_host(text: str) -> Value:
-    """Accept a host name or address, without scheme, port or path."""
-    allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
-    if _is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text) or (
-        text.strip(".") and not text.strip(allowed) and not text.startswith((".", "-"))
-    ):
+    """Accept a host name or address, without scheme, port or path; leave out the dot at the end of a full name.
+
+    The dot is right for a name server, but no certificate has it.
+    """
+    if _is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text):
         return text
-    raise ValueError("expected a host name without scheme, port or path, such as example.cumulocity.com")
+    name = text.removesuffix(".")
+    if _is_name(name):
+        return name
+    if name.rpartition(".")[2].isdecimal() and not name.strip("0123456789."):
+        raise ValueError("expected an IP address with four numbers up to 255, or a host name")
+    # What people paste: the address in the browser, or the endpoint with its port.
+    rest = text.strip().rpartition("://")[2]
+    nearest = rest.partition("/")[0].partition(":")[0].removesuffix(".")
+    hint = f"; did you mean {nearest}?" if _is_name(nearest) or _is_ip(nearest) else ""
+    raise ValueError(f"expected a host name without scheme, port or path, such as example.cumulocity.com{hint}")
+
+
+def _is_name(text: str) -> bool:
+    """Return whether ``text`` is a host name (RFC 1123 §2.1, and underscores); a name in a domain has letters there."""
+    allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+    labels = text.split(".")
+    return (
+        len(text) <= 253
+        and all(0 < len(each) <= 63 and not each.strip(allowed) for each in labels)
+        and not text.startswith("-")
+        and not ("." in text and labels[-1].isdecimal())
+    )
 
 
 def parse_endpoint(text: str) -> Value:
     """Accept a host, with or without a port."""
     host, _ = split_endpoint(text, 0)
-    parse_host(host)
-    return text
+    return f"{parse_host(host)}{text[len(host) :]}"
 
 
 def split_endpoint(text: str, default_port: int) -> tuple[str, int]:
@@ -95,6 +120,17 @@ def parse_flag(text: str) -> Value:
 def parse_list(text: str) -> Value:
     """Split names at commas."""
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def one_of(*choices: str) -> "Callable[[str], Value]":
+    """Make the parser of a key that takes one of a few words."""
+
+    def parse(text: str) -> Value:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
 
 
 def parse_auth_method(text: str) -> Value:

@@ -13,7 +13,7 @@ from tedge_cert.config.values import Value
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
     [
-        (kinds.one_of("off", "on"), "on", "on"),
+        (values.one_of("off", "on"), "on", "on"),
         (values.parse_auth_method, "auto", "auto"),
         (values.parse_auth_method, "password", "basic"),
         (kinds.parse_count, "0", 0),
@@ -36,7 +36,7 @@ def test_takes(parse: Callable[[str], Value], text: str, value: Value) -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "said"),
     [
-        (kinds.one_of("off", "on"), "On", "expected one of off, on"),
+        (values.one_of("off", "on"), "On", "expected one of off, on"),
         (values.parse_auth_method, "magic", "certificate, basic, auto"),
         (kinds.parse_count, "-1", "whole number"),
         (kinds.parse_count, "4294967296", "whole number"),

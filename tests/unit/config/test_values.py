@@ -50,7 +50,7 @@ def test_a_formatted_duration_means_the_same_again(seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "example.cumulocity.com", "localhost", "10.0.0.1", "::1", "[::1]", "my_host", "t1."]
+    "text", ["a", "example.cumulocity.com", "localhost", "10.0.0.1", "::1", "[::1]", "my_host", "t1"]
 )
 def test_takes_hosts(text: str) -> None:
     assert values.parse_host(text) == text
@@ -63,6 +63,32 @@ def test_takes_hosts(text: str) -> None:
 )  # fmt: skip
 def test_refuses_what_is_no_host(text: str) -> None:
     with pytest.raises(ValueError, match=r"a host name|embedded null"):
+        values.parse_host(text)
+
+
+def test_leaves_out_the_dot_of_a_full_name() -> None:
+    assert values.parse_host("tenant.example.") == "tenant.example"
+    assert values.parse_endpoint("tenant.example.:443") == "tenant.example:443"
+    assert values.parse_endpoint("tenant.example.") == "tenant.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("10.0.0.300", "expected an IP address with four numbers up to 255, or a host name"),
+        ("10.0.0", "expected an IP address with four numbers"),
+        ("https://tenant.example/", "such as example.cumulocity.com; did you mean tenant.example\\?"),
+        ("tenant.example/apps", "did you mean tenant.example\\?"),
+        ("https://tenant.example.:443/x", "did you mean tenant.example\\?"),
+        (" tenant.example", "did you mean tenant.example\\?"),
+        ("tenant.example:443", "did you mean tenant.example\\?"),
+        ("a b", "such as example.cumulocity.com$"),
+        ("a..b", "such as example.cumulocity.com$"),
+        ("a" * 64, "such as example.cumulocity.com$"),
+    ],
+)
+def test_says_how_a_host_is_written(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         values.parse_host(text)
 
 

@@ -102,6 +102,11 @@ def key_path_of(cloud: str) -> Key:
     return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
 
 
+def key_uri_of(cloud: str) -> Key:
+    doc = f"PKCS#11 URI (RFC 7512) of the private key for {cloud}."
+    return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}")
+
+
 def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
     """Describe a path that defaults to the path of the device."""
     return Key(values.parse_path, None, doc, f"/etc/tedge/device-certs/{example}", (of_device,))
@@ -129,6 +134,20 @@ HOURLY: dict[str, Key] = {
         "/etc/tedge/device-certs/tedge-private-key.pem",
     ),
     "c8y.device.key_path": key_path_of("c8y"),
+    "device.key_uri": Key(
+        values.parse_text,
+        None,
+        "PKCS#11 URI (RFC 7512) of a private key that lies in a security module.",
+        "pkcs11:token=gateway;object=device-key",
+    ),
+    "c8y.device.key_uri": key_uri_of("c8y"),
+    "device.cryptoki.mode": Key(
+        values.one_of("off", "module", "socket"),
+        "off",
+        "Whether the private key lies in a security module, and how it is reached: off (the key is a file), module "
+        "(a PKCS#11 library), socket (a signing service).",
+        "off",
+    ),
     "c8y.auth_method": Key(
         values.parse_auth_method,
         "certificate",

@@ -3,8 +3,8 @@
 
 from tedge_cert.config.keys import HOURLY, Key
 from tedge_cert.config.keys.clouds import device, payload_size, place, prefix
-from tedge_cert.config.keys.kinds import one_of
 from tedge_cert.config.values import (
+    one_of,
     parse_duration,
     parse_endpoint,
     parse_flag,

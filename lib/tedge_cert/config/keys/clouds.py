@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that every cloud has, and those of Azure and AWS, which this package only stores and lists."""
 
-from tedge_cert.config.keys import HOURLY, Key, cert_path_of, key_path_of
-from tedge_cert.config.keys.kinds import one_of, parse_payload_size, parse_prefix
+from tedge_cert.config.keys import HOURLY, Key, cert_path_of, key_path_of, key_uri_of
+from tedge_cert.config.keys.kinds import parse_payload_size, parse_prefix
 from tedge_cert.config.values import (
+    one_of,
     parse_device_id,
     parse_duration,
     parse_flag,
@@ -39,9 +40,7 @@ def device(cloud: str) -> dict[str, Key]:
         f"{name}.csr_path": Key(
             parse_path, None, f"The last certificate signing request for {cloud}.",
             f"/etc/tedge/device-certs/{cloud}.csr", ("device.csr_path",)),
-        f"{name}.key_uri": Key(
-            parse_text, None, f"PKCS#11 URI (RFC 7512) of the private key for {cloud}.",
-            f"pkcs11:token=gateway;object={cloud}"),
+        f"{name}.key_uri": HOURLY.get(f"{name}.key_uri") or key_uri_of(cloud),
         f"{name}.key_pin": Key(parse_text, None, f"PIN of the token that {name}.key_uri names.", "123456"),
     }  # fmt: skip
 

@@ -2,7 +2,6 @@
 """Keys of the device itself and of the certificates made for it."""
 
 from tedge_cert.config.keys import HERE, HOURLY, Key
-from tedge_cert.config.keys.kinds import one_of
 from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
 
 DEVICE: dict[str, Key] = {
@@ -15,14 +14,9 @@ DEVICE: dict[str, Key] = {
     "device.csr_path": Key(
         parse_path, f"{HERE}/device-certs/tedge.csr", "The last certificate signing request.",
         "/etc/tedge/device-certs/tedge.csr"),
-    "device.key_uri": Key(
-        parse_text, None, "PKCS#11 URI (RFC 7512) of a private key that lies in a security module.",
-        "pkcs11:token=gateway;object=device-key"),
+    "device.key_uri": HOURLY["device.key_uri"],
     "device.key_pin": Key(parse_text, None, "PIN of the token that device.key_uri names.", "123456"),
-    "device.cryptoki.mode": Key(
-        one_of("off", "module", "socket"), "off",
-        "Whether the private key lies in a security module, and how it is reached: off (the key is a file), module "
-        "(a PKCS#11 library), socket (a signing service).", "off"),
+    "device.cryptoki.mode": HOURLY["device.cryptoki.mode"],
     "device.cryptoki.module_path": Key(
         parse_path, None, "PKCS#11 library of the security module; for the mode module.",
         "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"),

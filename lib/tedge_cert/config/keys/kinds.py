@@ -1,24 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parse values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tedge_cert.config.values import Value, bracketed, parse_host, parse_port
 
 # MQTT 3.1.1 §2.2.3: the remaining length of a packet has 28 bits.
 LARGEST_PAYLOAD = 268_435_455
-
-
-def one_of(*choices: str) -> Callable[[str], Value]:
-    """Make the parser of a key that takes one of a few words."""
-
-    def parse(text: str) -> Value:
-        if text not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
-        return text
-
-    return parse
 
 
 def parse_count(text: str) -> Value:

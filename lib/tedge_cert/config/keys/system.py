@@ -3,8 +3,8 @@
 
 from tedge_cert.config.keys import Key
 from tedge_cert.config.keys.clouds import TIME_FORMAT
-from tedge_cert.config.keys.kinds import one_of, parse_count, parse_proxy
-from tedge_cert.config.values import parse_duration, parse_flag, parse_list, parse_path, parse_text
+from tedge_cert.config.keys.kinds import parse_count, parse_proxy
+from tedge_cert.config.values import one_of, parse_duration, parse_flag, parse_list, parse_path, parse_text
 
 AGENT: dict[str, Key] = {
     "agent.state.path": Key(
