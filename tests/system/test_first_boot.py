@@ -134,7 +134,7 @@ def test_a_wrong_password_is_reported_and_tried_more_and_more_rarely(fresh: Devi
     assert fresh.exists(STORED)
     status = fresh.run("tedge cert status", check=False)
     assert status.exit_code == 2
-    assert f"=> journalctl -u {UNIT} -n 20" in status.stdout
+    assert f"=> sudo journalctl -u {UNIT} -n 20" in status.stdout
     # The right one does not wait for the end of the pause.
     give(fresh, "tedge.one-time-password", PASSWORD)
     fresh.systemctl("restart", UNIT)

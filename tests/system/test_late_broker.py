@@ -39,7 +39,7 @@ def test_mosquitto_is_installed_after_the_package(device: Device, tenant: Tenant
     assert CURE in done.stderr
     assert device.listing("/etc/tedge/mosquitto-conf") == []
     assert device.run(f"systemctl is-enabled {TIMER}", check=False).stdout.strip() == "disabled"
-    assert "=> tedge connect c8y" in device.run("tedge cert status", check=False).stdout
+    assert "=> sudo tedge connect c8y" in device.run("tedge cert status", check=False).stdout
     device.run(INSTALL, timeout_s=200)
     device.run("tedge connect c8y", timeout_s=120)
     tenant.wait_connected(device.name)
@@ -62,15 +62,15 @@ def check_new_broker(device: Device, tenant: Tenant) -> None:
     device.run("getent group mosquitto || groupadd --system --gid $(stat --format=%g $KEY) other", env={"KEY": KEY})
     status = device.run("tedge cert status", check=False)
     assert status.exit_code in (1, 2)
-    assert "=> apt install mosquitto" in status.stdout, status.stdout
+    assert "=> sudo apt install mosquitto" in status.stdout, status.stdout
     device.run(INSTALL, timeout_s=200)
     status = device.run("tedge cert status", check=False, user="nobody")
     if device.stat(KEY).group != "mosquitto":
         assert "mosquitto may not read the private key" in status.stdout, status.stdout
-        assert "=> tedge reconnect c8y" in status.stdout
+        assert "=> sudo tedge reconnect c8y" in status.stdout
     device.run(f"rm -f {LINK}; systemctl restart mosquitto")
     status = device.run("tedge cert status", check=False, user="nobody")
-    assert f"mosquitto does not know of the bridge: {LINK} is missing\n    => tedge reconnect c8y" in status.stdout
+    assert f"mosquitto does not know of the bridge: {LINK} is missing\n    => sudo tedge reconnect c8y" in status.stdout
     device.run("tedge reconnect c8y", timeout_s=120)
     tenant.wait_connected(device.name)
     assert (device.stat(KEY).owner, device.stat(KEY).group) == ("tedge", "mosquitto")

@@ -28,6 +28,7 @@ _NOT_STARTED = "641257651c1b4ec9a8624d7a40a9e1e7"
 _ENDS = (
     "0e4284a0caca4bfc81c0bb6786972673", "7ad2d189f7e94e70a38c781354912448", "d9b373ed55a64feb8242e02dbe79a49c",
 )  # fmt: skip
+_CLOCK = ("NTPSynchronized", "NTP", "CanNTP")
 # systemd writes it where it runs in a container (the "Container Interface" of systemd.io).
 _CONTAINER = Path("/run/systemd/container")
 _BROKER = "mosquitto.service"
@@ -44,7 +45,7 @@ class Inquiry:
         # Units elsewhere belong to the configuration of the system, not to this one.
         self.asks_for_units = asks_for_units
         self._deadline = Deadline(TIMEOUT_S)
-        self._clock = _start(["timedatectl", "show", "--property=NTPSynchronized,NTP,CanNTP"])
+        self._clock = _start(["timedatectl", "show", *(f"--property={each}" for each in _CLOCK)])
         self._timer, self._service, self._registration = names.timer, names.service, names.registration
         self._shown = self._journal = None
         if asks_for_units:

@@ -64,7 +64,11 @@ def test_a_registration_by_a_wrong_clock(tenant: Tenant, tmp_path: Path, matrix:
 
 
 # What `timedatectl show` does; without D-Bus it fails.
-ANSWERS = {"not synchronised": "echo no", "unknown whether it is synchronised": "exit 1", "synchronised": "echo yes"}
+ANSWERS = {
+    "not synchronised": "echo NTPSynchronized=no",
+    "not known whether it is synchronised": "exit 1",
+    "synchronised": "echo NTPSynchronized=yes",
+}
 SHOWN = [
     "not synchronised",
     *(pytest.param(each, marks=pytest.mark.whole) for each in list(ANSWERS)[1:]),
