@@ -8,6 +8,7 @@ from pytest_mock import MockerFixture
 
 from tedge_cert import afterwards, events
 from tedge_cert.device import instance as instances
+from tedge_cert.device import state
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners
@@ -126,4 +127,4 @@ def test_a_fault_that_keeps_runs_from_starting_runs_them_once_a_day(tmp_path: Pa
         outcome.record(instance, Result(outcome.CONDITION, events.CLOCK_WRONG, "1970"))
     afterwards.finish()
     assert run.call_count == 1
-    assert outcome.state.load(instance.state_file) != State()
+    assert state.load(instance.state_file) != State()
