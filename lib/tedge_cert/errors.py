@@ -55,7 +55,7 @@ class RolledBackError(CandidateRejectedError):
 
 
 class NotTrustedYetError(TedgeCertError):
-    """The tenant refuses a self-signed candidate that is not uploaded yet; it is kept for the next attempt."""
+    """The tenant does not trust a candidate yet, which is self-signed or of another authority; it is kept."""
 
 
 class NoAnswerError(TedgeCertError):

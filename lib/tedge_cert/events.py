@@ -44,7 +44,7 @@ ROLLED_BACK = Event(
     "rolled-back", "520d9bf4cfe84a9799a4f97b98cb7445", ERROR, "the previous certificate is back in use", holds_back=True
 )
 NOT_TRUSTED_YET = Event(
-    "not-trusted-yet", "a59223d6220249a3b252b4f86d67fdc6", ERROR, "the new self-signed certificate waits for its upload"
+    "not-trusted-yet", "a59223d6220249a3b252b4f86d67fdc6", ERROR, "the tenant does not trust the new certificate yet"
 )
 CERTIFICATE_UNUSABLE = Event(
     "certificate-unusable", "f5a5591df5ca429d8dd30e4d94cf0b8b", ERROR, "the certificate or its key cannot be used"

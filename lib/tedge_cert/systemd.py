@@ -18,6 +18,11 @@ def is_running() -> bool:
     return Path("/run/systemd/system").is_dir() and shutil.which("systemctl", path=PATH) is not None
 
 
+def unit_run() -> str:
+    """Return the id of this run of our unit; empty in a person's shell, which has none (systemd.exec(5))."""
+    return os.environ.get("INVOCATION_ID", "")
+
+
 def systemctl(*words: str) -> str:
     """Run systemctl and return its output; raises TedgeCertError with its message."""
     command = ["systemctl", "--no-ask-password", "--no-pager", *words]

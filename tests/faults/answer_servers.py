@@ -135,7 +135,7 @@ ROWS = [
     Row(
         "certificate shorter-lived than the current one",
         fault(do="lifetime", seconds=86_400),
-        {RENEW: 1},
+        {"tedge-cert-renew --systemd c8y": 1},
         "not later than the certificate",
     ),
     Row("token that was not issued", fault("token", do="malformed"), {RENEW: 1}, "answered 401", evicts=True),

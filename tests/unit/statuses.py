@@ -82,7 +82,11 @@ UNHEALTHY = {
     "failing-late": facts(state=FAILING, due_s=NOW_S - DAY_S, certificate=certificate(not_after_s=NOW_S + 9 * DAY_S)),
     "previous": facts(previous=certificate(path="/c.pem.previous")),
     "no-tenant": facts(host=""),
-    "not-uploaded": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
+    "not-uploaded": facts(
+        state=replace(FAILING, result="not-trusted-yet"),
+        candidate=certificate(path="/c.pem.new", issuer=CERTIFICATE.subject),
+    ),
+    "issuer-unknown": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
     "candidate": facts(candidate=certificate(path="/c.pem.new", written_s=NOW_S - DAY_S)),
     "no-bridge": facts(bridge=BridgeFacts(False)),
     "no-broker": facts(bridge=BridgeFacts(True)),

@@ -8,13 +8,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
-from tedge_cert import cures
+from tedge_cert import cures, journal
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError
 from tedge_cert.hourly.validity import BEGIN, NOT_VALID_YET
 from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
-from tedge_cert.x509.certificate import Certificate, from_pem
+from tedge_cert.x509.certificate import Certificate, from_pem, name_text
 from tedge_cert.x509.clock import check_clock_of_device
 
 # Limits of one answer or candidate: each certificate costs time, and every handshake sends the chain.
@@ -124,11 +124,12 @@ def check(
     device_id: str,
     current: Certificate | None = None,
     now_s: float | None = None,
+    by_unit: bool = True,
 ) -> None:
     """Check a new certificate before it is used; every one passes here, from any source.
 
     Raises UnfitCertificateError when it can never serve this device, ClockError when it is not valid yet: then the
-    clock is in doubt, not the certificate.
+    clock is in doubt, not the certificate. ``by_unit``: no person looks on, see ``_check_end``.
     """
     now_s = time.time() if now_s is None else now_s
     if candidate.public_key != public_key:
@@ -146,7 +147,30 @@ def check(
             f"{rfc2822(validity.not_before_s)}; {cures.clock()}"
         )
     if current is not None and validity.not_after_s <= current.validity.not_after_s:
-        raise UnfitCertificateError(
-            f"it ends {rfc2822(validity.not_after_s)}, not later than the certificate that it is to replace "
-            f"({rfc2822(current.validity.not_after_s)})"
-        )
+        _check_end(candidate, current, by_unit)
+
+
+def _check_end(candidate: Certificate, current: Certificate, by_unit: bool) -> None:
+    """Refuse in the unit a certificate of the same issuer that ends no later than the current one; warn of others.
+
+    In the unit it would be asked for again every hour. A person may want it, and a move to another issuer often ends
+    earlier: from a self-signed certificate of ten years to the tenant's authority.
+    """
+    ends = (
+        f"it ends {rfc2822(candidate.validity.not_after_s)}, not later than the certificate that it is to replace "
+        f"({rfc2822(current.validity.not_after_s)}){_end_of_authority(candidate, current)}"
+    )
+    if by_unit and candidate.has_issuer_of(current):
+        raise UnfitCertificateError(ends)
+    journal.warning(f"the new certificate: {ends}")
+
+
+def _end_of_authority(candidate: Certificate, current: Certificate) -> str:
+    """Return that the issuer of ``candidate`` ends with it, if its certificate came in one of the chains."""
+    issuer = _issuer_of(candidate, [Certificate(each) for each in (*candidate.chain, *current.chain)])
+    if issuer is None or issuer.validity.not_after_s > candidate.validity.not_after_s + CLOCK_TOLERANCE_S:
+        return ""
+    return (
+        f"; the authority itself ends on {rfc2822(issuer.validity.not_after_s)}, and issues nothing that lasts longer: "
+        f"it needs a new certificate ({name_text(issuer.subject)})"
+    )

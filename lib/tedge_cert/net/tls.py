@@ -24,6 +24,10 @@ _ABOUT_OUR_CERTIFICATE = (
 )
 
 
+# How ``refusal_in`` words two of them.
+UNKNOWN_AUTHORITY, REVOKED = "unknown ca", "certificate revoked"
+
+
 class AlertSocket(ssl.SSLSocket):
     """A TLS socket that remembers the alert which ended it.
 

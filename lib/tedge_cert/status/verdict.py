@@ -164,6 +164,10 @@ def _register(facts: Facts) -> str:
     return f"tedge cert download {facts.words}{named}"
 
 
+def _is_self_signed(found: CertificateFacts | None) -> bool:
+    return found is not None and found.issuer == found.subject
+
+
 def _of_renewal(facts: Facts) -> Iterator[Problem]:
     left, failed = facts.state, failures(facts)
     waits = bool(failed) and left.result == NOT_TRUSTED_YET.name
@@ -173,7 +177,7 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             BROKEN if late else ATTENTION,
             f"the renewal has failed {times}: {left.reason or left.result}",
-            f"tedge cert upload {facts.words}" if waits else _journal_of(facts),
+            f"tedge cert upload {facts.words}" if waits and _is_self_signed(facts.candidate) else _journal_of(facts),
         )
     if facts.previous is not None:
         yield Problem(

@@ -6,9 +6,8 @@ verify rejected, in any later run of the unit.
 """
 
 import hashlib
-import os
 
-from tedge_cert import journal
+from tedge_cert import journal, systemd
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
@@ -36,6 +35,5 @@ def is_recorded(instance: Instance, content: bytes) -> bool:
 
 
 def _mark(content: bytes) -> bytes:
-    # systemd sets it for each run of a unit, the same for all steps; a person's shell has none (systemd.exec(5)).
-    run = os.environ.get("INVOCATION_ID", "")
-    return f"{hashlib.sha256(content).hexdigest()} {run}".strip().encode()
+    # The same for all steps of one run.
+    return f"{hashlib.sha256(content).hexdigest()} {systemd.unit_run()}".strip().encode()

@@ -53,10 +53,12 @@ def is_switch_unfinished(instance: Instance) -> bool:
     return switch.is_unfinished
 
 
-def candidate_of(authority: str, instance: Instance, current: Certificate, csr: CallerFile | None) -> Certificate:
+def candidate_of(
+    authority: str, instance: Instance, current: Certificate, csr: CallerFile | None, by_unit: bool
+) -> Certificate:
     """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
     if authority != SELF_SIGNED:
-        return _obtain(instance, current, csr)
+        return _obtain(instance, current, csr, by_unit)
     if csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
     return _sign(instance, current)
@@ -96,7 +98,7 @@ def is_served(instance: Instance, current: Certificate) -> bool:
         return False
     try:
         found = answer_checks.read_candidate(instance.candidate)
-        check_candidate(instance, current, found, identity(instance))
+        check_candidate(instance, current, found, identity(instance), by_unit=True)
     except UnfitCertificateError as error:
         journal.info(f"the candidate {instance.candidate} does not fit and is replaced: {error}")
         return False
@@ -104,7 +106,7 @@ def is_served(instance: Instance, current: Certificate) -> bool:
     return True
 
 
-def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None) -> Certificate:
+def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None, by_unit: bool) -> Certificate:
     # Before the tenant issues a certificate that could not be written.
     refuse_directory(instance.candidate)
     clock.check_presentable(current, instance.certificate)
@@ -119,7 +121,7 @@ def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None) ->
         certificates = cumulocity.reenrol(tenant, partial(token.get_credential, tenant, broker), request)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
-        answer_checks.check(new, keys.public_key(key), tenant.device_id, current)
+        answer_checks.check(new, keys.public_key(key), tenant.device_id, current, by_unit=by_unit)
     except UnfitCertificateError as error:
         raise RequestRefusedError(
             f"the answer of {tenant.host} is not used: {error}; nothing was written, {instance.certificate} stays"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import cures, journal
+from tedge_cert import cures, journal, systemd
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge, open_bridge
@@ -24,6 +24,7 @@ from tedge_cert.errors import (
     TedgeCertError,
 )
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
+from tedge_cert.net.tls import UNKNOWN_AUTHORITY
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.switch import Switch
@@ -33,7 +34,7 @@ from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.tenant.proof import prove
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock, keys
-from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.certificate import Certificate, name_text
 
 
 @dataclass
@@ -73,12 +74,14 @@ def _identity_in_switch(instance: Instance) -> str:
     return ""
 
 
-def check_candidate(instance: Instance, current: Certificate, found: bytes, device_id: str) -> Certificate:
+def check_candidate(
+    instance: Instance, current: Certificate, found: bytes, device_id: str, by_unit: bool
+) -> Certificate:
     """Return the certificate in the bytes of a candidate; raises UnfitCertificateError or ClockError."""
     public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
     new = answer_checks.parse_candidate(found, public_key)
     try:
-        answer_checks.check(new, public_key, device_id, current)
+        answer_checks.check(new, public_key, device_id, current, by_unit=by_unit)
     except ClockError as error:
         raise ClockError(f"{error}; {instance.candidate} is kept") from error
     return new
@@ -94,7 +97,7 @@ def promote_candidate(instance: Instance, switch: Switch) -> None:
     found = b""
     try:
         found = answer_checks.read_candidate(switch.candidate)
-        new = check_candidate(instance, current, found, device_id)
+        new = check_candidate(instance, current, found, device_id, bool(systemd.unit_run()))
         _promote(instance, switch, found, new, device_id)
     except UnfitCertificateError as error:
         rejection.record(instance, found)
@@ -112,7 +115,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
                 verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
                 journal.info(f"{title} ✗")
-                raise _not_accepted(instance, verdict, found, new)
+                raise _not_accepted(party, switch, verdict, found, new)
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} ✓")
         journal.info(f"proof: {verdict.reason}")
@@ -169,8 +172,9 @@ def _dismiss(parties: list[_Party]) -> None:
             party.bridge.close()
 
 
-def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:
+def _not_accepted(party: _Party, switch: Switch, verdict: Verdict, found: bytes, new: Certificate) -> TedgeCertError:
     """Return the error of a candidate that the tenant did not take; a rejection is recorded for the clean-up."""
+    instance = party.instance
     if not verdict.refused:
         return NoAnswerError(f"{verdict.reason}; {instance.candidate} is kept for the next run")
     stays = f"the current certificate stays in use: {instance.certificate}"
@@ -178,6 +182,13 @@ def _not_accepted(instance: Instance, verdict: Verdict, found: bytes, new: Certi
         return NotTrustedYetError(
             f"{instance.candidate} is self-signed and not yet uploaded; `tedge cert upload {instance.words}` makes the "
             f"tenant trust it, then the next run takes it into use; {stays} ({verdict.reason})"
+        )
+    if verdict.alert == UNKNOWN_AUTHORITY and not new.has_issuer_of(certificate.load(switch.certificate)):
+        issuer = name_text(new.issuer)
+        return NotTrustedYetError(
+            f"{instance.candidate} is issued by {issuer}, which {party.tenant.mqtt[0]} does not trust yet: add the "
+            f"certificate of {issuer} to the trusted certificates of the tenant (Device management > Management > "
+            f"Trusted certificates), then the next run takes the new certificate into use; {stays} ({verdict.reason})"
         )
     rejection.record(instance, found)
     return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")

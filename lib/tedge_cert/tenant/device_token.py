@@ -43,6 +43,8 @@ class TokenReply:
     token: str = ""
     absent: bool = False
     silent: bool = False
+    # The TLS alert by which the tenant refused the certificate.
+    alert: str = ""
 
 
 def request(tenant: Tenant) -> str | None:
@@ -77,7 +79,7 @@ def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
     if reply.answer is Answer.NO_ANSWER:
         _log(reply, "no proof")
         return None
-    return Verdict(reply.answer, reply.reason)
+    return Verdict(reply.answer, reply.reason, alert=reply.alert)
 
 
 def _gives_tokens(tenant: Tenant) -> bool:
@@ -119,8 +121,8 @@ def _reply_to(tenant: Tenant, shown: Path) -> TokenReply:
 
 def _without_answer(tenant: Tenant, error: BrokenExchangeError, refusal: str | None, shown: Path) -> TokenReply:
     if refusal is not None:
-        reason = f"{url_of(tenant)} refused the certificate (TLS alert: {refusal}): {own_connection.why_refused(shown)}"
-        return TokenReply(Answer.REFUSED, reason)
+        reason = f"{url_of(tenant)} {own_connection.refusal_of(refusal, shown)}"
+        return TokenReply(Answer.REFUSED, reason, alert=refusal)
     absent = isinstance(error.cause, ConnectionRefusedError) and tenant.token_server.proxy is None
     return TokenReply(Answer.NO_ANSWER, str(error), absent=absent, silent=isinstance(error.cause, TimeoutError))
 

@@ -17,7 +17,7 @@ from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError
 from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
-from tedge_cert.net.tls import ClientContext, client_context, verifying_context
+from tedge_cert.net.tls import REVOKED, ClientContext, client_context, verifying_context
 from tedge_cert.net.tls_errors import explain
 from tedge_cert.x509 import certificate
 
@@ -44,6 +44,8 @@ class Verdict:
     reason: str
     # When CONNACK came, in monotonic seconds, if the tenant closed the connection after that.
     connected_s: float = 0.0
+    # The TLS alert by which the tenant refused the certificate, in words; empty if it refused in another way.
+    alert: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -110,8 +112,8 @@ def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Pa
     """Return what the end of a connection to the tenant's MQTT endpoint says of the certificate ``shown``."""
     endpoint = "{}:{}".format(*tenant.mqtt)
     if context.refusal is not None and shown is not None:
-        reason = f"{endpoint} refused the certificate (TLS alert: {context.refusal}): {why_refused(shown)}"
-        return Verdict(Answer.REFUSED, reason)
+        reason = f"{endpoint} {refusal_of(context.refusal, shown)}"
+        return Verdict(Answer.REFUSED, reason, alert=context.refusal)
     if isinstance(error, ConnackError):
         refused = error.code in REFUSING_CODES
         advice = f"; check the user and password in {tenant.credentials_path}" if refused and context.login else ""
@@ -121,6 +123,16 @@ def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Pa
         reason = explain(error, endpoint, tenant.trust)
     untrusted = isinstance(error, ssl.SSLCertVerificationError)
     return Verdict(Answer.NO_ANSWER, reason if untrusted else f"no answer from {endpoint}: {reason}")
+
+
+def refusal_of(alert: str, path: Path) -> str:
+    """Return what a TLS ``alert`` about the certificate at ``path`` means; the text follows the name of the server."""
+    if alert == REVOKED:
+        return (
+            f"says that the certificate is revoked (TLS alert: {alert}): ask who manages the tenant why; "
+            "a device whose certificate is revoked is registered again, when it may be"
+        )
+    return f"refused the certificate (TLS alert: {alert}): {why_refused(path)}"
 
 
 def why_refused(path: Path) -> str:

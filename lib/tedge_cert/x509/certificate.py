@@ -75,6 +75,20 @@ class Certificate:
         """Whether the device signed it itself, so that the tenant trusts it only after an upload."""
         return self.issuer == self.subject
 
+    def has_issuer_of(self, other: "Certificate") -> bool:
+        """Return whether the same authority issued both: the same name, and the same key where both name it."""
+        keys = {key for each in (self, other) if (key := each.authority_key)}
+        return self.issuer == other.issuer and len(keys) < 2
+
+    @property
+    def authority_key(self) -> bytes:
+        """The identifier of the issuer's key (RFC 5280 §4.2.1.1); empty where the certificate does not name it."""
+        try:
+            found = self.leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            return b""
+        return found.value.key_identifier or b""
+
     @property
     def public_key(self) -> bytes:
         """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that the library does not know."""

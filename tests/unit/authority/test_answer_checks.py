@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.x509 import AuthorityKeyIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
@@ -106,9 +107,9 @@ def test_nothing_for_our_key(received: list[Made], count: int) -> None:
         answer_checks.pick(x509_of(*received), OURS)
 
 
-def judge(made: Made, current: Made | None = None, device_id: str = "device-1", now_s: float = NOW_S) -> None:
+def judge(made: Made, current: Made | None = None, by_unit: bool = True) -> None:
     before = Certificate(current.certificate) if current else None
-    answer_checks.check(Certificate(made.certificate), OURS, device_id, before, now_s)
+    answer_checks.check(Certificate(made.certificate), OURS, "device-1", before, NOW_S, by_unit)
 
 
 def leaf(begin_s: int = -DAY_S, end_s: int = 365 * DAY_S, name: str | x509.Name = "device-1") -> Made:
@@ -146,6 +147,51 @@ def test_what_serves_this_device(candidate: Made, current: Made | None) -> None:
 def test_what_can_never_serve_it(candidate: Made, current: Made | None, said: str) -> None:
     with pytest.raises(UnfitCertificateError, match=said):
         judge(candidate, current)
+
+
+NEXT_CA = make("between", issuer=ROOT_CA)
+
+
+def signed_by(issuer: Made | None, end_s: int) -> Made:
+    key = AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()) if issuer else None
+    return make(key=KEY, issuer=issuer, end=NOW + timedelta(seconds=end_s), extension=key)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "current", "by_unit", "is_refused"),
+    [
+        (signed_by(CA, DAY_S), signed_by(CA, 9 * DAY_S), True, True),
+        (signed_by(CA, DAY_S), signed_by(CA, DAY_S), True, True),
+        (signed_by(CA, DAY_S), signed_by(CA, 9 * DAY_S), False, False),
+        (signed_by(CA, DAY_S), leaf(end_s=3650 * DAY_S), True, False),
+        (signed_by(CA, DAY_S), signed_by(ROOT_CA, 9 * DAY_S), True, False),
+        (signed_by(CA, DAY_S), signed_by(NEXT_CA, 9 * DAY_S), True, False),
+    ],
+    ids=["same issuer", "same end", "by hand", "from self-signed", "another issuer", "another key of the issuer"],
+)
+def test_an_end_that_is_no_later(
+    capsys: pytest.CaptureFixture[str], candidate: Made, current: Made, by_unit: bool, is_refused: bool
+) -> None:
+    """A move to another issuer is taken with a warning; in the unit the same issuer would be asked every hour."""
+    said = "not later than the certificate that it is to replace"
+    if is_refused:
+        with pytest.raises(UnfitCertificateError, match=said):
+            judge(candidate, current, by_unit=by_unit)
+    else:
+        judge(candidate, current, by_unit=by_unit)
+        warned = capsys.readouterr().err
+        assert warned.startswith(f"warning: the new certificate: it ends Tue, 24 Nov 2026 12:00:00 +0000, {said}")
+
+
+@pytest.mark.parametrize("place", ["answer", "current"])
+def test_an_authority_that_cuts_at_its_own_end_is_named(place: str) -> None:
+    ending = make("a CA", end=NOW + timedelta(days=9))
+    new, old = (Certificate(make(key=KEY, issuer=ending, end=NOW + timedelta(days=9)).certificate) for _ in range(2))
+    chained = [Certificate(each.leaf, (ending.certificate,)) for each in (new, old)]
+    pair = (chained[0], old) if place == "answer" else (new, chained[1])
+    with pytest.raises(UnfitCertificateError) as caught:
+        answer_checks.check(pair[0], OURS, "device-1", pair[1], NOW_S)
+    assert "; the authority itself ends on Wed, 02 Dec 2026 12:00:00 +0000, and issues nothing" in str(caught.value)
 
 
 @pytest.mark.parametrize("ahead_s", [301, 3600, 365 * DAY_S])

@@ -35,6 +35,7 @@ EXPECTED = {
     "previous": (ATTENTION, "unfinished", "tedge reconnect c8y"),
     "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
+    "issuer-unknown": (ATTENTION, "failed 3 times", "journalctl -x -u tedge-cert-renewer@c8y.service"),
     "candidate": (
         ATTENTION,
         f"a new certificate waits since {local(NOW_S - DAY_S)}: /c.pem.new",

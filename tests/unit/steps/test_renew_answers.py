@@ -77,7 +77,6 @@ def status(code: int) -> dict[str, Any]:
         ({"do": "wrong-key"}, "for the key of this device"),
         ({"do": "wrong-name"}, "issued to another-device, expected the device id"),
         ({"do": "expired"}, "it expired"),
-        ({"do": "lifetime", "seconds": 9 * DAY_S}, "not later than the certificate that it is to replace"),
         ({"do": "garbage"}, ""),
         ({"do": "empty"}, "empty"),
         ({"do": "html"}, ""),
@@ -102,6 +101,20 @@ def test_no_bad_answer(local_device: LocalDevice, mocker: MockerFixture, fault: 
     assert f"127.0.0.1:{local_device.tenant.http_port}" in text
     assert fault["do"] != "status" or f" answered {fault['status']} " in text
     assert (serials(local_device)[1:], local_device.certificate.read_bytes()) == ((None, None), before)
+
+
+def test_one_that_ends_earlier_is_refused_in_the_unit_and_taken_by_hand(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certify(local_device)
+    local_device.tenant.fault(where="est", do="lifetime", seconds=9 * DAY_S)
+    said = "not later than the certificate that it is to replace"
+    code, text = outcome(lambda: recipes.renew(instance_of(local_device), None, True))
+    assert (code, local_device.candidate.exists()) == (1, False)
+    assert said in text
+    assert ask(local_device) == (0, "")
+    assert local_device.candidate.exists()
+    assert f"{said} (" in capsys.readouterr().err
 
 
 def test_a_clock_that_is_behind_asks_once(local_device: LocalDevice, mocker: MockerFixture) -> None:

@@ -62,12 +62,13 @@ def test_one_that_does_not_fit_is_rejected(local_device: LocalDevice) -> None:
 
 
 def test_from_self_signed_to_the_authority_of_the_tenant(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    """Without --ca the tenant is asked, even if the certificate is self-signed."""
+    """Without --ca the tenant is asked, even if the certificate is self-signed, and ends years later."""
     connected.hurry(mocker)
-    create(local_device, 20, trusted=True)
+    create(local_device, 3650, trusted=True)
     result = local_device.run("tedge-cert-renew c8y")
     assert result.exit == 0, result.stderr
     assert "upload" not in result.stderr
+    assert "\nwarning: the new certificate: it ends " in result.stderr
     assert not certificate.load(local_device.candidate).is_self_signed
     assert outcome(lambda: recipes.verify(instance_of(local_device))) == (0, "")
 

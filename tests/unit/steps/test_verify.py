@@ -84,7 +84,6 @@ def oversized(device: LocalDevice) -> None:
         (other_key, "for the key of this device"),
         (lambda d: issue(d, name="another-device"), "issued to another-device, expected the device id"),
         (lambda d: issue(d, days=-1, not_before_offset_s=-2 * 86_400), "it expired 1d"),
-        (lambda d: issue(d, days=9), "not later than the certificate that it is to replace"),
     ],
 )
 def test_an_unfit_candidate(local_device: LocalDevice, put: Callable[[LocalDevice], object], said: str) -> None:
@@ -99,6 +98,22 @@ def test_an_unfit_candidate(local_device: LocalDevice, put: Callable[[LocalDevic
     assert contacts(local_device) == before
     assert local_device.certificate.read_bytes() == certificate
     assert not local_device.previous.exists()
+
+
+def test_one_that_ends_earlier_is_rejected_in_the_unit_and_taken_by_hand(
+    local_device: LocalDevice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = certify(local_device)
+    new = issue(local_device, days=9)
+    said = "not later than the certificate that it is to replace"
+    monkeypatch.setenv("INVOCATION_ID", "1f")
+    code, text = verify(local_device)
+    assert (code, serials(local_device)) == (3, (old, new, None))
+    assert said in text
+    monkeypatch.delenv("INVOCATION_ID")
+    capsys.readouterr()
+    assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+    assert said in capsys.readouterr().err
 
 
 def test_a_candidate_that_is_not_valid_yet(local_device: LocalDevice) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert.x509 import certificate
+from tedge_cert.x509.certificate import name_text
 from unit import connected, recipes
 from unit.connected import certify, connect, digest, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
@@ -47,6 +49,30 @@ def test_refused(local_device: LocalDevice, mocker: MockerFixture, fault: dict[s
     assert contacts(local_device) >= attempts + 5
     recipes.clean_up(instance_of(local_device))
     assert (serials(local_device), rejected(local_device)) == ((old, None, None), None)
+
+
+@pytest.mark.parametrize("fault", [{"do": "tls-unknown-ca"}, {"do": "tls-revoked"}, {"do": "connack", "code": 5}])
+def test_another_authority_that_the_tenant_does_not_know_is_waited_for(
+    local_device: LocalDevice, mocker: MockerFixture, fault: dict[str, Any]
+) -> None:
+    connected.hurry(mocker)
+    # Of the root, because the tenant issues the candidate by its intermediate authority.
+    local_device.tenant.settings(intermediate=False)
+    old = certify(local_device)
+    local_device.tenant.settings(intermediate=True)
+    new = issue(local_device)
+    local_device.tenant.fault(where="mqtt", serials=[new], **fault)
+    code, said = verify(local_device)
+    recipes.clean_up(instance_of(local_device))
+    if fault["do"] != "tls-unknown-ca":
+        assert (code, serials(local_device)) == (3, (old, None, None))
+        assert ("says that the certificate is revoked" in said) is (fault["do"] == "tls-revoked")
+        return
+    assert (code, serials(local_device)) == (1, (old, new, None))
+    issuer = name_text(certificate.load(local_device.candidate).issuer)
+    host = local_device.tenant.address
+    assert f"{local_device.candidate} is issued by {issuer}, which {host} does not trust yet: add the" in said
+    assert "Trusted certificates" in said
 
 
 @pytest.mark.parametrize(
