@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tedge_cert.config import credentials
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.device.connections import LocalBroker
+from tedge_cert.net.failures import reason_of
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError, Message
 from tedge_cert.net.tls import ClientContext, client_context, verifying_context
 from tedge_cert.net.tls_errors import explain as explain_tls
@@ -45,7 +46,7 @@ def explain(broker: LocalBroker, error: OSError) -> str:
             else f"if its listener speaks TLS, set {_AUTH}.ca_file to its trust anchors"
         )
         return f"{name} closed the connection; {wanted}"
-    return f"no broker at {endpoint}: {error.strerror or error}; see `systemctl status mosquitto`"
+    return f"no broker at {endpoint}: {reason_of(error)}; see `systemctl status mosquitto`"
 
 
 def is_final(error: OSError) -> bool:

@@ -14,7 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from tedge_cert import VERSION
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
-from tedge_cert.net import server_clock
+from tedge_cert.net import server_clock, trace
+from tedge_cert.net.failures import innermost, reason_of
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.retry_after import retry_after_s
 from tedge_cert.net.server import Server
@@ -78,11 +79,12 @@ class HttpAnswer:
 
 
 class BrokenExchangeError(NoAnswerError):
-    """No whole answer came; ``cause`` is the innermost error."""
+    """No whole answer came; ``cause`` is the innermost error, ``alert`` the TLS alert that refused our certificate."""
 
-    def __init__(self, message: str, cause: BaseException) -> None:
+    def __init__(self, message: str, cause: BaseException, alert: str = "") -> None:
         super().__init__(message)
         self.cause = cause
+        self.alert = alert
 
 
 def ask(
@@ -101,13 +103,21 @@ def ask(
     """
     limits = limits or Limits(CONNECT_S, READ_S, DEADLINE_S, LIMIT_BYTES)
     context = context or verifying_context(server.trust)
-    context.server_name = server.name
+    context.server_name, context.refusal = server.name, None
     url = server.url_of(request.path)
+    trace.sent(request.method, url, request.headers, request.body)
     try:
         with reaching(limits.whole_s, "the whole request"), _Session(server, context) as session:
             answer = _exchange(session, server, url, request, limits, sink)
     except TimeoutError as error:
         raise _no_answer(server, url, error) from error
+    except BrokenExchangeError as error:
+        if context.refusal is None:
+            raise
+        # In TLS 1.3 the alert comes with the first read, as an error of any kind.
+        said = f"{url} refused the certificate of this device (TLS alert: {context.refusal})"
+        raise BrokenExchangeError(said, error.cause, context.refusal) from error
+    trace.received(answer.status, answer.reason, answer.headers, answer.content, request.headers)
     if compares_clock:
         server_clock.compare(server.host, answer.headers)
     return answer
@@ -238,28 +248,17 @@ def _failures_explained(server: Server, url: str) -> Iterator[None]:
 
 
 def _no_answer(server: Server, url: str, error: BaseException) -> BrokenExchangeError:
-    cause, way = _innermost(error), server.proxy
-    reason = str(cause) or type(cause).__name__
-    if isinstance(error, requests.exceptions.SSLError):
-        if isinstance(cause, ssl.SSLError):
-            # urllib3 1.26 (Debian 12) does not say whether TLS with the server or with the proxy failed.
-            other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
-            reason = explain(cause, f"{server.host}{other}", server.trust)
+    cause, way = innermost(error), server.proxy
+    reason = reason_of(cause)
+    if isinstance(cause, ssl.SSLError):
+        # urllib3 1.26 (Debian 12) does not say whether TLS with the server or with the proxy failed.
+        other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
+        reason = explain(cause, f"{server.host}{other}", server.trust)
         return BrokenExchangeError(f"cannot speak TLS with {url}: {reason}", cause)
     if isinstance(error, requests.exceptions.ProxyError) and way is not None:
         return BrokenExchangeError(f"no answer from {url}: {way.explain(reason)}", cause)
     by, check = (f" by the proxy {way.address}", "the network, proxy.address and") if way else ("", "the network and")
     return BrokenExchangeError(f"no answer from {url}{by}: {reason}; check {check} {server.setting}", cause)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the cause that a person can act on."""
-    while True:
-        context = None if error.__suppress_context__ else error.__context__
-        inner = error.__cause__ or context or getattr(error, "reason", None)
-        if not isinstance(inner, BaseException):
-            return error
-        error = inner
 
 
 def refusal(
@@ -274,11 +273,20 @@ def refusal(
         parts.append(f"to go to {place or 'nowhere'}, which is not followed")
     if retry is not None:
         parts.append(f"to be asked again in {retry} s")
-    # A character has four bytes at most.
-    if text := _quoted(answer.content[: 4 * quoted_characters].decode("utf-8", "replace"), quoted_characters):
+    if text := message_in(answer, quoted_characters):
         parts.append(text)
     otherwise = "the server is out of order: ask again later" if answer.status >= 500 else answer.server.elsewhere
     return RequestRefusedError(f"{': '.join(parts)}; {advice.get(answer.status, otherwise)}", answer.status, retry)
+
+
+def message_in(answer: HttpAnswer, characters: int = QUOTED_CHARACTERS) -> str:
+    """Return what the body of a refusal says to a person: plain text, or the message in JSON; `--debug` shows all."""
+    try:
+        found = answer.json()
+    except ValueError:
+        text = answer.content[: 4 * characters].decode("utf-8", "replace")
+        return "" if text.lstrip().startswith(("<", "{", "[")) else _quoted(text, characters)
+    return _quoted(str(found.get("message") or ""), characters) if isinstance(found, dict) else ""
 
 
 def _quoted(text: str, characters: int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
+from tedge_cert.net import trace
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.tls import ClientContext
 
@@ -94,12 +95,14 @@ class Connection:
         self, topic: str, payload: str = "", qos: int = 1, timeout_s: float = 20.0, retain: bool = False
     ) -> None:
         """Publish; with QoS 1 wait for the PUBACK. Raises ConnectionClosedError or TimeoutError."""
+        trace.mqtt(f"publish {topic} ({len(payload)} characters)")
         number = self._client.publish(topic, payload, qos, retain).mid
         if qos:
             self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "PUBACK")
 
     def subscribe(self, topic: str, timeout_s: float = 10.0) -> None:
         """Subscribe with QoS 1 and wait for the SUBACK."""
+        trace.mqtt(f"subscribe {topic}")
         _, number = self._client.subscribe(topic, 1)
         self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "SUBACK")
 
@@ -124,6 +127,7 @@ class Connection:
 
     def _connect(self, endpoint: tuple[str, int], timeout_s: float) -> None:
         deadline = Deadline(timeout_s)
+        trace.mqtt(f"connecting to {endpoint[0]}:{endpoint[1]}")
         with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
             self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
         self._client.loop_start()
@@ -141,11 +145,13 @@ class Connection:
 
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
     def _handle_connect(self, _client: object, _data: object, _flags: object, code: Any, *_rest: object) -> None:
+        trace.mqtt(f"CONNACK {return_code(code)}")
         with self._changed:
             self._code = return_code(code)
             self._changed.notify_all()
 
     def _handle_disconnect(self, *_arguments: object) -> None:
+        trace.mqtt("closed")
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -158,6 +164,7 @@ class Connection:
             self._changed.notify_all()
 
     def _handle_message(self, _client: object, _data: object, message: "paho.MQTTMessage") -> None:
+        trace.mqtt(f"message on {message.topic} ({len(message.payload)} bytes)")
         received = Message(message.topic, bytes(message.payload), time.monotonic(), bool(message.retain))
         if self._on_message is not None:
             self._on_message(received)
@@ -193,7 +200,7 @@ def _as_connection_error() -> Iterator[None]:
     except (BlockingIOError, ConnectionError):
         raise
     except OSError as error:
-        raise ConnectionError(str(error)) from error
+        raise ConnectionError(*error.args) from error
 
 
 def new_client(client_id: str) -> "paho.Client":

@@ -11,6 +11,7 @@ from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.net import anchors
 from tedge_cert.net.anchors import Trust
+from tedge_cert.net.failures import reason_of
 
 # Alerts that name the certificate of the sender's peer (RFC 8446 §6.2), as OpenSSL spells them.
 _ABOUT_OUR_CERTIFICATE = (
@@ -52,7 +53,7 @@ class AlertSocket(ssl.SSLSocket):
         except ssl.SSLError as error:
             self._remember(error)
             # The MQTT library of Debian 12 expects no other error than ConnectionError here.
-            raise ConnectionResetError(str(error)) from error
+            raise ConnectionResetError(reason_of(error)) from error
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         """Read as the base class does, for the HTTP library; remember an alert."""
@@ -131,8 +132,8 @@ def verifying_context(trust: Trust) -> ClientContext:
             context.load_verify_locations(cafile=str(trust.path))
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
-            f"cannot read the trust anchors {trust.path}: {error}; expected a file or directory of certificates in PEM "
-            f"({trust.setting})"
+            f"cannot read the trust anchors {trust.path}: {reason_of(error)}; expected a file or directory of "
+            f"certificates in PEM ({trust.setting})"
         ) from error
     return context
 
@@ -140,7 +141,9 @@ def verifying_context(trust: Trust) -> ClientContext:
 def _why_unusable(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and "VALUES_MISMATCH" in (error.reason or ""):
         return "the key is that of another certificate; put back the key of this one, or register the device again"
-    return error.strerror or str(error)
+    if isinstance(error, ssl.SSLError):
+        return f"expected a certificate and a key in PEM, without a password; OpenSSL says: {reason_of(error)}"
+    return reason_of(error)
 
 
 def refusal_in(error: ssl.SSLError) -> str | None:

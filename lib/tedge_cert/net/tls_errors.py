@@ -5,6 +5,7 @@ import ssl
 import time
 
 from tedge_cert.net.anchors import Trust
+from tedge_cert.net.failures import reason_of
 from tedge_cert.times import minute_utc
 
 # X509_V_ERR_…: openssl-verification-options(1), x509_vfy.h.
@@ -13,6 +14,17 @@ _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = (9,), (10,), (62, 64)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")
 _TOO_LONG = ("EXCESSIVE_MESSAGE_SIZE", "LENGTH_TOO_LONG")
 _NO_REASON = ("HANDSHAKE_FAILURE", "UNEXPECTED_EOF_WHILE_READING", "UNEXPECTED_EOF")
+_REASONS = {
+    **dict.fromkeys(
+        _NO_TLS, "it does not speak TLS there: check the port, and that no portal or proxy answers in its place"
+    ),
+    **dict.fromkeys(
+        _NO_REASON,
+        "it ended the handshake and gave no reason: it may not want this certificate, or no version or cipher is "
+        "common to both; see its log, and the certificate by `tedge cert show`",
+    ),
+    "CERTIFICATE_REQUIRED": "it asks for a certificate, and none is shown here: check the port",
+}
 
 
 def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
@@ -22,20 +34,18 @@ def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(error, server, trust)
-    reason = error.reason or ("UNEXPECTED_EOF" if isinstance(error, ssl.SSLEOFError) else "")
-    if reason in _NO_TLS:
-        return "it does not speak TLS there: check the port, and that no portal or proxy answers in its place"
+    closed = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    reason = error.reason or ("UNEXPECTED_EOF" if closed else "")
+    alert = reason.partition("ALERT_")[2]
     if reason in _TOO_LONG:
         return (
             f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), a very "
             "long chain or list of authorities: its operator has to shorten that"
         )
-    if reason.removeprefix("SSLV3_ALERT_").removeprefix("TLSV1_ALERT_") in _NO_REASON:
-        return (
-            "it ended the handshake and gave no reason: it may not want this certificate, or no version or "
-            "cipher is common to both; see its log, and the certificate by `tedge cert show`"
-        )
-    return f"no TLS: {error}"
+    words = _REASONS.get(alert or reason)
+    if words is None and alert:
+        words = f"it ended TLS by the alert {alert.replace('_', ' ').lower()}: see its log"
+    return words or f"no TLS: {reason_of(error)}"
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, server: str, trust: Trust) -> str:

@@ -70,12 +70,13 @@ def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
     for number in range(2, proof.ATTEMPTS + 1):
         if reply.answer is not Answer.REFUSED:
             break
-        journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {reply.reason}")
         if not _gives_tokens(tenant):
-            journal.info("it gives the active certificate no token either, so that says nothing")
+            journal.info(f"{reply.reason}; it gives the active certificate no token either, so that says nothing")
             return None
         time.sleep(proof.PAUSE_S)
-        reply = _reply_to(tenant, candidate)
+        before, reply = reply, _reply_to(tenant, candidate)
+        if reply.reason != before.reason:
+            journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {before.reason}")
     if reply.answer is Answer.NO_ANSWER:
         _log(reply, "no proof")
         return None
@@ -112,17 +113,17 @@ def _reply_to(tenant: Tenant, shown: Path) -> TokenReply:
     try:
         answer = https.ask(server, Request("POST", PATH, fields), limits, context)
     except BrokenExchangeError as error:
-        reply = _without_answer(tenant, error, context.refusal, shown)
+        reply = _without_answer(tenant, error, shown)
     else:
         reply = _judge(answer)
     _remember(tenant, reply)
     return reply
 
 
-def _without_answer(tenant: Tenant, error: BrokenExchangeError, refusal: str | None, shown: Path) -> TokenReply:
-    if refusal is not None:
-        reason = f"{url_of(tenant)} {own_connection.refusal_of(refusal, shown)}"
-        return TokenReply(Answer.REFUSED, reason, alert=refusal)
+def _without_answer(tenant: Tenant, error: BrokenExchangeError, shown: Path) -> TokenReply:
+    if error.alert:
+        reason = f"{url_of(tenant)} {own_connection.refusal_of(error.alert, shown)}"
+        return TokenReply(Answer.REFUSED, reason, alert=error.alert)
     absent = isinstance(error.cause, ConnectionRefusedError) and tenant.token_server.proxy is None
     return TokenReply(Answer.NO_ANSWER, str(error), absent=absent, silent=isinstance(error.cause, TimeoutError))
 
@@ -144,7 +145,8 @@ def _judge(answer: HttpAnswer) -> TokenReply:
             return TokenReply(Answer.ACCEPTED, f"{url} gave a token for it", token)
         return TokenReply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
     if status == 401:
-        return TokenReply(Answer.REFUSED, f"{url} refused the certificate ({status})")
+        said = https.message_in(answer)
+        return TokenReply(Answer.REFUSED, f"{url} refused the certificate ({status}){': ' if said else ''}{said}")
     return TokenReply(Answer.NO_ANSWER, f"{url} answered {status}", absent=status == 404)
 
 

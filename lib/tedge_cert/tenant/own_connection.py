@@ -16,6 +16,7 @@ from tedge_cert.device.connections import Tenant
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError
 from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
+from tedge_cert.net.failures import reason_of
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.net.tls import REVOKED, ClientContext, client_context, verifying_context
 from tedge_cert.net.tls_errors import explain
@@ -118,9 +119,7 @@ def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Pa
         refused = error.code in REFUSING_CODES
         advice = f"; check the user and password in {tenant.credentials_path}" if refused and context.login else ""
         return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}{advice}")
-    reason = error.strerror or str(error)
-    if isinstance(error, ssl.SSLError):
-        reason = explain(error, endpoint, tenant.trust)
+    reason = explain(error, endpoint, tenant.trust) if isinstance(error, ssl.SSLError) else reason_of(error)
     untrusted = isinstance(error, ssl.SSLCertVerificationError)
     return Verdict(Answer.NO_ANSWER, reason if untrusted else f"no answer from {endpoint}: {reason}")
 

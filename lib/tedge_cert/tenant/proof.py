@@ -54,9 +54,11 @@ def _prove(tenant: Tenant, context: ClientContext, shown: Path | None, bridge: B
         verdict = attempt(tenant, context, shown, message, await_moment if pushes else None)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
+        # The caller reports the last one.
+        if answers and answers[-1].reason != verdict.reason:
+            journal.info(f"attempt {number - 1} of {ATTEMPTS}: {answers[-1].reason}")
         if verdict.accepted:
             return verdict
-        journal.info(f"attempt {number} of {ATTEMPTS}: {verdict.reason}")
         answers.append(verdict)
     last = answers[-1]
     if all(each.answer is Answer.CLOSED for each in answers):

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Get a token of the device: for its certificate over HTTPS, through the bridge, or over a connection of our own."""
 
-import ssl
-
 from tedge_cert import journal
 from tedge_cert.bridge.health import Bridge, open_bridge
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Tenant
-from tedge_cert.errors import NoAnswerError
-from tedge_cert.net.tls import client_context
-from tedge_cert.net.tls_errors import explain
+from tedge_cert.errors import NoAnswerError, RequestRefusedError
+from tedge_cert.net.failures import reason_of
+from tedge_cert.net.tls import ClientContext, client_context
 from tedge_cert.tenant import device_token, smartrest
-from tedge_cert.tenant.own_connection import open_own
+from tedge_cert.tenant.own_connection import open_own, verdict_of
 
 
 def get_credential(tenant: Tenant, broker: LocalBroker | None, again: bool) -> str | Credentials:
@@ -51,24 +49,25 @@ def _token_by_mqtt(tenant: Tenant, broker: LocalBroker | None) -> str:
 
 def _token_of_our_own(tenant: Tenant, reason: str) -> str:
     journal.info(f"{reason}: asking for a token over a connection of our own")
+    context = client_context(tenant.trust, tenant.certificate, tenant.key)
     try:
-        token = request_token_directly(tenant)
+        token = request_token_directly(tenant, context)
     except OSError as error:
-        host, port = tenant.mqtt
-        why = error.strerror or str(error)
-        if isinstance(error, ssl.SSLError):
-            why = explain(error, f"{host}:{port}", tenant.trust)
-        raise NoAnswerError(
-            f"no token: {reason}, and over a connection of our own to {host}:{port}: {why}; "
-            "check the network and `tedge connect c8y --test`"
-        ) from error
+        verdict = verdict_of(error, context, tenant, tenant.certificate)
+        why = f"no token: {reason}, and over a connection of our own: {verdict.reason}"
+        if verdict.refused:
+            raise RequestRefusedError(why) from error
+        raise NoAnswerError(f"{why}; check the network and `tedge connect c8y --test`") from error
     journal.info("token received over a connection of our own")
     return token
 
 
-def request_token_directly(tenant: Tenant) -> str:
-    """Get a token over a connection with the active certificate; raises OSError."""
-    context = client_context(tenant.trust, tenant.certificate, tenant.key)
+def request_token_directly(tenant: Tenant, context: ClientContext | None = None) -> str:
+    """Get a token over a connection with the active certificate, by ``context`` if the caller has one.
+
+    Raises OSError.
+    """
+    context = context or client_context(tenant.trust, tenant.certificate, tenant.key)
     with open_own(tenant, context) as connection:
         connection.subscribe(smartrest.TOKEN_GIVEN)
         connection.publish(smartrest.TOKEN_WANTED, "", qos=0)
@@ -88,4 +87,4 @@ def _through(bridge: Bridge) -> tuple[str, str]:
     try:
         return smartrest.token_through(bridge), ""
     except (NoAnswerError, OSError) as error:
-        return "", str(error)
+        return "", reason_of(error)

@@ -169,7 +169,7 @@ def test_answers_that_break_off(tenant: Tenant, do: str) -> None:
 def test_a_silent_server_is_left(tenant: Tenant, mocker: MockerFixture) -> None:
     mocker.patch.object(https, "READ_S", 0.2)
     begun_s = time.monotonic()
-    with pytest.raises(NoAnswerError, match="timed out"):
+    with pytest.raises(NoAnswerError, match="nothing came in time"):
         enrol(tenant, do="silence")
     assert time.monotonic() - begun_s < 10
 

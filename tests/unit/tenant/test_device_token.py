@@ -151,7 +151,16 @@ def test_a_refused_candidate(
     verdict = device_token.prove(tenant_of(token_device), token_device.candidate)
     assert verdict is not None
     assert (verdict.answer, spy.call_count) == (Answer.REFUSED, 5 if known else 6)
-    assert "refused the certificate" in verdict.reason
+    revoked = fault["do"] == "tls-revoked"
+    assert ("says that the certificate is revoked" if revoked else "refused the certificate") in verdict.reason
+    assert verdict.alert == {"tls-revoked": "certificate revoked", "tls-unknown-ca": "unknown ca"}.get(fault["do"], "")
+
+
+def test_a_refusal_in_words(token_device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    serial = certify(token_device)
+    token_device.tenant.revoke(serial)
+    assert device_token.request(tenant_of(token_device)) is None
+    assert "refused the certificate (401): Device certificate is revoked\n" in capsys.readouterr().err
 
 
 def test_a_candidate_known_a_moment_later(token_device: LocalDevice, mocker: MockerFixture) -> None:

@@ -69,8 +69,9 @@ def test_five_attempts(
         refuse(local_device, **then)
     assert prove(local_device).answer is answer
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == (4 if answer is Answer.ACCEPTED else 5)
-    assert lines[3].startswith("attempt 4 of 5: ")
+    # A reason is said once, and the last one by the caller.
+    assert len(lines) == len(set(lines)) == (1 if len(first) == 1 and first[0]["times"] in (1, 4) else 0)
+    assert not lines or lines[0].startswith(f"attempt {first[0]['times']} of 5: ")
 
 
 def test_nothing_listens(local_device: LocalDevice, mocker: MockerFixture) -> None:

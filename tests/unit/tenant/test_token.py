@@ -55,8 +55,8 @@ def test_neither_way(local_device: LocalDevice, mocker: MockerFixture) -> None:
     with pytest.raises(NoAnswerError) as caught:
         cloud.request_token(tenant_of(local_device), connected_broker(instance_of(local_device)))
     assert str(caught.value).startswith(
-        f"no token: there is no bridge or no broker, and over a connection of our own to 127.0.0.1:{port}: "
-        "Connection refused; "
+        "no token: there is no bridge or no broker, and over a connection of our own: no answer from "
+        f"127.0.0.1:{port}: Connection refused; "
     )
 
 
