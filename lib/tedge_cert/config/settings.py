@@ -15,7 +15,6 @@ from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
-MOVE = "`sudo tedge config upgrade`"
 
 
 class Config:
@@ -152,10 +151,11 @@ class Config:
         if value is None:
             wanted = next(iter(_key(name).follows), name)
             option = f" --profile {self.profile}" if self.profile else ""
-            cure = f"set one with `sudo tedge config set {wanted} <value>{option}`"
+            cure = f"`sudo tedge config set {wanted} <value>{option}`"
+            said = f"set one with {cure}"
             if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
-                cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
-            raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
+                said = f"the one in {self.file} is not read; {cure} writes it to {place}"
+            raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {said}")
         return to_text(value)
 
     def seconds(self, name: str) -> int:
@@ -237,7 +237,7 @@ def need_profile(config: Config, cloud: str = "") -> Config:
         known = ", ".join(profile_names.names(found, cloud)) or "none"
         cure = f"set one up with `sudo tedge config set {cloud}.url <host> --profile {profile}`"
         if profile in profile_names.of_tree(config.tree(config.file), cloud):
-            cure = f"{config.file} has one, which is not read: {MOVE} moves it there"
+            cure = f"{config.file} has one, which is not read; {cure}"
         raise ConfigurationError(f"no profile '{profile}' of {cloud} in {place} (known: {known}); {cure}")
     return config
 

@@ -18,7 +18,12 @@ from unit.children import BIN
 from unit.local_device import ROOT
 
 PARSERS = parsers(BIN)
-ROOTS_WORDS = ("tedge config set", "tedge config unset", "tedge config add", "tedge config remove")
+ROOTS_WORDS = (
+    "tedge config set",
+    "tedge config unset",
+    "tedge config add",
+    "tedge config remove",
+)
 # Programs that change what belongs to root, or show what only root may see.
 ROOTS_PROGRAMS = re.compile(
     r"(chown|chmod|apt|journalctl|systemctl (enable|disable|start|restart|edit)|systemd-tmpfiles)\b"
