@@ -51,6 +51,8 @@ def test_a_program_that_cannot_start_is_broken_whatever_systemd_says(connected: 
     assert "tedge-cert-needs-renewal" in status(connected)[1]["timer"]["not_started"]
     connected.run(f"mv /tmp/elsewhere {PROGRAM}")
     connected.systemctl("start", TIMER)
+    code, found = status(connected)
+    assert (code, found["problems"][0]["cure"]) == (2, f"sudo systemctl start {SERVICE}")
     start(connected)
     assert status(connected)[0] == 0
 

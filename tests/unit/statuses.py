@@ -65,6 +65,8 @@ UNREAD = Facts("c8y", "c8y", "", "c8y", NOW_S)
 HIDDEN = CertificateFacts("/c.pem", "cannot read the certificate /c.pem: Permission denied", is_hidden=True)
 FAILING = State(result="request-refused", step="renew", reason="tenant.test answered 503", at_s=NOW_S - 60, attempts=3)
 
+NO_PROGRAM = "Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal"
+
 UNHEALTHY = {
     "configuration": replace(
         UNREAD, fault="/etc/tedge/tedge.toml is not valid TOML", units=UNITS, clock_is_synchronised=True
@@ -103,7 +105,8 @@ UNHEALTHY = {
         )
     ),
     "units": facts(units=units(is_installed=False)),
-    "not-started": facts(units=units(not_started="Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal")),
+    "not-started": facts(units=units(not_started=NO_PROGRAM, has_program=False)),
+    "program-back": facts(units=units(not_started=NO_PROGRAM)),
     "account": facts(missing_accounts=("user tedge",), units=units(not_started="Failed at step USER spawning /x")),
     "account-back": facts(units=units(not_started="/usr/bin/x could not be started (status 217)")),
     "failed": facts(units=units(has_failed=True, failed_s=NOW_S - 60, result="timeout")),

@@ -65,6 +65,8 @@ class UnitFacts:
     registration: str = ""
     # Why the last run could not begin; systemd takes that for "nothing to do".
     not_started: str = ""
+    # Whether the program of its condition can be executed now.
+    has_program: bool = True
     # Whether mosquitto is installed as a service.
     has_broker: bool = True
     is_confined: bool = False

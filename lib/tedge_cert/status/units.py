@@ -3,6 +3,7 @@
 
 import calendar
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ _ENDS = (
 _CLOCK = ("NTPSynchronized", "NTP", "CanNTP")
 # systemd writes it where it runs in a container (the "Container Interface" of systemd.io).
 _CONTAINER = Path("/run/systemd/container")
+_CONDITION = "/usr/bin/tedge-cert-needs-renewal"
 _BROKER = "mosquitto.service"
 # A registration that waits for its next attempt is active, and the journal of one that has failed says why.
 _AT_WORK = ("activating", "failed")
@@ -66,7 +68,8 @@ class Inquiry:
         found = facts_of(
             by_name[self._timer], by_name.get(self._service, {}), entries, by_name.get(self._registration, {})
         )
-        return replace(found, has_broker=by_name.get(_BROKER, {}).get("LoadState") != "not-found")
+        broker = by_name.get(_BROKER, {}).get("LoadState") != "not-found"
+        return replace(found, has_broker=broker, has_program=os.access(_CONDITION, os.X_OK))
 
     def clock(self) -> tuple[bool | None, str]:
         """Return whether the clock is synchronised (None if that is not known), and the ``timekeeper`` of the facts."""

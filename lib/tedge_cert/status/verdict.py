@@ -21,8 +21,10 @@ _SHOWN = 3
 _OF_ROOT = (
     *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge connect", "tedge reconnect"),
     *("tedge config set", "tedge config unset", "systemctl start", "systemctl enable", "systemd-sysusers"),
-    *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date"),
+    *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date", "editor"),
 )
+# EXIT_EXEC and its step.
+_PROGRAM = ("(status 203)", "step EXEC")
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -85,7 +87,8 @@ def is_failed_run_over(facts: Facts) -> bool:
 
 def _of_configuration(facts: Facts) -> Iterator[Problem]:
     if facts.fault:
-        yield Problem(BROKEN, facts.fault, "tedge config list --doc")
+        file, is_no_toml, _ = facts.fault.partition(" is not valid TOML")
+        yield Problem(BROKEN, facts.fault, f"editor {file}" if is_no_toml else "tedge config list --doc")
     elif not facts.host:
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
     for what, cure in facts.passwords:
@@ -196,8 +199,7 @@ def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
     since = f" since {local(candidate.written_s)}" if candidate.written_s else ""
     when = "with its next run" if facts.due_s <= facts.now_s else f"when the certificate is due, {local(facts.due_s)}"
     return (
-        f"a new certificate waits{since}: {candidate.path}; `tedge reconnect {facts.words}` takes it into use now, "
-        f"the hourly check {when}"
+        f"a new certificate waits{since}: {candidate.path}; a reconnect takes it into use now, the hourly check {when}"
     )
 
 
@@ -278,8 +280,8 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
 
 
 def _cure_of_start(units: UnitFacts) -> str:
-    """Return the cure: an account that was missing exists now, so start again; a program has to be installed."""
-    if any(word in units.not_started for word in _ACCOUNT):
+    """Return the cure: install a program that is missing; if nothing is missing any more, start again."""
+    if units.has_program and any(word in units.not_started for word in (*_ACCOUNT, *_PROGRAM)):
         return f"systemctl start {units.service}"
     return "apt-get install --reinstall tedge-cert-renewer"
 

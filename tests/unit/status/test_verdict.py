@@ -16,7 +16,7 @@ from unit.statuses import FAILING, UNHEALTHY, certificate, facts, units
 
 # Rank, a word of the sentence, a word of the command.
 EXPECTED = {
-    "configuration": (BROKEN, "is not valid TOML", "tedge config list"),
+    "configuration": (BROKEN, "is not valid TOML", "sudo editor /etc/tedge/tedge.toml"),
     "hidden": (ATTENTION, "this user may not read /c.pem", "sudo tedge cert status"),
     "shut": (BROKEN, "user tedge may not read /c.pem", "tedge reconnect c8y"),
     "missing": (BROKEN, "No such file", "tedge cert download c8y"),
@@ -51,6 +51,7 @@ EXPECTED = {
     "tenant": (ATTENTION, "no answer from https://tenant.test", "tedge config get c8y.http"),
     "units": (BROKEN, "missing", "--reinstall tedge-cert-renewer"),
     "not-started": (BROKEN, "Failed at step EXEC", "--reinstall tedge-cert-renewer"),
+    "program-back": (BROKEN, "Failed at step EXEC", "systemctl start tedge-cert-renewer@c8y.service"),
     "account": (
         BROKEN,
         "there is no user tedge",
@@ -155,7 +156,8 @@ def test_a_failed_run_is_history_once_its_cure_was_typed() -> None:
 )
 def test_what_takes_a_candidate_into_use(due_s: int, said: str) -> None:
     found = problems(facts(candidate=certificate(path="/c.pem.new"), due_s=due_s))
-    assert "`tedge reconnect c8y` takes it into use now" in found[0].what
+    assert "a reconnect takes it into use now" in found[0].what
+    assert found[0].cure == "sudo tedge reconnect c8y"
     assert said in found[0].what
 
 
