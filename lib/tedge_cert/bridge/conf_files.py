@@ -88,13 +88,13 @@ def differences(of: MosquittoFiles, wanted: Mosquitto) -> list[str]:
 
     Raises OSError for a file that this user may not read.
     """
+    bridge, listener = (_directives(each(of).text() or "") for each in (bridge_placement, listener_placement))
+    # Asking mosquitto for its version takes as long as all else; the file was written for the one that is installed.
+    facts = mosquitto_conf.look(wanted, "local_cleansession" in bridge)
+    texts = mosquitto_conf.bridge_text(wanted, facts), mosquitto_conf.listener_text(wanted.listener, facts)
     found = []
-    pairs = (
-        (bridge_placement(of), mosquitto_conf.bridge_text(wanted)),
-        (listener_placement(of), mosquitto_conf.listener_text(wanted.listener)),
-    )
-    for placement, text in pairs:
-        theirs, ours = (_directives(each or "") for each in (placement.text(), text))
+    for theirs, text in zip((bridge, listener), texts, strict=True):
+        ours = _directives(text or "")
         found += [
             _difference(name, theirs.get(name, ""), ours.get(name, ""))
             for name in {**ours, **theirs}

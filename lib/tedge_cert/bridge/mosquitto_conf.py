@@ -34,14 +34,17 @@ class Found:
     password: str = field(default="", repr=False)
 
 
-def look(wanted: Mosquitto) -> Found:
-    """Find out what the configuration needs to know; raises ConfigurationError for credentials that are not usable."""
+def look(wanted: Mosquitto, knows_local_cleansession: bool | None = None) -> Found:
+    """Find out what the configuration needs to know; raises ConfigurationError for credentials that are not usable.
+
+    Mosquitto is asked for its version, unless it is given whether ``knows_local_cleansession``.
+    """
     login = wanted.tenant.login() or Credentials("", "")
     return Found(
         wanted.tenant.device_id,
         wanted.tenant.trust.path.is_dir(),
         _trust_is_directory(wanted.listener),
-        _knows_local_cleansession(),
+        _knows_local_cleansession() if knows_local_cleansession is None else knows_local_cleansession,
         login.username,
         login.password,
     )

@@ -52,7 +52,13 @@ def test_text_of_others_forges_no_line_and_no_colour() -> None:
         facts(
             device_id=said,
             certificate=certificate(subject=said, issuer=said, fault=""),
-            state=State(result="step-failed", reason=said, attempts=1, at_s=NOW_S),
+            state=State(
+                result="step-failed",
+                reason=said,
+                attempts=1,
+                at_s=NOW_S,
+                renewals=(PastRenewal(1, said, said), PastRenewal(2, said, serial=said)),
+            ),
             fault=said,
             checks=(Check("https", said, False, said, said),),
         )
