@@ -82,7 +82,8 @@ def failures(facts: Facts) -> int:
 def is_failed_run_over(facts: Facts) -> bool:
     """Return whether a renewal succeeded, or certificate, key or settings were changed, after the unit had failed."""
     units = facts.units
-    return units is not None and 0 < units.failed_s < max(facts.state.succeeded_s, facts.changed_s)
+    # Both are whole seconds. A run that itself changed a file and then failed counts by its attempt.
+    return units is not None and 0 < units.failed_s <= max(facts.state.succeeded_s, facts.changed_s)
 
 
 def _of_configuration(facts: Facts) -> Iterator[Problem]:
