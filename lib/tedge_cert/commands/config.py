@@ -61,9 +61,11 @@ def execute(arguments: argparse.Namespace) -> int:
     config = configuration.load(arguments.config_dir, profile)
     if arguments.command == "get":
         return _get(config, key)
-    if arguments.command in ("add", "remove"):
-        configuration.need_profile(config, cloud_of(key))
     with edit.alone(config):
+        # Read again: another command may have moved the settings while this one waited.
+        config = configuration.load(arguments.config_dir, profile)
+        if arguments.command in ("add", "remove"):
+            configuration.need_profile(config, cloud_of(key))
         if arguments.command == "unset":
             edit.unset_value(config, key)
         else:
@@ -73,6 +75,7 @@ def execute(arguments: argparse.Namespace) -> int:
             moved = config.is_of_system and key in ("device.cert_path", "c8y.device.cert_path")
             if moved and (said := hint(Path(arguments.value), words)):
                 journal.say(said)
+        edit.make_main_file(config)
     act_as_tedge(arguments)
     config_notes.say(arguments.config_dir, profile, key)
     return 0

@@ -4,7 +4,7 @@
 import os
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
+from tedge_cert.config import mapper_files
 from tedge_cert.config.keys import Key, find
 from tedge_cert.config.keys.table import unknown_key
-from tedge_cert.config.settings import Config, Tree
+from tedge_cert.config.settings import Config, Tree, cloud_of
 from tedge_cert.config.values import Value
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import locked_directory, locked_file
@@ -67,6 +68,13 @@ def remove_value(config: Config, name: str, text: str) -> None:
             _change(config, name, [each for each in present if each not in value])
     elif value == stored:
         _change(config, name, None)
+
+
+def make_main_file(config: Config) -> None:
+    """Make an empty ``tedge.toml`` if there is none: thin-edge leaves one after every change, and scripts read it."""
+    if config.tree(config.file) is None:
+        with suppress(FileExistsError):
+            files.create(Path(config.file), b"", owners.CONFIGURATION)
 
 
 def _list(config: Config, name: str) -> list[str]:
@@ -132,7 +140,13 @@ def _change(config: Config, name: str, value: Value | None) -> None:
     path, parts = config.place(name)
     target = _target(Path(path))
     before = _read(target)
+    in_mappers = path != config.file
+    if in_mappers:
+        before = mapper_files.with_type(before, cloud_of(name))
     wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
+    if in_mappers and mapper_files.has_no_setting(wanted):
+        mapper_files.remove(Path(path))
+        return
     for edit in (_edit_tables, _edit_dotted) if value is not None else (_edit_tables,):
         try:
             document = tomlkit.parse(before)
@@ -143,6 +157,8 @@ def _change(config: Config, name: str, value: Value | None) -> None:
         except (TOMLKitError, tomllib.TOMLDecodeError):
             # tomlkit sometimes cannot write inline tables, dotted keys and tables out of order.
             continue
+        if in_mappers:
+            mapper_files.make_directories(Path(path))
         files.write(target, text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(target)
         return

@@ -104,21 +104,11 @@ class Config:
     def mappers(self) -> list[str]:
         """List the directories that hold the file of a cloud: ``c8y``, ``c8y.<profile>``; raises ConfigurationError."""
         if self._mappers is None:
-            self._mappers = [
-                each for each in self._directories() if _is_there(f"{self.searched[0]}/{each}/mapper.toml")
-            ]
+            root = f"{self.directory}/mappers"
+            names = _of_clouds(root)
+            self.searched = [root, *(f"{root}/{each}" for each in names)]
+            self._mappers = [each for each in names if _is_there(f"{root}/{each}/mapper.toml")]
         return self._mappers
-
-    def _directories(self) -> list[str]:
-        root = f"{self.directory}/mappers"
-        try:
-            names = [each for each in os.listdir(root) if _is_of_cloud(each)]  # noqa: PTH208
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise _unreadable(root, error, "0755") from error
-        self.searched = [root, *(f"{root}/{each}" for each in names)]
-        return names
 
     def mapper_file(self, cloud: str = "c8y") -> str:
         """Return the path at which thin-edge 2.x keeps the keys of this cloud profile."""
@@ -242,14 +232,21 @@ def need_profile(config: Config, cloud: str = "") -> Config:
     return config
 
 
-def _is_of_cloud(directory: str) -> bool:
-    cloud, dot, profile = directory.partition(".")
-    return cloud in CLOUDS and (not dot or is_profile(profile))
+def _of_clouds(mappers: str) -> list[str]:
+    """List the directories of clouds and their profiles; thin-edge has mappers of other kinds too."""
+    try:
+        names = os.listdir(mappers)  # noqa: PTH208 (pathlib is not imported in the hourly path)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(mappers, error, "0755") from error
+    parts = ((each, *each.partition(".")) for each in names)
+    return [each for each, cloud, dot, profile in parts if cloud in CLOUDS and (not dot or is_profile(profile))]
 
 
 def _is_there(path: str) -> bool:
     try:
-        os.stat(path)  # noqa: PTH116
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:

@@ -158,7 +158,7 @@ def test_keys_of_the_cloud_go_where_the_mapper_keeps_them(tmp_path: Path) -> Non
     mapper.write_text("# the mapper's\n")
     edit.set_value(load(tmp_path), "c8y.url", "a.example")
     edit.set_value(load(tmp_path), "device.type", "x")
-    assert mapper.read_text() == '# the mapper\'s\nurl = "a.example"\n'
+    assert mapper.read_text() == 'cloud_type = "c8y"\n# the mapper\'s\nurl = "a.example"\n'
     assert content(tmp_path) == '[device]\ntype = "x"\n'
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of thin-edge 2.x: the settings of each cloud profile in a file of their own, read and written."""
 
+import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,107 @@ def test_a_directory_that_cannot_be_searched_is_named(tmp_path: Path) -> None:
     (tmp_path / "mappers").write_text("")
     with pytest.raises(ConfigurationError, match=r"cannot read \S+/mappers\S*: Not a directory"):
         configuration.load(directory).get("c8y.url")
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_change_goes_to_the_file_of_its_profile(tmp_path: Path, cloud: str) -> None:
+    write(tmp_path, 'url = "example.com"\n', place(cloud))
+    typed = f'cloud_type = "{cloud}"\nurl = "new.example"\n'
+    assert config(tmp_path, "set", f"{cloud}.url", "new.example").exit == 0
+    assert (tmp_path / place(cloud)).read_text() == typed
+    assert config(tmp_path, "set", f"{cloud}.url", "new.example", "--profile", "p").exit == 0
+    assert (tmp_path / place(cloud, "p")).read_text() == typed
+    assert config(tmp_path, "set", f"{cloud}.topics", "a/b", "--profile", "p").exit == 0
+    assert config(tmp_path, "add", f"{cloud}.profiles.p.topics", "c/d").exit == 0
+    assert (tmp_path / place(cloud, "p")).read_text() == f'{typed}topics = ["a/b", "c/d"]\n'
+    assert (tmp_path / "tedge.toml").read_text() == ""
+
+
+def test_what_is_made_can_be_read_by_all(tmp_path: Path) -> None:
+    """Whatever the umask of the person; `list` shows it."""
+    write(tmp_path, "", place("c8y"))
+    before = os.umask(0o077)
+    try:
+        config(tmp_path, "set", "c8y.url", "p.example", "--profile", "p")
+    finally:
+        os.umask(before)
+    modes = {each: (tmp_path / "mappers" / each).stat().st_mode & 0o777 for each in ("c8y.p", "c8y.p/mapper.toml")}
+    assert modes == {"c8y.p": 0o755, "c8y.p/mapper.toml": 0o644}
+    assert config(tmp_path, "list", "url").stdout == "c8y.profiles.p.url=p.example\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("", 'cloud_type = "c8y"\n'),
+        ("# mine\n[bridge] # why\n", 'cloud_type = "c8y"\n# mine\n'),
+        ("# mine\r\n", 'cloud_type = "c8y"\r\n# mine\r\n'),
+        ('# mine\ncloud_type = "c8y" # mine too\n', '# mine\ncloud_type = "c8y" # mine too\n'),
+    ],
+)
+def test_the_type_of_the_cloud_is_there(tmp_path: Path, text: str, first: str) -> None:
+    write(tmp_path, "", place("c8y"))
+    (tmp_path / place("c8y")).write_bytes(text.encode())
+    config(tmp_path, "set", "c8y.topics", "a/b")
+    after = (tmp_path / place("c8y")).read_bytes().decode()
+    assert after.startswith(first)
+    assert tomllib.loads(after) == {**tomllib.loads(text), "cloud_type": "c8y", "topics": ["a/b"]}
+
+
+@pytest.mark.parametrize(
+    ("cloud", "profile", "typed"),
+    [("c8y", "", ""), ("c8y", "p", 'cloud_type = "c8y" # why\n'), ("az", "", 'cloud_type = "az"\n'), ("aws", "p", "")],
+)
+def test_the_last_setting_goes_with_file_and_directory(tmp_path: Path, cloud: str, profile: str, typed: str) -> None:
+    option = ["--profile", profile] if profile else []
+    file = tmp_path / place(cloud, profile)
+    write(tmp_path, f'{typed}url = "a.example"\n[bridge]\n', place(cloud, profile))
+    write(tmp_path, 'url = "b.example"\n', place(cloud, "other"))
+    config(tmp_path, "set", f"{cloud}.bridge.topic_prefix", "x", *option)
+    assert config(tmp_path, "unset", f"{cloud}.url", *option).exit == 0
+    assert file.exists()
+    assert config(tmp_path, "unset", f"{cloud}.bridge.topic_prefix", *option).exit == 0
+    assert not file.parent.exists()
+    assert config(tmp_path, "list", "url").stdout == f"{cloud}.profiles.other.url=b.example\n"
+
+
+def test_a_directory_with_something_else_stays(tmp_path: Path) -> None:
+    write(tmp_path, 'url = "a.example"\n', place("c8y"))
+    write(tmp_path, "# flow\n", "mappers/c8y/flows/x.toml")
+    assert config(tmp_path, "unset", "c8y.url").exit == 0
+    assert [each.name for each in (tmp_path / "mappers/c8y").iterdir()] == ["flows"]
+
+
+@pytest.mark.parametrize(
+    ("main", "others", "stored"),
+    [
+        # Without any file below `mappers`, and where tedge.toml has a cloud already, it goes to tedge.toml.
+        ("", [], "tedge.toml"),
+        ("[device]\n", [], "tedge.toml"),
+        ('aws.url = "x.example"\n', ["az"], "tedge.toml"),
+        ('c8y.url = "x.example"\n', ["az"], "tedge.toml"),
+        ("[device]\n", ["az.p"], place("c8y")),
+    ],
+)
+def test_where_a_new_cloud_goes(tmp_path: Path, main: str, others: list[str], stored: str) -> None:
+    write(tmp_path, main)
+    for each in others:
+        write(tmp_path, "", f"mappers/{each}/mapper.toml")
+    assert config(tmp_path, "set", "c8y.url", "new.example").exit == 0
+    assert "new.example" in (tmp_path / stored).read_text()
+    assert (tmp_path / place("c8y")).exists() == (stored == place("c8y"))
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    """A device may keep its settings on another partition."""
+    file, target = tmp_path / place("c8y"), tmp_path / "data" / "settings.toml"
+    for each in (file, target):
+        each.parent.mkdir(parents=True)
+    target.write_text('url = "a.example"\n')
+    file.symlink_to(target)
+    assert config(tmp_path, "set", "c8y.url", "b.example").exit == 0
+    assert target.read_text() == 'cloud_type = "c8y"\nurl = "b.example"\n'
+    assert config(tmp_path, "unset", "c8y.url").exit == 0
+    assert file.is_symlink()
+    assert not target.exists()
+    assert config(tmp_path, "list", "c8y.url").stdout == ""

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make and remove the files below ``mappers``, in which thin-edge 2.x keeps the settings of each cloud profile."""
+
+import os
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+from tedge_cert.config.settings import Tree
+from tedge_cert.disk import files, owners
+from tedge_cert.disk.lock import make_directory
+from tedge_cert.errors import TedgeCertError
+
+_TYPE = "cloud_type"
+_BOM = "\ufeff"
+
+
+def with_type(text: str, cloud: str) -> str:
+    """Return the text of a file with the line by which thin-edge's mapper finds its cloud, as its first line."""
+    head = _BOM if text.startswith(_BOM) else ""
+    text = text.removeprefix(_BOM)
+    if _TYPE in tomllib.loads(text):
+        return head + text
+    end = "\r\n" if "\r\n" in text else "\n"
+    return f'{head}{_TYPE} = "{cloud}"{end}{text}'
+
+
+def has_no_setting(tree: Tree) -> bool:
+    """Return whether a file holds nothing but the type of its cloud: its profile does not exist any more."""
+    return not tree.keys() - {_TYPE}
+
+
+def make_directories(file: Path) -> list[Path]:
+    """Make ``mappers`` and the directory of ``file`` where they are missing, and return those that were made."""
+    made = []
+    for each in (file.parent.parent, file.parent):
+        if each.is_dir():
+            continue
+        try:
+            make_directory(each, owners.DIRECTORY_OF_ROOT)
+        except OSError as error:
+            raise TedgeCertError(f"cannot make the directory {each}: {error.strerror}; nothing was changed") from error
+        files.sync_directory(each.parent)
+        made.append(each)
+    return made
+
+
+def remove(file: Path) -> None:
+    """Remove a file with its directory; a directory that holds something else, such as flows, stays."""
+    files.remove(file.resolve() if file.is_symlink() else file)
+    with suppress(OSError):
+        os.rmdir(file.parent)  # noqa: PTH106
+        files.sync_directory(file.parent.parent)
