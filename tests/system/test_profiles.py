@@ -88,6 +88,35 @@ def test_each_goes_its_own_way(connected: Device, tenant: Tenant, second: Tenant
     tenant.wait_connected(connected.name)
 
 
+MAPPERS = {f"/etc/tedge/mappers{each}" for each in ("", "/c8y", "/c8y.second")}
+
+
+@pytest.mark.one_release
+def test_settings_that_moved_below_mappers_are_used(connected: Device, tenant: Tenant, second: Tenant) -> None:
+    """Both profiles go on, and root's files stay root's; what thin-edge left to user tedge becomes root's."""
+    connect(connected, second)
+    refused = connected.run("tedge config upgrade", user="tedge", check=False)
+    assert (refused.exit_code, "sudo tedge config upgrade" in refused.stderr) == (1, True)
+    connected.run("sh -c 'umask 077; tedge config upgrade'")
+    connected.run("chown -R tedge:tedge /etc/tedge/mappers")
+    connected.run("/var/lib/dpkg/info/tedge-cert-renewer.postinst configure 0.1.0", timeout_s=120)
+    facts = {each: connected.stat(each) for each in MAPPERS | {f"{each}/mapper.toml" for each in sorted(MAPPERS)[1:]}}
+    assert {(each.owner, each.group) for each in facts.values()} == {("root", "root")}
+    assert {facts[each].mode for each in MAPPERS} == {0o755}
+    assert {each.mode for name, each in facts.items() if name not in MAPPERS} == {0o644}
+    for unit in (SERVICE, f"{OWN}.service"):
+        run = connected.start_unit(unit)
+        assert (run.exit_code, run.outcome) == (0, "skipped"), run.lines
+    for option in ("", "--profile second"):
+        connected.run(f"tedge reconnect c8y {option}", timeout_s=120)
+    tenant.wait_connected(connected.name)
+    second.wait_connected("second-1")
+    connected.run("tedge config set c8y.url third.test --profile third")
+    assert connected.stat("/etc/tedge/mappers/c8y.third").mode == 0o755
+    connected.run("tedge config unset c8y.url --profile third")
+    assert not connected.exists("/etc/tedge/mappers/c8y.third")
+
+
 @pytest.mark.one_release
 @pytest.mark.parametrize(
     ("key", "value", "said"),

@@ -11,7 +11,7 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, with_sudo
 from tedge_cert.commands import config_notes
 from tedge_cert.commands.drop_in import hint
-from tedge_cert.config import edit
+from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.keys.table import KEYS, OLD_NAMES, listed, unknown_key
@@ -37,6 +37,7 @@ def add_to(parser: Parser) -> None:
     show.add_argument("filter", nargs="?", default="", help="only keys that contain this")
     show.add_argument("--all", action="store_true", help="also keys without a value")
     show.add_argument("--doc", action="store_true", help="describe each key, with an example")
+    commands.add_parser("upgrade", help="move the settings of each cloud to a file below mappers, as thin-edge 2.x")
     for command in (get, put, unset, add, remove, show):
         add_profile(command)
         # Keep the option apart from the environment: an option has to fit the key, the environment may not.
@@ -57,6 +58,8 @@ def execute(arguments: argparse.Namespace) -> int:
         doc = arguments.doc
         terminal.out(documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all))
         return 0
+    if arguments.command == "upgrade":
+        return _upgrade(configuration.load(arguments.config_dir))
     key, profile = _place(arguments.key, arguments.profile)
     config = configuration.load(arguments.config_dir, profile)
     if arguments.command == "get":
@@ -78,6 +81,20 @@ def execute(arguments: argparse.Namespace) -> int:
         edit.make_main_file(config)
     act_as_tedge(arguments)
     config_notes.say(arguments.config_dir, profile, key)
+    return 0
+
+
+def _upgrade(config: Config) -> int:
+    with edit.alone(config):
+        config = configuration.load(config.directory)
+        moved = upgrade.upgrade(config)
+    if moved is None:
+        journal.info(f"nothing to move: {config.file} has no settings of a cloud")
+        return 0
+    journal.info(f"moved the settings of {', '.join(moved.clouds)} from {config.file} to {config.directory}/mappers")
+    for each in moved.replaced:
+        journal.warning(f"{each.with_suffix('')} had other settings, which are kept as {each}")
+    journal.info(f"{moved.backup} is the file as it was: remove it when everything works")
     return 0
 
 

@@ -111,7 +111,7 @@ def _parsed(config: Config, name: str, text: str) -> Value:
         raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
 
 
-def _target(path: Path) -> Path:
+def target_of(path: Path) -> Path:
     """Return the file that ``path`` is or leads to; raises ConfigurationError for a link to a file that is secret."""
     if not path.is_symlink():
         return path
@@ -138,7 +138,7 @@ def _change(config: Config, name: str, value: Value | None) -> None:
     Writes nothing that, read back, differs from the wanted content in any other key.
     """
     path, parts = config.place(name)
-    target = _target(Path(path))
+    target = target_of(Path(path))
     before = _read(target)
     in_mappers = path != config.file
     if in_mappers:
@@ -152,7 +152,7 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             document = tomlkit.parse(before)
             edit(document, parts, value)
             text = tomlkit.dumps(document)
-            if _without_empty(tomllib.loads(text)) != wanted:
+            if without_empty(tomllib.loads(text)) != wanted:
                 continue
         except (TOMLKitError, tomllib.TOMLDecodeError):
             # tomlkit sometimes cannot write inline tables, dotted keys and tables out of order.
@@ -188,12 +188,12 @@ def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) ->
         del node[parts[-1]]
     else:
         node[parts[-1]] = value
-    return _without_empty(tree)
+    return without_empty(tree)
 
 
-def _without_empty(tree: Tree) -> Tree:
+def without_empty(tree: Tree) -> Tree:
     """Drop tables that hold nothing, because dotted keys disappear with their last one."""
-    found = {key: _without_empty(each) if isinstance(each, dict) else each for key, each in tree.items()}
+    found = {key: without_empty(each) if isinstance(each, dict) else each for key, each in tree.items()}
     return {key: each for key, each in found.items() if each != {}}
 
 

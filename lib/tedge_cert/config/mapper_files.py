@@ -6,10 +6,10 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
-from tedge_cert.config.settings import Tree
+from tedge_cert.config.settings import SYSTEM_DIRECTORY, Tree
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 _TYPE = "cloud_type"
 _BOM = "\ufeff"
@@ -31,10 +31,18 @@ def has_no_setting(tree: Tree) -> bool:
 
 
 def make_directories(file: Path) -> list[Path]:
-    """Make ``mappers`` and the directory of ``file`` where they are missing, and return those that were made."""
+    """Make ``mappers`` and the directory of ``file`` where they are missing, and return those that were made.
+
+    Below /etc/tedge an existing one has to be root's, because another user could put a link to any file into it.
+    """
     made = []
     for each in (file.parent.parent, file.parent):
         if each.is_dir():
+            if file.is_relative_to(SYSTEM_DIRECTORY) and not _is_roots(each):
+                raise ConfigurationError(
+                    f"{each} can be written by others than root, who could lead this command to any file; make it "
+                    f"root's (`sudo chown -R root:root {each}`, `sudo chmod -R go-w {each}`) and look at what is in it"
+                )
             continue
         try:
             make_directory(each, owners.DIRECTORY_OF_ROOT)
@@ -43,6 +51,11 @@ def make_directories(file: Path) -> list[Path]:
         files.sync_directory(each.parent)
         made.append(each)
     return made
+
+
+def _is_roots(directory: Path) -> bool:
+    facts = directory.stat()
+    return facts.st_uid == 0 and not facts.st_mode & 0o022
 
 
 def remove(file: Path) -> None:

@@ -15,6 +15,7 @@ from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
+MOVE = "`sudo tedge config upgrade`"
 
 
 class Config:
@@ -141,11 +142,10 @@ class Config:
         if value is None:
             wanted = next(iter(_key(name).follows), name)
             option = f" --profile {self.profile}" if self.profile else ""
-            cure = f"`sudo tedge config set {wanted} <value>{option}`"
-            said = f"set one with {cure}"
+            cure = f"set one with `sudo tedge config set {wanted} <value>{option}`"
             if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
-                said = f"the one in {self.file} is not read; {cure} writes it to {place}"
-            raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {said}")
+                cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
+            raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
         return to_text(value)
 
     def seconds(self, name: str) -> int:
@@ -227,7 +227,7 @@ def need_profile(config: Config, cloud: str = "") -> Config:
         known = ", ".join(profile_names.names(found, cloud)) or "none"
         cure = f"set one up with `sudo tedge config set {cloud}.url <host> --profile {profile}`"
         if profile in profile_names.of_tree(config.tree(config.file), cloud):
-            cure = f"{config.file} has one, which is not read; {cure}"
+            cure = f"{config.file} has one, which is not read: {MOVE} moves it there"
         raise ConfigurationError(f"no profile '{profile}' of {cloud} in {place} (known: {known}); {cure}")
     return config
 

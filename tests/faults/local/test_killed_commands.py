@@ -19,6 +19,7 @@ from unit.local_device import LocalDevice
 # How many calls of each command `make test` kills it at, from its first to its last.
 SAMPLE = 2
 CURE = "tedge cert remove"
+OTHER = 'url = "of-another-time.example"\n'
 
 
 def bare(device: LocalDevice) -> None:
@@ -108,6 +109,29 @@ def expect_set(device: LocalDevice, words: str) -> None:
     expect_no_temporary(device)
 
 
+def with_clouds(device: LocalDevice) -> None:
+    """Two clouds and a profile, and a file of a mapper with other settings."""
+    configure(device, "[device]\n", '[device]\ntype = "of-this-test"\n')
+    configure(device, "[c8y]\n", '[az]\nurl = "a.example"\n[c8y]\nprofiles.p.url = "p.example"\n')
+    (device.directory / "mappers/az").mkdir(parents=True)
+    (device.directory / "mappers/az/mapper.toml").write_text(OTHER)
+
+
+def expect_moved(device: LocalDevice, words: str) -> None:
+    """Until it is typed again, the default profile is whole, and what is not read is named with the cure."""
+    host = device.tenant.address
+    assert device.run("tedge-config get c8y.url").stdout == f"{host}\n"
+    other = device.run("tedge-config get c8y.profiles.p.url")
+    assert other.stdout == "p.example\n" or "`sudo tedge config upgrade`" in other.stderr, other
+    assert device.run(words).exit == 0
+    for key, value in {"c8y.url": host, "c8y.profiles.p.url": "p.example", "az.url": "a.example"}.items():
+        assert device.run(f"tedge-config get {key}").stdout == f"{value}\n"
+    assert not {"c8y", "az"} & tomllib.loads((device.directory / "tedge.toml").read_text()).keys()
+    assert tomllib.loads((device.directory / "tedge.toml.bak").read_text())["c8y"]["url"] == host
+    assert (device.directory / "mappers/az/mapper.toml.bak").read_text() == OTHER
+    expect_no_temporary(device)
+
+
 def expect_no_temporary(device: LocalDevice) -> None:
     """Profiles share the listener's file but not a lock, so no command removes the temporary file of another."""
     left = [each for each in device.directory.rglob(".*.tmp") if "run" not in each.parts]
@@ -131,6 +155,7 @@ COMMANDS = {
     "create": Typed("tedge-cert-create --device-id x", bare, expect_made),
     "remove": Typed("tedge-cert-remove", made, expect_removed),
     "config set": Typed("tedge-config set device.type of-this-test", bare, expect_set),
+    "config upgrade": Typed("tedge-config upgrade", with_clouds, expect_moved),
 }
 
 

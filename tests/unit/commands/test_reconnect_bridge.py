@@ -35,6 +35,19 @@ def test_changed_settings_are_written(device: LocalDevice, capsys: pytest.Captur
         local.wait_health("1")
 
 
+def test_settings_that_moved_change_nothing(device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
+    """`tedge config upgrade` on a connected device: the bridge that is there fits, and comes back."""
+    configure(device, "[c8y]\n", '[c8y]\nsmartrest.templates = ["one"]\n')
+    certify(device, days=100)
+    connect(device)
+    before = bridge_file(device).read_text()
+    assert device.run("tedge-config upgrade").exit == 0
+    assert go(device) == (0, "")
+    assert bridge_file(device).read_text() == before
+    assert f"configuration: {device.directory}/mappers/c8y/mapper.toml" in capsys.readouterr().err
+    assert device.run("tedge-cert-needs-renewal --systemd c8y").exit == 1
+
+
 def test_offline_nobody_is_asked(device: LocalDevice, capsys: pytest.CaptureFixture[str]) -> None:
     active = certify(device)
     connect(device)

@@ -23,6 +23,7 @@ ROOTS_WORDS = (
     "tedge config unset",
     "tedge config add",
     "tedge config remove",
+    "tedge config upgrade",
 )
 # Programs that change what belongs to root, or show what only root may see.
 ROOTS_PROGRAMS = re.compile(
