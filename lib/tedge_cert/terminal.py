@@ -241,3 +241,11 @@ def ask(prompt: str, secret: bool = False) -> str:
             return getpass(prompt)
         tell(prompt)
     return sys.stdin.readline().rstrip("\r\n")
+
+
+def confirm(told: str, question: str) -> bool:
+    """Write ``told`` and ask ``question`` on a terminal; return whether the answer is yes. A script is not asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    tell(told)
+    return ask(question).strip().lower() in ("y", "yes")

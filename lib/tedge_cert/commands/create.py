@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tedge_cert.authority import self_signed
 from tedge_cert.commands import fresh_start
+from tedge_cert.device import registration_record as record
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners, privileges
@@ -65,7 +66,11 @@ def _identity(instance: Instance, given: str | None) -> str:
         return checked_device_id(given)
     name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
     if name is None:
-        raise ConfigurationError("no device id: give one with --device-id, or `sudo tedge config set device.id <id>`")
+        last = record.last_device_id(instance)
+        again = f", such as {last}, which it was" if last else ""
+        raise ConfigurationError(
+            f"no device id: give one with --device-id{again}, or `sudo tedge config set device.id <id>`"
+        )
     return name
 
 

@@ -20,6 +20,7 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
+from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import server_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
@@ -240,7 +241,7 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
             "--prompt contradicts a one-time password given by --one-time-password or DEVICE_ONE_TIME_PASSWORD: "
             "leave one of them out"
         )
-    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _typed_id()
+    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _typed_id(instance)
     identity = checked_device_id(identity)
     if arguments.prompt:
         password = terminal.ask("Enter one-time password: ", secret=True).strip()
@@ -271,10 +272,13 @@ def next_step(instance: Instance) -> str:
     return f"`sudo tedge connect {instance.words}` connects it"
 
 
-def _typed_id() -> str:
+def _typed_id(instance: Instance) -> str:
+    """Ask for the device id; the one that the device had before its certificate was removed is offered."""
+    last = record.last_device_id(instance)
     if not sys.stdin.isatty():
-        raise ConfigurationError("no device id: give one with --device-id or DEVICE_ID, or set device.id")
-    return terminal.ask("Enter device id: ").strip()
+        again = f" (it was {last}: {cures.register(last)})" if last else ""
+        raise ConfigurationError(f"no device id: give one with --device-id or DEVICE_ID, or set device.id{again}")
+    return terminal.ask(f"Enter device id [{last}]: " if last else "Enter device id: ").strip() or last
 
 
 def _host(text: str) -> str:

@@ -6,8 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tedge_cert import journal
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
+from tedge_cert.disk.lock import make_directory
+from tedge_cert.errors import TedgeCertError
 
 # They hold the digest of a password that may not have been used yet, so other users may not read them.
 _OWN = owners.Access("tedge", "mosquitto", 0o600)
@@ -79,9 +82,28 @@ def end_unfinished(instance: Instance) -> None:
     files.remove(_unfinished_file(instance))
 
 
+def keep_device_id(instance: Instance, device_id: str) -> None:
+    """Keep the id of a device whose certificate is removed, to be offered when it is registered again.
+
+    The removal goes on where it cannot be kept.
+    """
+    path = _device_id_file(instance)
+    try:
+        make_directory(path.parent, owners.SHARED_DIRECTORY)
+        files.write(path, json.dumps({"device_id": device_id}).encode(), _OWN)
+    except (OSError, TedgeCertError) as error:
+        journal.info(f"the device id {device_id} is not kept: {error}")
+
+
+def last_device_id(instance: Instance) -> str:
+    """Return the id that the device had when its certificate was removed; empty if none was removed."""
+    kept = _load(_device_id_file(instance)).get("device_id")
+    return kept if isinstance(kept, str) and kept.isprintable() else ""
+
+
 def tidy(instance: Instance) -> None:
     """Remove the temporary files of registrations that were killed."""
-    for path in (_unfinished_file, _finished_file, _attempts_file):
+    for path in (_unfinished_file, _finished_file, _device_id_file, _attempts_file):
         files.remove_stale_temporaries(path(instance))
 
 
@@ -91,6 +113,10 @@ def _unfinished_file(instance: Instance) -> Path:
 
 def _finished_file(instance: Instance) -> Path:
     return instance.state_file.with_suffix(".registered")
+
+
+def _device_id_file(instance: Instance) -> Path:
+    return instance.state_file.with_suffix(".device-id")
 
 
 def _attempts_file(instance: Instance) -> Path:

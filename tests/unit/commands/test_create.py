@@ -3,6 +3,7 @@
 
 import os
 import stat
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.x509 import certificate, keys
 from unit.certificates import DAY_S, make
+from unit.children import BIN, run
+from unit.local_device import Result
 from unit.unregistered import instance_of, lay_out, present, tedge
 
 
@@ -175,6 +178,57 @@ def test_a_clock_before_the_epoch_of_certificates_is_no_crash(directory: Path, m
     made = create.create(instance_of(directory), "d")
     assert made.validity.not_before_s == -DAY_S
     assert datetime.fromtimestamp(made.validity.not_after_s, UTC).year == 1970
+
+
+# Run a command with a terminal for all three streams, and type a line there.
+ON_A_TERMINAL = """\
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+while not seen.endswith((b"] ", b"]: ")):
+    seen += os.read(terminal, 1024)
+os.write(terminal, os.environ["TYPED"].encode() + b"\\n")
+try:
+    while more := os.read(terminal, 1024):
+        seen += more
+except OSError:
+    pass
+sys.stdout.write(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def on_a_terminal(directory: Path, typed: str, *words: str) -> Result:
+    program = [sys.executable, str(BIN / words[0]), *words[1:]]
+    return run(program, directory, text=ON_A_TERMINAL, variables={"TYPED": typed})
+
+
+@pytest.mark.parametrize(("answer", "left"), [("", 2), ("n", 2), ("y", 0)])
+def test_remove_asks_on_a_terminal_and_keeps_the_id(directory: Path, answer: str, left: int) -> None:
+    assert tedge(directory, "create --device-id sensor-0815").exit == 0
+    result = on_a_terminal(directory, answer, "tedge-cert-remove", "c8y")
+    assert (result.exit, len(present(directory))) == (0 if left == 0 else 1, left)
+    assert "sensor-0815 cannot connect any more until it is registered again" in result.stdout
+    assert "private key" in result.stdout
+    if left:
+        assert "error: nothing was removed" in result.stdout
+        return
+    again = "`sudo tedge cert download c8y --device-id sensor-0815`"
+    assert f"=> {again} registers the device again" in result.stdout
+    refused = tedge(directory, "create")
+    assert (refused.exit, "--device-id, such as sensor-0815, which it was" in refused.stderr) == (1, True)
+    named = tedge(directory, "download c8y --url tenant.invalid")
+    assert (named.exit, f"(it was sensor-0815: {again})" in named.stderr) == (1, True)
+    asked = on_a_terminal(directory, "a b", "tedge-cert-download", "c8y", "--url", "tenant.invalid")
+    assert "Enter device id [sensor-0815]: " in asked.stdout
+
+
+def test_a_script_is_not_asked(directory: Path) -> None:
+    assert tedge(directory, "create --device-id d").exit == 0
+    assert tedge(directory, "remove").exit == 0
+    assert not present(directory)
 
 
 def test_remove_tells_whose_key_it_was_too(directory: Path) -> None:
