@@ -79,7 +79,9 @@ def _shown(character: str) -> str:
 
 
 def _number(character: str) -> str:
-    return f"\\{ord(character):04X}"
+    number = ord(character)
+    # A byte that is no text, as Python carries it (PEP 383).
+    return f"\\x{number - 0xDC00:02X}" if 0xDC80 <= number <= 0xDCFF else f"\\{number:04X}"
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -89,3 +90,27 @@ def make_for(left_days: float, begin_days: float = -365, name: str = "device-1",
     """Make a certificate that ends ``days`` and an hour from now; no run of the tests takes an hour."""
     now = datetime.now(UTC) + timedelta(hours=1)
     return make(name, begin=now + timedelta(days=begin_days), end=now + timedelta(days=left_days), key=key)
+
+
+def with_bytes(made: Made, old: bytes, new: bytes, signer: Made | None = None) -> Made:
+    """Return a certificate with other bytes of the same length in it, signed again: what no library would write."""
+    tbs = made.certificate.tbs_certificate_bytes
+    assert old in tbs
+    assert len(old) == len(new)
+    changed = tbs.replace(old, new)
+    key = (signer or made).key
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    body = asn1_x509.Certificate.load(made.der).copy()
+    encoded = asn1_x509.Certificate(
+        {
+            "tbs_certificate": asn1_x509.TbsCertificate.load(changed),
+            "signature_algorithm": body["signature_algorithm"],
+            "signature_value": key.sign(changed, ec.ECDSA(hashes.SHA256())),
+        }
+    ).dump()
+    return Made(x509.load_der_x509_certificate(encoded), made.key)
+
+
+def pem_of(*made: Made) -> bytes:
+    """Return certificates in PEM, in this order."""
+    return b"".join(each.pem for each in made)

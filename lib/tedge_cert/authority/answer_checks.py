@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check a certificate made elsewhere before it is used: a CA's answer, or a candidate on disk."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from tedge_cert import cures, journal
 from tedge_cert.disk import files
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.hourly.validity import BEGIN, NOT_VALID_YET
+from tedge_cert.errors import CertificateError, ClockError, UnreadableError
+from tedge_cert.hourly.validity import NOT_VALID_YET
+from tedge_cert.journal import quoted
 from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem, name_text
 from tedge_cert.x509.clock import check_clock_of_device
@@ -28,18 +30,25 @@ class UnfitCertificateError(CertificateError):
 def read_candidate(path: Path) -> bytes:
     """Read the bytes of a candidate, a file that other users may have written: follow no link, bound its size.
 
-    Raises UnfitCertificateError.
+    Raises UnfitCertificateError for what is no plain file, and UnreadableError for a file that could not be looked at:
+    it may be good.
     """
     try:
         return files.read_regular(path)
-    except OSError as error:
+    except files.NotPlainFileError as error:
         raise UnfitCertificateError(f"{path} cannot be read as a plain file: {error.strerror}") from error
+    except OSError as error:
+        cure = f"chmod 644 {shlex.quote(str(path))}" if isinstance(error, PermissionError) else ""
+        how = f"`{cure}` lets user tedge read it" if cure else "check the file system"
+        raise UnreadableError(
+            f"cannot look at the candidate {path}: {error.strerror}; it is kept as it is: {how}", cure
+        ) from error
 
 
 def parse_candidate(content: bytes, public_key: bytes) -> Certificate:
     """Return the certificate of our key in the bytes of a candidate; raises UnfitCertificateError."""
     # Counted before they are parsed: a mebibyte holds more than a thousand.
-    _refuse_too_many(content.count(BEGIN))
+    _refuse_too_many(content.count(b"-----BEGIN "))
     try:
         certificates = from_pem(content)
     except ValueError as error:
@@ -134,9 +143,9 @@ def check(
     now_s = time.time() if now_s is None else now_s
     if candidate.public_key != public_key:
         raise UnfitCertificateError("it is for another key than the one of this device")
-    if candidate.common_names != [device_id]:
-        names = ", ".join(candidate.common_names) or "no name"
-        raise UnfitCertificateError(f"it is issued to {names}, expected the device id {device_id}")
+    if candidate.device_id != device_id:
+        name = quoted(candidate.validity.common_name) or "no name: it has no common name"
+        raise UnfitCertificateError(f"it is issued to {name}, expected the device id {device_id}")
     validity = candidate.validity
     check_clock_of_device(now_s)
     if now_s > validity.not_after_s:

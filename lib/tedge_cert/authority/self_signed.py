@@ -2,6 +2,7 @@
 """Certificates that the device signs itself; the tenant trusts one after it was uploaded."""
 
 import time
+import warnings
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import ConfigurationError
+from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.keys import PrivateKey
 
@@ -42,7 +43,21 @@ def successor(key: PrivateKey, current: Certificate, config: Config) -> Certific
             f"with {DURATION} {config.need(DURATION)} the new certificate would end "
             f"{format_duration(least_s - 1 - end_s, 2)} before the current one, so it ends just after that one instead"
         )
-    return _sign(key, current.subject, begin_s, max(end_s, least_s))
+    return _sign(key, _subject_of(current), begin_s, max(end_s, least_s))
+
+
+def _subject_of(current: Certificate) -> x509.Name:
+    """Return the subject, to be repeated; raises CertificateError for one that the library cannot write again."""
+    with warnings.catch_warnings():
+        # Of lengths that the certificate has already.
+        warnings.simplefilter("ignore")
+        try:
+            return current.leaf.subject
+        except ValueError as error:
+            raise CertificateError(
+                f"the subject of the certificate is not valid text ({current.subject}), so no certificate can repeat "
+                "it; `tedge cert remove`, then `tedge cert create --device-id <id>` makes one that can be renewed"
+            ) from error
 
 
 def _sign(key: PrivateKey, subject: x509.Name, begin_s: int, end_s: int) -> Certificate:

@@ -84,7 +84,7 @@ def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> byt
         current = certificate.load(instance.certificate)
     except CertificateError:
         return None
-    same = current.public_key == keys.public_key(key) and current.common_names == [name]
+    same = current.public_key == keys.public_key(key) and current.device_id == name
     return requests.renewal_request(key, current) if same else None
 
 

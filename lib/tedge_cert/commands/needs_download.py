@@ -3,10 +3,11 @@
 
 import time
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
 from tedge_cert.durations import format_duration
+from tedge_cert.errors import UnreadableError
 from tedge_cert.hourly.validity import EXPIRED, read_validity
 
 REGISTER, SKIP = 0, 1
@@ -39,8 +40,11 @@ def ask(instance: Instance) -> int:
 
 
 def is_certified(instance: Instance) -> bool:
-    """Return whether there is a certificate that has not expired."""
+    """Return whether there is a certificate that has not expired; raises UnreadableError if it cannot be looked at."""
+    path = instance.certificate
     try:
-        return read_validity(str(instance.certificate)).state(time.time(), 0) != EXPIRED
-    except (OSError, ValueError):
+        return read_validity(str(path)).state(time.time(), 0) != EXPIRED
+    except (FileNotFoundError, ValueError):
         return False
+    except OSError as error:
+        raise UnreadableError(f"cannot look at the certificate {path}: {error.strerror}{cures.mend(error)}") from error

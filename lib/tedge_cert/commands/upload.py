@@ -45,7 +45,7 @@ def upload(instance: Instance, operator: Credentials) -> Uploaded:
     """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError."""
     path, found = _to_be_uploaded(instance)
     server = server_of(instance.config)
-    name = ", ".join(found.common_names)
+    name = found.device_id
     body = {
         "autoRegistrationEnabled": True,
         "certInPemFormat": found.leaf.public_bytes(Encoding.PEM).decode(),

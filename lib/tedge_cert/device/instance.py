@@ -3,14 +3,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tedge_cert import systemd
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import Value, parse_device_id, to_text
-from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.disk import aliases
+from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
 from tedge_cert.hourly import schedule
+from tedge_cert.hourly.validity import flaw_of_name
+
+if TYPE_CHECKING:
+    from tedge_cert.x509.certificate import Certificate
 
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
@@ -130,6 +136,12 @@ def load_instance(cloud: str = "", profile: str = "", directory: str = "", known
     return resolve(load_config(cloud, profile, directory, known), cloud)
 
 
+def check_files(instance: Instance) -> None:
+    """Check that certificate, key and signing request have a file each; raises ConfigurationError."""
+    option = f" --profile {instance.profile}" if instance.profile else ""
+    aliases.check(str(instance.certificate), str(instance.key), str(instance.csr), option)
+
+
 def load_config(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Config:
     """Load only the settings of that instance, for a command that may not fail for a path it does not need."""
     loaded = configuration.load(directory, profile if cloud else "")
@@ -165,10 +177,10 @@ def identity(instance: Instance) -> str:
     """
     found = device_id(instance.config, _key_of(instance.cloud, "device.id"))
     if found is None:
-        if _is_certificate(instance.certificate):
+        if active := _loaded(instance.certificate):
             raise ConfigurationError(
-                f"the certificate {instance.certificate} names no device: expected a common name (CN) of printable "
-                f"characters; get one with `sudo tedge cert download {instance.words} --device-id <id>`"
+                f"the certificate {instance.certificate} {flaw_of_name(active.validity)}; get one with "
+                f"`sudo tedge cert download {instance.words} --device-id <id>`"
             )
         how = f"register it with `sudo tedge cert download {instance.words} --device-id <id>`"
         if auth_method.is_basic(instance.config):
@@ -183,28 +195,27 @@ def identity(instance: Instance) -> str:
 def device_id(config: Config, key: str = "device.id") -> str | None:
     """Return the common name of the certificate that belongs to ``key``, or the configured value without one.
 
-    A name with a line break or another character that is not printable is no device id: the id stands in lines of
-    files, of listings and of the journal.
+    None for a certificate that names no device. Raises UnreadableError for one that could not be looked at.
     """
     from tedge_cert.x509.certificate import load
 
     path = config.need(key.replace(".id", ".cert_path"))
     try:
-        names = load(Path(path)).common_names
+        return load(Path(path)).device_id or None
+    except UnreadableError:
+        raise
     except CertificateError:
         value = config.get(key)
         return None if value is None else to_text(value)
-    return names[0] if names and names[0].isprintable() else None
 
 
-def _is_certificate(path: Path) -> bool:
+def _loaded(path: Path) -> "Certificate | None":
     from tedge_cert.x509.certificate import load
 
     try:
-        load(path)
+        return load(path)
     except CertificateError:
-        return False
-    return True
+        return None
 
 
 def checked_device_id(text: str) -> str:
@@ -218,7 +229,11 @@ def checked_device_id(text: str) -> str:
 def value_of(config: Config, name: str) -> Value | None:
     """Return the value of any key, including those that follow from the certificate."""
     if name == "device.id" or name.endswith(".device.id"):
-        return device_id(config, name)
+        try:
+            return device_id(config, name)
+        except UnreadableError:
+            # A listing of the settings shows what is set.
+            return config.get(name)
     return config.get(name)
 
 

@@ -9,7 +9,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.config.values import to_text
 from tedge_cert.device.connection_settings import mqtt_of
 from tedge_cert.device.instance import Instance, bridge_file_of, certificate_of, identity, resolve
-from tedge_cert.errors import ConfigurationError
+from tedge_cert.errors import ConfigurationError, UnreadableError
 
 
 def others(instance: Instance) -> list[Instance]:
@@ -83,7 +83,7 @@ def _has_tenant(config: Config) -> bool:
 def _identity(instance: Instance) -> str | None:
     try:
         return identity(instance)
-    except ConfigurationError:
+    except (ConfigurationError, UnreadableError):
         # The device is not registered yet, so there is nothing to confuse it with.
         return None
 

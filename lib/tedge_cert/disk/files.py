@@ -107,23 +107,27 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+class NotPlainFileError(OSError):
+    """What was looked at is a link, a directory, a pipe or far too large: nothing that could be read is lost."""
+
+
 def read_regular(path: Path, limit_bytes: int = 1 << 20, follow: bool = False) -> bytes:
     """Read a regular file that another user may have put there.
 
     Waits for no pipe or device, reads at most ``limit_bytes``, and follows a symbolic link only if ``follow`` is set.
-    Raises OSError.
+    Raises NotPlainFileError, or another OSError if the file could not be looked at.
     """
     if path.is_symlink() and not follow:
-        raise OSError(errno.ELOOP, "is a symbolic link", os.fspath(path))
+        raise NotPlainFileError(errno.ELOOP, "is a symbolic link", os.fspath(path))
     no_follow = 0 if follow else os.O_NOFOLLOW
     descriptor = os.open(path, os.O_RDONLY | no_follow | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+        raise NotPlainFileError(errno.EINVAL, "is not a regular file", os.fspath(path))
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:
-        raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
+        raise NotPlainFileError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
     return content
 
 

@@ -84,7 +84,7 @@ def better_threshold(lifetime_s: int = 0) -> str:
 
 def lead_of(validity: Validity, minimum_s: int, spread: int = 0) -> float:
     """Return how long before its end this certificate is due, see ``lead_s``."""
-    return lead_s(validity.lifetime_s, minimum_s, spread, slot(validity.common_name)) if spread else minimum_s
+    return lead_s(validity.lifetime_s, minimum_s, spread, slot(validity.device_id)) if spread else minimum_s
 
 
 def lead_s(lifetime_s: int, minimum_s: int, spread: int = 0, place: float = 0.0) -> float:

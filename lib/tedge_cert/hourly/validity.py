@@ -5,20 +5,17 @@ Every device does this every hour, so only built-in modules are imported: the DE
 less than the interpreter's own ``re`` module, and a tenth of ``cryptography``.
 """
 
-import binascii
 import os
 
 from tedge_cert.durations import format_duration
+from tedge_cert.hourly import pem
+from tedge_cert.hourly.der import attributes, element
+from tedge_cert.hourly.pem import PemError
 
-BEGIN = b"-----BEGIN CERTIFICATE-----"
-END = b"-----END CERTIFICATE-----"
-UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x17, 0x18, 0x1E
+UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
+COMMON_NAME = b"\x55\x04\x03"
 
 VALID, EXPIRES_SOON, EXPIRED, NOT_VALID_YET = "VALID", "EXPIRES SOON", "EXPIRED", "NOT VALID YET"
-
-
-class UnreadableCertificateError(ValueError):
-    """A file that should hold a certificate in PEM does not."""
 
 
 # The date of this version; a right clock is never earlier. A test compares it with debian/changelog.
@@ -30,16 +27,19 @@ SERVICE_S = 1_261_440_000
 class Validity:
     """The period of a certificate; both bounds in seconds since the epoch, UTC (RFC 5280 §4.1.2.5).
 
-    ``serial`` is its number in hexadecimal digits, ``subject`` the holder's name in DER, without its header.
+    ``serial`` is its number in hexadecimal digits; ``subject`` and ``issuer`` are names in DER, without their header.
     """
 
-    __slots__ = ("not_after_s", "not_before_s", "serial", "subject")
+    __slots__ = ("issuer", "not_after_s", "not_before_s", "serial", "subject")
 
-    def __init__(self, not_before_s: int, not_after_s: int, serial: str = "", subject: bytes = b"") -> None:
+    def __init__(
+        self, not_before_s: int, not_after_s: int, serial: str = "", subject: bytes = b"", issuer: bytes = b""
+    ) -> None:
         self.not_before_s = not_before_s
         self.not_after_s = not_after_s
         self.serial = serial
         self.subject = subject
+        self.issuer = issuer
 
     @property
     def lifetime_s(self) -> int:
@@ -48,11 +48,21 @@ class Validity:
 
     @property
     def common_name(self) -> str:
-        """The first common name of the holder, which is the device id; empty if there is none."""
+        """The first common name of the holder; empty if there is none. Bytes that are no text are surrogates in it."""
         try:
-            return _common_name(self.subject)
+            return next((text for oid, text, _ in attributes(self.subject) if oid == COMMON_NAME), "")
         except (IndexError, ValueError):
             return ""
+
+    @property
+    def device_id(self) -> str:
+        """The common name if it can be a device id; empty otherwise. Every place takes the id of the device from here.
+
+        A name with a line break or another character that is not printable is none: the id stands in lines of files,
+        of listings and of the journal.
+        """
+        name = self.common_name
+        return name if name.isprintable() else ""
 
     def clock_fault(self, now_s: float) -> str:
         """Return why clock and certificate contradict each other; empty if the clock may be right."""
@@ -83,6 +93,17 @@ class Validity:
         return f"{state} (expires in: {format_duration(self.left_s(now_s))})"
 
 
+def flaw_of_name(found: Validity) -> str:
+    """Say why the name in a certificate is no device id, as the rest of a sentence; empty if it is one."""
+    if found.device_id:
+        return ""
+    if not found.common_name:
+        return "has no common name (CN), which is the device id"
+    from tedge_cert.journal import quoted
+
+    return f"has a common name (CN) that is not printable text, {quoted(found.common_name)}, and it is the device id"
+
+
 def impossible(now_s: float) -> str:
     """Return why no right clock can show this time, with any certificate; empty if one can."""
     ahead_s = now_s - BUILT_S
@@ -107,71 +128,60 @@ def read_validity(path: str) -> Validity:
 
 
 def validity_of_pem(content: bytes) -> Validity:
-    """Return the validity of the first certificate in ``content``; text before it and CR LF are accepted."""
-    if not content.strip():
-        raise UnreadableCertificateError("the file is empty, expected a certificate in PEM")
-    begin = content.find(BEGIN)
-    end = content.find(END, begin)
-    if begin < 0 or end < 0:
-        if content[:1] == b"\x30":
-            raise UnreadableCertificateError("it looks like DER, expected PEM (openssl x509 -inform DER converts it)")
-        raise UnreadableCertificateError('no "BEGIN CERTIFICATE" block found, expected a certificate in PEM')
+    """Return the validity of the first certificate in ``content``, which must be the device's; raises PemError."""
     try:
-        return validity_of_der(binascii.a2b_base64(content[begin + len(BEGIN) : end]))
+        found = [validity_of_der(each) for each in pem.certificates_in(content)]
+    except PemError:
+        raise
     except (ValueError, IndexError) as error:
-        raise UnreadableCertificateError(f"the PEM block holds no X.509 certificate ({error})") from error
+        raise PemError(f"the PEM block holds no X.509 certificate ({error})") from error
+    check_order(found)
+    return found[0]
+
+
+def check_order(found: list[Validity]) -> None:
+    """Raise PemError if the first certificate issued a later one: OpenSSL takes the first for the device's."""
+    first = found[0]
+    for number, each in enumerate(found[1:], 2):
+        if each.issuer == first.subject != each.subject:
+            raise PemError(
+                f"the first certificate in it is its authority's, and the device's certificate is {ordinal(number)}; "
+                "put it first",
+                "sudoedit FILE",
+            )
+
+
+def ordinal(number: int) -> str:
+    """Return the place of a certificate in a file in words, from the second one on."""
+    words = ("the second one", "the third one", "the fourth one")
+    return words[number - 2] if number - 2 < len(words) else f"number {number}"
 
 
 def validity_of_der(der: bytes) -> Validity:
     """Return the validity of a certificate in DER; raises ValueError or IndexError if it is none."""
     # Certificate > TBSCertificate > [0] version, serial, signature, issuer, validity (RFC 5280 §4.1).
-    _, at, _ = _element(der, 0)
-    _, at, _ = _element(der, at)
-    tag, _, end = _element(der, at)
+    _, at, end = element(der, 0)
+    if end != len(der):
+        raise ValueError("more than a certificate")
+    _, at, _ = element(der, at)
+    tag, _, end = element(der, at)
     if tag == 0xA0:
         at = end
-    _, serial, at = _element(der, at)
+    _, serial, at = element(der, at)
     number = int.from_bytes(der[serial:at], "big", signed=True)
-    for _ in ("signature", "issuer"):
-        _, _, at = _element(der, at)
-    _, at, validity_end = _element(der, at)
-    before_tag, before, before_end = _element(der, at)
-    after_tag, after, after_end = _element(der, before_end)
-    _, subject, subject_end = _element(der, validity_end)
+    _, _, at = element(der, at)
+    _, issuer, issuer_end = element(der, at)
+    _, at, validity_end = element(der, issuer_end)
+    before_tag, before, before_end = element(der, at)
+    after_tag, after, after_end = element(der, before_end)
+    _, subject, subject_end = element(der, validity_end)
     return Validity(
         _time_s(before_tag, der[before:before_end].decode("ascii")),
         _time_s(after_tag, der[after:after_end].decode("ascii")),
         f"{number:x}",
         der[subject:subject_end],
+        der[issuer:issuer_end],
     )
-
-
-def _common_name(subject: bytes) -> str:
-    """Return the first common name in the contents of a Name (RFC 5280 §4.1.2.4)."""
-    end_of_set = 0
-    while end_of_set < len(subject):
-        _, at, end_of_set = _element(subject, end_of_set)
-        while at < end_of_set:
-            _, start, at = _element(subject, at)
-            _, identifier, value_at = _element(subject, start)
-            if subject[identifier:value_at] == b"\x55\x04\x03":
-                tag, value, value_end = _element(subject, value_at)
-                return subject[value:value_end].decode("utf-16-be" if tag == BMP_STRING else "utf-8", "replace")
-    return ""
-
-
-def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return tag, start and end of the contents of the DER element at ``at`` (X.690 §8.1)."""
-    tag, length, start = der[at], der[at + 1], at + 2
-    if length & 0x80:
-        count = length & 0x7F
-        if not 1 <= count <= 4:
-            raise ValueError("length that is not DER")
-        length = int.from_bytes(der[start : start + count], "big")
-        start += count
-    if start + length > len(der):
-        raise ValueError("cut off")
-    return tag, start, start + length
 
 
 def _time_s(tag: int, text: str) -> int:

@@ -16,12 +16,12 @@ from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto
 from tedge_cert.device.instance import Instance, Names, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
-from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
 from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
 from tedge_cert.x509 import certificate, keys
-from tedge_cert.x509.certificate import Certificate, name_text
+from tedge_cert.x509.certificate import Certificate
 
 BROKER_S = 2.0
 # Left behind by the packages of thin-edge.
@@ -157,7 +157,7 @@ def _with_due(facts: Facts, spread: str) -> Facts:
 def _device_id(instance: Instance) -> str:
     try:
         return identity(instance)
-    except ConfigurationError:
+    except (ConfigurationError, CertificateError):
         return ""
 
 
@@ -171,8 +171,8 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
     facts = CertificateFacts(
         str(path),
         written_s=int(path.stat().st_mtime),
-        subject=name_text(found.subject),
-        issuer=name_text(found.issuer),
+        subject=found.subject,
+        issuer=found.issuer,
         serial=validity.serial,
         not_before_s=validity.not_before_s,
         not_after_s=validity.not_after_s,
@@ -191,7 +191,7 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     try:
         keys.load_for(instance.key, active, instance.certificate)
     except CertificateError as error:
-        if not isinstance(error.__cause__, PermissionError):
+        if not isinstance(error, UnreadableError):
             return KeyFacts(path, False, fault=str(error))
         known = left.key_fits if left.serial == facts.serial else None
         return KeyFacts(path, known, left.looked_at_s)

@@ -13,7 +13,7 @@ from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge, open_bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
-from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError
+from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError, UnreadableError
 from tedge_cert.hourly.validity import EXPIRED
 from tedge_cert.steps import rejection
 from tedge_cert.steps.switch import Switch
@@ -191,10 +191,13 @@ class Confirmation:
         try:
             active = certificate.load(self.switch.certificate)
             keys.load_for(self.instance.key, active, self.switch.certificate)
+        except UnreadableError as error:
+            # It may be the good one of the two, so neither goes.
+            self._leave(str(error))
         except CertificateError as error:
             self._undo(str(error))
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise ExpiredError(
                 f"{self.switch.certificate} has expired before it was confirmed; register the device again: "
-                f"{cures.register(active.validity.common_name)} with a new one-time password"
+                f"{cures.register(active.validity.device_id)} with a new one-time password"
             )

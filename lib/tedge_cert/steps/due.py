@@ -45,7 +45,7 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     if validity.state(now_s, 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
-            f"then run {cures.register(validity.common_name)}"
+            f"then run {cures.register(validity.device_id)}"
         )
     if kept.settings == fingerprint(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)

@@ -9,6 +9,7 @@ from tedge_cert import cures, journal
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as config
 from tedge_cert.config.keys import CLOUDS
+from tedge_cert.disk import aliases
 from tedge_cert.disk.exposure import is_exposed
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -22,7 +23,8 @@ from tedge_cert.errors import (
     TedgeCertError,
 )
 from tedge_cert.hourly import memo, schedule
-from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, read_validity
+from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, flaw_of_name, read_validity
 
 RENEW, SKIP = 0, 1
 MINIMUM = "certificate.validity.minimum_duration"
@@ -121,7 +123,12 @@ def _unit(question: Question) -> int:
 
 
 def _by_validity(question: Question, settings: config.Config, path: str, began_ns: tuple[int, int]) -> int:
+    cloud = f"{question.cloud}." if question.cloud else ""
+    key, csr = (settings.need(f"{cloud}device.{each}") for each in ("key_path", "csr_path"))
+    aliases.check(path, key, csr, f" --profile {settings.profile}" if settings.profile else "")
     validity, configured = _read(path), settings.need(MINIMUM)
+    if flaw := flaw_of_name(validity):
+        raise CertificateError(f"the certificate {path} {flaw}; {cures.register()} gets another one")
     minimum_s = schedule.threshold_s(configured, validity.lifetime_s)
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     now_s = time.time()
@@ -136,9 +143,8 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
         threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
     if validity.state(now_s, lead) == VALID:
         journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
-        key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
         if not is_exposed(key):
-            watched = [path, key, *settings.trees, *settings.searched, *auth_method.files(settings)]
+            watched = [path, key, csr, *settings.trees, *settings.searched, *auth_method.files(settings)]
             memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
     # A certificate is rarely due, so this part may import more.
@@ -205,12 +211,21 @@ def _read(path: str) -> Validity:
             f"cannot check the certificate {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0644, "
             f"in directories that every user may enter{cures.mend(error)}"
         ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except PemError as error:
+        raise CertificateError(f"cannot check the certificate {path}: {error}; {_cure(error, path)}") from error
+    except OSError as error:
         raise CertificateError(
-            f"cannot check the certificate {path}: {reason}; restore it, or register the device again: "
-            f"{cures.register()} with a new one-time password"
+            f"cannot check the certificate {path}: {error.strerror}; expected a file in a sound file system"
         ) from error
+
+
+def _cure(error: PemError, path: str) -> str:
+    """Return what mends the file: a command, or, where nothing can, the way to another certificate."""
+    if not error.cure:
+        return f"restore it; without a copy, {cures.register()} with a new one-time password"
+    from shlex import quote
+
+    return f"`{error.cure.replace('FILE', quote(path))}` mends it (as root)"
 
 
 EXITS = {

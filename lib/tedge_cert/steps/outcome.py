@@ -141,7 +141,7 @@ def _after_failure(ended: State, before: State, result: Result, active: Validity
     next_attempt_s = 0
     if result.event.holds_back and active is not None:
         left_s = active.left_s(ended.at_s)
-        next_attempt_s = ended.at_s + back_off.pause_s(active.common_name, attempts, left_s, result.requested_s)
+        next_attempt_s = ended.at_s + back_off.pause_s(active.device_id, attempts, left_s, result.requested_s)
     return replace(ended, attempts=attempts, next_attempt_s=next_attempt_s)
 
 
@@ -200,7 +200,7 @@ def condition_failed(config: Config, cloud: str, error: Exception) -> None:
     if result.event is not events.CONFIGURATION_BROKEN:
         try:
             instance = resolve(config, cloud)
-            with custody(instance, wait_s=0):
+            with custody(instance, wait_s=0, checked=False):
                 record(instance, result)
         except TedgeCertError as busy:
             journal.debug(f"not recorded: {busy}")
@@ -256,11 +256,11 @@ def report_of(instance: Instance) -> "Report":
         journal.debug(f"the certificate is not reported: {error}")
     else:
         validity = active.validity
-        subject, issuer = (certificate.name_text(each) for each in (active.subject, active.issuer))
+        subject, issuer = active.subject, active.issuer
     return Report(
         name=instance.name,
         profile=instance.profile,
-        device_id=validity.common_name if validity else "",
+        device_id=validity.device_id if validity else "",
         now_s=int(time.time()),
         threshold_s=threshold_s(instance.config, validity.lifetime_s if validity else 0),
         state=state.load(instance.state_file),
@@ -305,7 +305,7 @@ def _fields(names: Names, result: Result, after: State, active: Validity | None)
     return {
         "TEDGE_CLOUD": names.cloud or "c8y",
         "TEDGE_PROFILE": names.profile,
-        "TEDGE_DEVICE_ID": (active.common_name if active else "") or NAMELESS,
+        "TEDGE_DEVICE_ID": (active.device_id if active else "") or NAMELESS,
         "TEDGE_INSTANCE": names.words,
         "CERT_SERIAL": active.serial if active else UNKNOWN,
         "CERT_NOT_AFTER": iso_utc(active.not_after_s) if active else UNKNOWN,

@@ -22,7 +22,7 @@ from tedge_cert.tenant import token
 from tedge_cert.terminal import waiting
 from tedge_cert.times import rfc2822
 from tedge_cert.x509 import clock, keys, requests
-from tedge_cert.x509.certificate import Certificate, name_text
+from tedge_cert.x509.certificate import Certificate
 
 SELF_SIGNED = "self-signed"
 
@@ -140,7 +140,7 @@ def _sign(instance: Instance, current: Certificate) -> Certificate:
     """Sign a candidate with the same key and subject by the device itself; the certificate may have expired."""
     if not current.is_self_signed:
         raise ConfigurationError(
-            f"{instance.certificate} is not self-signed but issued by {name_text(current.issuer)}, which its successor "
+            f"{instance.certificate} is not self-signed but issued by {current.issuer}, which its successor "
             "has to come from too: renew it with `--ca c8y` (in the unit: Environment=RENEW_WITH_CA=c8y)"
         )
     clock.check_clock(current, instance.certificate)

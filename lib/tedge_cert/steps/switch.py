@@ -85,7 +85,7 @@ class Switch:
         if previous.validity.state(time.time(), 0) == EXPIRED:
             return (
                 f"{self.previous} has expired; register the device again: "
-                f"{cures.register(previous.validity.common_name)} with a new one-time password"
+                f"{cures.register(previous.validity.device_id)} with a new one-time password"
             )
         return None
 

@@ -66,11 +66,11 @@ def _identity_in_switch(instance: Instance) -> str:
     """
     for path in (instance.certificate, instance.previous):
         try:
-            names = certificate.load(path).common_names
+            name = certificate.load(path).device_id
         except CertificateError:
             continue
-        if names:
-            return names[0]
+        if name:
+            return name
     return ""
 
 

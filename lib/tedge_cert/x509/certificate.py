@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load certificates and describe them."""
 
-import binascii
 import hashlib
+import shlex
 import time
 import warnings
 from dataclasses import dataclass
@@ -10,13 +10,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from tedge_cert import cures, journal, terminal
 from tedge_cert.disk import files
-from tedge_cert.errors import CertificateError
-from tedge_cert.hourly.validity import BEGIN, END, Validity, validity_of_der
+from tedge_cert.errors import CertificateError, UnreadableError
+from tedge_cert.hourly import pem
+from tedge_cert.hourly.der import attributes
+from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.validity import Validity, check_order, validity_of_der
 from tedge_cert.times import rfc2822
 
 # The reader of a line can do nothing about what a later release of the library will refuse.
@@ -52,23 +56,19 @@ class Certificate:
         return validity_of_der(self.der)
 
     @property
-    def common_names(self) -> list[str]:
-        """Every CN of the subject, in order."""
-        return [str(each.value) for each in self.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    def device_id(self) -> str:
+        """The first common name, if it can be a device id; empty otherwise."""
+        return self.validity.device_id
 
     @property
-    def subject(self) -> x509.Name:
-        """The subject; the library warns of lengths that real CAs exceed, which is suppressed."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self.leaf.subject
+    def subject(self) -> str:
+        """The name of the holder, for a person."""
+        return name_text(self.validity.subject)
 
     @property
-    def issuer(self) -> x509.Name:
-        """The issuer; the country of Cumulocity's has thirteen characters, so the same warning is suppressed."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self.leaf.issuer
+    def issuer(self) -> str:
+        """The name of the issuer, for a person."""
+        return name_text(self.validity.issuer)
 
     @property
     def is_self_signed(self) -> bool:
@@ -91,12 +91,12 @@ class Certificate:
 
     @property
     def public_key(self) -> bytes:
-        """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that the library does not know."""
+        """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that is not known here."""
         try:
-            key = self.leaf.public_key()
+            return self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         except (ValueError, UnsupportedAlgorithm):
-            return b""
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            key = _key_of_explicit_curve(self.der)
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if key else b""
 
     def describe(self, path: Path, minimum_s: int, now_s: float | None = None) -> str:
         """Return the block of ``tedge cert show``, ending in a line break."""
@@ -104,8 +104,8 @@ class Certificate:
         serial = self.leaf.serial_number
         rows = (
             ("Certificate:", str(path)),
-            ("Subject:", name_text(self.subject)),
-            ("Issuer:", name_text(self.issuer)),
+            ("Subject:", self.subject),
+            ("Issuer:", self.issuer),
             ("Status:", terminal.of_status(self.validity.describe(now_s, minimum_s))),
             ("Valid from:", rfc2822(self.validity.not_before_s)),
             ("Valid until:", rfc2822(self.validity.not_after_s)),
@@ -115,15 +115,29 @@ class Certificate:
         return "".join(f"{label:<15}{value}\n" for label, value in rows)
 
 
-def name_text(name: x509.Name) -> str:
-    """Return a distinguished name in the order of its encoding: ``CN=…, O=…``."""
-    return ", ".join(
-        " + ".join(
-            f"{_NAMES.get(each.oid.dotted_string, each.oid.dotted_string)}={journal.quoted(str(each.value))}"
-            for each in rdn
-        )
-        for rdn in name.rdns
-    )
+def name_text(name: bytes) -> str:
+    """Return a distinguished name (DER, without its header) in the order of its encoding: ``CN=…, O=…``.
+
+    What is no text in it is shown by number. Raises ValueError or IndexError.
+    """
+    text = ""
+    for oid, value, joins in attributes(name):
+        dotted = _dotted(oid)
+        separator = " + " if joins else ", "
+        text += f"{separator if text else ''}{_NAMES.get(dotted, dotted)}={journal.quoted(value)}"
+    return text
+
+
+def _dotted(oid: bytes) -> str:
+    """Return an object identifier as numbers with dots (X.690 §8.19)."""
+    numbers, number = [], 0
+    for octet in oid:
+        number = number << 7 | octet & 0x7F
+        if not octet & 0x80:
+            numbers.append(number)
+            number = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
 
 
 def load(path: Path) -> Certificate:
@@ -132,34 +146,59 @@ def load(path: Path) -> Certificate:
         content = files.read_regular(path, follow=True)
     except OSError as error:
         source = cures.command("cert renew") if path.suffix == ".new" else cures.register()
-        raise CertificateError(
+        raise unread(error)(
             f"cannot read the certificate {path}: {error.strerror}; expected a certificate in PEM ({source} gets one)"
             f"{cures.mend(error)}"
         ) from error
     try:
         certificates = from_pem(content)
+        check_order([Certificate(each).validity for each in certificates])
     except ValueError as error:
-        raise CertificateError(f"{path} holds no certificate in PEM: {error}") from error
+        cure = cure_of(error, path)
+        how = f"; `{cure}` mends it" if cure else ""
+        raise CertificateError(f"{path} holds no certificate in PEM: {error}{how}", cure) from error
     return Certificate(certificates[0], tuple(certificates[1:]))
+
+
+def unread(error: OSError) -> type[CertificateError]:
+    """Return the class of error for a file that was not read: UnreadableError unless it is missing or no file."""
+    known = isinstance(error, FileNotFoundError | NotADirectoryError | files.NotPlainFileError)
+    return CertificateError if known else UnreadableError
 
 
 def from_pem(content: bytes) -> list[x509.Certificate]:
     """Return every certificate of a PEM file, in its order; raises ValueError if there is none."""
-    blocks = [rest.partition(END) for rest in content.split(BEGIN)[1:]]
-    if not blocks:
-        raise ValueError("the file is empty" if not content.strip() else 'no "BEGIN CERTIFICATE" block found')
-    if not all(end for _, end, _ in blocks):
-        raise ValueError('a block has no "END CERTIFICATE" line: the file is cut off')
-    return [from_der(binascii.a2b_base64(block)) for block, _, _ in blocks]
+    return [from_der(each) for each in pem.certificates_in(content)]
 
 
 def from_der(der: bytes) -> x509.Certificate:
     """Load the certificate in ``der`` and check that its names and dates can be read; raises ValueError."""
     try:
         found = x509.load_der_x509_certificate(der)
-        # The library reads these only on access, and then raises errors of several types.
         read = Certificate(found)
-        _ = read.subject, read.issuer, read.validity
+        _ = read.subject, read.issuer
     except (KeyError, IndexError, TypeError, x509.InvalidVersion) as error:
         raise ValueError(f"malformed ({type(error).__name__}: {error})") from error
     return found
+
+
+def cure_of(error: ValueError, path: Path) -> str:
+    """Return the command that mends the file at ``path``, where there is one."""
+    cure = error.cure if isinstance(error, PemError) else ""
+    return cure.replace("FILE", shlex.quote(str(path)))
+
+
+def _key_of_explicit_curve(der: bytes) -> ec.EllipticCurvePublicKey | None:
+    """Return the key of a certificate that spells its curve out (RFC 3279 §2.3.5), which the library does not read."""
+    from asn1crypto import x509 as asn1_x509
+
+    try:
+        public = asn1_x509.Certificate.load(der)["tbs_certificate"]["subject_public_key_info"]
+        if public["algorithm"]["algorithm"].native != "ec" or public["algorithm"]["parameters"].name != "specified":
+            return None
+        point = bytes(public["public_key"])
+        curve = {65: ec.SECP256R1(), 97: ec.SECP384R1(), 133: ec.SECP521R1()}[len(point)]
+        # Fails for a point that is not on this curve.
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
+    except (ValueError, KeyError, TypeError):
+        return None

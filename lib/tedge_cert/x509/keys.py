@@ -3,6 +3,7 @@
 
 import os
 import resource
+import shlex
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,8 +20,14 @@ from tedge_cert import cures
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.exposure import is_exposed
 from tedge_cert.errors import CertificateError
-from tedge_cert.x509.certificate import Certificate
+from tedge_cert.hourly import pem
+from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import in_place
+from tedge_cert.hourly.validity import ordinal
+from tedge_cert.x509.certificate import Certificate, unread
 
+# The object identifier id-prime-field (RFC 3279 §2.3.5), which the name of a curve does without.
+_PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -37,19 +44,56 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
             "registers the device again"
         ) from error
     except OSError as error:
-        raise CertificateError(
+        raise unread(error)(
             f"cannot read the private key {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0640"
             f"{cures.mend(error)}"
         ) from error
     try:
+        pem.check_key(content)
         key = load_pem_private_key(content, password=None)
+    except PemError as error:
+        raise _unusable(path, f"holds no private key in PEM: {error}", error.cure) from error
     except TypeError as error:
-        raise CertificateError(f"the private key {path} is encrypted; expected PKCS#8 PEM without password") from error
+        raise _unusable(
+            path, "is encrypted", in_place("openssl pkey -in FILE"), " (it asks for the password)"
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateError(f"{path} holds no private key in PEM; expected PKCS#8") from error
+        raise _unreadable_here(path, content) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise CertificateError(f"the private key {path} is of a kind that cannot sign here; expected EC or RSA")
+        raise _of_other_kind(path)
     return key
+
+
+def _unusable(path: Path, what: str, cure: str, remark: str = "") -> CertificateError:
+    """Return the error for a key that a command converts; ``FILE`` in the command stands for its path."""
+    command = cure.replace("FILE", shlex.quote(str(path)))
+    how = f"; `{command}` converts it{remark}" if command else ""
+    return CertificateError(f"the private key {path} {what}; expected PKCS#8 in PEM without password{how}", command)
+
+
+def _unreadable_here(path: Path, content: bytes) -> CertificateError:
+    if b"BEGIN OPENSSH PRIVATE KEY" in content:
+        # It refuses a key that others can read.
+        command = "chmod 600 FILE && ssh-keygen -p -N '' -m PKCS8 -f FILE"
+        return _unusable(path, "is in the format of OpenSSH", command)
+    if _has_explicit_curve(content):
+        return _unusable(path, "spells its curve out", in_place("openssl pkey -in FILE -ec_param_enc named_curve"))
+    return _unusable(path, "holds no private key in PEM that can be read", "")
+
+
+def _has_explicit_curve(content: bytes) -> bool:
+    """Return whether the key has the parameters of its curve instead of the name (RFC 5480 §2.1.1 forbids that)."""
+    return any(label.endswith(pem.KEY) and _PRIME_FIELD in der for label, der, _ in pem.blocks(content))
+
+
+def _of_other_kind(path: Path) -> CertificateError:
+    file = shlex.quote(str(path))
+    make = f"mv {file} {file}.old && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {file}"
+    return CertificateError(
+        f"the private key {path} is of a kind that cannot sign here; expected EC or RSA. No key of this kind can be "
+        f"converted: `{make}` makes another one, which needs another certificate (`tedge cert download c8y`)",
+        make,
+    )
 
 
 def _dump_no_core() -> None:
@@ -87,9 +131,16 @@ def public_key(key: PrivateKey) -> bytes:
 
 def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> PrivateKey:
     """Load the key at ``path`` and check that it is the one of ``certificate``; raises CertificateError."""
-    key = load(path, certificate.validity.common_name)
+    key = load(path, certificate.validity.device_id)
     if public_key(key) != certificate.public_key:
-        cure = cures.register(certificate.validity.common_name)
+        for number, each in enumerate(certificate.chain, 2):
+            if Certificate(each).public_key == public_key(key):
+                raise CertificateError(
+                    f"the first certificate in {certificate_path} is not that of the private key {path}, and the "
+                    f"device's certificate is {ordinal(number)}; put it first",
+                    f"sudoedit {shlex.quote(str(certificate_path))}",
+                )
+        cure = cures.register(certificate.validity.device_id)
         raise CertificateError(
             f"the private key {path} is not the one of the certificate {certificate_path}; "
             f"restore the one that was replaced; without a copy, {cure} with a new one-time password registers the "

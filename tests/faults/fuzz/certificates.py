@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.authority import answer_checks
 from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.hourly.validity import UnreadableCertificateError, Validity, validity_of_der, validity_of_pem
+from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.validity import Validity, check_order, validity_of_der, validity_of_pem
 from tedge_cert.x509.certificate import Certificate, from_der, from_pem
 from tedge_cert.x509.pkcs7 import certificates_of
 from tenant.pkcs7 import certs_only
@@ -70,11 +71,12 @@ def read_pem(content: bytes) -> None:
     """A file with certificates: the hourly check and the steps agree on it."""
     try:
         found = from_pem(content)
+        check_order([Certificate(each).validity for each in found])
     except ValueError:
         found = []
     try:
         ours = validity_of_pem(content)
-    except UnreadableCertificateError:
+    except PemError:
         if found:
             raise
         return
@@ -105,6 +107,6 @@ def _show(found: x509.Certificate) -> None:
     text = read.describe(Path("/c.pem"), 0)
     assert len(text.splitlines()) == 8
     assert all(line.isprintable() for line in text.splitlines())
-    assert isinstance(read.common_names, list)
+    assert isinstance(read.device_id, str)
     assert isinstance(read.public_key, bytes)
     assert read.is_self_signed in (True, False)

@@ -2,6 +2,7 @@
 """The checks of a certificate made elsewhere."""
 
 import base64
+import errno
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,9 +19,9 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
-from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
+from tedge_cert.errors import CertificateError, ClockError, TedgeCertError, UnreadableError
 from tedge_cert.x509.certificate import Certificate
-from unit.certificates import DAY_S, NOW, NOW_S, Made, make, name_of, new_key
+from unit.certificates import DAY_S, NOW, NOW_S, Made, make, name_of, new_key, with_bytes
 
 ROOT_CA = make("root")
 CA = make("between", issuer=ROOT_CA)
@@ -137,7 +138,7 @@ def test_what_serves_this_device(candidate: Made, current: Made | None) -> None:
         (leaf(name="device-2"), None, "it is issued to device-2, expected the device id device-1"),
         (leaf(name="Device-1"), None, "it is issued to Device-1"),
         (leaf(name=x509.Name([])), None, "it is issued to no name"),
-        (leaf(name=x509.Name([*name_of("device-1"), *name_of("device-2")])), None, "issued to device-1, device-2"),
+        (leaf(name=x509.Name([*name_of("device-2"), *name_of("device-1")])), None, "issued to device-2, expected"),
         (leaf(end_s=-1), None, "it expired 1s ago"),
         (leaf(end_s=-3 * DAY_S, begin_s=-9 * DAY_S), None, "it expired 3d ago"),
         (leaf(), leaf(), "not later than the certificate that it is to replace"),
@@ -247,7 +248,7 @@ def test_a_spoilt_certificate_is_judged_whatever_it_holds(at: int, octet: int) -
         assert str(error)  # noqa: PT017 (some of them are still good)
 
 
-@pytest.mark.parametrize("kind", ["missing", "directory", "pipe", "link", "huge"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "huge"])
 def test_a_candidate_must_be_a_plain_file(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "cert.pem.new"
     if kind == "directory":
@@ -260,3 +261,29 @@ def test_a_candidate_must_be_a_plain_file(tmp_path: Path, kind: str) -> None:
         path.write_bytes(b"x" * ((1 << 20) + 1))
     with pytest.raises(UnfitCertificateError, match=f"{path} cannot be read as a plain file"):
         answer_checks.read_candidate(path)
+
+
+def test_a_candidate_that_could_not_be_looked_at_is_not_called_bad(tmp_path: Path, mocker: MockerFixture) -> None:
+    path = tmp_path / "the cert.pem.new"
+    read = mocker.patch("tedge_cert.disk.files.read_regular")
+    for error, said in (
+        (PermissionError(errno.EACCES, "Permission denied"), f"Permission denied; .*`chmod 644 '{path}'` lets user"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error; it is kept as it is: check the file system"),
+    ):
+        read.side_effect = error
+        with pytest.raises(UnreadableError, match=said):
+            answer_checks.read_candidate(path)
+
+
+def test_the_first_of_two_common_names_is_the_id() -> None:
+    twice = leaf(name=x509.Name([*name_of("device-1"), *name_of("device-2")]))
+    answer_checks.check(Certificate(twice.certificate), OURS, "device-1", None, NOW_S)
+
+
+def test_a_chain_whose_names_are_no_text_is_a_chain() -> None:
+    authority = with_bytes(make("Geraete MQller"), b"MQller", b"M\xfcller")
+    plain = make(key=KEY, issuer=make("Geraete MQller", key=authority.key))
+    device = with_bytes(plain, b"MQller", b"M\xfcller", authority)
+    picked = answer_checks.pick(x509_of(authority, device), OURS)
+    assert list(picked.chain) == x509_of(authority)
+    assert picked.issuer == "CN=Geraete M\\xFCller, O=Thin Edge, OU=Device"

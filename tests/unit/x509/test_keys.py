@@ -45,14 +45,14 @@ UNKNOWN_CURVE = (
             None,
             "the private key {} is missing; a new key would not fit the certificate, so none is made: .*download c8y",
         ),
-        (b"", "{} holds no private key in PEM; expected PKCS#8"),
+        (b"", "{} holds no private key in PEM: .*; expected PKCS#8 in PEM"),
         (b"garbage", "{} holds no private key in PEM"),
         (make().pem, "{} holds no private key in PEM"),
         (key_pem(EC)[:100], "{} holds no private key in PEM"),
         (UNKNOWN_CURVE, "{} holds no private key in PEM"),
         (
             EC.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")),
-            "the private key {} is encrypted; expected PKCS#8 PEM without password",
+            "the private key {} is encrypted; expected PKCS#8 in PEM without password",
         ),
         (key_pem(ed448.Ed448PrivateKey.generate()), "{} is of a kind that cannot sign here; expected EC or RSA"),  # type: ignore[arg-type]
         (key_pem(dsa.generate_private_key(2048)), "{} is of a kind that cannot sign here"),  # type: ignore[arg-type]
