@@ -18,7 +18,6 @@ from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
-from tedge_cert.config.values import is_profile
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, checked_device_id, load_instance
 from tedge_cert.disk import files, owners, privileges
@@ -106,8 +105,6 @@ class Root:
 
 def serve(profile: str) -> int | None:
     """Fork a command of the system's configuration: None in the child that is tedge, its exit code in the parent."""
-    if profile and not is_profile(profile):
-        raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
     if privileges.is_root():
         _restore_roots_files()
     loaded: list[Instance] = []

@@ -153,9 +153,8 @@ class _Adapter(HTTPAdapter):
         return self._server.proxy.headers if self._server.proxy else {}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Leave the anchors to our context; the library would add its own to them."""
-        del url, verify, cert
-        conn.cert_reqs = "CERT_REQUIRED"
+        """Leave the anchors to our context, which asks for a certificate; the library would add its own to them."""
+        del conn, url, verify, cert
 
 
 class _Session(requests.Session):

@@ -9,6 +9,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import systemd
+from tedge_cert.bridge.conf_files import Placement
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import root_tasks
 from tedge_cert.commands.root_tasks import Root
@@ -72,6 +73,15 @@ def test_mosquitto_gets_no_directive_of_the_command(local_device: LocalDevice, c
     assert files_of(local_device).bridge.exists()
 
 
+def test_files_that_mosquitto_would_not_find_are_taken_back(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """A bridge's file that mosquitto does not know of would pass for a connection."""
+    instance = instance_of(local_device)
+    mocker.patch.object(Placement, "link_up", side_effect=TedgeCertError("read-only"))
+    with pytest.raises(TedgeCertError, match="read-only"):
+        Root(instance).write_broker_files(FOUND)
+    assert list(instance.bridge_file.parent.iterdir()) == []
+
+
 def test_root_reads_no_password_file_that_others_can_write(local_device: LocalDevice, mocker: MockerFixture) -> None:
     """The password is in a directory that others can write, so they choose what root reads."""
     secret = local_device.directory / "credentials.toml"
@@ -107,7 +117,11 @@ def test_the_files_of_the_broker_are_roots_before_a_command_of_roots(tmp_path: P
     mocker.patch.object(root_tasks, "SYSTEM_DIRECTORY", str(tmp_path))
     mocker.patch.object(systemd, "is_running", return_value=False)
     mocker.patch.multiple(privileges, is_root=lambda: True, split=lambda _: 0)
-    assert root_tasks.serve("") == 0
+    with (directory / "c8y-bridge.conf").open("r+") as still_open:
+        assert root_tasks.serve("") == 0
+        # A process of that user still has the old file.
+        still_open.write("user root\n")
+    assert (directory / "c8y-bridge.conf").read_text() == texts["c8y-bridge.conf"]
     modes = {each.name: (each.stat().st_uid, each.stat().st_mode & 0o777) for each in directory.iterdir()}
     daemon, _ = owners.account_ids(DAEMON)
     # A file of the administrator's stays as it is.

@@ -231,3 +231,14 @@ def test_only_a_bridge_that_was_roots_is_linked_as_it_is(etc: Path) -> None:
     (etc / "mosquitto-conf" / "c8y@own-bridge.conf").write_text("connection y\n")
     takeover.adopt(first=False)
     assert [each.name for each in (etc.parent / "conf.d").iterdir()] == ["50-tedge-c8y@own-bridge.conf"]
+
+
+@pytest.mark.parametrize(("work", "code"), [(lambda: True, 10), (lambda: False, 0), (lambda: 1 // 0, 0)])
+def test_the_part_that_is_tedge_ends_with_its_work(mocker: MockerFixture, work: Callable[[], bool], code: int) -> None:
+    """It does not go on with what root has to do."""
+    mocker.patch("tedge_cert.commands.root_tasks.serve", return_value=None)
+    mocker.patch("tedge_cert.disk.privileges.has_parent", return_value=True)
+    mocker.patch.object(os, "_exit", side_effect=SystemExit)
+    with pytest.raises(SystemExit):
+        takeover._as_tedge("", work)
+    os._exit.assert_called_once_with(code)  # type: ignore[attr-defined]

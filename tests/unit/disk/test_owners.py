@@ -190,6 +190,19 @@ def test_no_copy_is_written_through_a_link(theirs: Path, mocker: MockerFixture) 
     assert not (theirs.parent / "others" / "planted").exists()
 
 
+def test_a_file_that_grows_is_not_copied_to_its_end(theirs: Path, mocker: MockerFixture) -> None:
+    def grow(size: int) -> bytes:
+        """The name of the copy is made after the file was looked at."""
+        with (theirs / "file").open("ab") as file:
+            file.write(bytes(3 << 20))
+        return bytes(size)
+
+    os.chown(theirs / "file", *owners.account_ids(DAEMON))
+    mocker.patch.object(os, "urandom", grow)
+    owners.claim(theirs, only=["file"])
+    assert (theirs / "file").stat().st_size == 1 << 20
+
+
 def test_a_copy_stays_secret(theirs: Path) -> None:
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     (theirs / "file").chmod(0o640)
