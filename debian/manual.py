@@ -101,6 +101,9 @@ def page(name: str, parser: Parser, others: dict[str, Parser]) -> str:
     files = {path: told for start, found in FILES.items() if name.startswith(start) for path, told in found.items()}
     made += ".Sh FILES\n" + entries((f"Pa {path}", told) for path, told in files.items())
     made += ".Sh EXIT STATUS\n" + entries((str(code), told) for code, told in parser.exits.items())
+    if examples := parser.examples():
+        shown = (f"{text(f'{told[0].upper()}{told[1:]}:')}.Pp\n.Dl {typed}\n" for typed, told in examples.items())
+        made += ".Sh EXAMPLES\n" + ".Pp\n".join(shown)
     pages = ["tedge 1"] * (name != "tedge") + ["tedge.toml 5", "tedge-cert-renewer 7"]
     return made + ".Sh SEE ALSO\n" + " ,\n".join(f".Xr {each}" for each in pages) + "\n"
 

@@ -37,7 +37,7 @@ def test_removed_installed_again_and_purged(connected: Device, tenant: Tenant, p
     device = connected
     assert altered(device) == []
     device.write("/etc/mosquitto/conf.d/90-tedge-mine.conf", "# an administrator's\n")
-    remove(device)
+    assert remove(device).stdout.count("This disconnects the device: ") == 1
     assert device.exists(KEY)
     assert device.unit(TIMER, "ActiveState")["ActiveState"] == "inactive"
     tenant.wait_disconnected(device.name)
@@ -46,7 +46,8 @@ def test_removed_installed_again_and_purged(connected: Device, tenant: Tenant, p
     assert altered(device) == []
     install(device, package)
     check_in(device, tenant)
-    remove(device, "purge")
+    assert remove(device, "purge").stdout.count(f"Kept: {DIRECTORY}, with the key and certificate") == 1
+    assert not device.exists("/etc/tedge-cert-renewer")
     assert device.run(CONF_D).stdout.split() == ["90-tedge-mine.conf", "README"]
     assert broker_starts(device)
     left = device.run("find /etc/tedge /run/tedge-cert-renewer /var/lib/tedge-cert-renewer", check=False).stdout

@@ -55,11 +55,19 @@ class Parser(argparse.ArgumentParser):
         add_common(self, again="prog" in options)
 
     def format_help(self) -> str:
-        """Return the help: options, then exit codes and environment."""
+        """Return the help: options, then examples, exit codes and environment."""
         variables = self.variables()
-        self.epilog = f"exit codes:\n{_rows({str(code): text for code, text in self.exits.items()})}"
+        examples = "".join(f"  {typed}\n      {told}\n" for typed, told in self.examples().items())
+        self.epilog = f"examples:\n{examples}\n" if examples else ""
+        self.epilog += f"exit codes:\n{_rows({str(code): text for code, text in self.exits.items()})}"
         self.epilog += f"\nenvironment:\n{_rows(variables)}"
         return super().format_help()
+
+    def examples(self) -> dict[str, str]:
+        """Return what a person may type, each with what it is for."""
+        from tedge_cert.cli.examples import EXAMPLES
+
+        return EXAMPLES.get(self.prog, {})
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of this command and its sub-commands, with their meaning."""

@@ -13,6 +13,7 @@ import pytest
 
 from tedge_cert import cures
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.examples import EXAMPLES
 from tedge_cert.cli.executables import parsers
 from unit.children import BIN
 from unit.local_device import ROOT
@@ -64,6 +65,7 @@ def printed() -> Iterator[tuple[str, str]]:
     for path in [*ROOMS, *sorted(BIN.glob("tedge*"))]:
         if path.is_file():
             yield from ((path.name, each) for text in strings_of(path) for each in SPAN.findall(text))
+    yield from (("examples", each) for typed in EXAMPLES.values() for each in typed)
     catalog = (ROOT / "units/tedge-cert-renewer.catalog").read_text()
     catalog = catalog.replace("@TEDGE_INSTANCE@", "c8y --profile p").replace("@RENEWAL_UNIT@", "x.service")
     yield from (
@@ -98,9 +100,11 @@ def fault_of(command: str) -> str:
         made, rest = parser_of(words)
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
                 arguments = made.read(rest)
-        except SystemExit:
+        except SystemExit as end:
+            if end.code == 0:
+                continue
             return f"{part}: {said.getvalue()}"
         needs_root = (made.needs_root or " ".join(words).startswith(ROOTS_WORDS)) and not getattr(
             arguments, "test", False
@@ -111,6 +115,12 @@ def fault_of(command: str) -> str:
 
 
 COMMANDS = sorted(set(printed()))
+
+
+def test_every_command_has_an_example_of_itself() -> None:
+    for name, typed in EXAMPLES.items():
+        assert any(each.removeprefix("sudo ").startswith(name) for each in typed), name
+    assert set(EXAMPLES) <= set(PARSERS)
 
 
 def test_commands_are_found_everywhere() -> None:

@@ -15,6 +15,8 @@ from unit.children import BIN, environment_for
 from unit.local_device import ROOT
 
 LAST = ("tedge-cert-renewer.7", "tedge-first-boot.7")
+# What only units call.
+UNITS_OWN = tuple(f"tedge-cert-{each}" for each in ("cleanup", "download-once", "finish-download", "needs-download"))
 NAMES = sorted(each.name for each in BIN.glob("tedge*"))
 
 
@@ -42,7 +44,9 @@ def test_a_page_has_what_help_has(pages: Path, name: str) -> None:
     text = (pages / f"{name}.1").read_text()
     assert text.startswith(f".Dd November 14, 2023\n.Dt {name.upper()} 1\n")
     assert [line[4:] for line in text.splitlines() if line.startswith(".Sh")] == [
-        *("NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT", "FILES", "EXIT STATUS", "SEE ALSO")
+        *("NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT", "FILES", "EXIT STATUS"),
+        *(["EXAMPLES"] if name not in UNITS_OWN else []),
+        "SEE ALSO",
     ]
     assert "Fl -config-dir Ar" in text
     assert "here" not in text.split(), "the builder's environment is no part of the page"
