@@ -56,7 +56,8 @@ def _subject_of(current: Certificate) -> x509.Name:
         except ValueError as error:
             raise CertificateError(
                 f"the subject of the certificate is not valid text ({current.subject}), so no certificate can repeat "
-                "it; `tedge cert remove`, then `tedge cert create --device-id <id>` makes one that can be renewed"
+                "it; `sudo tedge cert remove`, then `sudo tedge cert create --device-id <id>` makes one that can be "
+                "renewed"
             ) from error
 
 

@@ -166,7 +166,12 @@ def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
     """Add the options of every command; with ``again`` (a sub-command) without defaults."""
     unset = argparse.SUPPRESS if again else None
     made.add_argument("--config-dir", default=unset or "", metavar="DIR", help="configuration (default: /etc/tedge)")
-    made.add_argument("--debug", action="store_true", default=unset or False, help="show every request and answer, without secrets, and tracebacks")
+    made.add_argument(
+        "--debug",
+        action="store_true",
+        default=unset or False,
+        help="show every request and answer, without secrets, and tracebacks",
+    )
     made.add_argument(
         "--log-level", type=_level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"
     )

@@ -91,7 +91,7 @@ def _of_other_kind(path: Path) -> CertificateError:
     make = f"mv {file} {file}.old && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {file}"
     return CertificateError(
         f"the private key {path} is of a kind that cannot sign here; expected EC or RSA. No key of this kind can be "
-        f"converted: `{make}` makes another one, which needs another certificate (`tedge cert download c8y`)",
+        f"converted: `{make}` makes another one, which needs another certificate (`sudo tedge cert download c8y`)",
         make,
     )
 

@@ -3,6 +3,7 @@
 
 import ast
 import contextlib
+import errno
 import io
 import re
 import shlex
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert import cures
 from tedge_cert.cli.arguments import Parser
@@ -157,3 +159,51 @@ def test_cures_have_the_profile_and_the_whole_command(words: str) -> None:
 @pytest.mark.parametrize("directory", ["/etc/tedge", "/etc/ssl/certs", "/usr/share", "/root"])
 def test_a_directory_of_root_is_never_given_away(directory: str) -> None:
     assert "chown" not in cures.let_in(directory)
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "user", "said"),
+    [
+        (errno.EACCES, "/etc/tedge/device-certs/x", 0, "; `sudo tedge reconnect c8y` gives owners and modes back"),
+        (errno.EACCES, "/run/tedge-cert-renewer/x", 0, "; `sudo tedge reconnect c8y` gives owners and modes back"),
+        # An immutable file, and one that is none of ours, have other causes than a wrong owner.
+        (errno.EPERM, "/etc/tedge/device-certs/x", 0, "; user tedge, as which the renewal runs, needs access to it"),
+        (errno.EACCES, "/etc/tedge-other/x", 0, "; user tedge, as which the renewal runs, needs access to it"),
+        (errno.EACCES, "/etc/tedge/device-certs/x", 4242, "; this needs root, or user tedge"),
+        (errno.ENOENT, "/etc/tedge/device-certs/x", 0, ""),
+    ],
+)
+def test_owners_are_given_back_only_where_they_are_the_cause(
+    mocker: MockerFixture, number: int, path: str, user: int, said: str
+) -> None:
+    mocker.patch("os.geteuid", return_value=user)
+    assert cures.mend(OSError(number, "refused", path)) == said
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "said"),
+    [
+        ("/etc/tedge/device-certs/x.pem", 0, "gives owners and modes back"),
+        ("/etc/tedge/x.pem", 0, "keep the certificate in a directory of its own: `sudo tedge config set"),
+        ("/data/x.pem", 0, "`sudo chown tedge:mosquitto /data` lets user tedge write there"),
+        ("/etc/tedge/device-certs/x.pem", 4242, "run this command as root"),
+    ],
+)
+def test_what_lets_a_file_be_written(mocker: MockerFixture, path: str, user: int, said: str) -> None:
+    mocker.patch("os.geteuid", return_value=user)
+    assert said in cures.write_refused(path)
+
+
+@pytest.mark.parametrize(
+    ("present", "said"),
+    [
+        (("/run/systemd/container", "/run/systemd/system", "/usr/bin/timedatectl"), "on the machine that runs this"),
+        (("/run/systemd/system", "/usr/bin/timedatectl"), "`timedatectl status`"),
+        (("/run/systemd/system",), "`date`"),
+        ((), "`date`"),
+    ],
+)
+def test_the_clock_is_set_where_it_can_be(mocker: MockerFixture, present: tuple[str, ...], said: str) -> None:
+    for check in ("exists", "isdir"):
+        mocker.patch(f"os.path.{check}", lambda path: path in present)
+    assert said in cures.clock()
