@@ -12,10 +12,11 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable, Table
 
-from tedge_cert.config import mapper_files
+from tedge_cert.config import mapper_files, toml_errors
+from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import Key, find
 from tedge_cert.config.keys.table import unknown_key
-from tedge_cert.config.settings import Config, Tree, cloud_of
+from tedge_cert.config.settings import BOM, Config, Tree, cloud_of
 from tedge_cert.config.values import Value
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import locked_directory, locked_file
@@ -52,22 +53,27 @@ def unset_value(config: Config, name: str) -> None:
 
 
 def add_value(config: Config, name: str, text: str) -> None:
-    """Add ``text`` to a list, sorted and without duplicates; set any other key to it."""
-    value = _parsed(config, name, text)
-    if isinstance(value, list):
-        value = sorted({*_list(config, name), *value})
-    _change(config, name, value)
+    """Add ``text`` to a list, sorted and without duplicates; raises ConfigurationError for a key with one value."""
+    value = _names(config, name, text)
+    _change(config, name, sorted({*_list(config, name), *value}))
 
 
 def remove_value(config: Config, name: str, text: str) -> None:
-    """Remove ``text`` from a list; unset any other key if this is its value."""
-    value, stored = _parsed(config, name, text), _stored(config, name)
-    if isinstance(value, list):
-        present = _list(config, name)
-        if set(value) & set(present):
-            _change(config, name, [each for each in present if each not in value])
-    elif value == stored:
-        _change(config, name, None)
+    """Remove ``text`` from a list; raises ConfigurationError for a key with one value."""
+    value, present = _names(config, name, text), _list(config, name)
+    if set(value) & set(present):
+        _change(config, name, [each for each in present if each not in value])
+
+
+def _names(config: Config, name: str, text: str) -> list[str]:
+    value = _parsed(config, name, text)
+    if not isinstance(value, list):
+        full = config.full_name(name)
+        raise ConfigurationError(
+            f"{full} is no list: it has one value; `tedge config set {full} <value>` sets it, "
+            f"`tedge config unset {full}` removes it"
+        )
+    return value
 
 
 def make_main_file(config: Config) -> None:
@@ -112,10 +118,20 @@ def _parsed(config: Config, name: str, text: str) -> Value:
 
 
 def target_of(path: Path) -> Path:
-    """Return the file that ``path`` is or leads to; raises ConfigurationError for a link to a file that is secret."""
-    if not path.is_symlink():
-        return path
+    """Return the file that ``path`` is or leads to, where it is written: the link stays.
+
+    Raises ConfigurationError for a link to a file that is secret, or, for the settings of the system, to a place where
+    others than root can write: they could lead root elsewhere.
+    """
     target = path.resolve()
+    if target == path:
+        return path
+    if path.is_relative_to(configuration.SYSTEM_DIRECTORY) and not owners.is_only_roots(target.parent):
+        raise ConfigurationError(
+            f"{path} leads to {target}, and others than root can write in {target.parent} or above it, so root does "
+            f"not write there; make the directories root's (`sudo chown root:root {target.parent}`, mode 0755), or "
+            "put a file in place of the link"
+        )
     if target.exists() and not target.stat().st_mode & 0o004:
         raise ConfigurationError(
             f"{path} is a link to {target}, which not everybody may read, as settings can be: put a file in its place"
@@ -143,7 +159,8 @@ def _change(config: Config, name: str, value: Value | None) -> None:
     in_mappers = path != config.file
     if in_mappers:
         before = mapper_files.with_type(before, cloud_of(name))
-    wanted = _wanted(before, parts, value, f"{path}: expected a table above {config.full_name(name)}")
+    complaint = f"{path}: expected a table above {config.full_name(name)}; `{toml_errors.editor(path)}` opens the file"
+    wanted = _wanted(before, parts, value, complaint)
     if in_mappers and mapper_files.has_no_setting(wanted):
         mapper_files.remove(Path(path))
         return
@@ -159,21 +176,26 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             continue
         if in_mappers:
             mapper_files.make_directories(Path(path))
-        files.write(target, text.encode(), owners.CONFIGURATION)
+        files.write(target, _bom(target) + text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(target)
         return
     raise ConfigurationError(
-        f"{path}: cannot change {config.full_name(name)} and keep everything else as it is; change it by hand, "
-        "or write each [table] of the file once, with its sub-tables directly below it"
+        f"{path}: cannot change {config.full_name(name)} and keep everything else as it is; write each [table] of "
+        f"the file once, with its sub-tables directly below it (`{toml_errors.editor(path)}`)"
     )
 
 
 def _read(path: Path) -> str:
     try:
         # As bytes, because text mode would lose the carriage returns of a file that has them.
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().removeprefix(BOM).decode("utf-8")
     except FileNotFoundError:
         return ""
+
+
+def _bom(path: Path) -> bytes:
+    """Return the mark that the file begins with, if it does."""
+    return BOM if path.exists() and path.read_bytes().startswith(BOM) else b""
 
 
 def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) -> Tree:
@@ -183,7 +205,7 @@ def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) ->
     for part in parts[:-1]:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise ConfigurationError(f"{complaint}; mend the file by hand")
+            raise ConfigurationError(f"{complaint}")
     if value is None:
         del node[parts[-1]]
     else:

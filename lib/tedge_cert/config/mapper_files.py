@@ -6,13 +6,13 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
-from tedge_cert.config.settings import SYSTEM_DIRECTORY, Tree
+from tedge_cert.config.settings import BOM, SYSTEM_DIRECTORY, Tree
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 _TYPE = "cloud_type"
-_BOM = "\ufeff"
+_BOM = BOM.decode()
 
 
 def with_type(text: str, cloud: str) -> str:

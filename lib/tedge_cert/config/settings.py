@@ -16,6 +16,8 @@ from tedge_cert.errors import ConfigurationError, UnknownKeyError
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
 MOVE = "`sudo tedge config upgrade`"
+# Editors of other systems begin a file in UTF-8 with it; TOML does not know it.
+BOM = b"\xef\xbb\xbf"
 
 
 class Config:
@@ -265,16 +267,18 @@ def _parse(path: str) -> Tree | None:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             content = file.read() or b""
     except FileNotFoundError:
-        return None
+        # A link whose target is still to be written is an empty file.
+        return {} if os.path.islink(path) else None  # noqa: PTH114 (pathlib is not imported in the hourly path)
     except OSError as error:
         raise _unreadable(path, error, "0644") from error
+    content = content.removeprefix(BOM)
     if not content.strip(b" \t\n"):  # a carriage return alone is no blank in TOML
         return {}
     import tomllib
 
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except ValueError as error:
-        end = content.rstrip().count(b"\n") + 1, len(content.rstrip().rpartition(b"\n")[2]) + 1
-        reason = str(error).replace("at end of document", f"at line {end[0]}, column {end[1]}, where the file ends")
-        raise ConfigurationError(f"{path} is not valid TOML: {reason}; mend the file by hand") from error
+    except (ValueError, RecursionError) as error:
+        from tedge_cert.config import toml_errors
+
+        raise ConfigurationError(toml_errors.describe(path, content, error)) from error

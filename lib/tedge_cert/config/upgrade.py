@@ -20,12 +20,10 @@ from tomlkit.exceptions import TOMLKitError
 from tedge_cert.config import edit, mapper_files, moved_text
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.keys.table import OLD_NAMES
-from tedge_cert.config.settings import Config, Tree
+from tedge_cert.config.settings import BOM, Config, Tree
 from tedge_cert.config.values import is_profile
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def upgrade(config: Config) -> Moved | None:
     found = {name: each for cloud in clouds for name, each in _profiles(config.file, cloud, tree[cloud]).items()}
     wanted = {name: each for name, each in found.items() if not mapper_files.has_no_setting(each)}
     main, before = Path(config.file), _read(Path(config.file)) or b""
-    head = _BOM if before.startswith(_BOM) else b""
+    head = BOM if before.startswith(BOM) else b""
     stays, texts = _texts(config.file, before.removeprefix(head).decode(), clouds, wanted)
     new = [_new(Path(config.directory, "mappers", name, "mapper.toml"), text) for name, text in texts.items()]
     new = [each for each in new if each.former != each.content]

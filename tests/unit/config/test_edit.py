@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from tedge_cert.config import edit
 from tedge_cert.config import settings as config
@@ -25,6 +26,7 @@ SHAPES = {
     "spaces": '[ c8y ]\n   http   =   "a:1"   # why\n\n\n\n# end\n',
     "comments alone": "# head\n# and no line break",
     "nothing": "",
+    "a mark of UTF-8": '\ufeff# head\n[c8y]\nhttp = "a:1" # why\n',
 }
 CHANGES = {
     "c8y.url": "new.example",
@@ -56,8 +58,8 @@ def remarks(text: str) -> list[str]:
 def test_sets_one_key_and_changes_nothing_else(tmp_path: Path, shape: str, name: str, profile: str) -> None:
     settings = load(tmp_path, SHAPES[shape], profile)
     edit.set_value(settings, name, CHANGES[name])
-    after = tomllib.loads(content(tmp_path))
-    wanted = tomllib.loads(SHAPES[shape])
+    after = tomllib.loads(content(tmp_path).removeprefix("\ufeff"))
+    wanted = tomllib.loads(SHAPES[shape].removeprefix("\ufeff"))
     *above, last = settings.place(name)[1]
     node = wanted
     for part in above:
@@ -66,6 +68,7 @@ def test_sets_one_key_and_changes_nothing_else(tmp_path: Path, shape: str, name:
     assert after == wanted
     assert remarks(content(tmp_path)) == remarks(SHAPES[shape])
     assert ("\r\n" in content(tmp_path)) == (shape == "CR LF")
+    assert content(tmp_path).startswith("\ufeff") == (shape == "a mark of UTF-8")
 
     edit.unset_value(load(tmp_path, profile=profile), name)
     assert load(tmp_path, profile=profile).stored(name)[0] is None
@@ -92,7 +95,7 @@ def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
         ),
         ("", "device.id", "a:b", "cannot set device.id to 'a:b': a device id has only"),
         ("", "device.type", "a\nb", "without line breaks"),
-        ('c8y = "x"\n', "c8y.url", "a", "expected a table above c8y.url; mend the file by hand"),
+        ('c8y = "x"\n', "c8y.url", "a", "expected a table above c8y.url; `sudo nano .1,1 .*tedge.toml` opens the file"),
         ('[[c8y]]\nurl = "x"\n', "c8y.url", "a", "expected a table above c8y.url"),
         (
             '[c8y.profiles.p]\n[device]\n[c8y]\nhttp = "a:1"\n',
@@ -138,12 +141,56 @@ def test_lists_grow_and_shrink(tmp_path: Path, steps: list[str], value: list[str
     assert load(tmp_path).stored("c8y.smartrest.templates")[0] == value
 
 
-def test_other_keys_are_set_by_add_and_unset_by_remove(tmp_path: Path) -> None:
-    edit.add_value(load(tmp_path), "device.type", "one")
-    edit.remove_value(load(tmp_path), "device.type", "two")
-    assert load(tmp_path).get("device.type") == "one"
-    edit.remove_value(load(tmp_path), "device.type", "one")
-    assert load(tmp_path).stored("device.type")[0] is None
+@pytest.mark.parametrize("change", [edit.add_value, edit.remove_value])
+def test_a_key_with_one_value_is_no_list(tmp_path: Path, change: Any) -> None:
+    settings = load(tmp_path, '[device]\ntype = "one"\n')
+    for value in ("one", "two"):
+        with pytest.raises(
+            ConfigurationError, match=r"no list.*`tedge config set device.type <value>`.*unset device.type"
+        ):
+            change(settings, "device.type", value)
+    assert content(tmp_path) == '[device]\ntype = "one"\n'
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+@pytest.mark.parametrize("name", ["tedge.toml", "mappers/c8y/mapper.toml", "mappers/c8y.second/mapper.toml"])
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path, name: str, dangling: bool) -> None:
+    link, target = tmp_path / "etc" / name, tmp_path / "data" / "settings.toml"
+    target.parent.mkdir()
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    if not dangling:
+        target.write_text("# kept\n")
+    profile = "second" if "second" in name else ""
+    edit.set_value(load(tmp_path / "etc", profile=profile), "c8y.url", "a.example")
+    assert link.is_symlink()
+    assert [each.name for each in target.parent.iterdir()] == ["settings.toml"]
+    assert [each.name for each in link.parent.iterdir()] == [link.name]
+    assert target.read_text().startswith("" if dangling else "# kept\n")
+    assert load(tmp_path / "etc", profile=profile).get("c8y.url") == "a.example"
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("whose", ["root's", "others'"])
+def test_root_writes_no_target_where_others_can_write(tmp_path: Path, mocker: MockerFixture, whose: str) -> None:
+    """The settings of the system: who can write beside the target can lead root elsewhere."""
+    mocker.patch("tedge_cert.config.settings.SYSTEM_DIRECTORY", str(tmp_path / "etc"))
+    only_roots = mocker.patch("tedge_cert.disk.owners.is_only_roots", return_value=whose == "root's")
+    target = tmp_path / "data" / "tedge.toml"
+    for each in (target.parent, tmp_path / "etc"):
+        each.mkdir()
+    (tmp_path / "etc/tedge.toml").symlink_to(target)
+    settings = load(tmp_path / "etc")
+    if whose == "root's":
+        edit.set_value(settings, "device.type", "x")
+        assert target.exists()
+    else:
+        with pytest.raises(
+            ConfigurationError, match=f"leads to {target}, and others than root can write in {target.parent}"
+        ):
+            edit.set_value(settings, "device.type", "x")
+        assert list(target.parent.iterdir()) == []
+    only_roots.assert_called_once_with(target.parent)
 
 
 def test_the_environment_is_not_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

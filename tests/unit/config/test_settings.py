@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings as the programs read them: file, profile, environment, default."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,16 @@ def test_without_a_file_defaults_hold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "said"),
     [
-        ("c8y = [", "", r"tedge.toml is not valid TOML: .*at .*; mend the file by hand"),
-        ("[c8y]\nurl = ", "", r"not valid TOML: .*\(at line 2, column 6, where the file ends\)"),
+        ("c8y = [", "", "is not valid TOML: line 1, column 8: .*expected a value.*`sudo nano \\+1,8 .*toml` opens it"),
+        ("[c8y]\nurl = ", "", "not valid TOML: line 2, column 6: expected a value: text in quotes"),
+        ("[c8y]\n\nurl = a.example", "", "line 3, column 7: expected a value: text in quotes"),
+        ("[c8y]\n[c8y]", "", "line 2, column 5: this table is there twice; write each \\[table\\] once"),
+        ('[c8y]\nurl = "a\nb = 1', "", "line 2, column 9: this character is not allowed here; a text ends"),
+        ("a = 1\na = 2", "", "line 2, column 6: this key is there twice"),
+        ("[c8y]\nurl = 'a' b", "", "expected the end of the line after the value; text needs quotes"),
+        ("c8y", "", "expected = after the key"),
+        ("= 1", "", "line 1, column 1: expected a key with = and a value, or a \\[table\\]"),
+        ("a = " + "[" * 5000, "", "is not valid TOML: line 1"),
         ("[c8y]\nurl = 5", "c8y.url", "c8y.url is a number, expected text in quotes"),
         ("[device]\ntype = 5", "device.type", "device.type is a number, expected text"),
         ("[device]\ntype = 1.5", "device.type", "has a value of the wrong type"),
@@ -96,10 +105,51 @@ def test_says_what_is_wrong_with_a_file(tmp_path: Path, text: str, name: str, sa
     assert raised.value.exit_code == FAILURE
 
 
-def test_says_what_is_wrong_with_a_file_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "tedge.toml").write_bytes(b"[c8y]\nurl = '\xff'")
-    with pytest.raises(ConfigurationError, match="not valid TOML"):
+def test_the_words_of_a_bad_file_are_not_those_of_the_parser(tmp_path: Path) -> None:
+    """Each mistake that the parser knows gets words of ours, without the notation of Python."""
+    mistakes = [
+        "[c8y", "[[c8y", "a.b = 1\n[a]", "a = {b = 1}\n[a.c]", "a = 1\n[a.b]", "a = 1\na.b = 2", "a = {b = 1, b = 2}",
+        "a = {b = 1",
+        "a = '", 'a = "', "a = '\'\'x", 'a = "\\q"', 'a = "\\u00g0"', 'a = "\\ud800"', "a = 2026-13-01", "a = \0",
+        "# \0", "a = [1", "a = 1 2", "a b = 1", ". = 1", "[a]\n[a.b]\n[a]", "[[a]]\n[a]", "a = []\n[[a]]", "a = nan1",
+    ]  # fmt: skip
+    for each in mistakes:
+        with pytest.raises(
+            ConfigurationError, match=r"is not valid TOML: line \d+, column \d+: \w[^`]+; `sudo nano"
+        ) as raised:
+            config.load(write(tmp_path, each))
+        said = str(raised.value).partition("column")[2].partition("`")[0]
+        assert not set(said) & set("\\'\"()"), (each, said)
+        assert "this is not allowed here" not in said, (each, said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b"[c8y]\nurl = '\xff'",
+            "is not UTF-8: line 2, column 8 has the byte 0xff; .*`sudo iconv -f LATIN1 -t UTF-8 -o ",
+        ),
+        ("[c8y]".encode("utf-16"), "is in UTF-16, expected UTF-8: `sudo iconv -f UTF-16 -t UTF-8 -o .*` converts it"),
+        ("[c8y]".encode("utf-16-le"), "is in UTF-16, .*iconv -f UTF-16LE "),
+        ("[c8y]".encode("utf-16-be"), "is in UTF-16, .*iconv -f UTF-16BE "),
+    ],
+)
+def test_says_what_is_wrong_with_a_file_that_is_no_text(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "tedge.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=said) as raised:
         config.load(str(tmp_path))
+    words = str(raised.value).partition("`")[2].partition("`")[0]
+    if "UTF-16" in words:
+        subprocess.run(words.replace("sudo ", ""), shell=True, check=True)  # noqa: S602 (as a person types it)
+        assert file.read_bytes().removeprefix(config.BOM) == b"[c8y]"
+
+
+def test_skips_the_mark_at_the_beginning_of_a_file(tmp_path: Path) -> None:
+    for text in ("", "[c8y]\nurl = 'a.example'"):
+        (tmp_path / "tedge.toml").write_bytes(config.BOM + text.encode())
+        assert config.load(str(tmp_path)).get("c8y.url") == ("a.example" if text else None)
 
 
 def test_says_that_a_file_cannot_be_read(tmp_path: Path) -> None:
