@@ -112,6 +112,8 @@ UNHEALTHY = {
     "failed": facts(units=units(has_failed=True, failed_s=NOW_S - 60, result="timeout")),
     "timer-disabled": facts(units=units(is_enabled=False)),
     "timer-stopped": facts(units=units(is_active=False)),
+    "hardware": facts(key_in_hardware="device.key_uri"),
+    "misspelt": facts(misspelt=(("/nonexistent/tedge.toml", "c8y.ulr", "c8y.url"),)),
     "unconfined": facts(units=units(is_confined=False)),
     "sudoers": facts(sudoers="/etc/sudoers.d/tedge"),
 }

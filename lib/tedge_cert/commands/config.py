@@ -3,18 +3,17 @@
 
 import argparse
 import os
+import shlex
 import sys
-from pathlib import Path
 
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, with_sudo
 from tedge_cert.commands import config_notes
-from tedge_cert.commands.drop_in import hint
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.keys.table import KEYS, OLD_NAMES, listed, unknown_key
+from tedge_cert.config.keys.table import KEYS, OLD_NAMES, listed, nearest, unknown_key
 from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.config.values import to_text
 from tedge_cert.device.instance import value_of
@@ -56,7 +55,10 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
         doc = arguments.doc
-        terminal.out(documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all))
+        shown = documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all)
+        terminal.out(shown)
+        if not shown:
+            journal.info(_nothing_listed(arguments.filter))
         return 0
     if arguments.command == "upgrade":
         return _upgrade(configuration.load(arguments.config_dir))
@@ -74,13 +76,9 @@ def execute(arguments: argparse.Namespace) -> int:
         else:
             change = {"set": edit.set_value, "add": edit.add_value, "remove": edit.remove_value}
             change[arguments.command](config, key, arguments.value)
-            words = f"c8y --profile {profile}" if profile else "c8y"
-            moved = config.is_of_system and key in ("device.cert_path", "c8y.device.cert_path")
-            if moved and (said := hint(Path(arguments.value), words)):
-                journal.say(said)
         edit.make_main_file(config)
     act_as_tedge(arguments)
-    config_notes.say(arguments.config_dir, profile, key)
+    config_notes.say(arguments.config_dir, profile, key, arguments.value if arguments.command == "set" else "")
     return 0
 
 
@@ -96,6 +94,13 @@ def _upgrade(config: Config) -> int:
         journal.warning(f"{each.with_suffix('')} had other settings, which are kept as {each}")
     journal.info(f"{moved.backup} is the file as it was: remove it when everything works")
     return 0
+
+
+def _nothing_listed(wanted: str) -> str:
+    """Say why a listing is empty."""
+    if any(wanted in each for each in KEYS):
+        return f"no key with '{wanted}' has a value; `tedge config list --all {shlex.quote(wanted)}` shows all keys"
+    return f"no key contains '{wanted}'{nearest(wanted)} (`tedge config list --all` shows all keys)"
 
 
 def _place(asked: str, option: str | None) -> tuple[str, str]:

@@ -5,8 +5,11 @@ It runs after the change, as user tedge: it reads certificates, and root reads n
 """
 
 from tedge_cert import journal
+from tedge_cert.commands.drop_in import hint
+from tedge_cert.config import no_effect, toml_errors
 from tedge_cert.config import settings as configuration
-from tedge_cert.config.settings import Config
+from tedge_cert.config.keys.table import is_kept
+from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.device import profiles
 from tedge_cert.device.instance import resolve, threshold_s
 from tedge_cert.errors import TedgeCertError
@@ -14,16 +17,67 @@ from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import read_validity
 
 MINIMUM = "certificate.validity.minimum_duration"
+# What mosquitto's files are made from; a group ends with a dot.
+_OF_BRIDGE = (
+    "c8y.auth_method", "c8y.bridge.", "c8y.credentials_path", "c8y.device.cert_path", "c8y.device.id",
+    "c8y.device.key_path", "c8y.mqtt", "c8y.root_cert_path", "c8y.smartrest.templates", "c8y.smartrest1.", "c8y.url",
+    "device.cert_path", "device.id", "device.key_path", "mqtt.bind.", "mqtt.device_topic_id", "mqtt.external.",
+    "mqtt.topic_root",
+)  # fmt: skip
 
 
-def say(directory: str, profile: str, key: str) -> None:
-    """Write the notes on ``key``, which was changed; other settings that are broken are no matter here."""
+def say(directory: str, profile: str, key: str, typed: str = "") -> None:
+    """Write the notes on ``key``, which was changed, to ``typed`` if it was set.
+
+    Other settings that are broken are no matter here.
+    """
     try:
         config = configuration.load(directory, profile)
+        _say_value(config, key, typed)
+        _warn_of_no_effect(config, key)
         if key == MINIMUM:
             _judge_threshold(config)
+        _say_what_is_next(config, key)
     except TedgeCertError as error:
         journal.debug(f"nothing is said about {key}: {error}")
+
+
+def _say_value(config: Config, key: str, typed: str) -> None:
+    """Say what the value is, if it is not written as it was typed."""
+    value, _ = config.stored(key)
+    if typed and isinstance(value, str) and value != typed:
+        journal.info(f"{config.full_name(key)} is set to {value}")
+
+
+def _say_what_is_next(config: Config, key: str) -> None:
+    """Name the command that gives a connected device the changed setting."""
+    if key in ("device.cert_path", "c8y.device.cert_path") and config.is_of_system:
+        instance = resolve(config, "c8y")
+        if said := hint(instance.certificate, instance.words):
+            journal.say(said)
+            return
+    if key.startswith(_OF_BRIDGE):
+        for each in [config] if cloud_of(key) else profiles.configs(config):
+            instance = resolve(each, "c8y")
+            if instance.bridge_file.exists():
+                journal.say(
+                    f"the bridge takes the new value when it reconnects\n    => tedge reconnect {instance.words}"
+                )
+
+
+def _warn_of_no_effect(config: Config, key: str) -> None:
+    """Say that nothing reads ``key``, and which keys in the file nothing reads."""
+    cloud = cloud_of(key) or "c8y"
+    if setting := no_effect.key_in_hardware(config, cloud):
+        journal.warning(
+            f"{no_effect.what_of_hardware(setting)}: no key is made and no certificate renewed until "
+            f"`{no_effect.cure_of_hardware(setting)}`"
+        )
+    elif is_kept(key):
+        journal.info(f"{key} is kept for thin-edge; nothing in this package reads it")
+    for file, name, near in no_effect.misspelt(config):
+        what = no_effect.what_of_misspelt(file, name, near)
+        journal.warning(f"{what} `{toml_errors.editor_at(file, name)}` opens the file there")
 
 
 def _judge_threshold(config: Config) -> None:

@@ -30,11 +30,12 @@ def confirm(instance: Instance) -> None:
 
 def remove(instance: Instance) -> bool:
     """Remove certificate, key and their state, and keep the device id; return whether there was one of both."""
+    paths = (instance.certificate, instance.key)
     with custody(instance):
         if device_id := _device_id(instance):
             record.keep_device_id(instance, device_id)
         fresh_start.end_with_registration(instance)
-        removed = [files.remove(path) for path in (instance.certificate, instance.key)]
+        removed = [files.remove(path) for path in paths]
     if removed[1]:
         _warn_of_others(instance)
     return any(removed)

@@ -28,7 +28,7 @@ def remove_leftovers(instance: Instance) -> None:
     """
     switched = (instance.certificate, instance.candidate, instance.previous)
     handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
-    for path in (*switched, instance.key, instance.csr, *handed_over):
+    for path in (*switched, instance.key_file, instance.csr, *handed_over):
         try:
             stale = files.remove_stale_temporaries(path)
         except OSError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tedge_cert import systemd
-from tedge_cert.config import auth_method
+from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import Value, parse_device_id, to_text
@@ -75,11 +75,17 @@ class Instance(Names):
 
     config: Config
     certificate: Path
-    key: Path
+    key_file: Path
     csr: Path
     run_directory: Path
     # Whether systemd runs, and its services read this configuration.
     manages_services: bool
+
+    @property
+    def key(self) -> Path:
+        """The file of the private key; raises ConfigurationError if the settings say that the key is in hardware."""
+        no_effect.refuse_key_in_hardware(self.config, self.cloud)
+        return self.key_file
 
     @property
     def candidate(self) -> Path:
@@ -124,7 +130,7 @@ def resolve(config: Config, cloud: str = "") -> Instance:
         config.profile,
         config,
         certificate=certificate_of(config, cloud),
-        key=Path(config.need(_key_of(cloud, "device.key_path"))),
+        key_file=Path(config.need(_key_of(cloud, "device.key_path"))),
         csr=Path(config.need(_key_of(cloud, "device.csr_path"))),
         run_directory=Path(config.need("run.path")) / "tedge-cert-renewer",
         manages_services=systemd.is_running() and config.is_of_system,
@@ -139,7 +145,7 @@ def load_instance(cloud: str = "", profile: str = "", directory: str = "", known
 def check_files(instance: Instance) -> None:
     """Check that certificate, key and signing request have a file each; raises ConfigurationError."""
     option = f" --profile {instance.profile}" if instance.profile else ""
-    aliases.check(str(instance.certificate), str(instance.key), str(instance.csr), option)
+    aliases.check(str(instance.certificate), str(instance.key_file), str(instance.csr), option)
 
 
 def load_config(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Config:

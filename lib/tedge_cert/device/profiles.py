@@ -19,7 +19,7 @@ def others(instance: Instance) -> list[Instance]:
 
 def present(instance: Instance) -> list[Instance]:
     """Return the instances of this configuration that have a tenant or a bridge; the default one where none has."""
-    found = [each for each in _all(instance.config) if _has_tenant(each) or bridge_file_of(each).exists()]
+    found = [each for each in configs(instance.config) if _has_tenant(each) or bridge_file_of(each).exists()]
     return [resolve(each, "c8y") for each in found] or [instance]
 
 
@@ -67,13 +67,13 @@ _OWN: dict[str, Callable[[Instance, Instance], str]] = {
 }
 
 
-def _all(config: Config) -> list[Config]:
+def configs(config: Config) -> list[Config]:
     """Load the settings of every profile."""
     return [configuration.load(config.directory, name) for name in ("", *config.profiles())]
 
 
 def _others(instance: Instance) -> list[Config]:
-    return [each for each in _all(instance.config) if each.profile != instance.profile and _has_tenant(each)]
+    return [each for each in configs(instance.config) if each.profile != instance.profile and _has_tenant(each)]
 
 
 def _has_tenant(config: Config) -> bool:

@@ -138,6 +138,10 @@ class Facts:
     units: UnitFacts | None = None
     is_systemd_asked: bool = False
     bridge: BridgeFacts = BridgeFacts()
+    # Keys in the settings that nothing reads: file, key, and the known key that was probably meant.
+    misspelt: tuple[tuple[str, str, str], ...] = ()
+    # The setting that says that the private key is in hardware; empty if the key is a file.
+    key_in_hardware: str = ""
     # What is wrong with the keeping of a password, each with the cure.
     passwords: tuple[tuple[str, str], ...] = ()
     # The user and the group that the service runs as, where they do not exist.

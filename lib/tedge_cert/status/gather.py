@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.config import auth_method, credentials
+from tedge_cert.config import auth_method, credentials, no_effect
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
@@ -36,7 +36,9 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if instance.manages_services and not auth_method.is_basic(instance.config):
-            facts = replace(facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key)))
+            facts = replace(
+                facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key_file))
+            )
         if facts.host:
             facts = replace(facts, passwords=tuple(_of_passwords(instance)))
     except TedgeCertError as error:
@@ -93,7 +95,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
     settings = [Path(config.file), Path(config.mapper_file())]
     return replace(
         facts,
-        changed_s=_changed_s([instance.certificate, instance.key, *settings]),
+        changed_s=_changed_s([instance.certificate, instance.key_file, *settings]),
         # An environment of the person who asks may differ from that of the unit, so the file has to be newer too.
         has_other_settings=left.settings != fingerprint(config) and _changed_s(settings) > left.at_s,
         device_id=_device_id(instance),
@@ -107,6 +109,8 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         due_s=max(0, active.not_after_s - minimum_s),
         state=left,
         state_fault=state_fault,
+        misspelt=tuple(no_effect.misspelt(instance.config)),
+        key_in_hardware=no_effect.key_in_hardware(instance.config, instance.cloud),
     )
 
 
@@ -185,11 +189,11 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
 
     For a user who may not read the key, return what the last run found for this certificate.
     """
-    path = str(instance.key)
+    path = str(instance.key_file)
     if active is None:
         return KeyFacts(path)
     try:
-        keys.load_for(instance.key, active, instance.certificate)
+        keys.load_for(instance.key_file, active, instance.certificate)
     except CertificateError as error:
         if not isinstance(error, UnreadableError):
             return KeyFacts(path, False, fault=str(error))

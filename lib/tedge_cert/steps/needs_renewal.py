@@ -6,7 +6,7 @@ import sys
 import time
 
 from tedge_cert import cures, journal
-from tedge_cert.config import auth_method
+from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as config
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.disk import aliases
@@ -110,6 +110,7 @@ def _unit(question: Question) -> int:
     # Both may be parts of the lifetime; here they are read for their errors only.
     settings.need(MINIMUM)
     schedule.spread_s(os.environ.get(schedule.SPREAD, ""), 0)
+    no_effect.refuse_key_in_hardware(settings, question.cloud)
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
         return RENEW

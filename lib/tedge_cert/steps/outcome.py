@@ -291,7 +291,7 @@ def _with_key(instance: Instance, after: State) -> State:
     from tedge_cert.x509 import certificate, keys
 
     try:
-        keys.load_for(instance.key, certificate.load(instance.certificate), instance.certificate)
+        keys.load_for(instance.key_file, certificate.load(instance.certificate), instance.certificate)
     except CertificateError:
         fits = False
     else:
@@ -329,7 +329,7 @@ def _keep_hooks(config: Config, result: Result, fields: dict[str, str], instance
         return
     from tedge_cert.steps import hooks
 
-    paths = {"CERT_PATH": str(instance.certificate), "KEY_PATH": str(instance.key)} if instance else {}
+    paths = {"CERT_PATH": str(instance.certificate), "KEY_PATH": str(instance.key_file)} if instance else {}
     facts = {name: value for name, value in fields.items() if value not in (NAMELESS, UNKNOWN)}
     kind = hooks.RENEWED if result.is_success else hooks.FAILED
     afterwards.do(lambda: hooks.run(kind, {**facts, **paths}))

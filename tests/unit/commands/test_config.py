@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tedge config` as a person or a script runs it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import config as config_command
+from tedge_cert.errors import ConfigurationError
 from unit.certificates import make, make_for
 from unit.children import run
 from unit.local_device import Result
@@ -48,6 +53,10 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
             1,
             "cannot set c8y.url to 'https://foo.example/': expected a host name",
         ),
+        ("set c8y.url 10.0.0.300", 1, "cannot set c8y.url to '10.0.0.300': expected an IP address with four numbers"),
+        ("set c8y.mqtt mqtts://foo.example", 1, "cannot set c8y.mqtt to 'mqtts://foo.example': expected "),
+        ("add c8y.url foo.example", 1, "c8y.url is no list: it has one value; `tedge config set c8y.url <value>`"),
+        ("remove device.type thin-edge.io", 1, "device.type is no list"),
         ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
         ("set mqtt.bind.address nowhere", 1, "expected an IP address"),
         ("get c8y.url --profile second", 1, "no profile 'second' of c8y in"),
@@ -118,6 +127,93 @@ def test_a_threshold_is_judged_without_a_certificate(tmp_path: Path) -> None:
     key = "certificate.validity.minimum_duration"
     assert f"such as `sudo tedge config set {key} 30d`" in config(tmp_path, "set", key, "90").stderr
     assert config(tmp_path, "set", key, "20%").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("c8y.url tenant.example.", "c8y.url is set to tenant.example\n"),
+        ("c8y.http tenant.example.:443", "c8y.http is set to tenant.example:443\n"),
+        ("c8y.auth_method password", "c8y.auth_method is set to basic\n"),
+        ("c8y.topics te/x", "c8y.topics is kept for thin-edge; nothing in this package reads it\n"),
+        (
+            "device.key_uri pkcs11:x",
+            "device.key_uri says that the private key is in hardware, which this version cannot",
+        ),
+        ("device.cryptoki.mode module", "until `tedge config unset device.cryptoki.mode`\n"),
+        ("device.cryptoki.mode off", ""),
+    ],
+)
+def test_what_a_value_means_is_said_when_it_is_set(tmp_path: Path, words: str, said: str) -> None:
+    result = config(tmp_path, "set", *words.split())
+    assert (result.exit, result.stdout, result.stderr.count("\n")) == (0, "", int(bool(said)))
+    assert said in result.stderr
+
+
+def test_a_typing_mistake_in_the_file_is_said_at_the_next_change(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text("[c8y]\nulr = 'a.example'\nnosuch = 1\n")
+    said = config(tmp_path, "set", "device.type", "x").stderr
+    assert said == (
+        f"warning: c8y.ulr in {tmp_path}/tedge.toml has no effect, as there is no such key; did you mean c8y.url? "
+        f"`sudo nano +2,1 {tmp_path}/tedge.toml` opens the file there\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("set c8y.url b.example", ["c8y"]),
+        ("unset c8y.mqtt", ["c8y"]),
+        ("add c8y.smartrest.templates one", ["c8y"]),
+        ("set c8y.url b.example --profile p", ["c8y --profile p"]),
+        ("set c8y.profiles.p.bridge.keepalive_interval 30s", ["c8y --profile p"]),
+        ("set mqtt.bind.port 1884", ["c8y", "c8y --profile p"]),
+        # The first has no bridge, the second is not the bridge's.
+        ("set c8y.url b.example --profile q", []),
+        ("set certificate.organization ACME", []),
+    ],
+)
+def test_the_bridge_is_reconnected_for_what_it_uses(tmp_path: Path, words: str, said: list[str]) -> None:
+    (tmp_path / "tedge.toml").write_text("[c8y]\nurl = 'a.example'\nprofiles = { p = {}, q = {} }\n")
+    (tmp_path / "mosquitto-conf").mkdir()
+    for name in ("c8y", "c8y@p"):
+        (tmp_path / f"mosquitto-conf/{name}-bridge.conf").write_text("")
+    result = config(tmp_path, *words.split())
+    line = "the bridge takes the new value when it reconnects\n    => tedge reconnect "
+    assert (result.exit, result.stdout, result.stderr) == (0, "", "".join(f"{line}{each}\n" for each in said))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("list c8y.url", "no key with 'c8y.url' has a value; `tedge config list --all c8y.url` shows all keys\n"),
+        (
+            "list c8y.ulr",
+            "no key contains 'c8y.ulr'; did you mean 'c8y.url'? (`tedge config list --all` shows all keys)\n",
+        ),
+        ("list c8y.ulr --doc", "no key contains 'c8y.ulr'; did you mean 'c8y.url'?"),
+        ("list c8y.ulr --all", "no key contains 'c8y.ulr'"),
+    ],
+)
+def test_an_empty_list_says_so(tmp_path: Path, words: str, said: str) -> None:
+    result = config(tmp_path, *words.split())
+    assert (result.exit, result.stdout, said in result.stderr) == (0, "", True)
+
+
+@pytest.mark.parametrize(
+    "words", ["set c8y.url a.example", "set nosuch.key 'a b'", "unset c8y.url", "add c8y.smartrest.templates x"]
+)
+def test_without_rights_only_the_command_of_root_is_said(mocker: MockerFixture, words: str) -> None:
+    """Before a file is read: this directory has none, and the first key exists nowhere."""
+    mocker.patch("os.geteuid", return_value=1000)
+    mocker.patch("os.access", return_value=False)
+    typed = shlex.split(words)
+    mocker.patch("sys.argv", ["tedge-config", *typed])
+    parser = Parser("config")
+    config_command.add_to(parser)
+    with pytest.raises(ConfigurationError) as raised:
+        config_command.execute(parser.read(typed))
+    assert str(raised.value) == f"this needs root: sudo tedge config {words}"
 
 
 def test_the_environment_chooses_profile_and_value(tmp_path: Path) -> None:

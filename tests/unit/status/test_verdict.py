@@ -33,6 +33,12 @@ EXPECTED = {
     ),
     "failing-late": (BROKEN, "failed 3 times", "journalctl -x"),
     "previous": (ATTENTION, "unfinished", "tedge reconnect c8y"),
+    "hardware": (BROKEN, "device.key_uri says that the private key is in hardware", "config unset device.key_uri"),
+    "misspelt": (
+        ATTENTION,
+        "c8y.ulr in /nonexistent/tedge.toml has no effect",
+        "sudo nano +1,1 /nonexistent/tedge.toml",
+    ),
     "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
     "issuer-unknown": (ATTENTION, "failed 3 times", "journalctl -x -u tedge-cert-renewer@c8y.service"),

@@ -19,6 +19,24 @@ OLD_NAMES: dict[str, str] = {key.old: name for name, key in KEYS.items() if key.
 """Names of keys in earlier versions of thin-edge, with the present names."""
 
 
+# Nothing in this package reads these keys; thin-edge's own programs do. A group ends with a dot.
+_KEPT = (
+    "agent.", "apt.", "az.bridge.", "az.mapper.", "az.root_cert_path", "az.topics", "az.url", "aws.bridge.",
+    "aws.mapper.", "aws.root_cert_path", "aws.topics", "aws.url", "c8y.availability.", "c8y.enable.",
+    "c8y.entity_store.", "c8y.mapper.", "c8y.operations.", "c8y.proxy.bind.address", "c8y.proxy.ca_path",
+    "c8y.proxy.cert_path", "c8y.proxy.client.", "c8y.proxy.key_path", "c8y.smartrest.child_device.",
+    "c8y.smartrest.use_operation_id", "c8y.software_management.", "c8y.topics", "configuration.", "data.path",
+    "device.cryptoki.module_path", "device.cryptoki.pin", "device.cryptoki.socket_path", "device.cryptoki.uri", "diag.",
+    "firmware.", "flows.", "http.", "log.", "logs.path", "mqtt.bridge.", "run.lock_files", "run.log_memory_interval",
+    "service.", "software.", "sudo.", "tmp.path",
+)  # fmt: skip
+
+
+def is_kept(name: str) -> bool:
+    """Return whether this package only stores and lists the key, for thin-edge."""
+    return name.endswith(".device.key_pin") or name == "device.key_pin" or name.startswith(_KEPT)
+
+
 def listed(names: Iterable[str]) -> list[str]:
     """Return names in the order of `tedge config list`: on each level the plain keys before the groups."""
     return _ordered(list(names), 0)
@@ -26,9 +44,13 @@ def listed(names: Iterable[str]) -> list[str]:
 
 def unknown_key(name: str) -> str:
     """Return a message for a key that does not exist, with the one that the person probably meant."""
+    return f"unknown configuration key '{name}'{nearest(name)} (`tedge config list --all` shows all keys)"
+
+
+def nearest(name: str) -> str:
+    """Return the end of a message: the key that the person probably meant; empty if none is like it."""
     near = get_close_matches(name, KEYS, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown configuration key '{name}'{hint} (`tedge config list --all` shows all keys)"
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _ordered(names: list[str], depth: int) -> list[str]:
