@@ -34,6 +34,8 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
             env={"PATH": PATH, "LANG": "C.UTF-8"},
             # User tedge may trace what runs as tedge, and would type on the terminal of root (TIOCSTI).
             start_new_session=True,
+            # What it makes is for others to read, whatever the umask of the person who typed the command.
+            umask=0o022,
         )
     except FileNotFoundError as error:
         raise TedgeCertError(f"`{command[0]}` is not installed") from error

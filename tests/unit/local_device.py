@@ -100,8 +100,8 @@ class LocalDevice:
         script = ROOT / "bin" / first
         return [sys.executable, str(script), *rest]
 
-    def run(self, words: str, timeout_s: float = 200, **environment: str) -> Result:
-        """Run an executable of ``bin/`` with its arguments."""
+    def run(self, words: str, timeout_s: float = 200, umask: int = -1, **environment: str) -> Result:
+        """Run an executable of ``bin/`` with its arguments; by default with the umask of the tests."""
         result = subprocess.run(
             self.command(words),
             env={**self.environment, **environment},
@@ -110,6 +110,7 @@ class LocalDevice:
             text=True,
             timeout=timeout_s,
             check=False,
+            umask=umask,
         )
         return Result(result.returncode, result.stdout, result.stderr)
 

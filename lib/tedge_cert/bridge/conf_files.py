@@ -9,7 +9,6 @@ from tedge_cert import journal
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.device.connections import Mosquitto, MosquittoFiles
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 CONF_D = Path("/etc/mosquitto/conf.d")
@@ -26,7 +25,7 @@ class Placement:
 
     def install(self, text: str) -> None:
         """Write the file, then link to it: a link without its file keeps the broker from starting."""
-        make_directory(self.file.parent, owners.DIRECTORY_OF_ROOT)
+        files.make_directory(self.file.parent, owners.DIRECTORY_OF_ROOT)
         files.write(self.file, text.encode(), access_of(text))
         self.link_up()
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from tedge_cert import cures, journal, systemd
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 UNITS = Path("/etc/systemd/system")
@@ -75,7 +74,7 @@ def update(instance: Instance) -> None:
     if text == present:
         return
     try:
-        make_directory(path.parent, owners.DIRECTORY_OF_ROOT)
+        files.make_directory(path.parent, owners.DIRECTORY_OF_ROOT)
     except OSError as error:
         raise TedgeCertError(
             f"cannot write {path}, without which {_listed(opened)} is shut to the renewal: {error.strerror}; "

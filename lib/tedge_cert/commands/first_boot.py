@@ -19,7 +19,6 @@ from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant
 from tedge_cert.device.instance import Instance, Names, checked_device_id, device_id, load_config, load_instance
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.disk.lock import make_directory
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.steps import outcome
@@ -120,7 +119,7 @@ def finish(profile: str, directory: str = "") -> int:
             return 0
         code = 0
     if code == 0:
-        make_directory(_MARKS, owners.DIRECTORY_OF_ROOT)
+        files.make_directory(_MARKS, owners.DIRECTORY_OF_ROOT)
         files.write(mark, record.digest(password).encode(), owners.CONFIGURATION_LOCK)
         for store in STORES:
             _remove_password(store / PASSWORD)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tedge_cert import processes
-from tedge_cert.disk import owners
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # The files lie beside the directory of the package, which may be installed anywhere.
@@ -81,7 +81,7 @@ def _run(*command: str) -> None:
 
 def _make_directory(path: Path, access: owners.Access) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        files.make_directory(path, access, owners.DIRECTORY_OF_ROOT)
     except OSError as error:
         raise TedgeCertError(f"cannot create the directory {path}: {error.strerror}") from error
     owners.give(path, access)

@@ -71,6 +71,23 @@ def rename(source: Path, target: Path) -> float:
     return renamed_s
 
 
+def make_directory(path: Path, access: Access, above: Access | None = None) -> None:
+    """Create a directory, and with ``above`` those that are missing above it; an existing one stays as it is.
+
+    Owner and mode are set, not asked for: the umask of the caller takes nothing away. Raises OSError.
+    """
+    if path.is_dir():
+        return
+    if above is not None:
+        make_directory(path.parent, above, above)
+    path.mkdir(mode=0o700)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        apply_access(descriptor, access)
+    finally:
+        os.close(descriptor)
+
+
 def symlink(path: Path, target: Path) -> None:
     """Create ``path`` as a symbolic link to ``target``, and sync its directory; raises if ``path`` exists."""
     try:

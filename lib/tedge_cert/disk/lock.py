@@ -54,6 +54,7 @@ def locked_file(lock_file: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     except OSError as error:
         raise TedgeCertError(f"cannot open the lock {lock_file}: {error.strerror}; run this command as root") from error
     try:
+        owners.apply_access(descriptor, owners.CONFIGURATION_LOCK)
         _acquire(descriptor, lock_file, lock_file, wait_s)
         yield
     finally:
@@ -80,7 +81,7 @@ def wait_for_all(directory: Path) -> None:
 
 def _open(lock_file: Path) -> int:
     try:
-        make_directory(lock_file.parent, owners.SHARED_DIRECTORY)
+        files.make_directory(lock_file.parent, owners.SHARED_DIRECTORY)
         # Read-only, because tedge cannot open a file of root for writing, and flock(2) needs no write access.
         # Never unlinked, because two processes could then hold two locks of one name.
         descriptor = os.open(
@@ -96,18 +97,6 @@ def _open(lock_file: Path) -> int:
     if facts.st_uid == os.geteuid() and facts.st_nlink == 1:
         owners.apply_access(descriptor, owners.LOCK)
     return descriptor
-
-
-def make_directory(path: Path, access: owners.Access) -> None:
-    """Create a directory; an existing one keeps its owner and mode."""
-    if path.is_dir():
-        return
-    path.mkdir(mode=access.mode)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        owners.apply_access(descriptor, access)
-    finally:
-        os.close(descriptor)
 
 
 def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float) -> None:

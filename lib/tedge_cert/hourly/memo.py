@@ -208,6 +208,8 @@ def _replace(file: str, content: bytes) -> None:
         posix.unlink(temporary)
         return
     try:
+        # The mode is set, because the umask may have taken a part of it.
+        posix.fchmod(descriptor, 0o644)
         posix.write(descriptor, content)
     finally:
         posix.close(descriptor)

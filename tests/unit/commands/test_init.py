@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users and directories of the package, made without systemd."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -36,8 +37,14 @@ def places(tmp_path: Path) -> Path:
 
 
 def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made: list[str]) -> None:
-    for _ in range(2):
-        init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    before = os.umask(0o077)
+    try:
+        for _ in range(2):
+            init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    finally:
+        os.umask(before)
+    shut = [each.name for each in tmp_path.rglob("*") if each.is_dir() and each.stat().st_mode & 0o055 != 0o055]
+    assert sorted(shut) == ["credstore", "tedge-first-boot"]
     assert made == ["tedge", "mosquitto"]
     found = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_dir())
     assert found == [
