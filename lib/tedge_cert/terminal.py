@@ -12,8 +12,13 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from tedge_cert import journal, systemd
+
+if TYPE_CHECKING:
+    from rich.status import Status
+    from rich.text import Text
 
 # Terminals that only print (`TERM`).
 _DUMB = ("", "dumb", "unknown")
@@ -138,14 +143,50 @@ def waiting(title: str) -> AbstractContextManager[object]:
     return spinner or nullcontext()
 
 
+class Progress:
+    """Show how a wait stands: on a terminal one line that changes in place, with ✓ or ✗ at the end; elsewhere lines."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._shown = ""
+        self._spinner: _Spinner | None = None
+
+    def __enter__(self) -> "Progress":
+        systemd.status(self._title)
+        self._spinner = _spinner(self._title)
+        if self._spinner is not None:
+            self._spinner.__enter__()
+        return self
+
+    def show(self, text: str, lasting: str = "") -> None:
+        """Show ``text``; where lines do not change in place, only if ``lasting``, the part that matters, is new."""
+        systemd.status(text)
+        if self._spinner is not None:
+            self._spinner.update(text)
+        elif (lasting or text) != self._shown:
+            journal.info(text)
+        self._shown = lasting or text
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._spinner is not None:
+            self._spinner.__exit__(kind, error, trace)
+            tell(f"{self._title}... {mark(kind is None)}\n")
+
+
 class _Spinner:
     """A title with a moving sign, which vanishes at the end.
 
     There is one at a time: a wait within a step must not draw over the step.
     """
 
-    def __init__(self, status: AbstractContextManager[object]) -> None:
+    def __init__(self, status: "Status") -> None:
         self._status = status
+
+    def update(self, text: str) -> None:
+        """Show other text in the line."""
+        self._status.update(_in_line(text))
 
     def __enter__(self) -> None:
         global _drawing  # noqa: PLW0603 (one process, one terminal)
@@ -170,13 +211,17 @@ def _spinner(title: str) -> _Spinner | None:
     try:
         from rich.console import Console
         from rich.status import Status
-        from rich.text import Text
     except ImportError:
         return None
-    # In ASCII, because serial consoles have nothing else.
-    title = journal.quoted(title)
     console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
-    return _Spinner(Status(Text(f"{title}..."), console=console, spinner="line", spinner_style="none"))
+    # In ASCII, because serial consoles have nothing else.
+    return _Spinner(Status(_in_line(f"{title}..."), console=console, spinner="line", spinner_style="none"))
+
+
+def _in_line(text: str) -> "Text":
+    from rich.text import Text
+
+    return Text(journal.quoted(text))
 
 
 # QR codes
@@ -227,6 +272,11 @@ def _has_blocks() -> bool:
 
 
 # Questions
+
+
+def agrees(question: str) -> bool:
+    """Return whether a person at a terminal says yes to ``question``; without a terminal nobody does."""
+    return sys.stdin.isatty() and ask(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def ask(prompt: str, secret: bool = False) -> str:

@@ -170,7 +170,7 @@ def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
         "--debug",
         action="store_true",
         default=unset or False,
-        help="show every request and answer, without secrets, and tracebacks",
+        help="show all requests and answers, and tracebacks",
     )
     made.add_argument(
         "--log-level", type=_level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"

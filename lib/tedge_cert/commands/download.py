@@ -16,12 +16,14 @@ from cryptography import x509
 from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity
 from tedge_cert.authority.answer_checks import UnfitCertificateError
+from tedge_cert.bridge import conf_files
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
+from tedge_cert.device import profiles
 from tedge_cert.device import registration_record as record
-from tedge_cert.device.connection_settings import server_of
+from tedge_cert.device.connection_settings import files_of, mosquitto_of, server_of, tenant_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners
@@ -35,9 +37,10 @@ from tedge_cert.errors import (
     RequestRefusedError,
     TedgeCertError,
 )
+from tedge_cert.net.https import WrongServerError
 from tedge_cert.steps import outcome
 from tedge_cert.tenant import rest
-from tedge_cert.terminal import waiting
+from tedge_cert.terminal import Progress, waiting
 from tedge_cert.times import CLOCK_TOLERANCE_S
 from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
@@ -58,10 +61,9 @@ class Registration:
 
     def address(self) -> str:
         """Return the page where an operator registers the device, with what is known filled in."""
-        password = quote(self.password, safe="") if self.generated else ""
         return (
             f"https://{self.host}/apps/devicemanagement/index.html#/deviceregistration"
-            f"?externalId={quote(self.device_id, safe='')}&one-time-password={password}"
+            f"?externalId={quote(self.device_id, safe='')}&one-time-password={quote(self.password, safe='')}"
         )
 
 
@@ -106,8 +108,7 @@ def download(
     with custody(instance):
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
-        with waiting(f"Asking {registration.host} for the certificate of {registration.device_id}"):
-            received = _ask_until(instance, registration, request, retry_every_s, max_timeout_s)
+        received = _ask_until(instance, registration, request, retry_every_s, max_timeout_s)
         new = _keep(instance, registration, keys.public_key(key), received)
     if instance.bridge_file.exists():
         # The next renewal is far away, and until then an alarm about the previous certificate would stand.
@@ -137,24 +138,34 @@ def _request(instance: Instance, registration: Registration, key: keys.PrivateKe
 def _ask_until(
     instance: Instance, registration: Registration, request: bytes, retry_every_s: int, max_timeout_s: int
 ) -> list[x509.Certificate]:
-    deadline = Deadline(max_timeout_s)
-    while True:
-        try:
-            return _ask(instance, registration, request)
-        except RequestRefusedError as error:
-            hint = "not registered yet, or another one-time password" if error.status in (401, 403, 404) else "refused"
-            journal.error(f"{registration.device_id}: {hint}: {error}")
-        except NoAnswerError as error:
-            journal.error(str(error))
-        if deadline.left_s() < retry_every_s:
-            raise TedgeCertError(
-                f"no certificate for {registration.device_id} from {registration.host} within {max_timeout_s} s: "
-                "register the device there with the same device id and one-time password, then try again"
-            )
-        journal.warning(f"asking again in {retry_every_s} s")
-        time.sleep(retry_every_s)
-        # Without an answer before, the clock was not compared; now the password may be used.
-        check_clock(instance, registration.host)
+    """Ask until the tenant knows the device. Waiting is no failure, so it is one line; WrongServerError ends it."""
+    deadline, until = Deadline(max_timeout_s), time.strftime("%H:%M", time.localtime(time.time() + max_timeout_s))
+    with Progress(f"Asking {registration.host} for the certificate of {registration.device_id}") as progress:
+        while True:
+            last: TedgeCertError
+            try:
+                return _ask(instance, registration, request)
+            except WrongServerError:
+                raise
+            except RequestRefusedError as error:
+                unknown = error.status in (401, 403, 404)
+                state, last = ("not registered yet" if unknown else str(error)), error
+            except NoAnswerError as error:
+                state, last = str(error), error
+            if deadline.left_s() < retry_every_s:
+                raise _given_up(registration, max_timeout_s, last) from last
+            progress.show(f"{state}; asking again in {retry_every_s} s (until {until})", state)
+            time.sleep(retry_every_s)
+            # Without an answer before, the clock was not compared; now the password may be used.
+            check_clock(instance, registration.host)
+
+
+def _given_up(registration: Registration, max_timeout_s: int, last: TedgeCertError) -> TedgeCertError:
+    same = "the same one-time password" if registration.generated else "the one-time password it is registered with"
+    return TedgeCertError(
+        f"no certificate for {registration.device_id} from {registration.host} within {max_timeout_s} s: {last}; "
+        f"register the device there, then {cures.register(registration.device_id)} goes on with {same}"
+    )
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes) -> list[x509.Certificate]:
@@ -179,14 +190,15 @@ def _keep(
     except UnfitCertificateError as error:
         raise CertificateError(
             f"the answer of {registration.host} is not used: {error}; nothing was written, and the one-time password "
-            "is spent: register the device again with a new one"
+            f"is spent: get a new one, then {cures.register(registration.device_id)}"
         ) from error
     try:
         fresh_start.end(instance)
         files.write(instance.certificate, new.pem, owners.CERTIFICATE)
     except TedgeCertError as error:
         raise TedgeCertError(
-            f"{error}, then register the device again with a new one-time password: this one is spent"
+            f"{error}, then get a new one-time password, as this one is spent, and "
+            f"{cures.register(registration.device_id)}"
         ) from error
     if early is not None:
         raise ClockError(
@@ -245,15 +257,41 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
     identity = checked_device_id(identity)
     if arguments.prompt:
         password = terminal.ask("Enter one-time password: ", secret=True).strip()
-    return Registration(identity, password or new_password(), not password, host)
+    given = bool(password)
+    password = password or record.kept_password(instance, identity, host) or new_password()
+    return Registration(identity, password, not given, host)
+
+
+def keep_password(instance: Instance, registration: Registration) -> None:
+    """Keep a generated password until it is used: an operator may take longer than this command waits."""
+    if registration.generated:
+        record.keep_password(instance, registration.device_id, registration.host, registration.password)
+
+
+def check_own_certificate(instance: Instance) -> None:
+    """Ask, or refuse without a terminal, before the certificate that another profile uses is replaced."""
+    shared = [each for each in profiles.others(instance) if each.certificate == instance.certificate]
+    if not instance.profile or not shared or not os.path.lexists(instance.certificate):
+        return
+    used = f"profile {instance.profile} has no certificate of its own: {instance.certificate} is that of"
+    used = f"{used} `{shared[0].words}`"
+    if terminal.agrees(f"{used}. Replace it for both?"):
+        return
+    own = instance.certificate.with_name(f"{instance.certificate.stem}-{instance.profile}{instance.certificate.suffix}")
+    raise ConfigurationError(
+        f"{used}, and would be replaced; `sudo tedge config set c8y.device.cert_path {own} --profile "
+        f"{instance.profile}` gives it one, or `sudo tedge cert download {shared[0].words}` replaces that of both"
+    )
 
 
 def announce(registration: Registration, without_address: bool) -> None:
-    """Print what the operator gives to the tenant; a password only if it was generated here."""
+    """Print what the operator gives to the tenant; password and address only if the password was generated here."""
+    if not registration.generated:
+        journal.say(f"Registering {registration.device_id} with {registration.host}")
+        return
     lines = [f"Register the device on {split_endpoint(registration.host, 443)[0]}:", ""]
     lines.append(f"    device id:         {registration.device_id}")
-    if registration.generated:
-        lines.append(f"    one-time password: {registration.password}")
+    lines.append(f"    one-time password: {registration.password}")
     if not without_address:
         lines += ["", "    This address registers it:", "", f"    {registration.address()}"]
         code = terminal.qr_code(registration.address())
@@ -264,12 +302,17 @@ def announce(registration: Registration, without_address: bool) -> None:
 
 def next_step(instance: Instance) -> str:
     """Return what to do with a first certificate, or with that of a device that is registered again."""
-    if instance.bridge_file.exists():
-        return (
-            "the bridge uses it when it connects again, within half a minute; a device with another id than before "
-            f"needs `sudo tedge disconnect {instance.words}` and `sudo tedge connect {instance.words}`"
-        )
-    return f"`sudo tedge connect {instance.words}` connects it"
+    if not instance.bridge_file.exists():
+        return f"{cures.command('connect')} connects it"
+    try:
+        is_current = conf_files.is_current(files_of(instance), mosquitto_of(instance, tenant_of(instance)))
+    except ConfigurationError as error:
+        journal.debug(f"the bridge is not compared: {error}")
+        is_current = False
+    if is_current:
+        return "the bridge uses it when it connects again, within half a minute"
+    # Such as another device id.
+    return f"{cures.command('reconnect')} connects it with its new settings"
 
 
 def _typed_id(instance: Instance) -> str:

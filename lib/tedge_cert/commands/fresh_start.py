@@ -20,7 +20,7 @@ def end(instance: Instance) -> None:
     files.remove(instance.previous)
     files.remove(instance.candidate)
     state.forget(instance.state_file)
-    for forget in (rejection.forget, record.end_attempts, record.tidy):
+    for forget in (rejection.forget, record.end_attempts, record.end_password, record.tidy):
         try:
             forget(instance)
         except (OSError, TedgeCertError) as error:

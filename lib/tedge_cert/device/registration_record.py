@@ -57,6 +57,25 @@ def attempts(instance: Instance) -> Attempts:
     return Attempts(str(found.get("credentials")), failed, at_s)
 
 
+def keep_password(instance: Instance, device_id: str, host: str, password: str) -> None:
+    """Keep a password that was generated here until it is used, so that the next call goes on with it."""
+    content = json.dumps({"device_id": device_id, "host": host, "password": password})
+    make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
+    files.write(_password_file(instance), content.encode(), _OWN)
+
+
+def kept_password(instance: Instance, device_id: str, host: str) -> str:
+    """Read the password that was generated for this device at this tenant; empty if there is none."""
+    found = _load(_password_file(instance))
+    fits = (found.get("device_id"), found.get("host")) == (device_id, host)
+    return str(found.get("password") or "") if fits else ""
+
+
+def end_password(instance: Instance) -> None:
+    """Forget the password that was generated here: it is used, or of no use any more."""
+    files.remove(_password_file(instance))
+
+
 def begin(instance: Instance, registration: RegistrationRecord) -> None:
     """Record the registration before the tenant is asked, so that the device is connected even after a power cut."""
     files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), _OWN)
@@ -103,7 +122,7 @@ def last_device_id(instance: Instance) -> str:
 
 def tidy(instance: Instance) -> None:
     """Remove the temporary files of registrations that were killed."""
-    for path in (_unfinished_file, _finished_file, _device_id_file, _attempts_file):
+    for path in (_unfinished_file, _finished_file, _device_id_file, _attempts_file, _password_file):
         files.remove_stale_temporaries(path(instance))
 
 
@@ -117,6 +136,10 @@ def _finished_file(instance: Instance) -> Path:
 
 def _device_id_file(instance: Instance) -> Path:
     return instance.state_file.with_suffix(".device-id")
+
+
+def _password_file(instance: Instance) -> Path:
+    return instance.state_file.with_suffix(".one-time-password")
 
 
 def _attempts_file(instance: Instance) -> Path:

@@ -2,6 +2,7 @@
 """The HTTPS client: send one request with a limit on every wait, and explain an answer that is no success."""
 
 import json
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ LIMIT_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 # Characters of a refusal that the message quotes.
 QUOTED_CHARACTERS = 300
+
+# There is no such name; a name server that does not answer is EAI_AGAIN (getaddrinfo(3)).
+_NO_HOST = (socket.EAI_NONAME, socket.EAI_NODATA)
 
 Sink = Callable[[bytes], object]
 
@@ -85,6 +89,10 @@ class BrokenExchangeError(NoAnswerError):
         super().__init__(message)
         self.cause = cause
         self.alert = alert
+
+
+class WrongServerError(BrokenExchangeError):
+    """The server has no address, or is not trusted: asking again would change nothing, its settings have to."""
 
 
 def ask(
@@ -253,11 +261,14 @@ def _no_answer(server: Server, url: str, error: BaseException) -> BrokenExchange
         # urllib3 1.26 (Debian 12) does not say whether TLS with the server or with the proxy failed.
         other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
         reason = explain(cause, f"{server.host}{other}", server.trust)
-        return BrokenExchangeError(f"cannot speak TLS with {url}: {reason}", cause)
+        untrusted = isinstance(cause, ssl.SSLCertVerificationError)
+        kind = WrongServerError if untrusted else BrokenExchangeError
+        return kind(f"cannot speak TLS with {url}: {reason}", cause)
     if isinstance(error, requests.exceptions.ProxyError) and way is not None:
         return BrokenExchangeError(f"no answer from {url}: {way.explain(reason)}", cause)
     by, check = (f" by the proxy {way.address}", "the network, proxy.address and") if way else ("", "the network and")
-    return BrokenExchangeError(f"no answer from {url}{by}: {reason}; check {check} {server.setting}", cause)
+    kind = WrongServerError if isinstance(cause, socket.gaierror) and cause.errno in _NO_HOST else BrokenExchangeError
+    return kind(f"no answer from {url}{by}: {reason}; check {check} {server.setting}", cause)
 
 
 def refusal(

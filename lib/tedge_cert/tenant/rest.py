@@ -10,7 +10,7 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net import https, server_clock
 from tedge_cert.net.authorization import authorization, is_token
-from tedge_cert.net.https import HttpAnswer, Limits, Request, Sink
+from tedge_cert.net.https import HttpAnswer, Limits, Request, Sink, WrongServerError
 from tedge_cert.net.server import Server
 
 # The tenant answers this without credentials.
@@ -45,9 +45,14 @@ def as_device(
 
 
 def time_of(server: Server) -> float | None:
-    """Ask the tenant for its time, in seconds since the epoch; None if there is no answer. No credential is sent."""
+    """Ask the tenant for its time, in seconds since the epoch; None if there is no answer. No credential is sent.
+
+    Raises WrongServerError where another attempt would not be answered either.
+    """
     try:
         answer = https.ask(server, Request("GET", OPEN_PATH), compares_clock=False)
+    except WrongServerError:
+        raise
     except NoAnswerError as error:
         journal.debug(f"the time of {server.host} is not known: {error}")
         return None

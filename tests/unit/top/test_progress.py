@@ -43,6 +43,16 @@ from tedge_cert.terminal import waiting
 with waiting("Asking"):
     sys.stdout.write("out\\n")
 """
+PROGRESS = """
+import time
+from tedge_cert.terminal import Progress
+with Progress("Asking") as progress:
+    progress.show("first, 30 s", "first")
+    time.sleep(0.3)
+    progress.show("first, 20 s", "first")
+    progress.show("second")
+    time.sleep(0.3)
+"""
 CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
@@ -156,5 +166,16 @@ def test_a_command_that_waits_keeps_its_lines(tmp_path: Path) -> None:
     assert out == ""
     assert "Asking 127.0.0.1:1 for the certificate of d-1..." in seen
     left = left_on_screen(seen)
-    assert not [each for each in left if "Asking" in each]
-    assert [each.startswith("error: no ") for each in left][-3:] == [False, True, True], left
+    assert [each for each in left if "Asking" in each] == ["Asking 127.0.0.1:1 for the certificate of d-1... ✗"]
+    assert [each.startswith("error: no ") for each in left] == [False, False, True], left
+
+
+def test_progress_changes_in_place_on_a_terminal_and_says_each_state_once_elsewhere() -> None:
+    pytest.importorskip("rich", reason="python3-rich is not installed")
+    _, seen = on_terminal(PROGRESS)
+    assert "first, 30 s" in seen
+    assert "second" in seen
+    assert "\n" not in seen[seen.index("first, 30 s") : seen.index("second")]
+    assert seen.endswith("Asking... ✓\r\n")
+    done = subprocess.run([sys.executable, "-c", PROGRESS], env=environment_for(None), capture_output=True, check=True)
+    assert done.stderr.decode() == "first, 30 s\nsecond\n"
