@@ -77,3 +77,38 @@ def test_after_a_cure_the_screen_does_not_wait_for_the_next_hour(connected: Devi
         failed = connected.unit(SERVICE, "ActiveState")["ActiveState"] == "failed"
         code, found = status(connected)
         assert (code, found["problems"], failed) == (0, [], not cure), cure
+
+
+def test_what_a_user_may_not_read_is_not_known_to_them(connected: Device) -> None:
+    connected.run(f"chmod 600 {CERTIFICATE}")
+    code, found = status(connected, "nobody")
+    assert (code, found["problems"][0]["cure"]) == (1, "sudo tedge cert status")
+    assert {"certificate", "due_s", "key"} <= set(found["not_known"])
+    assert status(connected)[0] == 0
+    connected.run(f"chown root:root {CERTIFICATE}")
+    code, found = status(connected)
+    assert (code, found["problems"][0]["cure"]) == (2, "sudo tedge reconnect c8y")
+    connected.run(found["problems"][0]["cure"].removeprefix("sudo "), timeout_s=120)
+    assert status(connected, "nobody")[0] == 0
+
+
+def test_a_device_that_was_disconnected_on_purpose_is_no_fault(connected: Device) -> None:
+    connected.run("tedge disconnect c8y", timeout_s=60)
+    for user in (None, "nobody"):
+        code, found = status(connected, user)
+        assert (code, found["problems"], found["bridge"]["configured"]) == (0, [], False)
+        assert found["bridge"]["disconnected_s"] > 0
+    connected.run("tedge connect c8y", timeout_s=120)
+    code, found = status(connected)
+    assert (code, found["bridge"]["disconnected_s"], found["bridge"]["differences"]) == (0, 0, [])
+
+
+def test_the_doctor_finds_a_connected_device_well(connected: Device) -> None:
+    done = connected.run("tedge cert status --online", check=False)
+    assert done.exit_code == 0, done.stdout
+    assert "speaks TLS with our certificate" in done.stdout
+    assert "✗" not in done.stdout
+    connected.cut()
+    done = connected.run("tedge cert status --online", check=False, timeout_s=60)
+    assert done.exit_code == 1
+    assert "✗" in done.stdout

@@ -74,6 +74,7 @@ UNHEALTHY = {
     "hidden": facts(certificate=HIDDEN, is_other_user=True),
     "shut": facts(certificate=HIDDEN),
     "missing": facts(certificate=CertificateFacts("/c.pem", "cannot read the certificate /c.pem: No such file")),
+    "indented": facts(certificate=CertificateFacts("/c.pem", "its lines are indented", cure="sed -i 's/^ *//' /c.pem")),
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
     "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
     "key": facts(key=KeyFacts("/k.pem", False)),

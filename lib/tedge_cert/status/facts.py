@@ -12,6 +12,8 @@ class CertificateFacts:
 
     path: str
     fault: str = ""
+    # The command that mends the file, where there is one.
+    cure: str = ""
     # True if this user may not read the file, so that nothing is known of it.
     is_hidden: bool = False
     # When the file was written.
@@ -44,6 +46,8 @@ class KeyFacts:
     # True if the broker may not read the key, so its bridge cannot connect.
     is_shut_to_broker: bool = False
     fault: str = ""
+    # The command that mends the file, where there is one.
+    cure: str = ""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         found = certificate.load(path)
     except CertificateError as error:
         hidden = isinstance(error.__cause__, PermissionError)
-        return CertificateFacts(str(path), str(error), is_hidden=hidden), None
+        return CertificateFacts(str(path), str(error), error.cure, is_hidden=hidden), None
     validity = found.validity
     facts = CertificateFacts(
         str(path),
@@ -196,7 +196,7 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
         keys.load_for(instance.key_file, active, instance.certificate)
     except CertificateError as error:
         if not isinstance(error, UnreadableError):
-            return KeyFacts(path, False, fault=str(error))
+            return KeyFacts(path, False, fault=str(error), cure=error.cure)
         known = left.key_fits if left.serial == facts.serial else None
         return KeyFacts(path, known, left.looked_at_s)
     return KeyFacts(path, True)

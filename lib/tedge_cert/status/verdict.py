@@ -112,7 +112,7 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     yield from _of_dates(facts, active)
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
-        yield Problem(BROKEN, reason, f"tedge cert download {facts.words}")
+        yield Problem(BROKEN, reason, _mend(facts.key.cure) or _register(facts))
     if facts.key.is_shut_to_broker:
         yield Problem(
             ATTENTION,
@@ -131,12 +131,17 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
 
 def _unread(facts: Facts, active: CertificateFacts) -> Problem:
     if not active.is_hidden:
-        return Problem(BROKEN, active.fault, _register(facts))
+        return Problem(BROKEN, active.fault, _mend(active.cure) or _register(facts))
     if facts.is_other_user:
         what = f"this user may not read {active.path}, so nothing is known of the certificate"
         return Problem(ATTENTION, what, "tedge cert status")
     what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
     return Problem(BROKEN, what, f"tedge reconnect {facts.words}")
+
+
+def _mend(cure: str) -> str:
+    """Return a command that mends a file as a person types it; it may consist of several, with redirections."""
+    return f"sudo sh -c {shlex.quote(cure)}" if cure else ""
 
 
 def _of_dates(facts: Facts, active: CertificateFacts) -> Iterator[Problem]:
@@ -196,7 +201,8 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
             f"tedge reconnect {facts.words}",
         )
     elif facts.candidate is not None and not waits:
-        yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), f"tedge reconnect {facts.words}")
+        cure = _mend(facts.candidate.cure) or f"tedge reconnect {facts.words}"
+        yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
 
 
 def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
