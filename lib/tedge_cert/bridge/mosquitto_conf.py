@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the text of mosquitto's configuration: the bridge and the listener (mosquitto.conf(5))."""
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,10 +36,12 @@ class Found:
 
 
 def look(wanted: Mosquitto, knows_local_cleansession: bool | None = None) -> Found:
-    """Find out what the configuration needs to know; raises ConfigurationError for credentials that are not usable.
+    """Find out what the configuration needs to know.
 
-    Mosquitto is asked for its version, unless it is given whether ``knows_local_cleansession``.
+    Mosquitto is asked for its version, unless it is given whether ``knows_local_cleansession``. Raises
+    ConfigurationError for credentials that are not usable, and for files that mosquitto would wait for.
     """
+    _refuse_pipes(wanted.listener)
     login = wanted.tenant.login() or Credentials("", "")
     return Found(
         wanted.tenant.device_id,
@@ -160,6 +163,23 @@ def listener_text(listener: Listener | None, found: Found | None = None) -> str 
 def _trust_is_directory(listener: Listener | None) -> bool:
     external = listener and listener.external
     return bool(external and external.trust is not None and Path(external.trust).is_dir())
+
+
+def _refuse_pipes(listener: Listener | None) -> None:
+    external = listener and listener.external
+    if not external:
+        return
+    named = {"ca_path": external.trust, "cert_file": external.certificate, "key_file": external.key}
+    for name, path in ((name, Path(path)) for name, path in named.items() if path is not None):
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue  # Missing, or for root only: mosquitto reports what it cannot read.
+        if not stat.S_ISREG(mode) and not (stat.S_ISDIR(mode) and name == "ca_path"):
+            raise ConfigurationError(
+                f"{path} (mqtt.external.{name}) is no regular file, and mosquitto would wait for it when it starts: "
+                f"`tedge config set mqtt.external.{name} FILE`, or unset it"
+            )
 
 
 def _external_listener(wanted: ExternalListener, trust_is_directory: bool) -> list[str]:

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The listeners of mosquitto: their configuration, tried with a real broker."""
 
+import os
 import ssl
 
 import pytest
 import trustme
 
+from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.device.connection_settings import listener_of
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import client_context, verifying_context
-from unit.connected import certify, configure, instance_of
+from unit.connected import certify, configure, instance_of, mosquitto_of
 from unit.local_device import LocalDevice, free_port
 
 
@@ -70,3 +72,15 @@ def test_half_a_second_listener(local_device: LocalDevice, settings: str) -> Non
     configure(local_device, "[mqtt.bind]", f"[mqtt.external]\n{settings}\n[mqtt.external.bind]\nport = 1\n[mqtt.bind]")
     with pytest.raises(ConfigurationError, match="belong together"):
         listener_text(listener_of(instance_of(local_device).config))
+
+
+@pytest.mark.parametrize("name", ["ca_path", "cert_file", "key_file"])
+def test_mosquitto_waits_for_no_pipe(local_device: LocalDevice, name: str) -> None:
+    certify(local_device)
+    pipe = local_device.directory / "pipe"
+    os.mkfifo(pipe)
+    settings = dict.fromkeys(("ca_path", "cert_file", "key_file"), local_device.tenant.server_ca) | {name: pipe}
+    lines = "".join(f'{each} = "{path}"\n' for each, path in settings.items())
+    configure(local_device, "[mqtt.bind]", f"[mqtt.external]\n{lines}[mqtt.external.bind]\nport = 1\n[mqtt.bind]")
+    with pytest.raises(ConfigurationError, match=rf"pipe \(mqtt.external.{name}\) is no regular file"):
+        mosquitto_conf.look(mosquitto_of(local_device))

@@ -259,7 +259,8 @@ def test_the_part_that_is_root_ends_with_the_code_of_the_other(
 
 
 @pytest.mark.usefixtures("connected")
-def test_root_sets_a_tenant_only_where_there_is_none(boot: Boot) -> None:
+@pytest.mark.parametrize("url", ['evil.example"\nx = "', "evil.example:port", "[::1]x"])
+def test_root_sets_a_tenant_only_where_there_is_none(boot: Boot, url: str) -> None:
     file = boot.device.directory / "tedge.toml"
     before = file.read_text()
     boot.give("tedge.c8y-url", "evil.example")
@@ -268,7 +269,7 @@ def test_root_sets_a_tenant_only_where_there_is_none(boot: Boot) -> None:
     text = "\n".join(line for line in before.splitlines() if not line.startswith(("url", "http")))
     file.write_text(text)
     boot.give("tedge.one-time-password", "another-password")
-    boot.give("tedge.c8y-url", 'evil.example"\nx = "')
+    boot.give("tedge.c8y-url", url)
     with pytest.raises(TedgeCertError, match="expected"):
         first_boot.finish("")
     assert file.read_text() == text
