@@ -121,7 +121,7 @@ def _say_who(lock_file: Path) -> None:
         files.remove_stale_temporaries(_holder_file(lock_file))
         name = Path(sys.argv[0]).name or "python"
         files.write(_holder_file(lock_file), f"{name} (process {os.getpid()})".encode(), owners.HANDOVER)
-    except TedgeCertError as error:
+    except (TedgeCertError, OSError) as error:
         # The name only helps a process that waits; its loss must not stop a renewal.
         journal.debug(str(error))
 

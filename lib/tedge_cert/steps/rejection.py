@@ -22,8 +22,11 @@ def record(instance: Instance, content: bytes) -> None:
 
 
 def forget(instance: Instance) -> None:
-    """Remove the record."""
-    instance.rejection_file.unlink(missing_ok=True)
+    """Remove the record; what cannot be removed, such as a directory in its place, is no record."""
+    try:
+        files.remove(instance.rejection_file)
+    except TedgeCertError as error:
+        journal.warning(str(error))
 
 
 def is_recorded(instance: Instance, content: bytes) -> bool:

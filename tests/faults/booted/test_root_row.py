@@ -153,10 +153,11 @@ def observed(device: Device, whole: bool) -> list[str]:
     return list(json.loads(done.stdout))
 
 
-def expect_nothing(device: Device, matrix: Matrix) -> None:
+def expect_nothing(device: Device, matrix: Matrix, may_read: bool = False) -> None:
     """Let root run everything beside a listener of tedge's; expect no finding, and no secret there."""
     with listening(device, f"{HOME}/both") as listener:
         findings = observed(device, matrix.whole)
+        findings = [each for each in findings if not (may_read and each.endswith(f": read {CANARY}"))]
         matrix.tally.cases += len(commands(matrix.whole))
         heard = listener.heard()
     for secret in (SECRET, PASSWORD):
@@ -191,7 +192,8 @@ def test_all_commands_are_tried() -> None:
 def test_a_path(attacked: Device, matrix: Matrix, name: str, trap: str) -> None:
     prepare = _directory_of_locks if (name, trap) == ("run.path", "directory") else TRAPS[trap]
     aim(attacked, {**COMPANIONS.get(name, {}), name: prepare(attacked)})
-    expect_nothing(attacked, matrix)
+    # A password file that root's settings name, on a path that only root can write, is root's to read.
+    expect_nothing(attacked, matrix, may_read=(name, trap) == ("c8y.credentials_path", "itself"))
 
 
 @pytest.mark.parametrize(

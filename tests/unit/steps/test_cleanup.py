@@ -124,6 +124,19 @@ def test_a_file_that_cannot_be_removed_stops_no_command(
 
 
 @pytest.mark.parametrize("step", [recipes.clean_up, recipes.verify])
+def test_a_directory_in_the_place_of_a_file_in_run_stops_no_step(
+    local_device: LocalDevice, step: Callable[[Instance], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    certify(local_device, days=60)
+    instance = instance_of(local_device)
+    instance.rejection_file.mkdir()
+    holder = f"{local_device.certificate}.holder".strip("/").replace("/", "-")
+    (instance.run_directory / f".{holder}.0123abcd.tmp").mkdir()
+    step(instance)
+    assert f"cannot write {instance.rejection_file}: Is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", [recipes.clean_up, recipes.verify])
 def test_what_killed_runs_left_goes(local_device: LocalDevice, step: Callable[[Instance], None]) -> None:
     """Temporary files go beside every file that a step writes, and in the directory of locks."""
     certify(local_device, days=60)
