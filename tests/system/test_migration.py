@@ -93,12 +93,13 @@ def check_their_purge(device: Device, tenant: Tenant, package: Path) -> None:
     assert "apt install --reinstall tedge-cert-renewer" in lost.stderr
     assert not device.exists("/etc/tedge")
     # A directory of tedge's is no place where root copies to: tedge could put a link there.
-    found = f"stat -c %U {DIRECTORY} >/run/found 2>&1"
-    device.write("/usr/local/sbin/cp", f'#!/bin/sh\n{found}\nexec /usr/bin/cp "$@"\n', mode=0o755)
+    device.run("mv /usr/bin/cp /usr/bin/real-cp")
+    copying = f'stat -c %U {DIRECTORY} >>/run/found 2>&1\nexec /usr/bin/real-cp "$@"'
+    device.write("/usr/bin/cp", f"#!/bin/sh\n{copying}\n", mode=0o755)
     said = install(device, package, reinstall=True)
     assert "Putting back" in said.stdout
-    assert "No such file" in device.read("/run/found")
-    device.run("rm /usr/local/sbin/cp")
+    assert "No such file" in device.read("/run/found").splitlines()[-1]
+    device.run("mv /usr/bin/real-cp /usr/bin/cp")
     assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
     assert not device.exists(COPY)
     device.run("tedge reconnect c8y", timeout_s=120)

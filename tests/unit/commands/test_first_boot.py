@@ -14,6 +14,7 @@ from pytest_mock import MockerFixture
 from tedge_cert.commands import first_boot, hardware_id
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
+from tedge_cert.disk import owners
 from tedge_cert.errors import CredentialError, TedgeCertError
 from unit.certificates import DAY_S
 from unit.connected import behind, certify, instance_of, issue
@@ -223,9 +224,10 @@ def connected(boot: Boot, mocker: MockerFixture) -> MagicMock:
     return mocker.patch.object(first_boot, "_connect")
 
 
-def test_root_connects_once_for_each_password(boot: Boot, connected: MagicMock) -> None:
+def test_root_connects_once_for_each_password(boot: Boot, connected: MagicMock, mocker: MockerFixture) -> None:
     """The password is root's; nothing that user tedge leaves makes root do it again."""
     counts = []
+    made = mocker.spy(first_boot, "make_directory")
     for password in ("", PASSWORD, PASSWORD, "another-password"):
         boot.give("tedge.one-time-password", password)
         record.begin(boot.instance, record.RegistrationRecord("x", ""))
@@ -234,7 +236,8 @@ def test_root_connects_once_for_each_password(boot: Boot, connected: MagicMock) 
     assert counts == [0, 1, 1, 2]
     assert list(first_boot.STORES[0].iterdir()) == []
     mark = first_boot._MARKS / "c8y.connected"
-    assert (first_boot._MARKS.stat().st_mode & 0o777, mark.stat().st_mode & 0o777) == (0o755, 0o600)
+    assert mark.stat().st_mode & 0o777 == 0o600
+    made.assert_called_with(first_boot._MARKS, owners.DIRECTORY_OF_ROOT)
 
 
 def test_the_part_that_is_tedge_leaves_no_mark(boot: Boot, connected: MagicMock, mocker: MockerFixture) -> None:

@@ -5,8 +5,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files
+from tedge_cert.config.credentials import load
 from tedge_cert.steps import needs_renewal
 from unit.connected import files_of, instance_of, mosquitto_of
 from unit.local_client import Local
@@ -134,6 +136,19 @@ def test_a_file_that_names_no_host_works_and_says_what_to_add(basic_device: Loca
     assert line in status.stdout
     credentials(basic_device, f"t1/device_{basic_device.device_id}")
     assert line not in basic_device.run("tedge-cert-status c8y").stdout
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_root_is_asked_only_for_a_file_that_tedge_cannot_read(
+    basic_device: LocalDevice, mocker: MockerFixture, readable: bool
+) -> None:
+    """The parent reads it, if only root can write there, and hands over what it holds."""
+    mocker.patch("tedge_cert.disk.privileges.has_parent", return_value=True)
+    mocker.patch("os.access", return_value=readable)
+    ask = mocker.patch("tedge_cert.disk.privileges.ask_root", return_value=["t1/root", "secret", "tenant.test"])
+    found = load(basic_device.directory / "credentials.toml")
+    assert (found.username == "t1/root", ask.called) == (not readable, not readable)
+    assert (found.hosts == ("tenant.test",)) is not readable
 
 
 def test_credentials_for_everybody_to_read_are_warned_of(basic_device: LocalDevice) -> None:
