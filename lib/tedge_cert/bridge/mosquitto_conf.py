@@ -178,7 +178,7 @@ def _refuse_pipes(listener: Listener | None) -> None:
         if not stat.S_ISREG(mode) and not (stat.S_ISDIR(mode) and name == "ca_path"):
             raise ConfigurationError(
                 f"{path} (mqtt.external.{name}) is no regular file, and mosquitto would wait for it when it starts: "
-                f"`tedge config set mqtt.external.{name} FILE`, or unset it"
+                f"`sudo tedge config set mqtt.external.{name} FILE`, or unset it"
             )
 
 
