@@ -33,13 +33,15 @@ MINIMUM = "certificate.validity.minimum_duration"
 class Question:
     """The question on the command line."""
 
-    __slots__ = ("cert_path", "cloud", "config_dir", "profile", "systemd")
+    __slots__ = ("cert_path", "cloud", "config_dir", "expires_in", "profile", "systemd")
 
     def __init__(self) -> None:
         self.cloud = ""
         self.profile = os.environ.get("TEDGE_CLOUD_PROFILE", "")
         self.config_dir = ""
         self.cert_path = ""
+        # A threshold for this question only, in place of the configured one.
+        self.expires_in = ""
         self.systemd = False
 
 
@@ -171,7 +173,7 @@ def _command_line(question: Question) -> int:
     """Return the exit code of thin-edge: 0 renew, 1 valid, not valid yet or bad configuration, 2 not a certificate."""
     try:
         settings, path = _settings(question)
-        threshold = settings.need(MINIMUM)
+        threshold = question.expires_in or settings.need(MINIMUM)
     except TedgeCertError as error:
         journal.error(str(error))
         return FAILURE

@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.config.values import parse_threshold
 from tedge_cert.steps.needs_renewal import EXITS
 
 
@@ -12,12 +13,28 @@ def parser_of(description: str | None) -> Parser:
     made = Parser("cert needs-renewal", description, exits=EXITS, environment={"NO_COLOR": "no colour on a terminal"})
     entry.add_cloud(made)
     made.add_argument("--cert-path", type=_named, metavar="FILE", help="another certificate")
-    made.add_argument(
+    # The unit has its threshold from the settings, as the step after it looks at these again.
+    either = made.add_mutually_exclusive_group()
+    either.add_argument(
+        "--expires-in",
+        type=_threshold,
+        metavar="TIME",
+        help="ask with another threshold than certificate.validity.minimum_duration: whether the certificate expires "
+        "within 20d, or within the last 75%% of its lifetime",
+    )
+    either.add_argument(
         "--systemd",
         action="store_true",
         help="answer a unit: 255 for every error, levels on the lines",
     )
     return made
+
+
+def _threshold(text: str) -> str:
+    try:
+        return str(parse_threshold(text))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _named(text: str) -> str:

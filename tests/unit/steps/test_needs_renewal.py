@@ -50,6 +50,22 @@ def test_codes_of_states(tmp_path: Path, left_days: int, begin_days: int, minimu
     assert result.stderr.startswith(f"Status:        {status}")
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        ("--expires-in 39d", 1, "VALID"),
+        ("--expires-in=41d", 0, "EXPIRES SOON"),
+        ("--expires-in 39%", 1, "VALID"),
+        ("c8y --expires-in 75%", 0, "EXPIRES SOON"),
+    ],
+)
+def test_one_question_can_have_another_threshold(tmp_path: Path, words: str, code: int, status: str) -> None:
+    """A certificate with forty of a hundred days left; the percentage is a part of its lifetime."""
+    device(tmp_path, make_for(40, -60))
+    result = ask(tmp_path, *words.split())
+    assert (result.exit, result.stderr.startswith(f"Status:        {status} (expires in: 40d")) == (code, True)
+
+
 @pytest.mark.parametrize("words", [["c8y"], ["aws"], ["az"], ["c8y", "--profile", "p"], ["az", "--profile=q"]])
 def test_takes_clouds_and_profiles(tmp_path: Path, words: list[str]) -> None:
     device(tmp_path, make_for(365), "[c8y.profiles.p]")
@@ -128,12 +144,21 @@ def test_a_bad_configuration_is_one(tmp_path: Path, settings: str, words: list[s
         ["c8y", "--profile"],
         ["--profile", "p"],
         ["--cert-path", ""],
+        ["--expires-in"],
+        ["--expires-in", "soon"],
+        ["--expires-in", "100%"],
     ],
 )
 def test_a_mistake_is_two(tmp_path: Path, words: list[str]) -> None:
     device(tmp_path, make_for(365))
     result = ask(tmp_path, *words)
     assert (result.exit, result.stderr.endswith("see `tedge cert needs-renewal --help`\n")) == (2, True)
+
+
+def test_the_unit_has_its_threshold_from_the_settings(tmp_path: Path) -> None:
+    device(tmp_path, make_for(365))
+    result = ask(tmp_path, "--systemd", "c8y", "--expires-in", "20d")
+    assert (result.exit, "argument --expires-in: not allowed with argument --systemd" in result.stderr) == (255, True)
 
 
 def test_help_tells_the_codes(tmp_path: Path) -> None:
@@ -168,5 +193,5 @@ def test_another_configuration_directory(tmp_path: Path) -> None:
 def test_reads_the_plain_command_lines_itself() -> None:
     question = needs_renewal.parse(["--systemd", "c8y", "--profile", "p", "--cert-path=/c", "--config-dir", "/d"])
     assert question is not None
-    assert [getattr(question, name) for name in sorted(question.__slots__)] == ["/c", "c8y", "/d", "p", True]
+    assert [getattr(question, name) for name in sorted(question.__slots__)] == ["/c", "c8y", "/d", "", "p", True]
     assert needs_renewal.parse(["--help"]) is None
