@@ -52,6 +52,8 @@ class LocalDevice:
     tenant: Tenant
     device_id: str = "local-1"
     port: int = field(default_factory=free_port)
+    # That of the tests.
+    umask: int = -1
     _broker: "subprocess.Popen[bytes] | None" = None
 
     def __post_init__(self) -> None:
@@ -100,8 +102,8 @@ class LocalDevice:
         script = ROOT / "bin" / first
         return [sys.executable, str(script), *rest]
 
-    def run(self, words: str, timeout_s: float = 200, umask: int = -1, **environment: str) -> Result:
-        """Run an executable of ``bin/`` with its arguments; by default with the umask of the tests."""
+    def run(self, words: str, timeout_s: float = 200, **environment: str) -> Result:
+        """Run an executable of ``bin/`` with its arguments."""
         result = subprocess.run(
             self.command(words),
             env={**self.environment, **environment},
@@ -110,7 +112,7 @@ class LocalDevice:
             text=True,
             timeout=timeout_s,
             check=False,
-            umask=umask,
+            umask=self.umask,
         )
         return Result(result.returncode, result.stdout, result.stderr)
 

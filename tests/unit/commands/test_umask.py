@@ -48,12 +48,13 @@ def modes(directory: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("umask", [0o077, 0o000])
 def test_modes_are_set_and_not_asked_for(local_device: LocalDevice, umask: int) -> None:
+    local_device.umask = umask
     local_device.tenant.register(local_device.device_id, "secret-0815")
     for each in ("mosquitto-conf", "run/tedge-cert-renewer"):
         shutil.rmtree(local_device.directory / each)
     of_test = set(modes(local_device.directory)) - {"tedge.toml"}
     for words in COMMANDS:
-        result = local_device.run(words.format(id=local_device.device_id), umask=umask)
+        result = local_device.run(words.format(id=local_device.device_id))
         assert result.exit == 0, (words, result)
     found = modes(local_device.directory)
     assert {name: oct(mode) for name, mode in found.items() if name not in of_test} == {
