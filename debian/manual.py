@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.executables import below, parsers
-from tedge_cert.config.keys.table import KEYS, listed
+from tedge_cert.config.keys.table import KEYS, is_kept, listed
 
 BIN = Path(__file__).resolve().parent.parent / "bin"
 FILES = {
@@ -115,11 +115,13 @@ def keys_page() -> str:
         "The configuration of the device, in /etc/tedge or in the directory of --config-dir or TEDGE_CONFIG_DIR. tedge "
         "config reads and changes it, and keeps comments, order and unknown keys. A key begins with its table; "
         "[c8y.profiles.NAME] has the keys of a profile. An environment variable overrides the file: TEDGE_C8Y_URL for "
-        "c8y.url."
+        "c8y.url. The file is in UTF-8. Nothing in this package reads a key that is marked as kept for thin-edge: "
+        "it is stored and listed for the programs of thin-edge."
     )
     made += ".Sh KEYS\n.Bl -tag -width Ds\n"
     for name in listed(KEYS):
-        paragraphs = KEYS[name].doc.split("\n")
+        paragraphs = [*KEYS[name].doc.split("\n"), *filter(None, [KEYS[name].note])]
+        paragraphs += ["Kept for thin-edge."] * is_kept(name)
         made += f".It Ic {name}\n" + "".join(map(text, paragraphs)) + text(f"Example: {KEYS[name].example}")
     made += ".El\n.Sh FILES\n" + entries([("Pa /etc/tedge/tedge.toml", "the configuration")])
     return made + ".Sh SEE ALSO\n.Xr tedge-config 1 ,\n.Xr tedge-cert-renewer 7\n"

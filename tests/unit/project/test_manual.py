@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.cli.executables import below, parser_of
-from tedge_cert.config.keys.table import KEYS
+from tedge_cert.config.keys.table import KEYS, is_kept
 from unit.children import BIN, environment_for
 from unit.local_device import ROOT
 
@@ -101,3 +101,11 @@ def test_readme_has_the_table_of_commands() -> None:
     renewed = runpy.run_path(str(ROOT / "debian/table.py"))["renewed"](readme)
     assert renewed == readme, "`PYTHONPATH=lib python3 debian/table.py README.md` writes the table again"
     assert all(f"`{name.replace('tedge-cert-', 'tedge cert ').replace('tedge-', 'tedge ')}" in readme for name in NAMES)
+
+
+def test_the_page_of_keys_says_which_act_here(pages: Path) -> None:
+    entries = (pages / "tedge.toml.5").read_text().split(".It Ic ")[1:]
+    kept = {each.split()[0] for each in entries if "\n\\&Kept for thin-edge.\n" in each}
+    assert kept == {name for name in KEYS if is_kept(name)}
+    threshold = next(each for each in entries if each.startswith("certificate.validity.minimum_duration"))
+    assert "percentage of the lifetime" in threshold

@@ -23,10 +23,11 @@ class Key:
 
     ``parse`` checks a text and returns the value as TOML stores it. ``default`` is the value of an unset key. An unset
     key takes the value of the first key in ``follows`` that has one, and an endpoint without a port gets ``port``.
-    ``old`` is the name of the key in earlier versions of thin-edge.
+    ``old`` is the name of the key in earlier versions of thin-edge. ``note`` is what the manual adds to ``doc``, where
+    ``doc`` has the words of thin-edge.
     """
 
-    __slots__ = ("_parse", "default", "doc", "example", "follows", "old", "port")
+    __slots__ = ("_parse", "default", "doc", "example", "follows", "note", "old", "port")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Key:
         follows: tuple[str, ...] = (),
         port: int = 0,
         old: str = "",
+        note: str = "",
     ) -> None:
         self._parse = parse
         self.default = default
@@ -45,6 +47,7 @@ class Key:
         self.follows = follows
         self.port = port
         self.old = old
+        self.note = note
 
     @property
     def is_duration(self) -> bool:
@@ -102,9 +105,12 @@ def key_path_of(cloud: str) -> Key:
     return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
 
 
+_IN_HARDWARE = "This version cannot use such a key: commands that need the key refuse to work while this is set."
+
+
 def key_uri_of(cloud: str) -> Key:
     doc = f"PKCS#11 URI (RFC 7512) of the private key for {cloud}."
-    return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}")
+    return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}", note=_IN_HARDWARE)
 
 
 def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
@@ -119,6 +125,8 @@ HOURLY: dict[str, Key] = {
         "Minimum validity duration below which a new certificate should be requested. \n"
         "Note: This is an advisory setting and the renewal has to be scheduled",
         "30d",
+        note="A duration (a bare number is seconds), or a percentage of the lifetime of the certificate, such as 20%. "
+        "Take at least three times the longest time that the device is offline, and no less than three hours.",
     ),
     "device.cert_path": Key(
         values.parse_path,
@@ -139,6 +147,7 @@ HOURLY: dict[str, Key] = {
         None,
         "PKCS#11 URI (RFC 7512) of a private key that lies in a security module.",
         "pkcs11:token=gateway;object=device-key",
+        note=_IN_HARDWARE,
     ),
     "c8y.device.key_uri": key_uri_of("c8y"),
     "device.cryptoki.mode": Key(
@@ -147,6 +156,7 @@ HOURLY: dict[str, Key] = {
         "Whether the private key lies in a security module, and how it is reached: off (the key is a file), module "
         "(a PKCS#11 library), socket (a signing service).",
         "off",
+        note="This version knows only off: commands that need the key refuse to work while this is another one.",
     ),
     "c8y.auth_method": Key(
         values.parse_auth_method,
