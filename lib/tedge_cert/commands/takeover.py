@@ -21,8 +21,7 @@ from tedge_cert.config.keys.table import KEYS
 from tedge_cert.config.settings import Config
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import load_instance
-from tedge_cert.disk import owners, privileges
-from tedge_cert.disk.lock import make_directory
+from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import TedgeCertError
 
 _ETC = Path(settings.SYSTEM_DIRECTORY)
@@ -82,7 +81,7 @@ def _claim_broker_files() -> bool:
     claimed = owners.claim(_ETC, only=[_CONF.name])
     if claimed.moved:
         # It may have been a link itself, and mosquitto does not start without a directory that it includes.
-        make_directory(_CONF, owners.DIRECTORY_OF_ROOT)
+        files.make_directory(_CONF, owners.DIRECTORY_OF_ROOT)
     for each in claimed.moved:
         journal.warning(f"{each} is no plain file, or too large, and mosquitto does not read it: remove it")
     for each in claimed.files:

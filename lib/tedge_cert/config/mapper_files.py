@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tedge_cert.config.settings import BOM, SYSTEM_DIRECTORY, Tree
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 _TYPE = "cloud_type"
@@ -45,7 +44,7 @@ def make_directories(file: Path) -> list[Path]:
                 )
             continue
         try:
-            make_directory(each, owners.DIRECTORY_OF_ROOT)
+            files.make_directory(each, owners.DIRECTORY_OF_ROOT)
         except OSError as error:
             raise TedgeCertError(f"cannot make the directory {each}: {error.strerror}; nothing was changed") from error
         files.sync_directory(each.parent)

@@ -9,7 +9,6 @@ from pathlib import Path
 from tedge_cert import journal
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import make_directory
 from tedge_cert.errors import TedgeCertError
 
 # They hold the digest of a password that may not have been used yet, so other users may not read them.
@@ -60,7 +59,7 @@ def attempts(instance: Instance) -> Attempts:
 def keep_password(instance: Instance, device_id: str, host: str, password: str) -> None:
     """Keep a password that was generated here until it is used, so that the next call goes on with it."""
     content = json.dumps({"device_id": device_id, "host": host, "password": password})
-    make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
+    files.make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
     files.write(_password_file(instance), content.encode(), _OWN)
 
 
@@ -108,7 +107,7 @@ def keep_device_id(instance: Instance, device_id: str) -> None:
     """
     path = _device_id_file(instance)
     try:
-        make_directory(path.parent, owners.SHARED_DIRECTORY)
+        files.make_directory(path.parent, owners.SHARED_DIRECTORY)
         files.write(path, json.dumps({"device_id": device_id}).encode(), _OWN)
     except (OSError, TedgeCertError) as error:
         journal.info(f"the device id {device_id} is not kept: {error}")
