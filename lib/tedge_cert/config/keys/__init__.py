@@ -113,6 +113,10 @@ def key_uri_of(cloud: str) -> Key:
     return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}", note=_IN_HARDWARE)
 
 
+def csr_path_of(cloud: str) -> Key:
+    return _path_of_cloud("device.csr_path", f"The last certificate signing request for {cloud}.", f"{cloud}.csr")
+
+
 def _path_of_cloud(of_device: str, doc: str, example: str) -> Key:
     """Describe a path that defaults to the path of the device."""
     return Key(values.parse_path, None, doc, f"/etc/tedge/device-certs/{example}", (of_device,))
@@ -142,6 +146,13 @@ HOURLY: dict[str, Key] = {
         "/etc/tedge/device-certs/tedge-private-key.pem",
     ),
     "c8y.device.key_path": key_path_of("c8y"),
+    "device.csr_path": Key(
+        values.parse_path,
+        f"{HERE}/device-certs/tedge.csr",
+        "The last certificate signing request.",
+        "/etc/tedge/device-certs/tedge.csr",
+    ),
+    "c8y.device.csr_path": csr_path_of("c8y"),
     "device.key_uri": Key(
         values.parse_text,
         None,

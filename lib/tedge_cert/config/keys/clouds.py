@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that every cloud has, and those of Azure and AWS, which this package only stores and lists."""
 
-from tedge_cert.config.keys import HOURLY, Key, cert_path_of, key_path_of, key_uri_of
+from tedge_cert.config.keys import HOURLY, Key, cert_path_of, csr_path_of, key_path_of, key_uri_of
 from tedge_cert.config.keys.kinds import parse_payload_size, parse_prefix
 from tedge_cert.config.values import (
     one_of,
@@ -37,9 +37,7 @@ def device(cloud: str) -> dict[str, Key]:
             "sensor-0815", ("device.id",)),
         f"{name}.key_path": HOURLY.get(f"{name}.key_path") or key_path_of(cloud),
         f"{name}.cert_path": HOURLY.get(f"{name}.cert_path") or cert_path_of(cloud),
-        f"{name}.csr_path": Key(
-            parse_path, None, f"The last certificate signing request for {cloud}.",
-            f"/etc/tedge/device-certs/{cloud}.csr", ("device.csr_path",)),
+        f"{name}.csr_path": HOURLY.get(f"{name}.csr_path") or csr_path_of(cloud),
         f"{name}.key_uri": HOURLY.get(f"{name}.key_uri") or key_uri_of(cloud),
         f"{name}.key_pin": Key(parse_text, None, f"PIN of the token that {name}.key_uri names.", "123456"),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of the device itself and of the certificates made for it."""
 
-from tedge_cert.config.keys import HERE, HOURLY, Key
+from tedge_cert.config.keys import HOURLY, Key
 from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
 
 DEVICE: dict[str, Key] = {
@@ -11,9 +11,7 @@ DEVICE: dict[str, Key] = {
         "sensor-0815"),
     "device.key_path": HOURLY["device.key_path"],
     "device.cert_path": HOURLY["device.cert_path"],
-    "device.csr_path": Key(
-        parse_path, f"{HERE}/device-certs/tedge.csr", "The last certificate signing request.",
-        "/etc/tedge/device-certs/tedge.csr"),
+    "device.csr_path": HOURLY["device.csr_path"],
     "device.key_uri": HOURLY["device.key_uri"],
     "device.key_pin": Key(parse_text, None, "PIN of the token that device.key_uri names.", "123456"),
     "device.cryptoki.mode": HOURLY["device.cryptoki.mode"],
