@@ -71,7 +71,7 @@ def _warn_of_no_effect(config: Config, key: str) -> None:
     if setting := no_effect.key_in_hardware(config, cloud):
         journal.warning(
             f"{no_effect.what_of_hardware(setting)}: no key is made and no certificate renewed until "
-            f"`{no_effect.cure_of_hardware(setting)}`"
+            f"`sudo {no_effect.cure_of_hardware(setting)}`"
         )
     elif is_kept(key):
         journal.info(f"{key} is kept for thin-edge; nothing in this package reads it")

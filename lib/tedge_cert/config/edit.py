@@ -70,8 +70,8 @@ def _names(config: Config, name: str, text: str) -> list[str]:
     if not isinstance(value, list):
         full = config.full_name(name)
         raise ConfigurationError(
-            f"{full} is no list: it has one value; `tedge config set {full} <value>` sets it, "
-            f"`tedge config unset {full}` removes it"
+            f"{full} is no list: it has one value; `sudo tedge config set {full} <value>` sets it, "
+            f"`sudo tedge config unset {full}` removes it"
         )
     return value
 

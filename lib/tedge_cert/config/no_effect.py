@@ -28,7 +28,7 @@ def refuse_key_in_hardware(config: Config, cloud: str = "") -> None:
     setting = key_in_hardware(config, cloud)
     if setting:
         raise ConfigurationError(
-            f"{what_of_hardware(setting)}: nothing was changed; `{cure_of_hardware(setting)}` chooses the key file"
+            f"{what_of_hardware(setting)}: nothing was changed; `sudo {cure_of_hardware(setting)}` chooses the key file"
         )
 
 

@@ -30,9 +30,9 @@ _WORDS = {
 }
 
 
-def editor(path: str, line: int = 1, column: int = 1) -> str:
+def editor(path: str, line: int = 1) -> str:
     """Return the command that opens a file of root at a place."""
-    return f"sudo nano +{line},{column} {shlex.quote(path)}"
+    return f"sudo editor +{line} {shlex.quote(path)}"
 
 
 def editor_at(path: str, name: str) -> str:
@@ -42,8 +42,8 @@ def editor_at(path: str, name: str) -> str:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         lines = []
-    found = ((at, line.find(last) + 1) for at, line in enumerate(lines, 1) if last in line.partition("=")[0])
-    return editor(path, *next(found, (1, 1)))
+    found = (at for at, line in enumerate(lines, 1) if last in line.partition("=")[0])
+    return editor(path, next(found, 1))
 
 
 def describe(path: str, content: bytes, error: Exception) -> str:
@@ -61,10 +61,7 @@ def describe(path: str, content: bytes, error: Exception) -> str:
     # The parser has no place for the end of the file, and none for some mistakes in newer versions.
     line, column = (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else _place(content.rstrip())
     words = next((words for start, words in _WORDS.items() if said.startswith(start)), "this is not allowed here")
-    return (
-        f"{path} is not valid TOML: line {line}, column {column}: {words}; `{editor(path, line, column)}` opens it "
-        "there"
-    )
+    return f"{path} is not valid TOML: line {line}, column {column}: {words}; `{editor(path, line)}` opens it there"
 
 
 def _place(before: bytes) -> tuple[int, int]:

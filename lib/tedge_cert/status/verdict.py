@@ -90,7 +90,9 @@ def is_failed_run_over(facts: Facts) -> bool:
 def _of_configuration(facts: Facts) -> Iterator[Problem]:
     if facts.fault:
         file, is_no_toml, _ = facts.fault.partition(" is not valid TOML")
-        yield Problem(BROKEN, facts.fault, f"editor {file}" if is_no_toml else "tedge config list --doc")
+        # The reason may name its own command.
+        named = facts.fault.partition("`")[2].partition("`")[0]
+        yield Problem(BROKEN, facts.fault, named or (f"editor {file}" if is_no_toml else "tedge config list --doc"))
     elif not facts.host:
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
     if facts.key_in_hardware:

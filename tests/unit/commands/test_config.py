@@ -55,7 +55,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         ),
         ("set c8y.url 10.0.0.300", 1, "cannot set c8y.url to '10.0.0.300': expected an IP address with four numbers"),
         ("set c8y.mqtt mqtts://foo.example", 1, "cannot set c8y.mqtt to 'mqtts://foo.example': expected "),
-        ("add c8y.url foo.example", 1, "c8y.url is no list: it has one value; `tedge config set c8y.url <value>`"),
+        ("add c8y.url foo.example", 1, "c8y.url is no list: it has one value; `sudo tedge config set c8y.url <value>`"),
         ("remove device.type thin-edge.io", 1, "device.type is no list"),
         ("set c8y.http foo.example:1:2", 1, "cannot set c8y.http to 'foo.example:1:2': expected a port number"),
         ("set mqtt.bind.address nowhere", 1, "expected an IP address"),
@@ -140,7 +140,7 @@ def test_a_threshold_is_judged_without_a_certificate(tmp_path: Path) -> None:
             "device.key_uri pkcs11:x",
             "device.key_uri says that the private key is in hardware, which this version cannot",
         ),
-        ("device.cryptoki.mode module", "until `tedge config unset device.cryptoki.mode`\n"),
+        ("device.cryptoki.mode module", "until `sudo tedge config unset device.cryptoki.mode`\n"),
         ("device.cryptoki.mode off", ""),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_typing_mistake_in_the_file_is_said_at_the_next_change(tmp_path: Path)
     said = config(tmp_path, "set", "device.type", "x").stderr
     assert said == (
         f"warning: c8y.ulr in {tmp_path}/tedge.toml has no effect, as there is no such key; did you mean c8y.url? "
-        f"`sudo nano +2,1 {tmp_path}/tedge.toml` opens the file there\n"
+        f"`sudo editor +2 {tmp_path}/tedge.toml` opens the file there\n"
     )
 
 

@@ -95,7 +95,7 @@ def test_a_new_file_is_written_as_people_do(tmp_path: Path) -> None:
         ),
         ("", "device.id", "a:b", "cannot set device.id to 'a:b': a device id has only"),
         ("", "device.type", "a\nb", "without line breaks"),
-        ('c8y = "x"\n', "c8y.url", "a", "expected a table above c8y.url; `sudo nano .1,1 .*tedge.toml` opens the file"),
+        ('c8y = "x"\n', "c8y.url", "a", "expected a table above c8y.url; `sudo editor .1 .*tedge.toml` opens the file"),
         ('[[c8y]]\nurl = "x"\n', "c8y.url", "a", "expected a table above c8y.url"),
         (
             '[c8y.profiles.p]\n[device]\n[c8y]\nhttp = "a:1"\n',
@@ -146,7 +146,7 @@ def test_a_key_with_one_value_is_no_list(tmp_path: Path, change: Any) -> None:
     settings = load(tmp_path, '[device]\ntype = "one"\n')
     for value in ("one", "two"):
         with pytest.raises(
-            ConfigurationError, match=r"no list.*`tedge config set device.type <value>`.*unset device.type"
+            ConfigurationError, match=r"no list.*`sudo tedge config set device.type <value>`.*unset device.type"
         ):
             change(settings, "device.type", value)
     assert content(tmp_path) == '[device]\ntype = "one"\n'
@@ -166,7 +166,7 @@ def test_a_link_stays_and_its_target_is_written(tmp_path: Path, name: str, dangl
     assert link.is_symlink()
     assert [each.name for each in target.parent.iterdir()] == ["settings.toml"]
     assert [each.name for each in link.parent.iterdir()] == [link.name]
-    assert target.read_text().startswith("" if dangling else "# kept\n")
+    assert "# kept\n" in target.read_text() or dangling
     assert load(tmp_path / "etc", profile=profile).get("c8y.url") == "a.example"
     assert target.stat().st_mode & 0o777 == 0o644
 

@@ -49,8 +49,8 @@ def test_finds_them_in_the_file_of_a_mapper(tmp_path: Path) -> None:
 def test_the_editor_opens_the_line_of_a_key(tmp_path: Path) -> None:
     file = tmp_path / "tedge.toml"
     file.write_text("# url\n[c8y]\nhttp = 'url'\n  ulr = 'x'\n")
-    assert editor_at(str(file), "c8y.ulr") == f"sudo nano +4,3 {file}"
-    assert editor_at(str(file), "c8y.missing") == f"sudo nano +1,1 {file}"
+    assert editor_at(str(file), "c8y.ulr") == f"sudo editor +4 {file}"
+    assert editor_at(str(file), "c8y.missing") == f"sudo editor +1 {file}"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,9 @@ def test_a_key_in_hardware_is_refused(tmp_path: Path, text: str, profile: str, s
     settings = load(tmp_path, text, profile)
     assert no_effect.key_in_hardware(settings, "c8y") == setting
     if setting:
-        with pytest.raises(ConfigurationError, match=f"{setting} says .* hardware.*`tedge config unset {setting}`"):
+        with pytest.raises(
+            ConfigurationError, match=f"{setting} says .* hardware.*`sudo tedge config unset {setting}`"
+        ):
             no_effect.refuse_key_in_hardware(settings, "c8y")
     else:
         no_effect.refuse_key_in_hardware(settings, "c8y")

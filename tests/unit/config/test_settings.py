@@ -67,7 +67,7 @@ def test_without_a_file_defaults_hold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "said"),
     [
-        ("c8y = [", "", "is not valid TOML: line 1, column 8: .*expected a value.*`sudo nano \\+1,8 .*toml` opens it"),
+        ("c8y = [", "", "is not valid TOML: line 1, column 8: .*expected a value.*`sudo editor \\+1 .*toml` opens it"),
         ("[c8y]\nurl = ", "", "not valid TOML: line 2, column 6: expected a value: text in quotes"),
         ("[c8y]\n\nurl = a.example", "", "line 3, column 7: expected a value: text in quotes"),
         ("[c8y]\n[c8y]", "", "line 2, column 5: this table is there twice; write each \\[table\\] once"),
@@ -115,7 +115,7 @@ def test_the_words_of_a_bad_file_are_not_those_of_the_parser(tmp_path: Path) -> 
     ]  # fmt: skip
     for each in mistakes:
         with pytest.raises(
-            ConfigurationError, match=r"is not valid TOML: line \d+, column \d+: \w[^`]+; `sudo nano"
+            ConfigurationError, match=r"is not valid TOML: line \d+, column \d+: \w[^`]+; `sudo editor"
         ) as raised:
             config.load(write(tmp_path, each))
         said = str(raised.value).partition("column")[2].partition("`")[0]

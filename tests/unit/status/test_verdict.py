@@ -38,7 +38,7 @@ EXPECTED = {
     "misspelt": (
         ATTENTION,
         "c8y.ulr in /nonexistent/tedge.toml has no effect",
-        "sudo nano +1,1 /nonexistent/tedge.toml",
+        "sudo editor +1 /nonexistent/tedge.toml",
     ),
     "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
