@@ -16,7 +16,7 @@ from tedge_cert.errors import CertificateError, ClockError, UnreadableError
 from tedge_cert.hourly.validity import NOT_VALID_YET
 from tedge_cert.journal import quoted
 from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
-from tedge_cert.x509.certificate import Certificate, from_pem, name_text
+from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
 
 # Limits of one answer or candidate: each certificate costs time, and every handshake sends the chain.
@@ -181,5 +181,5 @@ def _end_of_authority(candidate: Certificate, current: Certificate) -> str:
         return ""
     return (
         f"; the authority itself ends on {rfc2822(issuer.validity.not_after_s)}, and issues nothing that lasts longer: "
-        f"it needs a new certificate ({name_text(issuer.subject)})"
+        f"it needs a new certificate ({issuer.subject})"
     )

@@ -34,7 +34,7 @@ from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.tenant.proof import prove
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock, keys
-from tedge_cert.x509.certificate import Certificate, name_text
+from tedge_cert.x509.certificate import Certificate
 
 
 @dataclass
@@ -184,10 +184,9 @@ def _not_accepted(party: _Party, switch: Switch, verdict: Verdict, found: bytes,
             f"tenant trust it, then the next run takes it into use; {stays} ({verdict.reason})"
         )
     if verdict.alert == UNKNOWN_AUTHORITY and not new.has_issuer_of(certificate.load(switch.certificate)):
-        issuer = name_text(new.issuer)
         return NotTrustedYetError(
-            f"{instance.candidate} is issued by {issuer}, which {party.tenant.mqtt[0]} does not trust yet: add the "
-            f"certificate of {issuer} to the trusted certificates of the tenant (Device management > Management > "
+            f"{instance.candidate} is issued by {new.issuer}, which {party.tenant.mqtt[0]} does not trust yet: add the "
+            f"certificate of {new.issuer} to the trusted certificates of the tenant (Device management > Management > "
             f"Trusted certificates), then the next run takes the new certificate into use; {stays} ({verdict.reason})"
         )
     rejection.record(instance, found)
