@@ -175,7 +175,7 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             # tomlkit sometimes cannot write inline tables, dotted keys and tables out of order.
             continue
         if in_mappers:
-            mapper_files.make_directories(Path(path))
+            list(mapper_files.make_directories(Path(path)))
         files.write(target, _bom(target) + text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(target)
         return

@@ -3,6 +3,7 @@
 
 import os
 import tomllib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,12 +30,11 @@ def has_no_setting(tree: Tree) -> bool:
     return not tree.keys() - {_TYPE}
 
 
-def make_directories(file: Path) -> list[Path]:
-    """Make ``mappers`` and the directory of ``file`` where they are missing, and return those that were made.
+def make_directories(file: Path) -> Iterator[Path]:
+    """Make ``mappers`` and the directory of ``file`` where they are missing, and yield each that was made.
 
     Below /etc/tedge an existing one has to be root's, because another user could put a link to any file into it.
     """
-    made = []
     for each in (file.parent.parent, file.parent):
         if each.is_dir():
             if file.is_relative_to(SYSTEM_DIRECTORY) and not _is_roots(each):
@@ -48,8 +48,7 @@ def make_directories(file: Path) -> list[Path]:
         except OSError as error:
             raise TedgeCertError(f"cannot make the directory {each}: {error.strerror}; nothing was changed") from error
         files.sync_directory(each.parent)
-        made.append(each)
-    return made
+        yield each
 
 
 def _is_roots(directory: Path) -> bool:

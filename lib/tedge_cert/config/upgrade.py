@@ -186,7 +186,7 @@ def _write(new: list[_File], main: _File) -> None:
     at = main
     try:
         for at in (*new, main):
-            made += mapper_files.make_directories(at.path) if at is not main else []
+            made.extend(mapper_files.make_directories(at.path) if at is not main else ())
             target = edit.target_of(at.path)
             temporaries.append((at, files.write_temporary(target, at.content, owners.CONFIGURATION)))
         for at in (main, *new):

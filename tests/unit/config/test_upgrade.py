@@ -304,10 +304,38 @@ def test_an_error_at_the_last_moment_is_undone(
     assert tomllib.loads(contents(tmp_path)["mappers/c8y.prod/mapper.toml"])["url"] == "p.example"
 
 
+def test_links_are_followed_and_stay(tmp_path: Path) -> None:
+    """A device may keep its settings on another partition."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "mappers/c8y").mkdir(parents=True)
+    for name, text in (("tedge.toml", TWO), ("mappers/c8y/mapper.toml", 'url = "old.example"\n')):
+        (data / Path(name).name).write_text(text)
+        (tmp_path / name).symlink_to(data / Path(name).name)
+    assert upgrade.upgrade(configuration.load(str(tmp_path)))
+    assert {each.name for each in data.iterdir()} == {"tedge.toml", "mapper.toml"}
+    assert (data / "tedge.toml").read_text() == ""
+    assert (data / "mapper.toml").read_text() == URL.format("c8y", "a.example")
+    assert (tmp_path / "tedge.toml.bak").read_text() == TWO
+    assert (tmp_path / "mappers/c8y/mapper.toml.bak").read_text() == 'url = "old.example"\n'
+
+
+@pytest.mark.parametrize("shut", ["mappers", "mappers/az"])
+def test_a_file_in_the_way_changes_nothing(tmp_path: Path, shut: str) -> None:
+    write(tmp_path, 'c8y.url = "a.example"\naz.url = "b.example"\n')
+    write(tmp_path, "in the way\n", shut)
+    before = contents(tmp_path)
+    refused = config(tmp_path, "upgrade")
+    assert refused.exit == 1
+    assert f"{tmp_path}/{shut}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_root_writes_nothing_where_another_user_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mapper_files, "SYSTEM_DIRECTORY", str(tmp_path))
     (tmp_path / "mappers/c8y").mkdir(parents=True)
     os.chown(tmp_path / "mappers/c8y", 65534, 65534)
     with pytest.raises(ConfigurationError, match=r"can be written by others than root"):
-        mapper_files.make_directories(tmp_path / "mappers/c8y/mapper.toml")
+        list(mapper_files.make_directories(tmp_path / "mappers/c8y/mapper.toml"))
