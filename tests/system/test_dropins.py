@@ -14,6 +14,7 @@ from system.renewer import (
     said,
     serial,
     start,
+    wait_out,
 )
 from tenant.client import Tenant
 
@@ -51,17 +52,18 @@ def test_hooks_run_confined_after_a_renewal_and_after_a_failure(connected: Devic
     connected.write(f"{HOOKS}/renewed/20-open", "#!/bin/sh\ntouch /run/tedge-cert-renewer/ran\n", mode=0o777)
     assert start(connected).outcome == "skipped"
     make_due(connected)
+    edit(connected, SERVICE, "[Service]\nExecStartPre=\n")
+    failed = start(connected)
+    assert failed.outcome == "failed"
+    assert said(failed, f"10-tell-failed: tedge c8y {connected.name} {CERTIFICATE} step-failed"), failed.lines
+    edit(connected, SERVICE, "")
+    wait_out(connected)
     run = start(connected)
     assert run.outcome == "success", run.lines
     assert said(run, f"10-tell-renewed: tedge c8y {connected.name} {CERTIFICATE} renewed"), run.lines
     assert said(run, f"the hook {HOOKS}/renewed/20-open was not run"), run.lines
     assert not connected.exists("/etc/x")
     assert not connected.exists("/run/tedge-cert-renewer/ran")
-    make_due(connected)
-    edit(connected, SERVICE, "[Service]\nExecStartPre=\n")
-    failed = start(connected)
-    assert failed.outcome == "failed"
-    assert said(failed, f"10-tell-failed: tedge c8y {connected.name} {CERTIFICATE} step-failed"), failed.lines
 
 
 def test_a_renew_step_of_the_administrator(connected: Device, tenant: Tenant) -> None:

@@ -47,7 +47,7 @@ def test_answers_on_a_fresh_device(tmp_path: Path, words: str, stdout: str) -> N
         ("set nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
         ("add nosuch.key 1", 2, "unknown configuration key 'nosuch.key'"),
         ("set c8y.url", 2, "the following arguments are required: value"),
-        ("set certificate.validity.minimum_duration -1d", 2, "unrecognized arguments: -1d; see `tedge config --help`"),
+        ("set certificate.validity.minimum_duration -1d", 2, "are required: value; see `tedge config set --help`"),
         (
             "set c8y.url https://foo.example/",
             1,

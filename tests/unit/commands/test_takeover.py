@@ -162,7 +162,7 @@ def test_a_device_without_the_user_of_the_service_is_not_connected(
     mocker.patch("os.geteuid", return_value=0)
     connect_command._check_accounts(instance)  # a trial elsewhere has no accounts of its own
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
-    with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`apt install --reinstall"):
+    with pytest.raises(TedgeCertError, match=r"there is no user tedge .*`sudo apt install --reinstall"):
         connect_command._check_accounts(instance)
 
 

@@ -98,7 +98,7 @@ FAULTS = [
     (errno.ENOSPC, "No space left on device; nothing was changed there; free some space"),
     (errno.EROFS, "Read-only file system; nothing was changed there; .*ReadWritePaths="),
     (errno.EIO, "Input/output error; nothing was changed there; check the file system"),
-    (errno.EACCES, "Permission denied; nothing was changed there; run this command as root"),
+    (errno.EACCES, "Permission denied; nothing was changed there; `sudo chown tedge:mosquitto "),
 ]
 
 

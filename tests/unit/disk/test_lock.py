@@ -130,7 +130,7 @@ def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path: Path, spoil: str
         (directory / "c.pem.lock").symlink_to(tmp_path / "elsewhere")
     else:
         directory.write_bytes(b"")
-    with pytest.raises(TedgeCertError, match=r"cannot open the lock .*; run this command as root or as user tedge"):
+    with pytest.raises(TedgeCertError, match=r"cannot open the lock .*, which `sudo systemd-tmpfiles --create"):
         locked(Path("/c.pem"), directory).__enter__()
     assert not (tmp_path / "elsewhere").exists()
 

@@ -155,7 +155,10 @@ def test_credentials_for_everybody_to_read_are_warned_of(basic_device: LocalDevi
     file = basic_device.directory / "credentials.toml"
     file.chmod(0o644)
     warned = basic_device.run("tedge-http get /c8y/inventory/managedObjects")
-    assert f"everybody on this device can read the password in {file} (mode 0644); `chmod 600 {file}`" in warned.stderr
+    assert (
+        f"everybody on this device can read the password in {file} (mode 0644); `sudo chmod 600 {file}`"
+        in warned.stderr
+    )
     file.chmod(0o640)
     assert "warning" not in basic_device.run("tedge-http get /c8y/inventory/managedObjects").stderr
 
