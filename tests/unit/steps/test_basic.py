@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device that connects with user and password instead of a certificate (c8y.auth_method)."""
 
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files
-from tedge_cert.config.credentials import load
+from tedge_cert.config.credentials import load, read_password
+from tedge_cert.deadline import bounded
+from tedge_cert.errors import ConfigurationError
 from tedge_cert.steps import needs_renewal
 from unit.connected import files_of, instance_of, mosquitto_of
 from unit.local_client import Local
@@ -149,6 +153,13 @@ def test_root_is_asked_only_for_a_file_that_tedge_cannot_read(
     found = load(basic_device.directory / "credentials.toml")
     assert (found.username == "t1/root", ask.called) == (not readable, not readable)
     assert (found.hosts == ("tenant.test",)) is not readable
+
+
+@pytest.mark.parametrize("read", [load, lambda path: read_password(path, "mqtt.client.auth.password_file", "x")])
+def test_a_pipe_in_the_place_of_a_password_holds_nobody_up(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with bounded(10, "reading it"), pytest.raises(ConfigurationError, match="not a regular file"):
+        read(tmp_path / "pipe")
 
 
 def test_credentials_for_everybody_to_read_are_warned_of(basic_device: LocalDevice) -> None:
