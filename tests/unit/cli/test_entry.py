@@ -142,6 +142,13 @@ def test_a_link_to_the_configuration_is_that_of_the_system(
     assert not drop.called
 
 
+@pytest.mark.parametrize("pem", ["", "root::0:0::/:/bin/sh\n", "-----BEGIN CERTIFICATE-----\n"])
+def test_root_writes_nothing_but_a_request(tmp_path: Path, pem: str) -> None:
+    with pytest.raises(ValueError, match="expected a certificate signing request"):
+        entry._write_request(tmp_path / "x.csr", pem)
+    assert not (tmp_path / "x.csr").exists()
+
+
 def test_names_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tedge.toml").write_text("[c8y.profiles.p]\n")
     monkeypatch.setenv("TEDGE_CLOUD_PROFILE", "p")

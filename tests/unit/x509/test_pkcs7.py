@@ -118,3 +118,17 @@ def test_a_message_in_thousands_of_others_is_refused(opening: bytes) -> None:
     for body in (inner, base64.b64encode(inner)):
         with pytest.raises(ValueError, match=r"limit exceeded|not ASN"):
             certificates_of(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (bytes.fromhex("300b 06092a864886f70d010702"), "malformed"),
+        (bytes.fromhex("300f 06092a864886f70d010701 a0020400"), "not of certificates"),
+        (b"<p>" + base64.b64encode(DER), "base64"),
+    ],
+    ids=["without content", "of data", "text around it"],
+)
+def test_what_is_no_message_of_certificates_is_refused(body: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        certificates_of(body)
