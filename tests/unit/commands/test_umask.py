@@ -32,6 +32,8 @@ EXPECTED = {
     "run/tedge-cert-renewer/….lock": 0o640,
     "run/tedge-cert-renewer/c8y.access-token": OPEN,
     "state": DIRECTORY,
+    # What is remembered of a registration is for nobody else.
+    "state/c8y.device-id": 0o600,
     "state/c8y.json": OPEN,
     "tedge.toml": OPEN,
 }
