@@ -23,6 +23,11 @@ _UNITS_S = {
 }  # fmt: skip
 
 
+def counted(count: int, what: str) -> str:
+    """Return ``1 attempt`` or ``2 attempts``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def duration_s(text: str) -> int:
     """Return the seconds of ``30d``, ``45days``, ``1h 30m`` or ``90``, which is seconds; raises ValueError."""
     text = text.strip()

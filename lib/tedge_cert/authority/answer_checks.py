@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 
 from tedge_cert import cures, journal
 from tedge_cert.disk import files
-from tedge_cert.durations import format_duration
+from tedge_cert.durations import counted, format_duration
 from tedge_cert.errors import CertificateError, ClockError, UnreadableError
 from tedge_cert.hourly.validity import NOT_VALID_YET
 from tedge_cert.journal import quoted
@@ -66,7 +66,7 @@ def pick(certificates: list[x509.Certificate], public_key: bytes) -> Certificate
     ours = [each for each in candidates if each.public_key == public_key]
     if not ours:
         raise UnfitCertificateError(
-            f"none of the {len(certificates)} certificate(s) received is for the key of this device"
+            f"none of the {counted(len(certificates), 'certificate')} received is for the key of this device"
         )
     leaf = max(ours, key=lambda each: each.validity.not_after_s)
     return Certificate(leaf.leaf, _chain_of(leaf, [each for each in candidates if each is not leaf]))

@@ -8,6 +8,7 @@ from tedge_cert import cures, journal
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.disk.lock import WAIT_S, locked
+from tedge_cert.durations import counted
 
 
 @contextmanager
@@ -38,4 +39,4 @@ def remove_leftovers(instance: Instance) -> None:
             )
             return
         if stale:
-            journal.info(f"removed {stale} temporary file(s) of an interrupted run beside {path}")
+            journal.info(f"removed {counted(stale, 'temporary file')} of an interrupted run beside {path}")

@@ -14,7 +14,7 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.state import State
 from tedge_cert.disk import files, owners
-from tedge_cert.durations import format_duration
+from tedge_cert.durations import counted, format_duration
 from tedge_cert.hourly.validity import Validity
 from tedge_cert.tenant.smartrest import ALARM_CLEARED, ALARM_MAJOR, MESSAGES, message
 from tedge_cert.tenant.smartrest import EVENT as EVENT_TEMPLATE
@@ -90,9 +90,10 @@ def news_of(report: Report, alarm_is_raised: bool) -> list[News]:
     found = []
     left = report.state
     if report.is_alarming:
+        failed = f"{counted(left.attempts, 'attempt')} to renew it {'has' if left.attempts == 1 else 'have'} failed"
         text = (
-            f"The certificate expires in {format_duration(max(0, report.left_s), 2)} and its renewal has failed "
-            f"{left.attempts} times: {left.reason or left.result}"
+            f"The certificate expires in {format_duration(max(0, report.left_s), 2)}, and {failed}: "
+            f"{left.reason or left.result}"
         )
         found.append(News(MESSAGES, message(ALARM_MAJOR, ALARM, text)))
     elif alarm_is_raised:

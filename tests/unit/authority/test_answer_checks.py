@@ -104,7 +104,7 @@ def test_of_many_certificates_ten_are_a_chain() -> None:
 
 @pytest.mark.parametrize(("received", "count"), [([], 0), ([STRANGER], 1), ([CA, ROOT_CA], 2)])
 def test_nothing_for_our_key(received: list[Made], count: int) -> None:
-    with pytest.raises(UnfitCertificateError, match=f"none of the {count} certificate.s. received is for the key"):
+    with pytest.raises(UnfitCertificateError, match=f"none of the {count} certificates? received is for the key"):
         answer_checks.pick(x509_of(*received), OURS)
 
 

@@ -133,7 +133,7 @@ def test_a_key_that_an_interrupted_run_left_goes(directory: Path, command: str) 
     (directory / "certs/.key.pem.0123abcd.tmp").write_text("a private key")
     result = tedge(directory, command)
     assert result.exit == 0
-    assert f"removed 1 temporary file(s) of an interrupted run beside {directory}/certs/key.pem" in result.stderr
+    assert f"removed 1 temporary file of an interrupted run beside {directory}/certs/key.pem" in result.stderr
     assert present(directory) == ({"cert.pem", "key.pem"} if command != "remove" else set())
 
 

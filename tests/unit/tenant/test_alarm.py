@@ -3,6 +3,7 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -42,7 +43,9 @@ def test_an_alarm_needs_failures_and_little_time() -> None:
     late = news_of(report(FAILING, 9 * DAY_S), True)[0]
     assert late.topic == "s/us"
     assert late.payload.startswith(f"302,{ALARM},")
-    assert "expires in 9d and its renewal has failed 3 times: tenant.test answered 503" in late.payload
+    assert "expires in 9d, and 3 attempts to renew it have failed: tenant.test answered 503" in late.payload
+    once = news_of(report(replace(FAILING, attempts=1), 9 * DAY_S), True)[0]
+    assert "and 1 attempt to renew it has failed: " in once.payload
     assert "expires in 0s" in news_of(report(FAILING, -DAY_S), True)[0].payload
 
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge cert renew --dry-run``: look at everything that a renewal needs before its request; nothing is written."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tedge_cert import cures, terminal
+from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.device.connections import Tenant
+from tedge_cert.device.instance import Instance
+from tedge_cert.disk.files import CallerFile
+from tedge_cert.durations import format_duration
+from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
+from tedge_cert.net import https, server_clock
+from tedge_cert.net.https import Request
+from tedge_cert.steps.renew import SELF_SIGNED
+from tedge_cert.steps.switch import Switch, refuse_directory
+from tedge_cert.tenant import rest, token
+from tedge_cert.times import CLOCK_TOLERANCE_S
+from tedge_cert.x509 import certificate, clock, keys, requests
+
+# A renewal writes a few files of some kilobytes each.
+LEAST_BYTES = 1 << 20
+# No file can be there, so the check for a token remembers nothing.
+_NOWHERE = Path("/dev/null/nothing")
+
+Check = tuple[str, Callable[[], str]]
+
+
+def rehearse(instance: Instance, authority: str, csr: CallerFile | None) -> int:
+    """Print a line for each thing that the request needs; return 1 if one is missing."""
+    failed = False
+    for name, look in _checks(instance, authority, csr):
+        try:
+            is_good, said = True, look()
+        except TedgeCertError as error:
+            is_good, said, failed = False, str(error), True
+        terminal.out(f"{terminal.mark(is_good)} {name}: {said}\n")
+    terminal.out("nothing was asked for and nothing was written\n")
+    return 1 if failed else 0
+
+
+def _checks(instance: Instance, authority: str, csr: CallerFile | None) -> Iterator[Check]:
+    yield "switch", partial(_switch, instance)
+    yield "certificate", partial(_certificate, instance, authority)
+    yield "key", partial(_key, instance, csr)
+    yield "directory", partial(_directory, instance)
+    if authority != SELF_SIGNED:
+        tenant = replace(tenant_of(instance), token_memory=_NOWHERE)
+        yield "authority and clock", partial(_authority, tenant)
+        yield "token", partial(_token, instance, tenant)
+
+
+def _switch(instance: Instance) -> str:
+    if Switch.of(instance).is_unfinished:
+        raise TedgeCertError(f"the last one is unfinished, so none is asked for; {cures.command('reconnect')}")
+    return "none is unfinished"
+
+
+def _certificate(instance: Instance, authority: str) -> str:
+    current = certificate.load(instance.certificate)
+    # The device signs a successor of an expired certificate too.
+    check = clock.check_clock if authority == SELF_SIGNED else clock.check_presentable
+    check(current, instance.certificate)
+    if authority == SELF_SIGNED and not current.is_self_signed:
+        raise CertificateError(f"{instance.certificate} is not self-signed; renew it with `--ca c8y`")
+    return f"{instance.certificate}, {format_duration(current.validity.left_s(time.time()), 2)} left"
+
+
+def _key(instance: Instance, csr: CallerFile | None) -> str:
+    key = keys.load_for(instance.key, certificate.load(instance.certificate), instance.certificate)
+    if csr is not None:
+        requests.load_request(csr, key)
+    return f"{instance.key} is that of the certificate"
+
+
+def _directory(instance: Instance) -> str:
+    refuse_directory(instance.candidate)
+    directory = instance.certificate.parent
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        raise TedgeCertError(f"cannot look at {directory}: {error.strerror}") from error
+    free = found.f_bavail * found.f_frsize
+    if found.f_flag & os.ST_RDONLY:
+        raise TedgeCertError(f"{directory} is on a read-only file system; see `findmnt -T {directory}`")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise TedgeCertError(f"this user may not write in {directory}; {cures.write_refused(instance.candidate)}")
+    if free < LEAST_BYTES or (found.f_files and not found.f_favail):
+        raise TedgeCertError(f"{directory} has {free >> 10} KiB free, too little; see `df -h {directory}`")
+    return f"{directory} can be written, {free >> 20} MiB free"
+
+
+def _authority(tenant: Tenant) -> str:
+    # A request without a credential: what it answers tells nothing of the certificate.
+    answer = https.ask(tenant, Request("GET", rest.OPEN_PATH), compares_clock=False)
+    theirs_s = server_clock.time_of(answer.headers)
+    if theirs_s is None:
+        return f"{tenant.host} answers, but does not tell its time"
+    ahead_s = int(time.time() - theirs_s)
+    said = f"the clock is {format_duration(abs(ahead_s), 2)} {'ahead of' if ahead_s > 0 else 'behind'} that of"
+    if abs(ahead_s) > CLOCK_TOLERANCE_S:
+        raise ClockError(f"{said} {tenant.host}; {cures.clock()}")
+    return f"{tenant.host} answers, and {said} it"
+
+
+def _token(instance: Instance, tenant: Tenant) -> str:
+    active = certificate.load(tenant.certificate)
+    clock.check_presentable(active, tenant.certificate)
+    keys.load_for(tenant.key, active, tenant.certificate)
+    token.get_credential(tenant, connected_broker(instance), again=False)
+    return f"{tenant.host} gives one"
