@@ -73,6 +73,8 @@ UNHEALTHY = {
     ),
     "hidden": facts(certificate=HIDDEN, is_other_user=True),
     "shut": facts(certificate=HIDDEN),
+    "settings-unread": facts(unread="/etc/tedge/tedge.toml"),
+    "settings-unread-needed": facts(unread="/etc/tedge/tedge.toml", host=""),
     "missing": facts(certificate=CertificateFacts("/c.pem", "cannot read the certificate /c.pem: No such file")),
     "indented": facts(certificate=CertificateFacts("/c.pem", "its lines are indented", cure="sed -i 's/^ *//' /c.pem")),
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),

@@ -67,6 +67,9 @@ def _say_what_is_next(config: Config, key: str) -> None:
 
 def _warn_of_no_effect(config: Config, key: str) -> None:
     """Say that nothing reads ``key``, and which keys in the file nothing reads."""
+    if clouds := config.unread():
+        what = f"the settings of {', '.join(clouds)} in {config.file} are not read"
+        journal.warning(f"{what}: {configuration.MOVE} moves them to {config.directory}/mappers")
     cloud = cloud_of(key) or "c8y"
     if setting := no_effect.key_in_hardware(config, cloud):
         journal.warning(

@@ -104,6 +104,11 @@ class Config:
             return True
         return bool(found) and not any(each in CLOUDS for each in self.tree(self.file) or {})
 
+    def unread(self) -> list[str]:
+        """List the clouds whose settings in ``tedge.toml`` nothing reads, because they have files below ``mappers``."""
+        tree = self.tree(self.file) or {}
+        return [each for each in CLOUDS if tree.get(each) and self.is_in_mappers(each)]
+
     def mappers(self) -> list[str]:
         """List the directories that hold the file of a cloud: ``c8y``, ``c8y.<profile>``; raises ConfigurationError."""
         if self._mappers is None:

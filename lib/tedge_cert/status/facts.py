@@ -123,6 +123,8 @@ class Facts:
     is_other_user: bool = False
     device_id: str = ""
     host: str = ""
+    # A file with settings of this cloud that are not read, because the cloud has files of its own; empty without one.
+    unread: str = ""
     certificate: CertificateFacts | None = None
     key: KeyFacts = KeyFacts()
     candidate: CertificateFacts | None = None

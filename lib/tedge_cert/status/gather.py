@@ -100,6 +100,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         has_other_settings=left.settings != fingerprint(config) and _changed_s(settings) > left.at_s,
         device_id=_device_id(instance),
         host=str(http or ""),
+        unread=config.file if instance.cloud in config.unread() else "",
         certificate=active,
         key=_key(instance, found, active, left),
         is_read=True,

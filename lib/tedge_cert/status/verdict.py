@@ -21,7 +21,14 @@ _SHOWN = 3
 # Commands that need root's rights; the others in cures only show something.
 _OF_ROOT = (
     *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge connect", "tedge reconnect"),
-    *("tedge config set", "tedge config unset", "systemctl start", "systemctl enable", "systemd-sysusers"),
+    *(
+        "tedge config set",
+        "tedge config unset",
+        "tedge config upgrade",
+        "systemctl start",
+        "systemctl enable",
+        "systemd-sysusers",
+    ),
     *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date", "editor"),
 )
 # EXIT_EXEC and its step.
@@ -93,6 +100,9 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         # The reason may name its own command.
         named = facts.fault.partition("`")[2].partition("`")[0]
         yield Problem(BROKEN, facts.fault, named or (f"editor {file}" if is_no_toml else "tedge config list --doc"))
+    elif facts.unread:
+        what = f"the settings of {facts.cloud} in {facts.unread} are not read, as {facts.cloud} has files below mappers"
+        yield Problem(ATTENTION if facts.host else BROKEN, what, "tedge config upgrade")
     elif not facts.host:
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
     if facts.key_in_hardware:

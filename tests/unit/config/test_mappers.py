@@ -42,6 +42,16 @@ def test_a_value_that_is_not_read_is_named(tmp_path: Path) -> None:
         configuration.load(str(tmp_path)).need("c8y.url")
 
 
+@pytest.mark.parametrize("words", ["set c8y.url c.example", "set device.type x", "unset c8y.url"])
+def test_a_change_says_which_settings_are_not_read(tmp_path: Path, words: str) -> None:
+    write(tmp_path, 'c8y.url = "a.example"\naz.url = "z.example"\n')
+    write(tmp_path, 'url = "p.example"\n', place("c8y", "p"))
+    said = f"the settings of c8y in {tmp_path}/tedge.toml are not read: `sudo tedge config upgrade` moves them"
+    assert said in config(tmp_path, *words.split()).stderr
+    assert config(tmp_path, "upgrade").exit == 0
+    assert "are not read" not in config(tmp_path, *words.split()).stderr
+
+
 @pytest.mark.parametrize(
     "beside", ["c8y/flows/x.toml", "c8y.p/flows/x.toml", "c8y.p.old/mapper.toml", "mine/mapper.toml", "az/mapper.toml"]
 )

@@ -41,6 +41,8 @@ EXPECTED = {
         "sudo editor +1 /nonexistent/tedge.toml",
     ),
     "no-tenant": (BROKEN, "no tenant is set", "tedge config set c8y.url"),
+    "settings-unread": (ATTENTION, "c8y in /etc/tedge/tedge.toml are not read", "sudo tedge config upgrade"),
+    "settings-unread-needed": (BROKEN, "c8y in /etc/tedge/tedge.toml are not read", "sudo tedge config upgrade"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
     "issuer-unknown": (ATTENTION, "failed 3 times", "journalctl -x -u tedge-cert-renewer@c8y.service"),
     "candidate": (
