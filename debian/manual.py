@@ -30,6 +30,10 @@ FILES = {
     },
     "tedge cert verify": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
     "tedge cert cleanup": {"/run/tedge-cert-renewer/": "locks, and what one step leaves for the next"},
+    "tedge config": {
+        "/etc/tedge/mappers/": "a file for each profile of a cloud, as thin-edge 2.x keeps them",
+        "/etc/tedge/tedge.toml.bak": "the configuration before the last upgrade",
+    },
     "tedge connect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
     "tedge disconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
     "tedge reconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
@@ -123,7 +127,17 @@ def keys_page() -> str:
         paragraphs = [*KEYS[name].doc.split("\n"), *filter(None, [KEYS[name].note])]
         paragraphs += ["Kept for thin-edge."] * is_kept(name)
         made += f".It Ic {name}\n" + "".join(map(text, paragraphs)) + text(f"Example: {KEYS[name].example}")
-    made += ".El\n.Sh FILES\n" + entries([("Pa /etc/tedge/tedge.toml", "the configuration")])
+    made += ".El\n.Sh FILES\n" + entries(
+        [
+            ("Pa /etc/tedge/tedge.toml", "the configuration"),
+            (
+                "Pa /etc/tedge/mappers/c8y/mapper.toml",
+                "The keys of c8y, without the name of the cloud in front. Where a cloud has such a file, or one for a "
+                "profile (c8y.NAME/mapper.toml), none of its keys is read from tedge.toml; tedge config upgrade moves "
+                "what is left there.",
+            ),
+        ]
+    )
     return made + ".Sh SEE ALSO\n.Xr tedge-config 1 ,\n.Xr tedge-cert-renewer 7\n"
 
 

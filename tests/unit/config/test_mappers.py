@@ -131,6 +131,13 @@ def test_the_last_setting_goes_with_file_and_directory(tmp_path: Path, cloud: st
     assert config(tmp_path, "list", "url").stdout == f"{cloud}.profiles.other.url=b.example\n"
 
 
+@pytest.mark.parametrize("words", ["unset c8y.url", "remove c8y.smartrest.templates x", "set c8y.url a.example"])
+def test_a_change_leaves_a_main_file(tmp_path: Path, words: str) -> None:
+    """Scripts that were written for thin-edge read it, even if it is empty."""
+    assert config(tmp_path, *words.split()).exit == 0
+    assert (tmp_path / "tedge.toml").exists()
+
+
 def test_a_directory_with_something_else_stays(tmp_path: Path) -> None:
     write(tmp_path, 'url = "a.example"\n', place("c8y"))
     write(tmp_path, "# flow\n", "mappers/c8y/flows/x.toml")
