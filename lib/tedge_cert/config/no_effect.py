@@ -48,7 +48,8 @@ def misspelt(config: Config) -> list[tuple[str, str, str]]:
 
     found = []
     for path, tree in config.trees.items():
-        above = "" if path == config.file else "c8y."
+        # The file of a mapper has the keys of the cloud that its directory is named after.
+        above = "" if path == config.file else f"{path.split('/')[-2].partition('.')[0]}."
         for written in _names(tree or {}, above):
             cloud, parts = cloud_of(written), written.split(".")
             is_profile = cloud and parts[1] == "profiles" and len(parts) > 3

@@ -39,11 +39,14 @@ def test_finds_keys_with_a_typing_mistake(tmp_path: Path, text: str, found: tupl
     assert no_effect.misspelt(settings) == ([(settings.file, *found)] if found else [])
 
 
-def test_finds_them_in_the_file_of_a_mapper(tmp_path: Path) -> None:
-    mapper = tmp_path / "mappers/c8y/mapper.toml"
+@pytest.mark.parametrize("cloud", ["c8y", "az"])
+def test_finds_them_in_the_file_of_a_mapper(tmp_path: Path, cloud: str) -> None:
+    mapper = tmp_path / f"mappers/{cloud}/mapper.toml"
     mapper.parent.mkdir(parents=True)
-    mapper.write_text("ulr = 'a.example'")
-    assert no_effect.misspelt(load(tmp_path, "")) == [(str(mapper), "c8y.ulr", "c8y.url")]
+    mapper.write_text(f"cloud_type = '{cloud}'\nulr = 'a.example'\nmapper.mqtt.max_payload_size = 5\n")
+    settings = load(tmp_path, f"[{cloud}]\nurl = 'left.example'\n")
+    assert settings.unread() == [cloud]
+    assert no_effect.misspelt(settings) == [(str(mapper), f"{cloud}.ulr", f"{cloud}.url")]
 
 
 def test_the_editor_opens_the_line_of_a_key(tmp_path: Path) -> None:
