@@ -36,19 +36,27 @@ def make_directories(file: Path) -> Iterator[Path]:
     Below /etc/tedge an existing one has to be root's, because another user could put a link to any file into it.
     """
     for each in (file.parent.parent, file.parent):
-        if each.is_dir():
-            if file.is_relative_to(SYSTEM_DIRECTORY) and not _is_roots(each):
-                raise ConfigurationError(
-                    f"{each} can be written by others than root, who could lead this command to any file; make it "
-                    f"root's (`sudo chown -R root:root {each}`, `sudo chmod -R go-w {each}`) and look at what is in it"
-                )
-            continue
+        if each.is_dir() and file.is_relative_to(SYSTEM_DIRECTORY) and not _is_roots(each):
+            raise ConfigurationError(
+                f"{each} can be written by others than root, who could lead this command to any file; make it "
+                f"root's (`sudo chown -R root:root {each}`, `sudo chmod -R go-w {each}`) and look at what is in it"
+            )
+        is_new = not each.is_dir()
         try:
             files.make_directory(each, owners.DIRECTORY_OF_ROOT)
+            if _is_half_made(each):
+                owners.give(each, owners.DIRECTORY_OF_ROOT)
         except OSError as error:
             raise TedgeCertError(f"cannot make the directory {each}: {error.strerror}; nothing was changed") from error
-        files.sync_directory(each.parent)
-        yield each
+        if is_new:
+            files.sync_directory(each.parent)
+            yield each
+
+
+def _is_half_made(directory: Path) -> bool:
+    """Return whether a killed run left the directory as ``files.make_directory`` makes it, shut to other users."""
+    facts = directory.stat()
+    return facts.st_uid == os.geteuid() and facts.st_mode & 0o777 == 0o700 and not any(directory.iterdir())
 
 
 def _is_roots(directory: Path) -> bool:

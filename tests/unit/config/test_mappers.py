@@ -84,16 +84,18 @@ def test_a_change_goes_to_the_file_of_its_profile(tmp_path: Path, cloud: str) ->
 
 
 def test_what_is_made_can_be_read_by_all(tmp_path: Path) -> None:
-    """Whatever the umask of the person; `list` shows it."""
+    """Whatever the umask of the person, and where a run was killed between making a directory and opening it."""
     write(tmp_path, "", place("c8y"))
+    (tmp_path / "mappers/c8y.q").mkdir(mode=0o700)
     before = os.umask(0o077)
     try:
         config(tmp_path, "set", "c8y.url", "p.example", "--profile", "p")
+        config(tmp_path, "set", "c8y.url", "q.example", "--profile", "q")
     finally:
         os.umask(before)
-    modes = {each: (tmp_path / "mappers" / each).stat().st_mode & 0o777 for each in ("c8y.p", "c8y.p/mapper.toml")}
-    assert modes == {"c8y.p": 0o755, "c8y.p/mapper.toml": 0o644}
-    assert config(tmp_path, "list", "url").stdout == "c8y.profiles.p.url=p.example\n"
+    for made, mode in (("c8y.p", 0o755), ("c8y.p/mapper.toml", 0o644), ("c8y.q", 0o755)):
+        assert (tmp_path / "mappers" / made).stat().st_mode & 0o777 == mode
+    assert config(tmp_path, "list", "url").stdout == "c8y.profiles.p.url=p.example\nc8y.profiles.q.url=q.example\n"
 
 
 @pytest.mark.parametrize(
