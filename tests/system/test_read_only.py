@@ -75,7 +75,7 @@ def check_next_boot(device: Device, tenant: Tenant) -> None:
             "cannot write /etc/mosquitto/conf.d/",
             "`include_dir /etc/tedge/mosquitto-conf` in /etc/mosquitto/mosquitto.conf",
         ),
-        (INCLUDE, f"cannot enable {TIMER}", f"`systemctl enable {TIMER}` when the image is made"),
+        (INCLUDE, f"cannot enable {TIMER}", f"`sudo systemctl enable {TIMER}` when the image is made"),
     ],
     ids=["timer alone", "include alone"],
 )
