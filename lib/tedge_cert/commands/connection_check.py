@@ -12,9 +12,10 @@ from tedge_cert.config.values import split_endpoint, to_text
 from tedge_cert.device.connection_settings import broker_of, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.tenant import proof, smartrest
 from tedge_cert.terminal import Step
+from tedge_cert.x509 import certificate, clock
 
 BRIDGE_S = 30.0
 
@@ -29,6 +30,9 @@ def test(instance: Instance) -> None:
             f"`sudo tedge connect {instance.words}` connects it"
         )
     check(instance, tenant)
+    fault = _fault_of_certificate(tenant)
+    if fault:
+        journal.warning(f"the session began before this, and when it ends the device cannot connect again: {fault}")
     journal.say("The connection to c8y works.")
 
 
@@ -99,12 +103,33 @@ def _answer_through_bridge(broker: LocalBroker, tenant: Tenant) -> str:
         with Bridge(broker) as bridge:
             if not bridge.wait_until_up(BRIDGE_S):
                 host, port = tenant.mqtt
-                why = proof.why_no_tls(tenant) or f"{broker.health_topic} is not 1"
-                raise TedgeCertError(
-                    f"the bridge to {host}:{port} does not come up: {why}; "
-                    "see `sudo journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
+                why = (
+                    _why_not(tenant) or f"the bridge to {host}:{port} does not come up: {broker.health_topic} is not 1"
                 )
-            by_certificate = tenant.credentials_path is None
-            return smartrest.token_through(bridge) if by_certificate else smartrest.own_id_through(bridge)
+                raise TedgeCertError(
+                    f"not connected: {why}; see `sudo journalctl -u mosquitto` and /var/log/mosquitto/mosquitto.log"
+                )
+            try:
+                by_certificate = tenant.credentials_path is None
+                return smartrest.token_through(bridge) if by_certificate else smartrest.own_id_through(bridge)
+            except NoAnswerError as error:
+                # mosquitto takes a while to see that the network is gone, and still says that the bridge is up.
+                why = _why_not(tenant)
+                raise TedgeCertError(f"not connected: {why}; {error}" if why else str(error)) from error
     except OSError as error:
         raise TedgeCertError(local_broker.explain(broker, error)) from error
+
+
+def _why_not(tenant: Tenant) -> str:
+    """Return why the tenant cannot be reached, or takes the certificate no more; an expired one is not shown to it."""
+    return _fault_of_certificate(tenant) or proof.why_no_tls(tenant)
+
+
+def _fault_of_certificate(tenant: Tenant) -> str:
+    if tenant.credentials_path is not None:
+        return ""
+    try:
+        clock.check_presentable(certificate.load(tenant.certificate), tenant.certificate)
+    except TedgeCertError as error:
+        return str(error)
+    return ""

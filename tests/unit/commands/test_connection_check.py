@@ -13,9 +13,10 @@ from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.commands import connect as connect_command
 from tedge_cert.commands import connection_check
 from tedge_cert.commands.root_tasks import Root
-from tedge_cert.tenant import smartrest
-from unit.connected import certify, connect, instance_of
-from unit.local_device import LocalDevice
+from tedge_cert.errors import NoAnswerError, TedgeCertError
+from tedge_cert.tenant import proof, smartrest
+from unit.connected import certify, configure, connect, hurry, instance_of, misdirect
+from unit.local_device import LocalDevice, free_port
 
 
 def token(payload: object) -> str:
@@ -81,3 +82,43 @@ def test_without_a_broker_installed(mocker: MockerFixture) -> None:
     mocker.patch.object(processes, "PATH", "/nonexistent")
     assert mosquitto_conf.version() == ""
     assert not systemd.is_running()
+
+
+@pytest.mark.parametrize("health", ["down", "still up"])
+def test_offline_it_says_the_real_cause(local_device: LocalDevice, mocker: MockerFixture, health: str) -> None:
+    """mosquitto may still say that the bridge is up, for as long as its keepalive."""
+    hurry(mocker, BRIDGE_S=0.5, TOKEN_WAIT_S=0.2)
+    mocker.patch.object(connection_check, "BRIDGE_S", 0.5)
+    certify(local_device)
+    connect(local_device)
+    if health == "down":
+        misdirect(local_device)
+    else:
+        mocker.patch.object(smartrest, "token_through", side_effect=NoAnswerError("no token came"))
+    port = free_port()
+    configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+    with pytest.raises(TedgeCertError) as caught:
+        connection_check.test(instance_of(local_device))
+    assert str(caught.value).startswith(f"not connected: no answer from 127.0.0.1:{port}: Connection refused; ")
+
+
+@pytest.mark.parametrize("health", ["down", "old session"])
+def test_an_expired_certificate_is_said_and_not_shown(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], health: str
+) -> None:
+    mocker.patch.object(connection_check, "BRIDGE_S", 0.5)
+    certify(local_device)
+    connect(local_device)
+    certify(local_device, days=-1, not_before_offset_s=-2 * 86_400)
+    shown = mocker.spy(proof, "why_no_tls")
+    if health == "down":
+        misdirect(local_device)
+        with pytest.raises(TedgeCertError, match=r"not connected: .* expired 1d"):
+            connection_check.test(instance_of(local_device))
+    else:
+        mocker.patch.object(smartrest, "token_through", return_value="token")
+        connection_check.test(instance_of(local_device))
+        said = capsys.readouterr().err
+        assert "warning: the session began before this, and when it ends the device cannot connect again: " in said
+        assert " expired 1d" in said
+    shown.assert_not_called()
