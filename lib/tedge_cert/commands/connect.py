@@ -15,7 +15,7 @@ from tedge_cert.device import profiles, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, check_files
 from tedge_cert.disk import privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
@@ -152,6 +152,8 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
             "then try again"
         )
     _check_accounts(instance)
+    if not auth_method.is_basic(instance.config):
+        check_files(instance)
     root.restore_owners()
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, what))

@@ -25,7 +25,7 @@ def disconnect(instance: Instance) -> bool:
         if not instance.bridge_file.exists() and not conf_change.is_unfinished(of):
             root.tidy_links()
             return False
-        with custody(instance):
+        with custody(instance, checked=False):
             conf_change.begin(of)
             root.remove_bridge()
             state.set_disconnected(instance.state_file, int(time.time()))

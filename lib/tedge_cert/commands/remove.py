@@ -31,7 +31,7 @@ def confirm(instance: Instance) -> None:
 def remove(instance: Instance) -> bool:
     """Remove certificate, key and their state, and keep the device id; return whether there was one of both."""
     paths = (instance.certificate, instance.key)
-    with custody(instance):
+    with custody(instance, checked=False):
         if device_id := _device_id(instance):
             record.keep_device_id(instance, device_id)
         fresh_start.end_with_registration(instance)

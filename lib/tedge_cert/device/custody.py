@@ -5,18 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tedge_cert import cures, journal
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, check_files
 from tedge_cert.disk import files
 from tedge_cert.disk.lock import WAIT_S, locked
 from tedge_cert.durations import counted
 
 
 @contextmanager
-def custody(instance: Instance, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold the lock of the instance's certificate; raises BusyError.
+def custody(instance: Instance, wait_s: float = WAIT_S, checked: bool = True) -> Iterator[None]:
+    """Hold the lock of the instance's certificate; raises BusyError, or ConfigurationError for files in two roles.
 
-    Temporary files that killed runs left beside the certificate are removed first.
+    Temporary files that killed runs left beside the certificate are removed first. A command that writes no
+    certificate may leave out the check of the files (``checked``).
     """
+    if checked:
+        check_files(instance)
     with locked(instance.certificate, instance.run_directory, wait_s):
         remove_leftovers(instance)
         yield

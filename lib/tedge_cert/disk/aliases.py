@@ -13,7 +13,7 @@ _LIMIT_BYTES = 1 << 20
 CERTIFICATE, KEY, CSR = "device.cert_path", "device.key_path", "device.csr_path"
 
 
-def check(certificate: str, key: str, csr: str, option: str = "") -> None:
+def check(certificate: str, key: str, csr: str = "", option: str = "") -> None:
     """Check that these files are different ones, and that only the key's holds a key; raises ConfigurationError.
 
     ``option`` is what a command line needs to change these settings (`` --profile p``).
@@ -29,7 +29,7 @@ def check(certificate: str, key: str, csr: str, option: str = "") -> None:
                 "file of its own"
             )
     for role, each in ((KEY, key), (CERTIFICATE, certificate), *((CERTIFICATE, each) for each in beside)):
-        if is_same(csr, each):
+        if csr and is_same(csr, each):
             raise ConfigurationError(
                 f"{CSR} and {role} are the same file, {each}, and each signing request would replace it; "
                 f"`{_set(CSR, f'{certificate}.csr', option)}` gives the request a file of its own"
@@ -40,7 +40,7 @@ def check(certificate: str, key: str, csr: str, option: str = "") -> None:
             f"certificate; {_run(_certificates_of(certificate), _set(CERTIFICATE, f'{certificate}.crt', option))} "
             "gives the certificate a file of its own"
         )
-    if holds_key(csr):
+    if csr and holds_key(csr):
         raise ConfigurationError(
             f"{csr} ({CSR}) holds a private key, and each signing request would replace it; "
             f"`{_set(CSR, f'{certificate}.csr', option)}` gives the request a file of its own"

@@ -7,10 +7,11 @@ import pwd
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tedge_cert import journal
+from tedge_cert.hourly import pem
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 BROKER = "mosquitto"
 CERTIFICATES = Path("/etc/tedge/device-certs")
-_KEY = b"PRIVATE KEY-----"
 # The configuration of mosquitto or of a mapper is smaller, and lies less deep. A name has at most 255 bytes.
 _LARGEST_BYTES, _DEEPEST, _STEM_BYTES = 1 << 20, 8, 200
 
@@ -48,7 +48,7 @@ def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
 
     Each file is opened beneath the directory, without following a link. A link, a file with a second name, and a file
     on another file system are left alone: through them tedge could get a file of root. A file that holds a private
-    key gets the mode of a key, whatever its name.
+    key never gets a wider mode than it has, whatever its role; the key's own file gets the mode of a key.
     """
     with _opened(directory, os.O_DIRECTORY) as parent:
         if parent is None:
@@ -57,12 +57,21 @@ def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
             with _opened(name, os.O_NONBLOCK, parent) as descriptor:
                 if descriptor is None or not _is_plain(descriptor, parent):
                     continue
-                holds_key = _KEY in os.read(descriptor, 1 << 16)
                 try:
-                    apply_access(descriptor, PRIVATE_KEY if holds_key else access)
+                    apply_access(descriptor, _narrowed(descriptor, access))
                 except OSError as error:
                     reason = f"{error.strerror}; mount it writable"
                     journal.warning(f"cannot give {directory / name} its owner and mode: {reason}")
+
+
+def _narrowed(descriptor: int, access: Access) -> Access:
+    """Return ``access`` for a file that holds a private key: in no role but the key's may its mode get wider."""
+    facts = os.fstat(descriptor)
+    # A file that is too large to be looked at is none of ours.
+    is_large = facts.st_size > _LARGEST_BYTES
+    if access == PRIVATE_KEY or not (is_large or pem.holds_key(os.pread(descriptor, _LARGEST_BYTES, 0))):
+        return access
+    return replace(PRIVATE_KEY, mode=facts.st_mode & PRIVATE_KEY.mode)
 
 
 @dataclass(frozen=True)

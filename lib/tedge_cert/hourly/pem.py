@@ -6,27 +6,20 @@ The hourly check uses this module, so it imports built-in modules only.
 
 import binascii
 
+from tedge_cert.hourly import pem_faults
 from tedge_cert.hourly.der import element
+from tedge_cert.hourly.pem_faults import KEY, PemError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CERTIFICATE, OLD, TRUSTED = b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"
-KEY = b"PRIVATE KEY"
 _BEGIN, _END, _TAIL, _MARK = b"-----BEGIN ", b"-----END ", b"-----", b"\xef\xbb\xbf"
 # OpenSSL takes these off the end of a line, and passes over those of the second row within one.
 _ENDS, _BLANKS = bytes(range(33)), b" \t\r"
 # After a blank line, which ends headers, lines have this length, except the last one.
 _COLUMNS = 64
-
-
-class PemError(ValueError):
-    """A file is not what OpenSSL takes for PEM; ``cure`` is the command that mends it, with ``FILE`` for its path."""
-
-    def __init__(self, text: str, cure: str = "") -> None:
-        super().__init__(text)
-        self.cure = cure
 
 
 def blocks(content: bytes) -> list[tuple[bytes, bytes, bool]]:
@@ -42,7 +35,7 @@ def certificates_in(content: bytes) -> list[bytes]:
     try:
         all_blocks = blocks(content)
     except PemError as error:
-        raise _explained(content, str(error)) from error
+        raise pem_faults.of_certificate(content, str(error)) from error
     found: list[bytes] = []
     for label, der, has_header in all_blocks:
         # Only the first certificate may be one with OpenSSL's own additions.
@@ -53,7 +46,7 @@ def certificates_in(content: bytes) -> list[bytes]:
         # OpenSSL's additions follow the certificate, and it passes over anything that follows a further one.
         found.append(_without_rest(der) if found or label == TRUSTED else der)
     if not found:
-        raise _explained(content, "")
+        raise pem_faults.of_certificate(content, "")
     return found
 
 
@@ -72,16 +65,7 @@ def check_key(content: bytes) -> None:
             return
     except PemError as error:
         reason = str(error)
-    from tedge_cert.hourly import pem_faults
-
     raise pem_faults.of_key(content, reason)
-
-
-def _explained(content: bytes, reason: str) -> PemError:
-    """Return the error for a file without certificates that can be read."""
-    from tedge_cert.hourly import pem_faults
-
-    return pem_faults.of_certificate(content, reason)
 
 
 def holds_key(content: bytes) -> bool:

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Say why OpenSSL does not read a file as PEM, and which command mends it: ``FILE`` stands for the path."""
 
-from tedge_cert.hourly.pem import KEY, PemError
-
+KEY = b"PRIVATE KEY"
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = (b" ", b"\t", b"\xc2\xa0")
+
+
+class PemError(ValueError):
+    """A file is not what OpenSSL takes for PEM; ``cure`` is the command that mends it, with ``FILE`` for its path."""
+
+    def __init__(self, text: str, cure: str = "") -> None:
+        super().__init__(text)
+        self.cure = cure
 
 
 def of_certificate(content: bytes, reason: str) -> PemError:

@@ -10,7 +10,7 @@ import os
 from tedge_cert.durations import format_duration
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.der import attributes, element
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 COMMON_NAME = b"\x55\x04\x03"

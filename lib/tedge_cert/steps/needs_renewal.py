@@ -23,7 +23,7 @@ from tedge_cert.errors import (
     TedgeCertError,
 )
 from tedge_cert.hourly import memo, schedule
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, flaw_of_name, read_validity
 
 RENEW, SKIP = 0, 1
@@ -126,9 +126,9 @@ def _unit(question: Question) -> int:
 
 
 def _by_validity(question: Question, settings: config.Config, path: str, began_ns: tuple[int, int]) -> int:
-    cloud = f"{question.cloud}." if question.cloud else ""
-    key, csr = (settings.need(f"{cloud}device.{each}") for each in ("key_path", "csr_path"))
-    aliases.check(path, key, csr, f" --profile {settings.profile}" if settings.profile else "")
+    key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
+    # Of the signing request, which the hour does not touch, the next command that writes one says more.
+    aliases.check(path, key, option=f" --profile {settings.profile}" if settings.profile else "")
     validity, configured = _read(path), settings.need(MINIMUM)
     if flaw := flaw_of_name(validity):
         raise CertificateError(f"the certificate {path} {flaw}; {cures.register()} gets another one")
@@ -147,7 +147,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
     if validity.state(now_s, lead) == VALID:
         journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
         if not is_exposed(key):
-            watched = [path, key, csr, *settings.trees, *settings.searched, *auth_method.files(settings)]
+            watched = [path, key, *settings.trees, *settings.searched, *auth_method.files(settings)]
             memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
     # A certificate is rarely due, so this part may import more.
@@ -225,7 +225,7 @@ def _read(path: str) -> Validity:
 def _cure(error: PemError, path: str) -> str:
     """Return what mends the file: a command, or, where nothing can, the way to another certificate."""
     if not error.cure:
-        return f"restore it; without a copy, {cures.register()} with a new one-time password"
+        return f"restore it, or register the device again: {cures.register()} with a new one-time password"
     from shlex import quote
 
     return f"`{error.cure.replace('FILE', quote(path))}` mends it (as root)"

@@ -19,7 +19,7 @@ from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.der import attributes
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import Validity, check_order, validity_of_der
 from tedge_cert.times import rfc2822
 

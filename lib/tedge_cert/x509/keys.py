@@ -21,8 +21,7 @@ from tedge_cert.disk import files, owners
 from tedge_cert.disk.exposure import is_exposed
 from tedge_cert.errors import CertificateError
 from tedge_cert.hourly import pem
-from tedge_cert.hourly.pem import PemError
-from tedge_cert.hourly.pem_faults import in_place
+from tedge_cert.hourly.pem_faults import KEY, PemError, in_place
 from tedge_cert.hourly.validity import ordinal
 from tedge_cert.x509.certificate import Certificate, unread
 
@@ -83,7 +82,7 @@ def _unreadable_here(path: Path, content: bytes) -> CertificateError:
 
 def _has_explicit_curve(content: bytes) -> bool:
     """Return whether the key has the parameters of its curve instead of the name (RFC 5480 §2.1.1 forbids that)."""
-    return any(label.endswith(pem.KEY) and _PRIME_FIELD in der for label, der, _ in pem.blocks(content))
+    return any(label.endswith(KEY) and _PRIME_FIELD in der for label, der, _ in pem.blocks(content))
 
 
 def _of_other_kind(path: Path) -> CertificateError:

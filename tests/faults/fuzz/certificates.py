@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.authority import answer_checks
 from tedge_cert.errors import CertificateError, ClockError
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import Validity, check_order, validity_of_der, validity_of_pem
 from tedge_cert.x509.certificate import Certificate, from_der, from_pem
 from tedge_cert.x509.pkcs7 import certificates_of

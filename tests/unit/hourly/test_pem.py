@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tedge_cert.hourly import pem
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import validity_of_pem
 from unit.certificates import Made, make, new_key, pem_of
 

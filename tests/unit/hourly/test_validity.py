@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tedge_cert.durations import format_duration
-from tedge_cert.hourly.pem import PemError
+from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import Validity, read_validity, validity_of_pem
 from unit.certificates import DAY_S, NOW_S, Made, make, name_of
 
