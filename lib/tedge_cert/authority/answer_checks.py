@@ -38,7 +38,7 @@ def read_candidate(path: Path) -> bytes:
     except files.NotPlainFileError as error:
         raise UnfitCertificateError(f"{path} cannot be read as a plain file: {error.strerror}") from error
     except OSError as error:
-        cure = f"chmod 644 {shlex.quote(str(path))}" if isinstance(error, PermissionError) else ""
+        cure = f"sudo chmod 644 {shlex.quote(str(path))}" if isinstance(error, PermissionError) else ""
         how = f"`{cure}` lets user tedge read it" if cure else "check the file system"
         raise UnreadableError(
             f"cannot look at the candidate {path}: {error.strerror}; it is kept as it is: {how}", cure

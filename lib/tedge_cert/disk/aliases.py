@@ -19,32 +19,47 @@ def check(certificate: str, key: str, csr: str = "", option: str = "") -> None:
     ``option`` is what a command line needs to change these settings (`` --profile p``).
     """
     if is_same(certificate, key):
-        raise ConfigurationError(_one_file(certificate, key, option))
+        raise _one_file(certificate, key, option)
     beside = [f"{certificate}.new", f"{certificate}.previous"]
     for each in beside:
         if is_same(each, key):
-            raise ConfigurationError(
-                f"{KEY} is {key}, where a renewal puts a certificate ({each}); "
-                f"{_run(f'cp -p {_quoted(key)} {_quoted(key)}.key', _set(KEY, f'{key}.key', option))} gives the key a "
-                "file of its own"
-            )
-    for role, each in ((KEY, key), (CERTIFICATE, certificate), *((CERTIFICATE, each) for each in beside)):
-        if csr and is_same(csr, each):
-            raise ConfigurationError(
-                f"{CSR} and {role} are the same file, {each}, and each signing request would replace it; "
-                f"`{_set(CSR, f'{certificate}.csr', option)}` gives the request a file of its own"
+            raise _error(
+                f"{KEY} is {key}, where a renewal puts a certificate ({each})",
+                "gives the key a file of its own",
+                f"sudo cp -p {_quoted(key)} {_quoted(key)}.key",
+                _set(KEY, f"{key}.key", option),
             )
     if holds_key(certificate):
-        raise ConfigurationError(
+        raise _error(
             f"{certificate} ({CERTIFICATE}) holds a private key beside the certificate, and every user may read a "
-            f"certificate; {_run(_certificates_of(certificate), _set(CERTIFICATE, f'{certificate}.crt', option))} "
-            "gives the certificate a file of its own"
+            "certificate",
+            "gives the certificate a file of its own",
+            _certificates_of(certificate),
+            _set(CERTIFICATE, f"{certificate}.crt", option),
         )
-    if csr and holds_key(csr):
-        raise ConfigurationError(
-            f"{csr} ({CSR}) holds a private key, and each signing request would replace it; "
-            f"`{_set(CSR, f'{certificate}.csr', option)}` gives the request a file of its own"
-        )
+    if csr:
+        _check_request(csr, certificate, key, option)
+
+
+def _check_request(csr: str, certificate: str, key: str, option: str) -> None:
+    own = _set(CSR, f"{certificate}.csr", option)
+    for role, each in (
+        (KEY, key),
+        (CERTIFICATE, certificate),
+        (CERTIFICATE, f"{certificate}.new"),
+        (CERTIFICATE, f"{certificate}.previous"),
+    ):
+        if is_same(csr, each):
+            what = f"{CSR} and {role} are the same file, {each}, and each signing request would replace it"
+            raise _error(what, "gives the request a file of its own", own)
+    if holds_key(csr):
+        what = f"{csr} ({CSR}) holds a private key, and each signing request would replace it"
+        raise _error(what, "gives the request a file of its own", own)
+
+
+def _error(what: str, result: str, *commands: str) -> ConfigurationError:
+    cure = " && ".join(commands)
+    return ConfigurationError(f"{what}; `{cure}` {result}", cure)
 
 
 def is_same(one: str, other: str) -> bool:
@@ -69,35 +84,29 @@ def holds_key(path: str) -> bool:
         os.close(descriptor)
 
 
-def _one_file(certificate: str, key: str, option: str) -> str:
-    what = f"{CERTIFICATE} and {KEY} are the same file, {certificate}, and a renewal would replace the key by a "
-    if holds_key(certificate):
-        return (
-            f"{what}certificate; "
-            + _run(
-                f"openssl pkey -in {_quoted(key)} -out {_quoted(key)}.key",
-                _certificates_of(certificate),
-                _set(KEY, f"{key}.key", option),
-                _set(CERTIFICATE, f"{certificate}.crt", option),
-            )
-            + " gives each a file of its own"
-        )
-    return f"{what}certificate; `{_set(KEY, f'{key}.key', option)}` gives the key a file of its own"
+def _one_file(certificate: str, key: str, option: str) -> ConfigurationError:
+    what = f"{CERTIFICATE} and {KEY} are the same file, {certificate}, and a renewal would replace the key"
+    if not holds_key(certificate):
+        return _error(what, "gives the key a file of its own", _set(KEY, f"{key}.key", option))
+    return _error(
+        what,
+        "gives each a file of its own",
+        f"sudo openssl pkey -in {_quoted(key)} -out {_quoted(key)}.key",
+        _certificates_of(certificate),
+        _set(KEY, f"{key}.key", option),
+        _set(CERTIFICATE, f"{certificate}.crt", option),
+    )
 
 
 def _certificates_of(path: str) -> str:
     """Return the command that writes all certificates of the file, in their order, to another one."""
     file = _quoted(path)
-    return f"openssl crl2pkcs7 -nocrl -certfile {file} | openssl pkcs7 -print_certs -out {file}.crt"
+    return f"sudo openssl crl2pkcs7 -nocrl -certfile {file} | sudo openssl pkcs7 -print_certs -out {file}.crt"
 
 
 def _set(setting: str, path: str, option: str) -> str:
     name = f"c8y.{setting}" if option else setting
-    return f"tedge config set {name} {_quoted(path)}{option}"
-
-
-def _run(*commands: str) -> str:
-    return f"`{' && '.join(commands)}`"
+    return f"sudo tedge config set {name} {_quoted(path)}{option}"
 
 
 def _quoted(path: str) -> str:

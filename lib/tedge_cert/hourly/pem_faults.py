@@ -44,31 +44,31 @@ def _converted(what: str, command: str) -> PemError:
 
 
 def in_place(command: str) -> str:
-    """Return a command of openssl that replaces the content of its file, with owner and mode kept.
+    """Return a command that replaces the content of its file, with owner and mode kept.
 
     Written to its own input, openssl empties the file before it reads it.
     """
-    return f"{command} -out FILE.pem && cat FILE.pem > FILE && rm FILE.pem"
+    return f"sudo {command} -out FILE.pem && sudo cp FILE.pem FILE && sudo rm FILE.pem"
 
 
 def _of_text(content: bytes, label: bytes) -> PemError | None:
     """Return what an editor, a form or a shell did to the text; None if it did nothing to it."""
     if content.startswith(_UTF_16) or (label in content.replace(b"\0", b"") and label not in content):
-        command = "iconv -f UTF-16 -t UTF-8 FILE > FILE.text && cat FILE.text > FILE && rm FILE.text"
+        command = in_place("iconv -f UTF-16 -t UTF-8 FILE").replace("-out", "-o")
         return PemError("it is UTF-16, and OpenSSL reads ASCII and UTF-8 only", command)
     lines = [each for each in content.split(b"\n") if b"-----BEGIN " in each or b"-----END " in each]
     if any(each.strip(b' \t\r",').count(b"-----") > 2 or b"\\n" in each for each in lines):
         return _without_breaks(content)
     if any(each.startswith(_BLANK) for each in lines):
-        return PemError("its lines are indented, and OpenSSL reads no such PEM", "sed -i 's/^[[:space:]]*//' FILE")
+        return PemError("its lines are indented, and OpenSSL reads no such PEM", "sudo sed -i 's/^[[:space:]]*//' FILE")
     return None
 
 
 def _without_breaks(content: bytes) -> PemError:
     what = "its line breaks are lost, and OpenSSL reads no such PEM"
     if b"\\n" in content:
-        return PemError(what, r"""sed -i 's/"//g; s/\\n/\n/g' FILE""")
+        return PemError(what, r"""sudo sed -i 's/"//g; s/\\n/\n/g' FILE""")
     if b"\n" not in content.strip() and b"\r" in content:
-        return PemError(what, r"sed -i 's/\r/\n/g' FILE")
+        return PemError(what, r"sudo sed -i 's/\r/\n/g' FILE")
     between = r"s/ *(-----BEGIN [A-Z ]+-----) */\1\n/g; s/ *(-----END [A-Z ]+-----) */\n\1\n/g"
-    return PemError(what, f"sed -i -E '{between}' FILE")
+    return PemError(what, f"sudo sed -i -E '{between}' FILE")

@@ -16,6 +16,8 @@ class CertificateFacts:
     cure: str = ""
     # True if this user may not read the file, so that nothing is known of it.
     is_hidden: bool = False
+    # Why the name in it is no device id, as the rest of a sentence.
+    flaw: str = ""
     # When the file was written.
     written_s: int = 0
     subject: str = ""
@@ -117,6 +119,8 @@ class Facts:
     now_s: int
     # Why the configuration could not be read further.
     fault: str = ""
+    # The command that mends the configuration, where one does.
+    cure: str = ""
     # False if the configuration does not say where the files are.
     is_read: bool = False
     # True for a user other than root and tedge, who may not read all that these may.

@@ -13,11 +13,12 @@ from tedge_cert.config import auth_method, credentials, no_effect
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, Names, identity, threshold_s
+from tedge_cert.device.instance import Instance, Names, check_files, identity, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
 from tedge_cert.hourly import schedule
+from tedge_cert.hourly.validity import flaw_of_name
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
 from tedge_cert.x509 import certificate, keys
@@ -41,8 +42,10 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
             )
         if facts.host:
             facts = replace(facts, passwords=tuple(_of_passwords(instance)))
+        if not auth_method.is_basic(instance.config):
+            check_files(instance)
     except TedgeCertError as error:
-        facts = replace(facts, fault=str(error))
+        facts = replace(facts, fault=str(error), cure=error.cure)
     units = inquiry.units()
     if units is not None:
         settings = dict(each.partition("=")[::2] for each in units.environment)
@@ -171,7 +174,7 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         found = certificate.load(path)
     except CertificateError as error:
         hidden = isinstance(error.__cause__, PermissionError)
-        return CertificateFacts(str(path), str(error), error.cure, is_hidden=hidden), None
+        return CertificateFacts(str(path), str(error), _cure_of(error), is_hidden=hidden), None
     validity = found.validity
     facts = CertificateFacts(
         str(path),
@@ -181,8 +184,14 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         serial=validity.serial,
         not_before_s=validity.not_before_s,
         not_after_s=validity.not_after_s,
+        flaw=flaw_of_name(validity),
     )
     return facts, found
+
+
+def _cure_of(error: CertificateError) -> str:
+    # Another certificate does not help against a file system that does not let itself be read.
+    return error.cure or ("journalctl -k -n 20" if isinstance(error, UnreadableError) else "")
 
 
 def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts, left: State) -> KeyFacts:

@@ -99,7 +99,7 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         file, is_no_toml, _ = facts.fault.partition(" is not valid TOML")
         # The reason may name its own command.
         named = facts.fault.partition("`")[2].partition("`")[0]
-        yield Problem(BROKEN, facts.fault, named or (f"editor {file}" if is_no_toml else "tedge config list --doc"))
+        yield Problem(BROKEN, facts.fault, facts.cure or named or (f"editor {file}" if is_no_toml else "tedge config list --doc"))
     elif facts.unread:
         what = f"the settings of {facts.cloud} in {facts.unread} are not read, as {facts.cloud} has files below mappers"
         yield Problem(ATTENTION if facts.host else BROKEN, what, "tedge config upgrade")
@@ -122,9 +122,11 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
         yield _unread(facts, active)
         return
     yield from _of_dates(facts, active)
+    if active.flaw:
+        yield Problem(BROKEN, f"the certificate {active.flaw}", f"tedge cert download {facts.words} --device-id <id>")
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
-        yield Problem(BROKEN, reason, _mend(facts.key.cure) or _register(facts))
+        yield Problem(BROKEN, reason, facts.key.cure or _register(facts))
     if facts.key.is_shut_to_broker:
         yield Problem(
             ATTENTION,
@@ -143,17 +145,12 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
 
 def _unread(facts: Facts, active: CertificateFacts) -> Problem:
     if not active.is_hidden:
-        return Problem(BROKEN, active.fault, _mend(active.cure) or _register(facts))
+        return Problem(BROKEN, active.fault, active.cure or _register(facts))
     if facts.is_other_user:
         what = f"this user may not read {active.path}, so nothing is known of the certificate"
         return Problem(ATTENTION, what, "tedge cert status")
     what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
     return Problem(BROKEN, what, f"tedge reconnect {facts.words}")
-
-
-def _mend(cure: str) -> str:
-    """Return a command that mends a file as a person types it; it may consist of several, with redirections."""
-    return f"sudo sh -c {shlex.quote(cure)}" if cure else ""
 
 
 def _of_dates(facts: Facts, active: CertificateFacts) -> Iterator[Problem]:
@@ -213,7 +210,7 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
             f"tedge reconnect {facts.words}",
         )
     elif facts.candidate is not None and not waits:
-        cure = _mend(facts.candidate.cure) or f"tedge reconnect {facts.words}"
+        cure = facts.candidate.cure or f"tedge reconnect {facts.words}"
         yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
 
 

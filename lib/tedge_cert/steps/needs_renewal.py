@@ -228,7 +228,7 @@ def _cure(error: PemError, path: str) -> str:
         return f"restore it, or register the device again: {cures.register()} with a new one-time password"
     from shlex import quote
 
-    return f"`{error.cure.replace('FILE', quote(path))}` mends it (as root)"
+    return f"`{error.cure.replace('FILE', quote(path))}` mends it"
 
 
 EXITS = {

@@ -73,7 +73,7 @@ def _unusable(path: Path, what: str, cure: str, remark: str = "") -> Certificate
 def _unreadable_here(path: Path, content: bytes) -> CertificateError:
     if b"BEGIN OPENSSH PRIVATE KEY" in content:
         # It refuses a key that others can read.
-        command = "chmod 600 FILE && ssh-keygen -p -N '' -m PKCS8 -f FILE"
+        command = "sudo chmod 600 FILE && sudo ssh-keygen -p -N '' -m PKCS8 -f FILE"
         return _unusable(path, "is in the format of OpenSSH", command)
     if _has_explicit_curve(content):
         return _unusable(path, "spells its curve out", in_place("openssl pkey -in FILE -ec_param_enc named_curve"))
@@ -87,7 +87,9 @@ def _has_explicit_curve(content: bytes) -> bool:
 
 def _of_other_kind(path: Path) -> CertificateError:
     file = shlex.quote(str(path))
-    make = f"mv {file} {file}.old && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {file}"
+    make = (
+        f"sudo mv {file} {file}.old && sudo openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {file}"
+    )
     return CertificateError(
         f"the private key {path} is of a kind that cannot sign here; expected EC or RSA. No key of this kind can be "
         f"converted: `{make}` makes another one, which needs another certificate (`sudo tedge cert download c8y`)",

@@ -267,7 +267,10 @@ def test_a_candidate_that_could_not_be_looked_at_is_not_called_bad(tmp_path: Pat
     path = tmp_path / "the cert.pem.new"
     read = mocker.patch("tedge_cert.disk.files.read_regular")
     for error, said in (
-        (PermissionError(errno.EACCES, "Permission denied"), f"Permission denied; .*`chmod 644 '{path}'` lets user"),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            f"Permission denied; .*`sudo chmod 644 '{path}'` lets user",
+        ),
         (OSError(errno.EIO, "Input/output error"), "Input/output error; it is kept as it is: check the file system"),
     ):
         read.side_effect = error

@@ -191,3 +191,19 @@ def test_an_expired_certificate_by_a_clock_that_nothing_keeps_is_a_matter_of_the
 def test_commands_that_only_show_something_need_no_root() -> None:
     for cure in ("systemctl status x.service", "systemctl cat x.service", "tedge config get c8y.http", "df -h /"):
         assert as_typed(cure) == cure
+
+
+def test_a_file_that_a_command_mends_is_not_registered_anew() -> None:
+    cures = {
+        "sudo sed": facts(certificate=certificate(fault="it is indented", cure="sudo sed")),
+        "sudo openssl": facts(key=KeyFacts("/k", False, fault="it is encrypted", cure="sudo openssl")),
+        "sudo cp": facts(fault="one file in two roles", cure="sudo cp"),
+    }
+    for cure, found in cures.items():
+        assert (problems(found)[0].rank, problems(found)[0].cure) == (BROKEN, cure)
+
+
+def test_a_certificate_without_a_common_name_is_broken() -> None:
+    worst = problems(facts(device_id="", certificate=certificate(flaw="has no common name (CN)")))[0]
+    assert (worst.rank, worst.what) == (BROKEN, "the certificate has no common name (CN)")
+    assert worst.cure == "sudo tedge cert download c8y --device-id <id>"

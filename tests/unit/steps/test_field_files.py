@@ -43,9 +43,9 @@ def two_names(first: str) -> Made:
     [
         (T61, 1, "nothing to do"),
         (two_names("device-1"), 1, "nothing to do"),
-        (b"  " + GOOD.pem.replace(b"\n", b"\n  "), 255, "its lines are indented, .*`sed -i .* mends it"),
-        (GOOD.pem.decode().encode("utf-16"), 255, "it is UTF-16, .*`iconv .* mends it"),
-        (GOOD.der, 255, "it looks like DER, expected PEM; `openssl x509 -inform DER .* mends it"),
+        (b"  " + GOOD.pem.replace(b"\n", b"\n  "), 255, "its lines are indented, .*`sudo sed -i .* mends it"),
+        (GOOD.pem.decode().encode("utf-16"), 255, "it is UTF-16, .*`sudo iconv .* mends it"),
+        (GOOD.der, 255, "it looks like DER, expected PEM; `sudo openssl x509 -inform DER .* mends it"),
         (make_for(100, name=x509.Name([])), 255, "has no common name"),  # type: ignore[arg-type]
         (make_for(100, name="a\nb"), 255, r"a common name \(CN\) that is not printable text, a\\000Ab"),
         (GOOD.pem + GOOD.key_pem, 255, r"\(device.cert_path\) holds a private key beside the certificate"),
@@ -140,7 +140,7 @@ def test_a_combined_file_is_taken_apart_by_the_command_that_is_printed(local_dev
     certify(local_device)
     combined(local_device)
     said = local_device.run("tedge-cert-renew c8y").stderr
-    command = said.split("`")[1]
+    command = said.split("`")[1].replace("sudo ", "")
     before = local_device.certificate.read_bytes()
     for each in command.split(" && "):
         if each.startswith("tedge config "):
@@ -170,7 +170,7 @@ def hidden(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
 
 def test_a_candidate_that_tedge_may_not_read_is_kept(hidden: LocalDevice) -> None:
     before, instance = serials(hidden), instance_of(hidden)
-    with pytest.raises(UnreadableError, match=f"it is kept as it is: `chmod 644 {hidden.candidate}`"):
+    with pytest.raises(UnreadableError, match=f"it is kept as it is: `sudo chmod 644 {hidden.candidate}`"):
         renew.is_served(instance, certificate.load(hidden.certificate))
     with pytest.raises(UnreadableError, match="is kept as it is") as refused:
         recipes.verify(instance)
