@@ -8,6 +8,10 @@ the line as it is. The hourly check uses this module, so it imports nothing.
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 LEVELS = {"error": ERROR, "warn": WARNING, "info": INFO, "debug": DEBUG, "trace": DEBUG}
 
@@ -90,9 +94,17 @@ def say(text: str) -> None:
         _emit(plain(text) + "\n")
 
 
+def write(stream: "TextIO", text: str) -> None:
+    """Write text to a stream of any encoding; what the encoding does not have is shown by its number."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+
+
 def _emit(text: str) -> None:
     try:
-        sys.stderr.write(text)
+        write(sys.stderr, text)
         sys.stderr.flush()
     except OSError:
         # The reader (a pager, or the journal) has ended. The certificate still has to be renewed.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tedge_cert import journal, systemd
 
@@ -26,12 +26,12 @@ _DUMB = ("", "dumb", "unknown")
 
 def out(text: str) -> None:
     """Write ``text`` to stdout, characters that steer a terminal by their number (``journal.plain``)."""
-    sys.stdout.write(journal.plain(text))
+    journal.write(sys.stdout, journal.plain(text))
 
 
 def tell(text: str) -> None:
     """Write ``text`` to stderr likewise, whatever the level of the log."""
-    sys.stderr.write(journal.plain(text))
+    journal.write(sys.stderr, journal.plain(text))
     sys.stderr.flush()
 
 
@@ -80,13 +80,13 @@ def of_status(text: str) -> str:
     return _coloured(text, {"VALID": _GREEN, "EXPIRES SOON": _YELLOW}.get(text.partition(" (")[0], _RED))
 
 
-def mark(is_good: bool | None) -> str:
-    """Return the mark of a check, in letters where the terminal has no such characters; a dash for one not made."""
+def mark(is_good: bool | None, stream: TextIO | None = None) -> str:
+    """Return the mark of a check, in letters where ``stream`` (stdout) has no such characters; a dash for none made."""
     if is_good is None:
         return "-"
     sign, letters = ("✓", "ok") if is_good else ("✗", "no")
     try:
-        sign.encode(sys.stdout.encoding or "ascii")
+        sign.encode((stream or sys.stdout).encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
         return letters
     return sign
@@ -131,7 +131,7 @@ class Step:
     ) -> None:
         self._moving.close()
         begun = "" if self._begun else f"{self._title}... "
-        tell(f"{begun}{'✓' if kind is None else '✗'}\n")
+        tell(f"{begun}{mark(kind is None, sys.stderr)}\n")
 
 
 def waiting(title: str) -> AbstractContextManager[object]:

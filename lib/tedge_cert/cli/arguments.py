@@ -107,6 +107,11 @@ class Parser(argparse.ArgumentParser):
             *(o for each in self.sub_commands().values() for o in each._known_options()),
         ]
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write help and errors in any locale: they repeat words of the command line, and its bytes may be no text."""
+        if message:
+            journal.write(file or sys.stderr, message)
+
     def error(self, message: str) -> NoReturn:
         """End with ``message`` in one line, which adds the nearest known word to an unknown one."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)|unrecognized arguments: (\S+)", message)

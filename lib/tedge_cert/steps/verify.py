@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 3: prove the candidate, promote it and confirm it, or keep the current certificate."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import cures, journal, systemd
+from tedge_cert import cures, journal, systemd, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge, open_bridge
@@ -114,10 +115,10 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
             with waiting(f"Proving the new certificate to {party.tenant.host}"):
                 verdict = _ask(party, prepared.fresh)
             if not verdict.accepted:
-                journal.info(f"{title} ✗")
+                journal.info(f"{title} {terminal.mark(False, sys.stderr)}")
                 raise _not_accepted(party, switch, verdict, found, new)
         renamed_s = switch.promote(prepared, found)
-        journal.info(f"{title} ✓")
+        journal.info(f"{title} {terminal.mark(True, sys.stderr)}")
         journal.info(f"proof: {verdict.reason}")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
         _confirm(parties, switch, lambda party, confirmation: _after(party, confirmation, renamed_s))
