@@ -76,6 +76,17 @@ def test_a_key_never_gets_a_wider_mode(theirs: Path, mocker: MockerFixture) -> N
     assert facts(theirs / "file")[2] == 0o640
 
 
+@pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o640, 0o640), (0o644, 0o640)])
+def test_a_key_in_another_role_keeps_a_narrow_mode(
+    theirs: Path, mocker: MockerFixture, before: int, after: int
+) -> None:
+    mocker.patch.object(owners, "PRIVATE_KEY", Access("daemon", "mail", 0o640))
+    (theirs / "file").write_bytes(b"-----BEGIN CERTIFICATE-----\n" * 4000 + KEY)
+    (theirs / "file").chmod(before)
+    owners.restore(theirs, {"file": DAEMON})
+    assert facts(theirs / "file")[2] == after
+
+
 def test_what_another_user_could_write_becomes_roots(theirs: Path) -> None:
     (theirs / "mapper").mkdir()
     (theirs / "mapper" / "mapper.toml").write_bytes(b"[c8y]\n")
