@@ -15,7 +15,7 @@ from tedge_cert.device import profiles, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, check_files
+from tedge_cert.device.instance import Instance, check_files, warn_of_id
 from tedge_cert.disk import privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
@@ -157,6 +157,8 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     root.restore_owners()
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, what))
+    if tenant.credentials_path is None:
+        warn_of_id(tenant.device_id)
     profiles.check_conflicts(instance)
     _warn_of_proxy(instance, tenant)
     anchors.check(tenant.trust)

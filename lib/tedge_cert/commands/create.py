@@ -8,7 +8,7 @@ from tedge_cert.authority import self_signed
 from tedge_cert.commands import fresh_start
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, checked_device_id, device_id
+from tedge_cert.device.instance import Instance, checked_device_id, device_id, warn_of_id
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.x509 import certificate, keys, requests
@@ -71,6 +71,7 @@ def _identity(instance: Instance, given: str | None) -> str:
         raise ConfigurationError(
             f"no device id: give one with --device-id{again}, or `sudo tedge config set device.id <id>`"
         )
+    warn_of_id(name)
     return name
 
 

@@ -19,7 +19,7 @@ from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, checked_device_id, load_instance
+from tedge_cert.device.instance import Instance, connectable_id, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.privileges import Task
 from tedge_cert.errors import ConfigurationError, TedgeCertError
@@ -146,7 +146,7 @@ def _write_broker_files(
     password: str,
 ) -> None:
     found = Found(
-        checked_device_id(device_id),
+        connectable_id(device_id),
         trust_is_directory is True,
         external_trust_is_directory is True,
         knows_local_cleansession is True,

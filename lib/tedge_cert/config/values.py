@@ -149,14 +149,22 @@ def parse_topic_prefix(text: str) -> Value:
 
 def parse_device_id(text: str) -> Value:
     """Accept a device id that Cumulocity allows as common name and MQTT client id."""
-    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'=(),-.?%*_!@"
     if not text:
         raise ValueError("a device id cannot be empty")
     if len(text) > 64:
         raise ValueError(f"a device id has at most 64 characters, this one {len(text)}")
-    if any(each not in allowed for each in text):
-        raise ValueError("a device id has only the characters A-Z a-z 0-9 ' = ( ) , - . ? % * _ ! @")
+    if odd_characters(text):
+        raise ValueError(f"a device id has only the characters {IN_ID}")
     return text
+
+
+IN_ID = "A-Z a-z 0-9 ' = ( ) , - . ? % * _ ! @"
+
+
+def odd_characters(text: str) -> str:
+    """Return the characters that no device id should have, each once."""
+    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'=(),-.?%*_!@"
+    return "".join(dict.fromkeys(each for each in text if each not in allowed))
 
 
 def is_profile(text: str) -> bool:

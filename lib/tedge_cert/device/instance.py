@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tedge_cert import systemd
+from tedge_cert import cures, journal, systemd
 from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
-from tedge_cert.config.values import Value, parse_device_id, to_text
+from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id, to_text
 from tedge_cert.disk import aliases
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
 from tedge_cert.hourly import schedule
@@ -18,6 +18,8 @@ from tedge_cert.hourly.validity import flaw_of_name
 if TYPE_CHECKING:
     from tedge_cert.x509.certificate import Certificate
 
+# MQTT 3.1.1 demands less of servers; Cumulocity takes 64 characters.
+_LONGEST_ID = 255
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
@@ -230,6 +232,31 @@ def checked_device_id(text: str) -> str:
         return str(parse_device_id(text))
     except ValueError as error:
         raise ConfigurationError(f"'{text}' cannot be a device id: {error}") from error
+
+
+def warn_of_id(device_id: str) -> None:
+    """Warn of a device id from a certificate that the tenant may not take; the device may be connected with it."""
+    odd = odd_characters(device_id)
+    if not odd:
+        return
+    names = {" ": "a blank", ":": "a colon"}
+    found = ", ".join(names.get(each, each) for each in odd)
+    meaning = "it takes the parts of a client id that colons separate for different things" if ":" in odd else ""
+    journal.warning(
+        f"the device id {device_id} has characters ({found}) that Cumulocity does not expect in one, so it may refuse "
+        f"the device{f' ({meaning})' if meaning else ''}; expected {IN_ID}: {cures.command('cert download')} "
+        "--device-id <id> gets a certificate of another name"
+    )
+
+
+def connectable_id(text: str) -> str:
+    """Return ``text`` if it can stand as a client id in a file of mosquitto; raises ConfigurationError."""
+    if not text or len(text) > _LONGEST_ID or not text.isprintable() or text != text.strip():
+        raise ConfigurationError(
+            f"'{text}' cannot be a client id: expected up to {_LONGEST_ID} printable characters, none of them a blank "
+            "at the begin or the end"
+        )
+    return text
 
 
 def value_of(config: Config, name: str) -> Value | None:

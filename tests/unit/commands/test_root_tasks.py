@@ -56,7 +56,7 @@ def test_systemctl_is_run_for_nothing_else(local_device: LocalDevice, mocker: Mo
 @pytest.mark.parametrize(
     "change",
     [
-        {"device_id": "a/b"}, {"device_id": "a\nuser root"}, {"device_id": ""},
+        {"device_id": "a "}, {"device_id": "a\nuser root"}, {"device_id": ""},
         {"username": "t1/x\nuser root", "password": "x"}, {"username": "t1/x", "password": "x\nlog_dest file /etc/x"},
         {"username": "t1/x", "password": "x\x85user root"},
     ],

@@ -188,3 +188,23 @@ def test_a_certificate_that_could_not_be_looked_at_is_not_rolled_back(
     with pytest.raises(NoAnswerError, match=r"I/O error; .* both stay, the next run decides"):
         recipes.verify(instance_of(local_device))
     assert serials(local_device) == before
+
+
+def test_a_name_that_the_tenant_may_not_take_is_warned_of(local_device: LocalDevice) -> None:
+    certify(local_device, name="gate 7:a/b")
+    done = local_device.run("tedge-connect c8y --offline")
+    assert done.exit == 0, done
+    said = (
+        "warning: the device id gate 7:a/b has characters (a blank, a colon, /) that Cumulocity does not expect in one"
+    )
+    assert said in done.stderr
+    bridge = instance_of(local_device).bridge_file.read_text()
+    assert "remote_clientid gate 7:a/b\n" in bridge
+
+
+def test_a_second_common_name_changes_nothing(local_device: LocalDevice) -> None:
+    twice = x509.Name([*name_of(local_device.device_id), *name_of("another")])
+    certify(local_device, name=twice)
+    issue(local_device, name=twice)
+    assert recipes.verify(instance_of(local_device)) == 0
+    assert serials(local_device)[1:] == (None, None)
