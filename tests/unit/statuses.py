@@ -76,7 +76,9 @@ UNHEALTHY = {
     "settings-unread": facts(unread="/etc/tedge/tedge.toml"),
     "settings-unread-needed": facts(unread="/etc/tedge/tedge.toml", host=""),
     "missing": facts(certificate=CertificateFacts("/c.pem", "cannot read the certificate /c.pem: No such file")),
-    "indented": facts(certificate=CertificateFacts("/c.pem", "its lines are indented", cure="sed -i 's/^ *//' /c.pem")),
+    "indented": facts(
+        certificate=CertificateFacts("/c.pem", "its lines are indented", cure="sudo sed -i 's/^ *//' /c.pem")
+    ),
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
     "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
     "key": facts(key=KeyFacts("/k.pem", False)),

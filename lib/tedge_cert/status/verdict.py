@@ -99,7 +99,8 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         file, is_no_toml, _ = facts.fault.partition(" is not valid TOML")
         # The reason may name its own command.
         named = facts.fault.partition("`")[2].partition("`")[0]
-        yield Problem(BROKEN, facts.fault, facts.cure or named or (f"editor {file}" if is_no_toml else "tedge config list --doc"))
+        other = f"editor {file}" if is_no_toml else "tedge config list --doc"
+        yield Problem(BROKEN, facts.fault, facts.cure or named or other)
     elif facts.unread:
         what = f"the settings of {facts.cloud} in {facts.unread} are not read, as {facts.cloud} has files below mappers"
         yield Problem(ATTENTION if facts.host else BROKEN, what, "tedge config upgrade")
