@@ -44,7 +44,7 @@ def everything(device: LocalDevice) -> dict[str, bytes]:
 
 
 def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
-    certify(local_device)
+    certify(local_device, days=10.5)
     result = local_device.run("tedge-connect c8y")
     assert (result.exit, result.stdout) == (0, "")
     assert "start mosquitto yourself" in result.stderr
@@ -68,7 +68,7 @@ def test_from_connect_to_disconnect(local_device: LocalDevice) -> None:
     assert (gone.exit, gone.stdout, bridge_file(local_device).exists()) == (0, "", False)
     nothing = local_device.run("tedge-disconnect c8y").stdout
     assert nothing == "Bridge doesn't exist. Device is already disconnected from Cumulocity.\n"
-    assert local_device.run("tedge-cert-status --short").stdout.endswith(" healthy  9d left  bridge disconnected\n")
+    assert local_device.run("tedge-cert-status --short").stdout.endswith(" healthy  10d left  bridge disconnected\n")
     assert local_device.run("tedge-connect c8y --offline").exit == 0
     assert state.load(instance_of(local_device).state_file).disconnected_s == 0
 

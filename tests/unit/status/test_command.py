@@ -108,13 +108,13 @@ def test_every_profile_that_is_set_up_is_shown_and_one_alone_if_asked(local_devi
 
 
 def test_a_line_for_each_profile(local_device: LocalDevice) -> None:
-    certify(local_device, days=90)
+    certify(local_device, days=90.5)
     with (local_device.directory / "tedge.toml").open("a") as file:
         file.write('[c8y.profiles.second]\nurl = "second.test"\n')
     result = local_device.run("tedge-cert-status --short")
     assert (result.exit, result.stdout.count("\n")) == (1, 2)
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["c8y", "c8y@second"]
-    assert "attention  89d left  bridge not configured" in result.stdout
+    assert "attention  90d left  bridge not configured" in result.stdout
 
 
 def test_an_unknown_profile_is_not_known(local_device: LocalDevice) -> None:
