@@ -10,4 +10,4 @@ if b"SSLKEYLOGFILE" in posix.environ:
 
     os.environ.pop("SSLKEYLOGFILE", None)
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package, built from a copy of the checkout and kept by the content it was built from."""
+"""The Debian packages, built from a copy of the checkout and kept by the content they were built from."""
 
 import hashlib
 import shutil
 from pathlib import Path
 
+from system.debs import BESIDE, COMMON, PACKAGE
 from system.machine import cache_directory, command
 from system.trees import built_once
 
@@ -14,7 +15,7 @@ _NOT_PACKAGED = ("tests/", ".ci/")
 
 
 class NoPackageError(Exception):
-    """The checkout builds no package, or more than one."""
+    """The checkout does not build its three packages."""
 
 
 def sources() -> list[str]:
@@ -35,7 +36,7 @@ def _key(names: list[str]) -> str:
 
 
 def build() -> Path:
-    """Return the package of the checkout as it is now."""
+    """Return the package tedge-cert-renewer of the checkout as it is now; the others lie beside it."""
     if not (CHECKOUT / "debian/control").exists():
         raise NoPackageError(f"{CHECKOUT} has no debian/control")
     names = sources()
@@ -50,7 +51,7 @@ def build() -> Path:
             argv = ["dpkg-buildpackage", "--no-sign", "--build=binary"]
             command(argv, cwd=building / "source", env=environment, timeout_s=300)
             shutil.rmtree(building / "source")
-    packages = list(final.glob("*.deb"))
-    if len(packages) != 1:
-        raise NoPackageError(f"one package expected: {[path.name for path in packages]}")
-    return packages[0]
+    found = {path.name.partition("_")[0]: path for path in final.glob("*.deb")}
+    if set(found) != {PACKAGE, COMMON, BESIDE}:
+        raise NoPackageError(f"three packages expected: {sorted(found)}")
+    return found[PACKAGE]

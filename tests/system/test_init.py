@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from system import trees
+from system.debs import with_common
 from system.machine import command
 from system.overlay import Overlay
 
@@ -28,7 +29,8 @@ mosquitto
 def test_init_makes_accounts_and_directories(release: str, package: Path, tmp_path: Path) -> None:
     tree = Overlay(trees.dependencies(release, package), tmp_path / "tree")
     tree.prepare()
-    command(["dpkg-deb", "--extract", str(package), str(tree.upper)])
+    for each in with_common(package):
+        command(["dpkg-deb", "--extract", str(each), str(tree.upper)])
 
     def run(script: str) -> str:
         return command(tree.chroot(["sh", "-ec", script]), timeout_s=120)

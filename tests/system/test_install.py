@@ -7,6 +7,7 @@ import pytest
 
 from system.device import Device
 from system.devices import Devices
+from system.installing import install
 from system.onboarding import configure, connect, register
 from system.renewer import CERTIFICATE, DIRECTORY, KEY, SERVICE, TIMER
 from tenant.client import Tenant
@@ -16,8 +17,7 @@ LINKS = "ls /etc/mosquitto/conf.d"
 
 def test_package_installs_from_the_archive_and_leaves_nothing_failed(devices: Devices, package: Path) -> None:
     device = devices.boot("archive")
-    device.copy_in(package, "/root/tedge-cert-renewer.deb")
-    device.run("apt-get install -y --no-install-recommends /root/tedge-cert-renewer.deb", timeout_s=200)
+    install(device, package)
     assert device.state == "running"
     assert device.run("id -un tedge; id -gn tedge").stdout.split() == ["tedge", "tedge"]
     facts = device.stat(DIRECTORY)

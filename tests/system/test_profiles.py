@@ -99,7 +99,7 @@ def test_settings_that_moved_below_mappers_are_used(connected: Device, tenant: T
     assert (refused.exit_code, "sudo tedge config upgrade" in refused.stderr) == (1, True)
     connected.run("sh -c 'umask 077; tedge config upgrade'")
     connected.run("chown -R tedge:tedge /etc/tedge/mappers")
-    connected.run("/var/lib/dpkg/info/tedge-cert-renewer.postinst configure 0.1.0", timeout_s=120)
+    connected.run("/var/lib/dpkg/info/tedge-cert-renewer.postinst configure 0.2.0", timeout_s=120)
     facts = {each: connected.stat(each) for each in MAPPERS | {f"{each}/mapper.toml" for each in sorted(MAPPERS)[1:]}}
     assert {(each.owner, each.group) for each in facts.values()} == {("root", "root")}
     assert {facts[each].mode for each in MAPPERS} == {0o755}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from system.debs import with_common
 from system.device import Device
 from system.devices import Devices
 from system.onboarding import PASSWORD, TENANT
@@ -31,7 +32,8 @@ def lines_of_block(with_command: str) -> list[str]:
 
 def test_the_lines_of_the_installation_work_as_typed(device: Device, tenant: Tenant, package: Path) -> None:
     """Only the tenant's name and ports, a password that is known, and the lists of the archive are different."""
-    device.copy_in(package, f"/root/{package.name}")
+    for each in with_common(package):
+        device.copy_in(each, f"/root/{each.name}")
     device.write("/etc/apt/apt.conf.d/90-test", 'APT::Install-Recommends "false";\nAPT::Get::Assume-Yes "true";\n')
     update, *lines = lines_of_block("tedge connect")
     assert update == "sudo apt update"

@@ -27,7 +27,7 @@ def upgrade(package: Path, tmp_path: Path) -> Upgrade:
 
     def to_the_next(device: Device) -> str:
         made.append(len(made))
-        version = f"0.1.{90 + len(made)}~test"
+        version = f"0.2.{90 + len(made)}~test"
         said = install(device, another_version(package, tmp_path, version)).stdout
         assert version in device.run("dpkg-query -W tedge-cert-renewer").stdout
         assert altered(device) == []
@@ -91,11 +91,12 @@ def test_nothing_is_unpacked_while_a_step_holds_its_lock(connected: Device, pack
     lock = next(name for name in connected.listing("/run/tedge-cert-renewer") if name.endswith(".lock"))
     step = connected.start(f"flock {lock} sh -c 'echo held; exec sleep infinity'")
     step.expect("held")
-    upgrade = connected.start(installation(connected, another_version(package, tmp_path, "0.1.90~test")))
+    upgrade = connected.start(installation(connected, another_version(package, tmp_path, "0.2.90~test")))
     upgrade.expect("Preparing to unpack")
-    connected.wait_for(f"pgrep -f 'flock --wait 120 {lock}'")
-    status = connected.run("dpkg-query -Wf '${db:Status-Status} ${Version}' tedge-cert-renewer").stdout
-    assert status == "half-configured 0.1.0"  # its scripts have been told, its files are there
+    connected.wait_for("pgrep -f '[m] tedge_cert.disk.lock'")
+    status = connected.run("dpkg-query -Wf '${db:Status-Status}' tedge-cert-renewer-common").stdout
+    assert status == "half-installed"  # its scripts have been told
+    assert "0.2.0" in connected.run("tedge --version").stdout  # its files are there
     step.stop()
     assert upgrade.wait(60) == 0
     assert not [line for line in upgrade.lines if "flock" in line]

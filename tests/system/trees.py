@@ -2,9 +2,9 @@
 """Debian trees to boot, kept from session to session in layers.
 
 base          minbase with systemd and mosquitto, as an image builder makes it
-archive       + the lists and packages that apt needs to install our package, or mosquitto again, without a network
+archive       + the lists and packages that apt needs to install our packages, or mosquitto again, without a network
 dependencies  + those packages installed
-installed     + our package installed
+installed     + tedge-cert-renewer installed, with what it needs of ours
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from system.debs import PACKAGE as OURS
+from system.debs import with_common
 from system.machine import cache_directory, command, locked, step
 from system.overlay import Overlay
 
@@ -94,9 +96,14 @@ def _layer(final: Path, lowers: tuple[Path, ...], argv: list[list[str]], what: s
 
 
 def depends(package: Path) -> str:
-    """Return what the package depends on, as its control file says it."""
-    fields = [command(["dpkg-deb", "--field", str(package), field]).strip() for field in ("Pre-Depends", "Depends")]
-    return ", ".join(filter(None, fields))
+    """Return what the package depends on, and that of its library, as their control files say it."""
+    fields = [
+        command(["dpkg-deb", "--field", str(each), field]).strip()
+        for each in with_common(package)
+        for field in ("Pre-Depends", "Depends")
+    ]
+    wanted = ", ".join(filter(None, fields)).split(", ")
+    return ", ".join(dict.fromkeys(each for each in wanted if not each.startswith(OURS)))
 
 
 def archive(release: str, package: Path) -> tuple[Path, ...]:
@@ -119,10 +126,11 @@ def dependencies(release: str, package: Path) -> tuple[Path, ...]:
 def installed(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package installed before its first boot."""
     lowers = dependencies(release, package)
-    content = hashlib.sha256(package.read_bytes()).hexdigest()[:12]
+    needed = with_common(package)
+    content = hashlib.sha256(b"".join(each.read_bytes() for each in needed)).hexdigest()[:12]
     final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, depends(package))}-{content}"
-    commands = [[*_APT, "--no-install-recommends", "install", f"/run/harness/{package.name}"]]
-    return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", package)
+    commands = [[*_APT, "--no-install-recommends", "install", *(f"/run/harness/{each.name}" for each in needed)]]
+    return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", *needed)
 
 
 def prune() -> None:

@@ -8,7 +8,7 @@ import grp
 import os
 import pwd
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tedge_cert import processes
@@ -17,8 +17,8 @@ from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # The files lie beside the directory of the package, which may be installed anywhere.
 _LIB = Path(__file__).resolve().parents[3]
-SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer.conf"
-TMPFILES = _LIB / "tmpfiles.d/tedge-cert-renewer.conf"
+SYSUSERS = _LIB / "sysusers.d/tedge-cert-renewer-common.conf"
+TMPFILES = tuple(_LIB / f"tmpfiles.d/tedge-cert-renewer{each}.conf" for each in ("", "-common"))
 ETC = "/etc/tedge"
 OWNER = "tedge"
 
@@ -33,12 +33,12 @@ def check_owners(user: str | None, group: str | None) -> None:
             )
 
 
-def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Path = TMPFILES) -> None:
+def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Sequence[Path] = TMPFILES) -> None:
     """Create what is missing, and give the directories their owners and modes; raises TedgeCertError."""
     if os.geteuid() != 0:
         raise TedgeCertError("this needs root: sudo tedge init")
     config_dir = (config_dir or os.environ.get("TEDGE_CONFIG_DIR", "")).rstrip("/")
-    accounts, places = _lines(sysusers), _lines(tmpfiles)
+    accounts, places = _lines(sysusers), [line for each in tmpfiles for line in _lines(each)]
     # The group of a line may be that of a user in an earlier line.
     for kind, name, *rest in accounts:
         _make_account(kind, name, *rest[1:])

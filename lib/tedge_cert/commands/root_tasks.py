@@ -122,7 +122,7 @@ def _restore_roots_files() -> None:
     """Restore owners and modes of the directories and of root's files, which the command, as tedge, has to read."""
     if systemd.is_running():
         # tmpfiles.d(5) knows the directories and the settings, and how to change them safely.
-        processes.run(["systemd-tmpfiles", "--create", "tedge-cert-renewer.conf"])
+        processes.run(["systemd-tmpfiles", "--create", "tedge-cert-renewer-common.conf", "tedge-cert-renewer.conf"])
     directory = Path(SYSTEM_DIRECTORY) / "mosquitto-conf"
     ours = [each for each in sorted(directory.glob("*.conf")) if conf_files.is_ours(each)]
     if not ours:

@@ -90,7 +90,7 @@ def _open(lock_file: Path) -> int:
     except OSError as error:
         raise TedgeCertError(
             f"cannot open the lock {lock_file}: {error.strerror}; expected the directory {lock_file.parent}, "
-            f"which `sudo systemd-tmpfiles --create tedge-cert-renewer.conf` makes{cures.mend(error)}"
+            f"which `sudo systemd-tmpfiles --create tedge-cert-renewer-common.conf` makes{cures.mend(error)}"
         ) from error
     facts = os.fstat(descriptor)
     # Leave a file of root alone that another user linked here.

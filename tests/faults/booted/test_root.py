@@ -29,7 +29,7 @@ DOWNLOAD = "tedge-cert-download@c8y.service"
 RUN = "/run/tedge-cert-renewer"
 SCRIPTS = "/var/lib/dpkg/info/tedge-cert-renewer"
 CONFIGURE = f"{SCRIPTS}.postinst configure 0.1.0"
-PRERM = f"{SCRIPTS}.prerm upgrade 0.2.0"
+PREINST = f"{SCRIPTS}-common.preinst upgrade 0.2.0"
 ESCAPES = "a\x1b[2J\x9b2J\u202eb"
 LEGACY = """\
 openssl_conf = conf
@@ -329,7 +329,7 @@ def test_https_is_never_older_than_tls_1_2(target: Device) -> None:
 @one_release
 def test_a_pipe_does_not_hold_an_upgrade_up(target: Device) -> None:
     target.run(f"mkfifo {RUN}/a.lock", user="tedge")
-    assert target.run(f"timeout 30 {PRERM}", check=False, timeout_s=60).exit_code == 0
+    assert target.run(f"timeout 30 {PREINST}", check=False, timeout_s=60).exit_code == 0
 
 
 @one_release
@@ -337,7 +337,7 @@ def test_a_pipe_does_not_hold_an_upgrade_up(target: Device) -> None:
 def test_held_locks_have_one_deadline(target: Device) -> None:
     held = "for each in a b c; do flock $each.lock sleep infinity & done; echo held; wait"
     target.start(f"cd {RUN}; {held}", user="tedge").expect("held")
-    assert target.run(f"timeout 150 {PRERM}", check=False, timeout_s=200).exit_code == 0
+    assert target.run(f"timeout 150 {PREINST}", check=False, timeout_s=200).exit_code == 0
 
 
 RACE = f"""
@@ -355,7 +355,7 @@ while True:
 @one_release
 def test_a_link_makes_no_file_of_roots(target: Device) -> None:
     target.start(["python3", "-c", RACE], user="tedge").expect("racing")
-    loop = f"for i in $(seq 100); do timeout 30 {PRERM}; test ! -e /etc/cron.d/planted || break; done"
+    loop = f"for i in $(seq 100); do timeout 30 {PREINST}; test ! -e /etc/cron.d/planted || break; done"
     target.run(loop, check=False, timeout_s=200)
     assert not target.exists("/etc/cron.d/planted")
 

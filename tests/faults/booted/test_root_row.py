@@ -55,7 +55,7 @@ OTHERS = {
     "systemd-tmpfiles --create": False,
     f"systemctl start {SERVICE}": False,
     "systemctl start tedge-cert-download@c8y.service": False,
-    f"{SCRIPTS}.prerm upgrade 0.2.0": False,
+    f"{SCRIPTS}-common.preinst upgrade 0.2.0": False,
     f"{SCRIPTS}.postinst configure 0.1.0": True,
 }
 # What a key needs beside it to be looked at.

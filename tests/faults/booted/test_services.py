@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from faults.record import LostDeviceError, Matrix
+from system.debs import with_common
 from system.device import Device
 from system.renewer import CANDIDATE, CERTIFICATE, KEY, PREVIOUS, SERVICE, STATE, TIMER, make_due, start, wait_out
 from tenant.client import Tenant
 
-DEB = "/root/package.deb"
+DEBS = "/root/packages"
 # A step is caught while the tenant does not answer it.
 SILENT = {
     "start-pre": {"where": "est", "do": "silence", "times": 1},
@@ -20,7 +21,7 @@ SILENT = {
 
 
 def reinstall(device: Device) -> None:
-    device.run(f"dpkg -i {DEB}", timeout_s=200)
+    device.run(f"dpkg -i {DEBS}/*.deb", timeout_s=200)
 
 
 def remove_and_install(device: Device) -> None:
@@ -80,7 +81,9 @@ def expect_good(device: Device, tenant: Tenant, context: object) -> None:
 def test_in_the_middle_of_a_run(
     connected: Device, tenant: Tenant, package: Path, matrix: Matrix, name: str, step: str
 ) -> None:
-    connected.copy_in(package, DEB)
+    connected.run(f"mkdir {DEBS}")
+    for each in with_common(package):
+        connected.copy_in(each, f"{DEBS}/{each.name}")
     tenant.settings(lifetime_s=400 * 86_400)
     make_due(connected)
     tenant.fault(**SILENT[step])

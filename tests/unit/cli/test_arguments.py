@@ -18,10 +18,25 @@ def test_every_executable_gives_its_parser_away_without_running(name: str) -> No
     assert made.description
 
 
-def test_the_package_links_every_executable_and_no_other() -> None:
-    wanted = [f"usr/lib/tedge-cert-renewer/{each} usr/bin/{each}" for each in SCRIPTS]
-    links = (ROOT / "debian/links").read_text().splitlines()
-    assert [each for each in links if " usr/bin/" in each] == wanted
+def test_the_packages_link_every_executable_and_no_other() -> None:
+    """Each is in one package, with its link and its manual page."""
+    linked: list[str] = []
+    for package in ("tedge-cert-renewer-common", "tedge-cert-renewer"):
+        listed = {
+            kind: (ROOT / f"debian/{package}.{kind}").read_text().splitlines()
+            for kind in ("links", "install", "manpages")
+        }
+        links = [each for each in listed["links"] if " usr/bin/" in each]
+        names = [each.rpartition("/")[2] for each in links]
+        assert links == [f"usr/lib/tedge-cert-renewer/{each} usr/bin/{each}" for each in names]
+        assert [each for each in listed["install"] if each.startswith("bin/")] == [
+            f"bin/{each} usr/lib/tedge-cert-renewer" for each in names
+        ]
+        assert [each for each in listed["manpages"] if each.endswith(".1")] == [
+            f"debian/made/{each}.1" for each in names
+        ]
+        linked += names
+    assert sorted(linked) == sorted(SCRIPTS)
 
 
 @pytest.mark.parametrize(

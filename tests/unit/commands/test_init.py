@@ -13,7 +13,8 @@ from tedge_cert.errors import TedgeCertError
 from unit.children import run
 from unit.local_device import ROOT
 
-SYSUSERS, TMPFILES = (ROOT / f"debian/tedge-cert-renewer.{kind}" for kind in ("sysusers", "tmpfiles"))
+SYSUSERS = ROOT / "debian/tedge-cert-renewer-common.sysusers"
+TMPFILES = [ROOT / f"debian/tedge-cert-renewer{each}.tmpfiles" for each in ("", "-common")]
 
 
 @pytest.fixture
@@ -26,14 +27,16 @@ def made(mocker: MockerFixture) -> list[str]:
     return asked
 
 
-def places(tmp_path: Path) -> Path:
-    """The package's own directories, all below one of the test."""
-    path = tmp_path / "tmpfiles.conf"
-    text = TMPFILES.read_text()
-    for top in ("/run/", "/var/", "/etc/credstore"):
-        text = text.replace(f" {top}", f" {tmp_path}{top}")
-    path.write_text(text)
-    return path
+def places(tmp_path: Path) -> list[Path]:
+    """The packages' own directories, all below one of the test."""
+    made = []
+    for each in TMPFILES:
+        made.append(tmp_path / f"{each.name}.conf")
+        text = each.read_text()
+        for top in ("/run/", "/var/", "/etc/credstore"):
+            text = text.replace(f" {top}", f" {tmp_path}{top}")
+        made[-1].write_text(text)
+    return made
 
 
 def test_accounts_and_directories_are_those_of_the_package(tmp_path: Path, made: list[str]) -> None:

@@ -3,6 +3,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from unit.local_device import ROOT
 
 UNITS = ROOT / "units"
-KINDS = {".service", ".timer", ".target"}
+BESIDE = UNITS / "beside"
+KINDS = {".service", ".timer", ".target", ".path", ".socket"}
 
 
 def for_profiles(text: str, kind: str) -> str:
@@ -46,7 +49,7 @@ def test_their_descriptions_are_those_that_people_know() -> None:
 
 
 def test_every_executable_is_on_the_path() -> None:
-    links = [line.split()[1] for line in (ROOT / "debian" / "links").read_text().splitlines()]
+    links = [line.split()[1] for each in (ROOT / "debian").glob("*.links") for line in each.read_text().splitlines()]
     linked = {each for each in links if each.startswith("usr/bin/")}
     assert linked == {f"/usr/bin/{path.name}".removeprefix("/") for path in (ROOT / "bin").iterdir()}
 
@@ -67,24 +70,51 @@ def test_each_directive_that_confines_says_what_it_is_for() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(UNITS.rglob("*.service")), ids=lambda path: path.name)
 def test_every_service_is_confined_alike(path: Path) -> None:
-    """They differ only in the directories that each may write."""
+    """They differ only in the directories that each may write, and in that some have no network."""
     wanted = {line for line in confinement(UNITS / "tedge-cert-renewer@.service") if line and line[0] != "#"}
     missing = wanted - set(confinement(path))
+    if "PrivateNetwork=yes" in confinement(path):
+        missing.discard("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6")
     assert {line for line in missing if not line.startswith("ReadWritePaths=")} == set()
+
+
+@pytest.mark.parametrize("name", ["tedge-cert-renewer@.service", "tedge-cert-renewer-c8y@.service"])
+def test_the_drop_in_beside_thin_edge_has_the_lines_of_our_unit(name: str, tmp_path: Path) -> None:
+    """It resets each kind of step before it sets ours, and keeps thin-edge's choice of an authority."""
+    subprocess.run([sys.executable, str(ROOT / "debian/dropin.py"), str(tmp_path)], check=True)
+    made = (tmp_path / f"{name}.d/50-tedge-cert-renewer.conf").read_text().partition("\n[Service]\n")[2]
+    lines = [line for line in made.splitlines() if line and line[0] != "#"]
+    ours = (UNITS / name).read_text().partition("\n[Service]\n")[2]
+    wanted = [line for line in ours.splitlines() if line and line[0] != "#"]
+    assert lines[-len(wanted) + 1 :] == [each for each in wanted if each != "Environment=RENEW_WITH_CA=c8y"]
+    assert lines[: -len(wanted) + 1] == [
+        *("ExecCondition=", "ExecStartPre=", "ExecStart=", "ExecStartPost=", "ExecStop=", "ExecStopPost="),
+        *("LoadCredential=tedge.key:/run/tedge-cert-renewer-key", "SetCredential=tedge.key:none"),
+    ]
+
+
+def test_the_one_line_that_runs_as_root_beside_thin_edge() -> None:
+    """It has no word but the instance, and nothing else runs: a path, a socket and user mosquitto have no rights."""
+    services = {path.name: path.read_text() for path in BESIDE.glob("*.service")}
+    rooted = {name: text for name, text in services.items() if "\nUser=" not in text}
+    assert list(rooted) == ["tedge-cert-renewer-mapper@.service"]
+    runs = [line for text in rooted.values() for line in text.splitlines() if line.startswith("Exec")]
+    assert runs == ["ExecStart=/usr/bin/systemctl try-restart tedge-mapper-%i.service"]
+    assert not [line for text in services.values() for line in text.splitlines() if re.match(r"\w+=[-@:]*[+!]", line)]
 
 
 def test_the_manual_knows_every_unit() -> None:
     manual = "".join(path.read_text() for path in (ROOT / "debian/man").glob("*.7"))
-    named = [path.name.replace("c8y@.", "c8y@PROFILE.") for path in UNITS.glob("*.*") if path.suffix in KINDS]
+    named = [path.name.replace("c8y@.", "c8y@PROFILE.") for path in UNITS.rglob("*.*") if path.suffix in KINDS]
     missing = [name for name in named if name not in manual and name.replace("@.", "@c8y.") not in manual]
     assert len(named) >= 6
     assert missing == []
 
 
 def test_the_page_that_a_unit_names_is_there() -> None:
-    lines = "".join(path.read_text() for path in UNITS.glob("*.*"))
+    lines = "".join(path.read_text() for path in UNITS.rglob("*.*"))
     pages = set(re.findall(r"man:([a-z0-9-]+)\((\d)\)", lines))
     assert pages
     assert not [name for name, section in pages if not (ROOT / f"debian/man/{name}.{section}").exists()]
