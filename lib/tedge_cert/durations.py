@@ -23,6 +23,11 @@ _UNITS_S = {
 }  # fmt: skip
 
 
+# Other programs that read the settings keep seconds in 64 bits.
+_TOO_LONG_S = 1 << 64
+_LONGEST = 200
+
+
 def counted(count: int, what: str) -> str:
     """Return ``1 attempt`` or ``2 attempts``."""
     return f"{count} {what}{'' if count == 1 else 's'}"
@@ -31,9 +36,9 @@ def counted(count: int, what: str) -> str:
 def duration_s(text: str) -> int:
     """Return the seconds of ``30d``, ``45days``, ``1h 30m`` or ``90``, which is seconds; raises ValueError."""
     text = text.strip()
-    if text.isdecimal():
-        return int(text)
-    total_s, rest = 0, text
+    if len(text) > _LONGEST:
+        raise ValueError(f"expected a duration of at most {_LONGEST} characters")
+    total_s, rest = (int(text), "") if text.isdecimal() else (0, text)
     while rest:
         digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
         after = rest[len(digits) :].lstrip()
@@ -45,6 +50,8 @@ def duration_s(text: str) -> int:
         rest = after[len(unit) :].lstrip()
     if total_s < 0 or not text:
         raise ValueError("expected a duration such as 30d, 12h, 1h 30m or 90 (seconds)")
+    if total_s >= _TOO_LONG_S:
+        raise ValueError(f"expected a duration of less than {_TOO_LONG_S} seconds")
     return total_s
 
 

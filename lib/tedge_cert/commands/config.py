@@ -13,7 +13,7 @@ from tedge_cert.commands import config_notes
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.keys.table import KEYS, OLD_NAMES, listed, nearest, unknown_key
+from tedge_cert.config.keys.table import KEYS, listed, nearest, present_name, unknown_key
 from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.config.values import to_text
 from tedge_cert.device.instance import value_of
@@ -120,13 +120,12 @@ def _place(asked: str, option: str | None) -> tuple[str, str]:
 
 def _present_name(name: str) -> str:
     """Return the present name of a key; raises UnknownKeyError if there is no such key."""
-    name = f"az.{name[6:]}" if name.startswith("azure.") else name
-    if name in OLD_NAMES:
-        journal.warning(f"'{name}' is called '{OLD_NAMES[name]}' now")
-        return OLD_NAMES[name]
-    if name not in KEYS:
+    present = present_name(name)
+    if not present:
         raise UnknownKeyError(unknown_key(name))
-    return name
+    if present != name:
+        journal.warning(f"'{name}' is called '{present}' now")
+    return present
 
 
 def _get(config: Config, key: str) -> int:

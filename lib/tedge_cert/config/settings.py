@@ -8,14 +8,21 @@ import binascii
 import os
 
 from tedge_cert import cures
-from tedge_cert.config.keys import CLOUDS, Key, find
+from tedge_cert.config.keys import CLOUDS, Key, find, flat
 from tedge_cert.config.values import Value, bracketed, is_profile, split_endpoint, to_text
 from tedge_cert.durations import duration_s
 from tedge_cert.errors import ConfigurationError, UnknownKeyError
 
+# Not from typing, which would cost the hourly check five milliseconds; type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Tree = dict[str, object]
 SYSTEM_DIRECTORY = "/etc/tedge"
 MOVE = "`sudo tedge config upgrade`"
+# Those that thin-edge has given its file.
+VERSIONS = ("1", "2")
 # Editors of other systems begin a file in UTF-8 with it; TOML does not know it.
 BOM = b"\xef\xbb\xbf"
 
@@ -47,23 +54,35 @@ class Config:
     def stored(self, name: str) -> tuple[Value | None, str]:
         """Return the value of ``name`` from environment (empty: unset) or file, and its origin; None if it is unset."""
         key = _key(name)
-        variable = "TEDGE_" + self.full_name(name).upper().replace(".", "_").replace("-", "_")
+        variable = self.variable(name)
         text = os.environ.get(variable)
         if text is not None:
             try:
-                return key.parse(text) if text else None, variable
+                return key.of_variable(text) if text else None, variable
             except ValueError as error:
                 raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
         path, parts = self.place(name)
         node = self._at(path, parts, name)
-        if node is None and key.old and path == self.file:
-            node = self._at(path, self.full_name(key.old).split("."), name)
         if node is None:
             return None, path
         try:
             return key.typed(node), path
         except ValueError as error:
-            raise ConfigurationError(f"{path}: {self.full_name(name)} {error}") from error
+            raise ConfigurationError(f"{path}: {'.'.join(self.above(path) + parts)} {error}") from error
+
+    def variable(self, name: str) -> str:
+        """Return the variable that sets ``name``, or would; raises ConfigurationError if two do."""
+        wanted = {flat(each).replace("-", "_") for each in self._spellings(name)}
+        found = [each for each in os.environ if each.startswith("TEDGE_") and flat(each[6:].lower()) in wanted]
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"{' and '.join(sorted(found))} in the environment both set {self.full_name(name)}: unset one of them"
+            )
+        return found[0] if found else "TEDGE_" + flat(self.full_name(name)).upper().replace("-", "_")
+
+    def _spellings(self, name: str) -> list[str]:
+        """Return the present and the former names of a key in this profile; each can have ``_`` for dots."""
+        return [self.full_name(each) for each in (name, *_key(name).old)]
 
     def _at(self, path: str, parts: list[str], name: str) -> object:
         node: object = self.tree(path) or {}
@@ -76,20 +95,48 @@ class Config:
         return node
 
     def _in_main_file(self, name: str) -> bool:
-        return self._at(self.file, self.full_name(name).split("."), name) is not None
+        return bool(self._written(self.file, self._spellings(name)))
+
+    def _written(self, path: str, names: list[str]) -> list[list[str]]:
+        """Return where the file at ``path`` sets a key that has these names."""
+        tree = self.tree(path) or {}
+        return [place for each in dict.fromkeys(map(flat, names)) for place in _places(tree, each)]
 
     def tree(self, path: str) -> Tree | None:
         """Return the content of the file at ``path``; None if it does not exist."""
         if path not in self.trees:
-            self.trees[path] = _parse(path)
+            tree = _parse(path)
+            if tree and path == self.file:
+                _check_version(path, tree)
+            self.trees[path] = tree
         return self.trees[path]
 
     def place(self, name: str) -> tuple[str, list[str]]:
-        """Return the file that holds ``name``, and the tables and the key in it."""
+        """Return the file that holds ``name``, and the tables and the key in it, as they are spelt there.
+
+        Raises ConfigurationError if the file sets the key twice, in two spellings.
+        """
         cloud = cloud_of(name)
+        path, names = self.file, self._spellings(name)
         if cloud and self.is_in_mappers(cloud):
-            return self.mapper_file(cloud), name.split(".")[1:]
-        return self.file, self.full_name(name).split(".")
+            path, names = self.mapper_file(cloud), [each.partition(".")[2] for each in (name, *_key(name).old)]
+        found = self._written(path, names)
+        if len(found) > 1:
+            from tedge_cert.config import toml_errors
+
+            both = [".".join(self.above(path) + each) for each in found]
+            raise ConfigurationError(
+                f"{path} sets {self.full_name(name)} twice, as '{both[0]}' and as '{both[1]}': remove one of them; "
+                f"`{toml_errors.editor_at(path, both[1])}` opens the file there"
+            )
+        return path, found[0] if found else names[0].split(".")
+
+    def above(self, path: str) -> list[str]:
+        """Return the tables that the names of keys have in front of those in the file at ``path``."""
+        if path == self.file:
+            return []
+        cloud, _, profile = path.split("/")[-2].partition(".")
+        return [cloud, "profiles", profile] if profile else [cloud]
 
     def is_in_mappers(self, cloud: str) -> bool:
         """Return whether the keys of ``cloud`` are in files of thin-edge 2.x, so that ``tedge.toml`` has none of them.
@@ -102,7 +149,7 @@ class Config:
         found = self.mappers()
         if any(each.partition(".")[0] == cloud for each in found):
             return True
-        return bool(found) and not any(each in CLOUDS for each in self.tree(self.file) or {})
+        return bool(found) and not any(flat(each) in CLOUDS for each in self.tree(self.file) or {})
 
     def unread(self) -> list[str]:
         """List the clouds whose settings in ``tedge.toml`` nothing reads, because they have files below ``mappers``."""
@@ -191,6 +238,42 @@ def fingerprint(config: Config) -> str:
     environment = sorted((name, text) for name, text in os.environ.items() if name.startswith("TEDGE_"))
     read = (config.directory, config.profile, config.tree(config.file), config.tree(config.mapper_file()), environment)
     return f"{binascii.crc32(repr(read).encode('utf-8', 'backslashreplace')):08x}"
+
+
+def _places(tree: Tree, wanted: str) -> list[list[str]]:
+    """Return where ``tree`` has a key, given as ``flat`` has it."""
+    found = []
+    for name, node in tree.items():
+        written = flat(name)
+        if written == wanted:
+            found.append([name])
+        elif isinstance(node, dict) and wanted.startswith(f"{written}_"):
+            found += [[name, *each] for each in _places(node, wanted[len(written) + 1 :])]
+    return found
+
+
+def leaves(tree: Tree) -> "Iterator[tuple[str, ...]]":
+    """Yield the tables and the key of every value."""
+    for name, node in tree.items():
+        if isinstance(node, dict):
+            for each in leaves(node):
+                yield name, *each
+        else:
+            yield (name,)
+
+
+def _check_version(path: str, tree: Tree) -> None:
+    """Raise ConfigurationError for a file of a version that may mean something else by the same words."""
+    table = tree.get("config")
+    version = table.get("version", VERSIONS[0]) if isinstance(table, dict) else VERSIONS[0]
+    if version not in VERSIONS:
+        from tedge_cert.config import toml_errors
+
+        known = " or ".join(f'"{each}"' for each in VERSIONS)
+        raise ConfigurationError(
+            f"{path}: config.version = {version!r}: expected {known}, as this version of the package knows no other; "
+            f"`{toml_errors.editor_at(path, 'config.version')}` opens the file there"
+        )
 
 
 def cloud_of(name: str) -> str:

@@ -19,8 +19,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from tedge_cert.config import edit, mapper_files, moved_text
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.keys.table import OLD_NAMES
-from tedge_cert.config.settings import BOM, Config, Tree
+from tedge_cert.config.keys.table import present_name
+from tedge_cert.config.settings import BOM, Config, Tree, leaves
 from tedge_cert.config.values import is_profile
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
@@ -88,17 +88,16 @@ def _profiles(file: str, cloud: str, table: object) -> dict[str, Tree]:
 
 
 def _rename_old(tree: dict[str, Any], cloud: str, where: str) -> None:
-    """Give keys of earlier versions their present names: only ``tedge.toml`` is searched for the old ones."""
-    for old, name in OLD_NAMES.items():
-        if not old.startswith(f"{cloud}."):
+    """Give keys of earlier versions their present names, by which thin-edge reads the new file."""
+    for parts in list(leaves(tree)):
+        old = ".".join((cloud, *parts))
+        name = present_name(old)
+        if name in ("", old):
             continue
-        *above, last = old.split(".")[1:]
         node: Any = tree
-        for part in above:
-            node = node.get(part) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or last not in node:
-            continue
-        value, node = node.pop(last), tree
+        for part in parts[:-1]:
+            node = node[part]
+        value, node = node.pop(parts[-1]), tree
         *above, last = name.split(".")[1:]
         for part in above:
             node = node.setdefault(part, {})
@@ -114,7 +113,7 @@ def _place(clouds: Sequence[str], keys: moved_text.Keys) -> tuple[str, moved_tex
     name = cloud
     if inner[:1] == ("profiles",):
         name, inner = (f"{cloud}.{inner[1].lower()}", inner[2:]) if len(inner) > 1 else (cloud, ())
-    present = OLD_NAMES.get(".".join((cloud, *inner)))
+    present = present_name(".".join((cloud, *inner)))
     return name, tuple(present.split(".")[1:]) if present else inner
 
 

@@ -106,9 +106,15 @@ def parse_port(text: str) -> Value:
 
 
 def parse_ip(text: str) -> Value:
-    if not _is_ip(text):
-        raise ValueError("expected an IP address")
-    return text
+    """Accept an address, and return it as it is usually written: ``::1`` for ``0:0:0:0:0:0:0:1`` (RFC 5952)."""
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, text))
+        except OSError:
+            continue
+    raise ValueError("expected an IP address")
 
 
 def parse_flag(text: str) -> Value:
@@ -126,9 +132,10 @@ def one_of(*choices: str) -> "Callable[[str], Value]":
     """Make the parser of a key that takes one of a few words."""
 
     def parse(text: str) -> Value:
-        if text not in choices:
+        # Files of earlier versions have capitals: Legacy, KeepOld.
+        if text.lower() not in choices:
             raise ValueError(f"expected one of {', '.join(choices)}")
-        return text
+        return text.lower()
 
     return parse
 
@@ -183,12 +190,8 @@ def to_text(value: Value) -> str:
 
 
 def _is_ip(text: str) -> bool:
-    import socket
-
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, text)
-        except OSError:
-            continue
-        return True
-    return False
+    try:
+        parse_ip(text)
+    except ValueError:
+        return False
+    return True

@@ -36,12 +36,13 @@ def test_takes(parse: Callable[[str], Value], text: str, value: Value) -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "said"),
     [
-        (values.one_of("off", "on"), "On", "expected one of off, on"),
+        (values.one_of("off", "on"), "in", "expected one of off, on"),
         (values.parse_auth_method, "magic", "certificate, basic, auto"),
         (kinds.parse_count, "-1", "whole number"),
         (kinds.parse_count, "4294967296", "whole number"),
         (kinds.parse_count, "\u0663", "whole number"),
-        (kinds.parse_payload_size, "268435456", "from 0 to 268435455"),
+        (kinds.parse_payload_size, "268435456", "from 1 to 268435455"),
+        (kinds.parse_payload_size, "0", "from 1 to 268435455"),
         (kinds.parse_broker_port, "0", "from 1 to 65535"),
         (kinds.parse_broker_port, "65536", "port number"),
         (kinds.parse_prefix, "", "without the wildcards"),

@@ -99,3 +99,24 @@ def test_a_broken_mapper_file_is_named(tmp_path: Path) -> None:
     write(tmp_path, "url = ", "mappers/c8y/mapper.toml")
     with pytest.raises(ConfigurationError, match=r"mappers/c8y/mapper.toml is not valid TOML"):
         config.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ('"a b"', "device.type", "a b"),
+        ("plain", "device.type", "plain"),
+        ('"half', "device.type", '"half'),
+        ('["one", "two"]', "c8y.smartrest.templates", ["one", "two"]),
+        ("one,two", "c8y.smartrest.templates", ["one", "two"]),
+        ('"90m"', "certificate.validity.minimum_duration", "90m"),
+        ("[fe80::1]:8883", "c8y.mqtt", "[fe80::1]:8883"),
+        ("[::1]", "c8y.mqtt", "[::1]:8883"),
+    ],
+)
+def test_a_variable_can_have_a_value_as_toml_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: str, value: object
+) -> None:
+    settings = config.load(write(tmp_path, ""))
+    monkeypatch.setenv(settings.variable(name), text)
+    assert settings.get(name) == value

@@ -42,7 +42,6 @@ def write(directory: Path, text: str, name: str = "tedge.toml") -> str:
         ('[c8y]\nurl = "Foo.Example"', "c8y.http", "foo.example:443"),
         ('[c8y]\nurl = "Foo.Example"', "c8y.url", "Foo.Example"),
         ("[mqtt]\nport = 1884", "mqtt.client.port", 1884),
-        ("[mqtt]\nport = 1884\nbind.port = 1885", "mqtt.client.port", 1885),
         ("", "http.bind.address", "127.0.0.1"),
         ('[mqtt.bind]\naddress = "10.0.0.1"', "http.bind.address", "10.0.0.1"),
         ('[mqtt]\nbind.address = "10.0.0.1"\nexternal.bind.address = "10.0.0.2"', "http.bind.address", "10.0.0.2"),

@@ -31,6 +31,21 @@ def test_refuses_what_is_no_duration(text: str) -> None:
         values.parse_duration(text)
 
 
+@pytest.mark.parametrize("text", [str(1 << 64), "600000000000y", "9" * 5000])
+def test_refuses_a_duration_beyond_64_bits(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a duration of (less than 18446744073709551616 s|at most 200 c)"):
+        values.parse_duration(text)
+    assert values.parse_duration(str((1 << 64) - 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("0:0:0:0:0:0:0:1", "::1"), ("::", "::"), ("FE80:0::1", "fe80::1"), ("127.0.0.1", "127.0.0.1")],
+)
+def test_writes_an_address_in_its_usual_form(text: str, address: str) -> None:
+    assert values.parse_ip(text) == address
+
+
 @pytest.mark.parametrize("text", ["1%", " 99% ", "30d", "90", " 5 min "])
 def test_takes_thresholds(text: str) -> None:
     assert values.parse_threshold(text) == text

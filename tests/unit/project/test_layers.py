@@ -56,15 +56,20 @@ def test_the_hourly_path_imports_nothing_slow(tmp_path: Path, certificate: Made,
     assert result.stdout == ""
 
 
-def test_settings_cost_the_parser_and_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spelling", ["cert_path", "cert.path"])
+def test_settings_cost_the_parser_and_no_more(tmp_path: Path, spelling: str) -> None:
     device(tmp_path, make_for(100))
+    file = tmp_path / "tedge.toml"
+    file.write_text(file.read_text().replace("cert_path", spelling))
     program = (
         "import sys\nfrom tedge_cert.steps import needs_renewal as condition\n"
         "condition.full_check(condition.parse(['--systemd', 'c8y']))\n"
         "sys.stdout.write(' '.join(n for n in ('tomllib', 'argparse', 'cryptography', 'pathlib', 'dataclasses') "
         "if n in sys.modules))\n"
     )
-    assert run([], tmp_path, text=program, isolated=True).stdout == "tomllib"
+    result = run([], tmp_path, text=program, isolated=True)
+    assert result.stdout == "tomllib"
+    assert f"{tmp_path}/cert.pem is valid for" in result.stderr
 
 
 @pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not among these libraries")

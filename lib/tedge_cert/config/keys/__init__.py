@@ -18,13 +18,22 @@ HERE = "{directory}"
 """Stands in a default for the directory of the configuration, /etc/tedge."""
 
 
+def flat(name: str) -> str:
+    """Return what all spellings of a key have in common.
+
+    Earlier versions had ``_`` where there are groups now, variables have nothing else, and ``az`` was ``azure``.
+    """
+    name = name.replace(".", "_")
+    return f"az{name[5:]}" if name.startswith("azure_") or name == "azure" else name
+
+
 class Key:
     """One configuration key.
 
     ``parse`` checks a text and returns the value as TOML stores it. ``default`` is the value of an unset key. An unset
     key takes the value of the first key in ``follows`` that has one, and an endpoint without a port gets ``port``.
-    ``old`` is the name of the key in earlier versions of thin-edge. ``note`` is what the manual adds to ``doc``, where
-    ``doc`` has the words of thin-edge.
+    ``old`` are the names of the key in earlier versions of thin-edge, where other words were used: ``flat`` knows the
+    others. ``note`` is what the manual adds to ``doc``, where ``doc`` has the words of thin-edge.
     """
 
     __slots__ = ("_parse", "default", "doc", "example", "follows", "note", "old", "port")
@@ -37,7 +46,7 @@ class Key:
         example: str,
         follows: tuple[str, ...] = (),
         port: int = 0,
-        old: str = "",
+        old: tuple[str, ...] = (),
         note: str = "",
     ) -> None:
         self._parse = parse
@@ -70,6 +79,18 @@ class Key:
         if not text.isprintable():
             raise ValueError("expected text without line breaks and other control characters")
         return self._parse(text)
+
+    def of_variable(self, text: str) -> values.Value:
+        """Check the text of a variable: plain, or a text or a list as TOML writes them; raises ValueError."""
+        if text.startswith(('"', "[")):
+            import tomllib
+
+            try:
+                return self.typed(tomllib.loads(f"value = {text}")["value"])
+            except ValueError:
+                # An address in brackets begins in this way too, and what fits neither is told as it was written.
+                pass
+        return self.parse(text)
 
     def typed(self, value: object) -> values.Value:
         """Check a value as TOML has it; raises a ValueError whose text continues after the name of the key."""

@@ -26,7 +26,7 @@ _TOPICS = [
 ]
 
 
-def _enable(name: str, what: str, old: str = "") -> dict[str, Key]:
+def _enable(name: str, what: str, *old: str) -> dict[str, Key]:
     return {f"c8y.enable.{name}": Key(parse_flag, True, f"Whether the cloud may {what}.", "true", old=old)}
 
 

@@ -19,8 +19,8 @@ def parse_count(text: str) -> Value:
 def parse_payload_size(text: str) -> Value:
     """Accept a number of bytes that an MQTT packet can carry."""
     size = parse_count(text)
-    if not isinstance(size, int) or size > LARGEST_PAYLOAD:
-        raise ValueError(f"expected a number of bytes from 0 to {LARGEST_PAYLOAD}, got {text!r}")
+    if not isinstance(size, int) or not 0 < size <= LARGEST_PAYLOAD:
+        raise ValueError(f"expected a number of bytes from 1 to {LARGEST_PAYLOAD}, got {text!r}")
     return size
 
 

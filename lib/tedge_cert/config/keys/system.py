@@ -18,7 +18,8 @@ AGENT: dict[str, Key] = {
     "agent.entity_store.clean_start": Key(
         parse_flag, False, "Whether the agent learns all entities again from retained messages when it starts.",
         "true"),
-    "software.plugin.default": Key(parse_text, None, "Plugin for software that names none.", "apt"),
+    "software.plugin.default": Key(
+        parse_text, None, "Plugin for software that names none.", "apt", old=("software.default_plugin_type",)),
     "software.plugin.max_packages": Key(
         parse_count, 1000, "The most packages that are reported of each type of software.", "1000"),
     "software.plugin.include": Key(
@@ -49,7 +50,7 @@ SERVICES: dict[str, Key] = {
     "apt.dpkg.options.config": Key(
         one_of("keepold", "keepnew"), "keepold",
         "Which configuration files an upgraded package has afterwards: the old ones (keepold) or its own (keepnew).",
-        "keepold", old="apt.dpk.options.config"),
+        "keepold", old=("apt.dpk.options.config",)),
     "sudo.enable": Key(parse_flag, True, "Whether thin-edge uses sudo for files that it does not own.", "true"),
     "proxy.address": Key(
         parse_proxy, None, "HTTP proxy through which the cloud is reached, as scheme://host:port.",

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from tedge_cert.config.keys import Key
+from tedge_cert.config.keys import Key, flat
 from tedge_cert.config.keys.c8y import C8Y
 from tedge_cert.config.keys.clouds import AWS, AZURE
 from tedge_cert.config.keys.device import CERTIFICATE, DEVICE
@@ -15,8 +15,15 @@ KEYS: dict[str, Key] = {
     **DEVICE, **CERTIFICATE, **C8Y, **AZURE, **AWS, **MQTT, **HTTP, **AGENT, **PLACES, **SERVICES, **PLUGINS, **FLOWS
 }  # fmt: skip
 
-OLD_NAMES: dict[str, str] = {key.old: name for name, key in KEYS.items() if key.old}
+OLD_NAMES: dict[str, str] = {old: name for name, key in KEYS.items() for old in key.old}
 """Names of keys in earlier versions of thin-edge, with the present names."""
+
+_BY_SPELLING = {flat(each): name for each, name in [*OLD_NAMES.items(), *((each, each) for each in KEYS)]}
+
+
+def present_name(name: str) -> str:
+    """Return the present name of a key in any of its spellings; empty if there is no such key."""
+    return _BY_SPELLING.get(flat(name), "")
 
 
 # Nothing in this package reads these keys; thin-edge's own programs do. A group ends with a dot.
