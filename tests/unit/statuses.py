@@ -4,6 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
+from tedge_cert.config.unknown_keys import Unknown
 from tedge_cert.device.state import State
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Check, Facts, KeyFacts, UnitFacts
 from unit.certificates import DAY_S, NOW_S
@@ -118,7 +119,7 @@ UNHEALTHY = {
     "timer-disabled": facts(units=units(is_enabled=False)),
     "timer-stopped": facts(units=units(is_active=False)),
     "hardware": facts(key_in_hardware="device.key_uri"),
-    "misspelt": facts(misspelt=(("/nonexistent/tedge.toml", "c8y.ulr", "c8y.url"),)),
+    "misspelt": facts(misspelt=(Unknown("c8y.ulr", "c8y.url", "/nonexistent/tedge.toml"),)),
     "unconfined": facts(units=units(is_confined=False)),
     "sudoers": facts(sudoers="/etc/sudoers.d/tedge"),
 }

@@ -63,6 +63,7 @@ def instance_of(arguments: argparse.Namespace, known: bool = True, cures: bool =
     """
     act_as_tedge(arguments, cures)
     instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+    warn_of_unknown(instance.config)
     name_instance(instance.words_at_tenant)
     return instance
 
@@ -134,7 +135,20 @@ def is_of_system(arguments: argparse.Namespace) -> bool:
 def config_of(arguments: argparse.Namespace) -> Config:
     """Load the settings of the instance that the arguments name, as tedge; raises ConfigurationError."""
     act_as_tedge(arguments)
-    return load_config(arguments.cloud or "", arguments.profile, arguments.config_dir)
+    config = load_config(arguments.cloud or "", arguments.profile, arguments.config_dir)
+    warn_of_unknown(config)
+    return config
+
+
+def warn_of_unknown(config: Config) -> None:
+    """Name the settings that nothing knows, unless a unit runs this command: it would name them each time."""
+    if journal.is_journal():
+        return
+    from tedge_cert.config import unknown_keys
+
+    for each in unknown_keys.unknown(config):
+        opens = f" `{each.cure}` opens the file there" if each.file and each.near else ""
+        journal.warning(each.what + opens)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -8,7 +8,7 @@ import sys
 
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, with_sudo
+from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, warn_of_unknown, with_sudo
 from tedge_cert.commands import config_notes
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"this needs root: {with_sudo(['tedge', 'config', *sys.argv[1:]])}")
     if arguments.command == "list":
         config = configuration.load(arguments.config_dir, arguments.profile or "")
+        warn_of_unknown(config)
         doc = arguments.doc
         shown = documentation(arguments.filter) if doc else listing(config, arguments.filter, arguments.all)
         terminal.out(shown)
@@ -64,6 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
         return _upgrade(configuration.load(arguments.config_dir))
     key, profile = _place(arguments.key, arguments.profile)
     config = configuration.load(arguments.config_dir, profile)
+    warn_of_unknown(config)
     if arguments.command == "get":
         return _get(config, key)
     with edit.alone(config):
@@ -85,6 +87,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _upgrade(config: Config) -> int:
     with edit.alone(config):
         config = configuration.load(config.directory)
+        warn_of_unknown(config)
         moved = upgrade.upgrade(config)
     if moved is None:
         journal.info(f"nothing to move: {config.file} has no settings of a cloud")

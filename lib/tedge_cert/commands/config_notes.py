@@ -6,7 +6,7 @@ It runs after the change, as user tedge: it reads certificates, and root reads n
 
 from tedge_cert import journal
 from tedge_cert.commands.drop_in import hint
-from tedge_cert.config import no_effect, toml_errors
+from tedge_cert.config import no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys.table import is_kept
 from tedge_cert.config.settings import Config, cloud_of
@@ -66,7 +66,7 @@ def _say_what_is_next(config: Config, key: str) -> None:
 
 
 def _warn_of_no_effect(config: Config, key: str) -> None:
-    """Say that nothing reads ``key``, and which keys in the file nothing reads."""
+    """Say that nothing reads ``key``, or nothing of its cloud in this file."""
     if clouds := config.unread():
         what = f"the settings of {', '.join(clouds)} in {config.file} are not read"
         journal.warning(f"{what}: {configuration.MOVE} moves them to {config.directory}/mappers")
@@ -78,9 +78,6 @@ def _warn_of_no_effect(config: Config, key: str) -> None:
         )
     elif is_kept(key):
         journal.info(f"{key} is kept for thin-edge; nothing in this package reads it")
-    for file, name, near in no_effect.misspelt(config):
-        what = no_effect.what_of_misspelt(file, name, near)
-        journal.warning(f"{what} `{toml_errors.editor_at(file, name)}` opens the file there")
 
 
 def _judge_threshold(config: Config) -> None:

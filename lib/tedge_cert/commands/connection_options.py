@@ -46,5 +46,6 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
         os._exit(code)
     instance = load_instance(cloud, profile, arguments.config_dir, known)
+    entry.warn_of_unknown(instance.config)
     cures.name_instance(instance.words)
     return instance

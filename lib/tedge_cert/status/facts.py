@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from tedge_cert.config.unknown_keys import Unknown
 from tedge_cert.device.state import State
 
 
@@ -148,8 +149,8 @@ class Facts:
     units: UnitFacts | None = None
     is_systemd_asked: bool = False
     bridge: BridgeFacts = BridgeFacts()
-    # Keys in the settings that nothing reads: file, key, and the known key that was probably meant.
-    misspelt: tuple[tuple[str, str, str], ...] = ()
+    # Keys in the files that nothing knows, where a known one was probably meant.
+    misspelt: tuple[Unknown, ...] = ()
     # The setting that says that the private key is in hardware; empty if the key is a file.
     key_in_hardware: str = ""
     # What is wrong with the keeping of a password, each with the cure.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.config import auth_method, credentials, no_effect
+from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
@@ -113,7 +113,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         due_s=max(0, active.not_after_s - minimum_s),
         state=left,
         state_fault=state_fault,
-        misspelt=tuple(no_effect.misspelt(instance.config)),
+        misspelt=unknown_keys.misspelt(instance.config),
         key_in_hardware=no_effect.key_in_hardware(instance.config, instance.cloud),
     )
 

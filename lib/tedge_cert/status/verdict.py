@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tedge_cert.config import no_effect, toml_errors
+from tedge_cert.config import no_effect
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
 from tedge_cert.hourly import schedule
@@ -109,8 +109,8 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
     if facts.key_in_hardware:
         what = no_effect.what_of_hardware(facts.key_in_hardware)
         yield Problem(BROKEN, what, no_effect.cure_of_hardware(facts.key_in_hardware))
-    for file, name, near in facts.misspelt:
-        yield Problem(ATTENTION, no_effect.what_of_misspelt(file, name, near), toml_errors.editor_at(file, name))
+    for each in facts.misspelt:
+        yield Problem(ATTENTION, each.what, each.cure)
     for what, cure in facts.passwords:
         yield Problem(ATTENTION, what, cure)
 

@@ -150,15 +150,6 @@ def test_what_a_value_means_is_said_when_it_is_set(tmp_path: Path, words: str, s
     assert said in result.stderr
 
 
-def test_a_typing_mistake_in_the_file_is_said_at_the_next_change(tmp_path: Path) -> None:
-    (tmp_path / "tedge.toml").write_text("[c8y]\nulr = 'a.example'\nnosuch = 1\n")
-    said = config(tmp_path, "set", "device.type", "x").stderr
-    assert said == (
-        f"warning: c8y.ulr in {tmp_path}/tedge.toml has no effect, as there is no such key; did you mean c8y.url? "
-        f"`sudo editor +2 {tmp_path}/tedge.toml` opens the file there\n"
-    )
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
