@@ -10,6 +10,8 @@ from tedge_cert.errors import ConfigurationError
 
 # The certificates of all public authorities together are a quarter of a mebibyte.
 LIMIT_BYTES = 8 << 20
+# What Debian's package ca-certificates makes; the directory is the default.
+_OF_SYSTEM = (Path("/etc/ssl/certs"), Path("/etc/ssl/certs/ca-certificates.crt"))
 # OpenSSL finds a certificate in a directory by a hash of its subject and a number (openssl-rehash(1)).
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _BEGIN = re.compile(rb"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----")
@@ -29,8 +31,8 @@ def check(trust: Trust) -> None:
     try:
         if not path.exists():
             raise ConfigurationError(
-                f"there are no trust anchors at {path} ({setting}): set it to a file or directory of root "
-                "certificates in PEM, such as /etc/ssl/certs"
+                f"there are no trust anchors at {path} ({setting}): {_of_system(path)}set it to a file or directory of "
+                "root certificates in PEM, such as /etc/ssl/certs"
             )
         flaw = _flaw_of_directory(path) if path.is_dir() else _flaw_of_file(path)
     except OSError as error:
@@ -42,10 +44,18 @@ def check(trust: Trust) -> None:
         raise ConfigurationError(f"no server could be trusted with {path} ({setting}): {flaw}")
 
 
+def _of_system(path: Path) -> str:
+    """Return what makes the anchors of the system, if ``path`` is theirs; other words follow."""
+    if path not in _OF_SYSTEM:
+        return ""
+    return "`sudo apt install ca-certificates` (installed: `sudo update-ca-certificates --fresh`) makes them; or "
+
+
 def _flaw_of_directory(path: Path) -> str:
     entries = list(path.iterdir())
     if not entries:
-        return "the directory is empty; put the root certificate of the server there, then `openssl rehash` it"
+        put = "put the root certificate of the server there, then `openssl rehash` it"
+        return f"the directory is empty; {_of_system(path)}{put}"
     hashed = [each for each in entries if _HASHED.fullmatch(each.name)]
     # OpenSSL would wait for a pipe, and read a device for ever.
     odd = next((each for each in hashed if each.exists() and not each.is_file()), None)
@@ -65,7 +75,7 @@ def _flaw_of_file(path: Path) -> str:
     if _BEGIN.search(content):
         return ""
     if not content:
-        return "the file is empty; expected certificates in PEM"
+        return f"the file is empty; {_of_system(path)}put the root certificate of the server there, in PEM"
     if content.startswith(b"\x30"):
         return f"the file is DER, expected PEM; `openssl x509 -inform DER -in {path} -out <file>.pem` converts it"
     return "there is no certificate in the file; expected PEM, -----BEGIN CERTIFICATE-----"

@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from tedge_cert import VERSION
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.net import server_clock, trace
 from tedge_cert.net.failures import innermost, reason_of
+from tedge_cert.net.http_library import HTTPAdapter, requests
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.retry_after import retry_after_s
 from tedge_cert.net.server import Server

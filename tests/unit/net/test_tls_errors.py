@@ -191,6 +191,21 @@ def test_trust_anchors_that_anchor_nothing(
     assert ROOTS in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["missing", "empty directory", "empty file"])
+def test_the_anchors_of_the_system_come_with_a_package(tmp_path: Path, mocker: MockerFixture, kind: str) -> None:
+    path = tmp_path / "certs"
+    if kind == "empty directory":
+        path.mkdir()
+    elif kind == "empty file":
+        path.touch()
+    with pytest.raises(ConfigurationError, match=str(path)) as caught:
+        anchors.check(Trust(path, ROOTS))
+    assert "apt install" not in str(caught.value)
+    mocker.patch.object(anchors, "_OF_SYSTEM", (path,))
+    with pytest.raises(ConfigurationError, match="`sudo apt install ca-certificates`"):
+        anchors.check(Trust(path, ROOTS))
+
+
 @pytest.mark.parametrize("kind", ["endless", "pipe", "large"])
 def test_trust_anchors_that_would_be_read_for_ever(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "anchors"
