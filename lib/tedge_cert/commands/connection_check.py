@@ -9,6 +9,7 @@ from tedge_cert import journal
 from tedge_cert.bridge import local_broker, mosquitto_conf
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import broker_of, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance
@@ -21,9 +22,10 @@ BRIDGE_S = 30.0
 
 
 def test(instance: Instance) -> None:
-    """Check the connection without changing a file; raises TedgeCertError."""
+    """Check the connection, and that no other profile conflicts, without changing a file; raises TedgeCertError."""
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, "Testing the connection to"))
+    profiles.check_conflicts(instance)
     if not instance.bridge_file.exists():
         raise TedgeCertError(
             f"not connected to c8y: {instance.bridge_file} does not exist; "

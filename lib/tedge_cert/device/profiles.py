@@ -40,8 +40,9 @@ def check_conflicts(instance: Instance) -> None:
         if mqtt == mqtt_of(other.config) and device_id == _identity(other) is not None:
             host, port = mqtt
             raise ConfigurationError(
-                f"{_label(instance)} and {_label(other)} are both {device_id} at {host}:{port}, and the "
-                "tenant lets only one of them be connected; give one of them another tenant or another device id "
+                f"{_label(instance)} and {_label(other)} are both {device_id} at {host}:{port} "
+                f"({_both('c8y.url', instance, other)}; {_both('c8y.device.id', instance, other)}), and the tenant "
+                "lets only one of them be connected; give one of them another tenant or another device id "
                 f"(`sudo tedge config set c8y.device.cert_path <file>{_option(instance, other)}`, then "
                 f"`sudo tedge cert download c8y{_option(instance, other)}`)"
             )
@@ -50,9 +51,14 @@ def check_conflicts(instance: Instance) -> None:
             if value is not None and value == other.config.get(key):
                 command = f"tedge config set {key} {example(instance, other)}{_option(instance, other)}"
                 raise ConfigurationError(
-                    f"{key} is {to_text(value)} for {_label(instance)} and for {_label(other)}; each needs its own: "
-                    f"set one with `{command}`"
+                    f"{_both(key, instance, other)} are both {to_text(value)}, but {_label(instance)} and "
+                    f"{_label(other)} each need their own: set one with `{command}`"
                 )
+
+
+def _both(key: str, instance: Instance, other: Instance) -> str:
+    """Return the names that ``key`` has in the settings of two profiles."""
+    return " and ".join(each.config.full_name(key) for each in sorted((instance, other), key=lambda each: each.profile))
 
 
 def _option(instance: Instance, other: Instance) -> str:

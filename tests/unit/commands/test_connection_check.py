@@ -3,6 +3,7 @@
 
 import base64
 import json
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -15,6 +16,7 @@ from tedge_cert.commands import connection_check
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.tenant import proof, smartrest
+from unit.children import run
 from unit.connected import certify, configure, connect, hurry, instance_of, misdirect
 from unit.local_device import LocalDevice, free_port
 
@@ -122,3 +124,30 @@ def test_an_expired_certificate_is_said_and_not_shown(
         assert "warning: the session began before this, and when it ends the device cannot connect again: " in said
         assert " expired 1d" in said
     shown.assert_not_called()
+
+
+@pytest.mark.parametrize("layout", ["tedge.toml", "mapper.toml"])
+@pytest.mark.parametrize("profile", ["", "second"])
+@pytest.mark.parametrize("shared", ["c8y.url c8y.device.id", "c8y.bridge.topic_prefix", "c8y.proxy.bind.port"])
+def test_profiles_in_conflict_are_not_tested(tmp_path: Path, layout: str, profile: str, shared: str) -> None:
+    values = {"c8y.url": '"two.example"', "c8y.bridge.topic_prefix": '"c8y-2"', "c8y.proxy.bind.port": "8002"}
+    first, *_ = keys = shared.split()
+    values[first] = '"one.example"' if first == "c8y.url" else ""
+    second = "".join(f"{key.removeprefix('c8y.')} = {value}\n" for key, value in values.items() if value)
+    tables = {"c8y": 'url = "one.example"\n', "c8y.second": second}
+    text = '[device]\nid = "sensor-1"\ncert_path = "/none"\n'
+    for name, content in tables.items():
+        if layout == "tedge.toml":
+            text += f"[{name.replace('.', '.profiles.')}]\n{content}"
+        else:
+            (tmp_path / "mappers" / name).mkdir(parents=True)
+            (tmp_path / "mappers" / name / "mapper.toml").write_text(content)
+    (tmp_path / "tedge.toml").write_text(text)
+    result = run(["tedge-connect", "c8y", *(["--profile", profile] if profile else []), "--test"], tmp_path)
+    assert result.exit == 1
+    # Not what comes of it later, such as a bridge that is not there.
+    error = result.stderr.partition("error: ")[2]
+    for key in keys:
+        assert f"{key} and {key.replace('c8y', 'c8y.profiles.second')}" in error
+    assert "the default profile" in error
+    assert "the profile 'second'" in error

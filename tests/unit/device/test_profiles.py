@@ -34,17 +34,17 @@ def test_two_that_share_nothing_go_together(tmp_path: Path, profile: str) -> Non
     [
         (
             '[c8y.profiles.p]\nurl = "one.example"\n' + OWN,
-            "are both one at one.example:8883",
+            "are both one at one.example:8883 (c8y.url",
             "tedge config set c8y.device.cert_path <file> --profile p",
         ),
         (
             SECOND + "proxy.bind.port = 8002\n",
-            "c8y.bridge.topic_prefix is c8y for",
+            "c8y.bridge.topic_prefix and c8y.profiles.p.bridge.topic_prefix are both c8y,",
             "tedge config set c8y.bridge.topic_prefix c8y-p --profile p",
         ),
         (
             SECOND + 'bridge.topic_prefix = "p"\n',
-            "c8y.proxy.bind.port is 8001 for",
+            "c8y.proxy.bind.port and c8y.profiles.p.proxy.bind.port are both 8001,",
             "tedge config set c8y.proxy.bind.port 8002 --profile p",
         ),
     ],
