@@ -108,7 +108,7 @@ class Connection:
 
     def next_message(self, timeout_s: float) -> Message:
         """Take the oldest message; raises ConnectionClosedError or TimeoutError."""
-        self._wait(lambda: bool(self._messages), Deadline(timeout_s), "a message")
+        self._wait(lambda: bool(self._messages), Deadline(timeout_s), "message")
         with self._changed:
             return self._messages.popleft()
 
@@ -139,7 +139,7 @@ class Connection:
         with self._changed:
             while not condition():
                 if self._closed:
-                    raise ConnectionClosedError(f"the connection was closed before {what}")
+                    raise ConnectionClosedError(f"the connection was closed before the {what}")
                 if not self._changed.wait(deadline.left_s()) and deadline.passed():
                     raise TimeoutError(f"no {what} in time")
 

@@ -81,7 +81,10 @@ def test_remove(directory: Path) -> None:
         (directory / "certs" / name).write_text("x")
     result = tedge(directory, "remove")
     assert (result.exit, result.stdout, present(directory)) == (0, "", {"another.pem"})
-    assert result.stderr == f"Removed {directory}/certs/cert.pem and {directory}/certs/key.pem\n"
+    assert result.stderr.splitlines() == [
+        f"Removed {directory}/certs/cert.pem and {directory}/certs/key.pem",
+        "    => `sudo tedge cert download c8y --device-id d` registers the device again",
+    ]
     result = tedge(directory, "remove")
     assert (result.exit, result.stdout) == (0, "")
     assert result.stderr.startswith("Nothing to remove: ")
@@ -95,4 +98,7 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     assert remove.remove(instance_of(directory))
     first, *void, last, key = [call.args[0].name for call in spy.call_args_list]
     assert (first, last, key) == ("cert.pem.previous", "cert.pem", "key.pem")
-    assert set(void) == {"cert.pem.new", "c8y.json", "c8y.attempts", "c8y.registering"}
+    assert set(void) == {
+        *("cert.pem.new", "c8y.json", "c8y.rejected"),
+        *("c8y.attempts", "c8y.one-time-password", "c8y.registering"),
+    }

@@ -14,7 +14,7 @@ from pytest_mock import MockerFixture
 from tedge_cert.commands import first_boot, hardware_id
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import owners
+from tedge_cert.disk import files, owners
 from tedge_cert.errors import CredentialError, TedgeCertError
 from unit.certificates import DAY_S
 from unit.connected import behind, certify, instance_of, issue
@@ -227,7 +227,7 @@ def connected(boot: Boot, mocker: MockerFixture) -> MagicMock:
 def test_root_connects_once_for_each_password(boot: Boot, connected: MagicMock, mocker: MockerFixture) -> None:
     """The password is root's; nothing that user tedge leaves makes root do it again."""
     counts = []
-    made = mocker.spy(first_boot, "make_directory")
+    made = mocker.spy(files, "make_directory")
     for password in ("", PASSWORD, PASSWORD, "another-password"):
         boot.give("tedge.one-time-password", password)
         record.begin(boot.instance, record.RegistrationRecord("x", ""))

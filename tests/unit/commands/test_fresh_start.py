@@ -62,7 +62,7 @@ def lived(device: LocalDevice) -> Callable[[], set[str]]:
         # A registration that its unit began ends with a connected device.
         (download, {".registered", ".registering", ".alarm"}),
         (create, {".registered", ".alarm"}),
-        (remove, {".registered", ".alarm"}),
+        (remove, {".registered", ".alarm", ".device-id"}),
     ],
 )
 def test_what_is_void_goes(local_device: LocalDevice, begin: Callable[[LocalDevice], None], kept: set[str]) -> None:

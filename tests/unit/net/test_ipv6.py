@@ -30,7 +30,7 @@ def test_registers_connects_and_renews(device: LocalDevice) -> None:
     device.tenant.settings(lifetime_s=DAY_S)
     registered = device.register()
     assert registered.exit == 0, registered
-    assert "Register the device on [::1]:" in registered.stderr
+    assert f"with [::1]:{device.tenant.http_port}" in registered.stderr
     assert device.connect().exit == 0
     device.tenant.settings(lifetime_s=2 * DAY_S)
     renewed = device.run("tedge-cert-renew c8y")

@@ -70,7 +70,8 @@ def test_no_token_at_all(local_device: LocalDevice, mocker: MockerFixture) -> No
     code, said = ask(local_device)
     assert (code, asked(local_device)) == (1, requests)
     assert "no token came through the bridge within 0.6 s" in said
-    assert f"over a connection of our own to 127.0.0.1:{local_device.tenant.mqtt_port}" in said
+    endpoint = f"127.0.0.1:{local_device.tenant.mqtt_port}"
+    assert f"over a connection of our own: no answer from {endpoint}: no message in time" in said
     assert not local_device.candidate.exists()
 
 

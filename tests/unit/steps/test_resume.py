@@ -180,8 +180,9 @@ def test_a_candidate_equal_to_the_certificate(local_device: LocalDevice, capsys:
     assert local_device.tenant.device(local_device.device_id)["connections"] == []
 
 
-# The last change is the end. Two belong to the memory of the token endpoint, two to the state.
-STEPS = 12
+# The last change is the end. One removes the former rejection, two belong to the memory of the token endpoint, two to
+# the state.
+STEPS = 13
 CONFIRMED = STEPS - 2
 
 

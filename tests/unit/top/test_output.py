@@ -15,7 +15,9 @@ from unit.top.test_progress import on_terminal
 
 STEERING = "a\x1b[2J\x9b2J\u202eb\rc\x07\udc80d"
 SHOWN = "a\\001B[2J\\009B2J\\202Eb\\000Dc\\0007\\x80d"
-_WRITES = re.compile(r"\bprint\(|\bstd(out|err)\.(buffer\.)?write|\bstd(out|err)\.buffer|\bos\.write\((1|2),")
+_WRITES = re.compile(
+    r"\bprint\(|\bstd(out|err)\.(buffer\.)?write|\bstd(out|err)\.buffer|\bos\.write\((1|2),|\bstream\.write\("
+)
 # These are the place; and the values of settings are printable, because every one has passed `Key.parse`.
 PLACES = {"lib/tedge_cert/terminal.py", "lib/tedge_cert/journal.py"}
 
