@@ -7,7 +7,6 @@ sent, and the bridge is not pushed out: at the MQTT endpoint there is only a TLS
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tedge_cert.config.values import split_endpoint
 from tedge_cert.device.connection_settings import server_of, tenant_of
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
-from tedge_cert.durations import format_duration
+from tedge_cert.disk.space import space_in
 from tedge_cert.errors import CertificateError
 from tedge_cert.net import https, server_clock
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
@@ -25,13 +24,10 @@ from tedge_cert.net.server import Server
 from tedge_cert.net.tls import ClientContext, client_context, verifying_context
 from tedge_cert.status.facts import Check, Facts
 from tedge_cert.tenant import device_token, own_connection, proof, rest
-from tedge_cert.times import CLOCK_TOLERANCE_S
 
 NAME_S = 5.0
 TLS_S = 5.0
 REQUEST = Limits(5.0, 5.0, 10.0, 65_536)
-# A renewal writes a few files of some kilobytes each.
-LEAST_BYTES = 1 << 20
 CLOCK_CURE = "clock"
 """Stands for the cure of a clock, which depends on what keeps it."""
 
@@ -94,15 +90,11 @@ def _server(server: Server, known: dict[str, bool], option: str) -> Iterator[Che
 
 
 def _clock(host: str, answer: HttpAnswer) -> Check:
-    theirs_s = server_clock.time_of(answer.headers)
-    if theirs_s is None:
+    found = server_clock.difference(answer.headers)
+    if found is None:
         return Check("clock", host, None, f"not known: {host} sends no date")
-    ahead_s = round(time.time() - theirs_s)
-    side = "ahead of" if ahead_s > 0 else "behind"
-    said = f"the clock is {format_duration(abs(ahead_s), 2)} {side} that of {host}"
-    if abs(ahead_s) > CLOCK_TOLERANCE_S:
-        return Check("clock", host, False, said, CLOCK_CURE)
-    return Check("clock", host, True, said)
+    said = f"the clock is {found} that of {host}"
+    return Check("clock", host, not found.is_too_large, said, CLOCK_CURE if found.is_too_large else "")
 
 
 def _with_our_certificate(
@@ -174,18 +166,13 @@ def _that_exists(directory: Path) -> Path:
 
 def _space(directory: Path, facts: Facts) -> Check:
     try:
-        found = os.statvfs(directory)
+        space = space_in(directory)
     except OSError as error:
         return Check("disk", str(directory), None, f"not known of {directory}: {error.strerror}")
-    free = found.f_bavail * found.f_frsize
-    said, fault, cure = f"{directory} has {free >> 20} MiB free", "", ""
-    if found.f_flag & os.ST_RDONLY:
-        fault, cure = f"{directory} is on a read-only file system", f"findmnt -T {directory}"
-    elif free < LEAST_BYTES or (found.f_files and not found.f_favail):
-        fault, cure = f"{said}: too little for a renewal", f"df -h {directory}"
-    elif not facts.is_other_user and not os.access(directory, os.W_OK | os.X_OK):
+    fault, cure = space.fault, space.cure
+    if not fault and not facts.is_other_user and not os.access(directory, os.W_OK | os.X_OK):
         fault, cure = f"user tedge may not write in {directory}", f"tedge reconnect {facts.words}"
-    return Check("disk", str(directory), not fault, fault or said, cure)
+    return Check("disk", str(directory), not fault, fault or f"{directory} has {space.free_bytes >> 20} MiB free", cure)
 
 
 def _broker(facts: Facts) -> Iterator[Check]:

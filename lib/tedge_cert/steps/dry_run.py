@@ -13,6 +13,7 @@ from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk.files import CallerFile
+from tedge_cert.disk.space import space_in
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
 from tedge_cert.net import https, server_clock
@@ -20,11 +21,8 @@ from tedge_cert.net.https import Request
 from tedge_cert.steps.renew import SELF_SIGNED
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.tenant import rest, token
-from tedge_cert.times import CLOCK_TOLERANCE_S
 from tedge_cert.x509 import certificate, clock, keys, requests
 
-# A renewal writes a few files of some kilobytes each.
-LEAST_BYTES = 1 << 20
 # No file can be there, so the check for a token remembers nothing.
 _NOWHERE = Path("/dev/null/nothing")
 
@@ -82,30 +80,25 @@ def _directory(instance: Instance) -> str:
     refuse_directory(instance.candidate)
     directory = instance.certificate.parent
     try:
-        found = os.statvfs(directory)
+        space = space_in(directory)
     except OSError as error:
         raise TedgeCertError(f"cannot look at {directory}: {error.strerror}") from error
-    free = found.f_bavail * found.f_frsize
-    if found.f_flag & os.ST_RDONLY:
-        raise TedgeCertError(f"{directory} is on a read-only file system; see `findmnt -T {directory}`")
+    if space.fault:
+        raise TedgeCertError(f"{space.fault}; see `{space.cure}`")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise TedgeCertError(f"this user may not write in {directory}; {cures.write_refused(instance.candidate)}")
-    if free < LEAST_BYTES or (found.f_files and not found.f_favail):
-        raise TedgeCertError(f"{directory} has {free >> 10} KiB free, too little; see `df -h {directory}`")
-    return f"{directory} can be written, {free >> 20} MiB free"
+    return f"{directory} can be written, {space.free_bytes >> 20} MiB free"
 
 
 def _authority(tenant: Tenant) -> str:
     # A request without a credential: what it answers tells nothing of the certificate.
     answer = https.ask(tenant, Request("GET", rest.OPEN_PATH), compares_clock=False)
-    theirs_s = server_clock.time_of(answer.headers)
-    if theirs_s is None:
+    found = server_clock.difference(answer.headers)
+    if found is None:
         return f"{tenant.host} answers, but does not tell its time"
-    ahead_s = int(time.time() - theirs_s)
-    said = f"the clock is {format_duration(abs(ahead_s), 2)} {'ahead of' if ahead_s > 0 else 'behind'} that of"
-    if abs(ahead_s) > CLOCK_TOLERANCE_S:
-        raise ClockError(f"{said} {tenant.host}; {cures.clock()}")
-    return f"{tenant.host} answers, and {said} it"
+    if found.is_too_large:
+        raise ClockError(f"the clock is {found} that of {tenant.host}; {cures.clock()}")
+    return f"{tenant.host} answers, and the clock is {found} that of it"
 
 
 def _token(instance: Instance, tenant: Tenant) -> str:

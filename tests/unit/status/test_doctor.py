@@ -107,7 +107,7 @@ def read_only(_: LocalDevice, mocker: MockerFixture) -> None:
         (refused, "mqtt", "refused the certificate (TLS alert: ", "tedge config get c8y.mqtt"),
         (silent, "mqtt", "no answer from 127.0.0.1:", "tedge config get c8y.mqtt"),
         (slow_clock, "clock", "the clock is 1h ", doctor.CLOCK_CURE),
-        (full, "disk", "0 MiB free: too little for a renewal", "df -h "),
+        (full, "disk", "files free: too little for a renewal", "df -h "),
         (read_only, "disk", "is on a read-only file system", "findmnt -T "),
     ],
 )
