@@ -58,6 +58,21 @@ def test_the_bridge_of_the_mapper_becomes_that_of_mosquitto(before: tuple[Device
     assert device.run(f"systemctl is-active {TIMER}").stdout == "active\n"
 
 
+def test_settings_of_years_ago_act_after_the_takeover(before: tuple[Device, Tenant], package: Path) -> None:
+    device, tenant = before
+    thin_edge.connect(device, tenant)
+    settings = "/etc/tedge/tedge.toml"
+    old = 'smartrest_templates = ["press"]\n[mqtt]\nexternal_port = 8884\nexternal_bind_address = "127.0.0.1"\n'
+    device.write(settings, device.read(settings) + old, owner="tedge:tedge")
+    install(device, package)
+    device.run("tedge disconnect c8y && tedge connect c8y", timeout_s=120)
+    tenant.wait_connected(device.name)
+    device.run("mosquitto_pub -h 127.0.0.1 -p 8884 -t machines/press -m running")
+    # The tenant refuses to publish what the bridge has not subscribed to.
+    tenant.publish(device.name, "s/dc/press", "10,start")
+    assert device.read(settings).endswith(old)
+
+
 def check_takeover(device: Device, tenant: Tenant, package: Path) -> None:
     broker, before = device.unit("mosquitto.service", "MainPID"), serial(tenant, device)
     said = install(device, package)
