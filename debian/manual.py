@@ -119,8 +119,16 @@ def keys_page() -> str:
         "The configuration of the device, in /etc/tedge or in the directory of --config-dir or TEDGE_CONFIG_DIR. tedge "
         "config reads and changes it, and keeps comments, order and unknown keys. A key begins with its table; "
         "[c8y.profiles.NAME] has the keys of a profile. An environment variable overrides the file: TEDGE_C8Y_URL for "
-        "c8y.url. The file is in UTF-8. Nothing in this package reads a key that is marked as kept for thin-edge: "
+        "c8y.url, with a plain value, or a text in quotes or a list as TOML writes them; an empty one unsets the key. "
+        "The file is in UTF-8. Nothing in this package reads a key that is marked as kept for thin-edge: "
         "it is stored and listed for the programs of thin-edge."
+    )
+    made += ".Pp\n" + text(
+        "Names of earlier versions are read too, in files, variables and on the command line: . and _ in a name mean "
+        "the same (c8y.smartrest_templates), and some had other words, such as mqtt.external.capath, apt.dpk and azure "
+        "for az. A key that is there in two spellings is an error, as is a config.version other than 1 and 2. Each "
+        "command names the keys and variables that nothing knows, with the nearest known one; the hourly check and the "
+        "other steps of the unit do not."
     )
     made += ".Sh KEYS\n.Bl -tag -width Ds\n"
     for name in listed(KEYS):
