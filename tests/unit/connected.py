@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from pytest_mock import MockerFixture
 
-from tedge_cert.bridge import conf_files, health, mosquitto_conf
+from tedge_cert.bridge import conf_files, health, mapper, mosquitto_conf
 from tedge_cert.device import connection_settings
 from tedge_cert.device.connections import LocalBroker, Mosquitto, MosquittoFiles, Tenant
 from tedge_cert.device.instance import Instance, load_instance
@@ -169,7 +169,7 @@ def misdirect(device: LocalDevice) -> None:
 def hurry(mocker: MockerFixture, **more: float) -> None:
     """Shorten waits; the names are those of the constants."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
-    for module in (confirmation, proof, own_connection, health, smartrest, token, device_token):
+    for module in (confirmation, proof, own_connection, health, mapper, smartrest, token, device_token):
         for name, seconds in waits.items():
             if name in vars(module):
                 mocker.patch.object(module, name, seconds)

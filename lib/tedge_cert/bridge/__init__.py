@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection to the tenant: mosquitto's files, its health, the local broker."""
+"""The connection to the tenant: that of mosquitto or of thin-edge's mapper, its health, the local broker."""

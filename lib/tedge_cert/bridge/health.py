@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from tedge_cert import journal
 from tedge_cert.bridge import local_broker
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker
-from tedge_cert.errors import ConfigurationError, TedgeCertError
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.net.mqtt import Message
 
 CONNECT_S = 10.0
 # A retained message follows the SUBACK at once; a broker that has none to send knows of no bridge.
 RETAINED_S = 1.0
+SETTLE_S = 5.0
 # A little less than the shortest pause of the bridge before it connects again and reads the certificate: 1.04 s was
 # the least of 80 measured, and we hear of the fall some milliseconds late.
 LEAST_PAUSE_S = 0.9
@@ -27,8 +27,12 @@ _CHANGES = 1000
 class Bridge:
     """A connection to the local broker that watches the bridge; use it in a ``with`` block.
 
-    Times are monotonic seconds. Raises OSError when there is no broker, or ConfigurationError.
+    This kind is the bridge of mosquitto; see ``mapper`` for the other one. Times are monotonic seconds. Raises OSError
+    when there is no broker, or ConfigurationError.
     """
+
+    # Whether its pause is counted in whole seconds (``tenant/eviction.py``).
+    counts_seconds = True
 
     def __init__(self, broker: LocalBroker, timeout_s: float | None = None, retained_s: float = RETAINED_S) -> None:
         timeout_s = CONNECT_S if timeout_s is None else timeout_s
@@ -42,8 +46,9 @@ class Bridge:
         self._lost = False
         self._connection = local_broker.connect(broker, timeout_s, self._handle, self._handle_close)
         try:
-            self._connection.subscribe(broker.health_topic, timeout_s)
-            self._wait(lambda: self._up is not None, retained_s)
+            for topic in self._topics():
+                self._connection.subscribe(topic, timeout_s)
+            self._wait(self._is_known, retained_s)
         except OSError:
             self._connection.close()
             raise
@@ -75,6 +80,19 @@ class Bridge:
     def wait_until_up(self, timeout_s: float) -> bool:
         """Return whether the bridge is connected, within ``timeout_s`` from now."""
         return self._wait(lambda: bool(self._up), timeout_s)
+
+    def wait_until_idle(self, timeout_s: float) -> None:
+        """Wait until nothing is in progress that taking a certificate into use would interrupt: nothing here."""
+
+    @property
+    def settle_s(self) -> float:
+        """How long it may take to come back after a connection of ours pushed it out, when it was on its way."""
+        return SETTLE_S
+
+    @property
+    def journal(self) -> str:
+        """The command that shows what the program that has the bridge says."""
+        return "`sudo journalctl -u mosquitto`"
 
     def publish(self, topic: str, payload: str, timeout_s: float) -> None:
         """Publish to the tenant, where ``topic`` has no prefix, and wait for the broker to take it; raises OSError."""
@@ -114,6 +132,14 @@ class Bridge:
     ) -> None:
         self.close()
 
+    def _topics(self) -> tuple[str, ...]:
+        """Return what is subscribed to from the beginning."""
+        return (self.broker.health_topic,)
+
+    def _is_known(self) -> bool:
+        """Return whether the retained messages have come."""
+        return self._up is not None
+
     def _changed_to(self, up: bool, since_s: float) -> bool:
         return any(value is up and at >= since_s for at, value in self._changes)
 
@@ -135,28 +161,22 @@ class Bridge:
         text = message.payload.decode("utf-8", "replace").strip()
         with self._changed:
             if message.topic == self.broker.health_topic:
-                up = text == "1"
-                if self._up is not None and up is not self._up:
-                    self._changes.append((message.at_s, up))
-                self._up = up
+                self._note(message, text)
             elif self._accept and message.topic == self._answer_topic and not message.is_retained:
                 self._answer = self._accept(text) or self._answer
+            else:
+                self._note_other(message, text)
             self._changed.notify_all()
 
+    def _note(self, message: Message, text: str) -> None:
+        """Note what the bridge says of itself."""
+        up = text == "1"
+        if self._up is not None and up is not self._up:
+            self._changes.append((message.at_s, up))
+        self._up = up
 
-def open_bridge(broker: LocalBroker | None) -> Bridge | None:
-    """Watch the bridge in ``broker``; None when there is no bridge, or no broker that can be asked."""
-    if broker is None or not broker.bridge_file.exists():
-        return None
-    try:
-        return Bridge(broker)
-    except OSError as error:
-        # The caller says what it means that the broker is down; that it refuses us is said only here.
-        (journal.warning if local_broker.is_final(error) else journal.debug)(local_broker.explain(broker, error))
-    except ConfigurationError as error:
-        # No reason to leave a certificate in doubt: a connection of our own to the tenant can decide.
-        journal.warning(f"the local broker is not asked: {error}")
-    return None
+    def _note_other(self, message: Message, text: str) -> None:
+        """Note a message that another kind of bridge asked for."""
 
 
 LISTENING_S = 20.0

@@ -22,10 +22,20 @@ def connect(
     timeout_s: float,
     on_message: Callable[[Message], None] | None = None,
     on_close: Callable[[], None] | None = None,
+    client_id: str = "",
+    holds_session: bool = False,
 ) -> Connection:
     """Connect to the broker; raises OSError, or ConfigurationError for a file that cannot be used."""
-    endpoint, context, login = (broker.host, broker.port), _context(broker), _login(broker)
-    return Connection(endpoint, "", timeout_s, context, on_message=on_message, on_close=on_close, login=login)
+    return Connection(
+        (broker.host, broker.port),
+        client_id,
+        timeout_s,
+        _context(broker),
+        on_message=on_message,
+        on_close=on_close,
+        login=_login(broker),
+        holds_session=holds_session,
+    )
 
 
 def explain(broker: LocalBroker, error: OSError) -> str:

@@ -5,7 +5,8 @@ import time
 
 from tedge_cert import journal
 from tedge_cert.bridge import conf_change, conf_files
-from tedge_cert.bridge.health import Bridge, open_bridge, wait_for_broker
+from tedge_cert.bridge.health import Bridge, wait_for_broker
+from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.commands import broker_files, connect, switch_by_hand
 from tedge_cert.commands.connect import prepare
 from tedge_cert.commands.connection_check import check

@@ -12,17 +12,21 @@ from tedge_cert.device.connections import (
     ExternalListener,
     Listener,
     LocalBroker,
+    Mapper,
     Mosquitto,
     MosquittoFiles,
     Tenant,
 )
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.hourly import mapper_process
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.proxy import Proxy, ProxySettings
 from tedge_cert.net.server import Server
 
 _AUTH, _ROOTS = "mqtt.client.auth", "c8y.root_cert_path"
+# The services of thin-edge; the prefix of the cloud follows.
+_MAPPER, _BRIDGE_OF_MAPPER, _MAIN_DEVICE = "tedge-mapper", "tedge-mapper-bridge", "device/main//"
 
 
 def server_of(config: Config, host: str = "") -> Server:
@@ -95,11 +99,12 @@ def broker_of(instance: Instance) -> LocalBroker:
     if username is None and password_file is not None:
         raise ConfigurationError(f"{_AUTH}.password_file is set, but no {_AUTH}.username that it belongs to")
     root, device = config.need("mqtt.topic_root"), config.need("mqtt.device_topic_id")
+    mapper = _mapper_of(instance)
     return LocalBroker(
         config.need("mqtt.client.host"),
         int(config.need("mqtt.client.port")),
         prefix=_prefix_of(config),
-        health_topic=_health_topic_of(config),
+        health_topic=_health_topic_of(config) if mapper is None else _health_of(config, _BRIDGE_OF_MAPPER),
         status_topic=f"{root}/{device}/cert/{instance.name}/status",
         bridge_file=instance.bridge_file,
         trust=trust,
@@ -107,6 +112,22 @@ def broker_of(instance: Instance) -> LocalBroker:
         key=key,
         username=username,
         password_file=password_file,
+        mapper=mapper,
+    )
+
+
+def _mapper_of(instance: Instance) -> Mapper | None:
+    """Return the mapper, where the bridge is the one that is built into it."""
+    if not mapper_process.is_built_in(str(instance.bridge_file)):
+        return None
+    config, device = instance.config, instance.config.need("mqtt.device_topic_id")
+    service, bridge = (f"{each}-{_prefix_of(config)}" for each in (_MAPPER, _BRIDGE_OF_MAPPER))
+    return Mapper(
+        mapper_process.unit_of(instance.profile),
+        _health_of(config, _MAPPER),
+        f"{config.need('mqtt.topic_root')}/+/+/+/+/cmd/+/+",
+        (bridge, service if device == _MAIN_DEVICE else f"{service}#{device}"),
+        instance.mapper_file,
     )
 
 
@@ -169,6 +190,11 @@ def _prefix_of(config: Config) -> str:
 def _health_topic_of(config: Config) -> str:
     service = _service_of(config.need("mqtt.device_topic_id"))
     return f"{config.need('mqtt.topic_root')}/{service}/mosquitto-{_prefix_of(config)}-bridge/status/health"
+
+
+def _health_of(config: Config, service: str) -> str:
+    services = _service_of(config.need("mqtt.device_topic_id"))
+    return f"{config.need('mqtt.topic_root')}/{services}/{service}-{_prefix_of(config)}/status/health"
 
 
 def _uses_mqtt_service(config: Config) -> bool:

@@ -46,6 +46,21 @@ class Tenant(Server):
 
 
 @dataclass(frozen=True)
+class Mapper:
+    """The mapper of thin-edge, where it holds the connection to the tenant with the bridge that is built into it."""
+
+    unit: str
+    # Where it says whether it runs, and as which process.
+    health_topic: str
+    # Where the operations of the device and its children are; a restart of the mapper would interrupt them.
+    operations_topic: str
+    # The client ids of its sessions at the local broker.
+    sessions: tuple[str, ...]
+    # A write to this file has systemd restart it.
+    restart_file: Path
+
+
+@dataclass(frozen=True)
 class LocalBroker:
     """The local mosquitto, as its clients reach it, and the topics of the bridge in it."""
 
@@ -53,7 +68,7 @@ class LocalBroker:
     port: int
     # Local prefix of the topics that the bridge carries.
     prefix: str
-    # Where mosquitto says whether the bridge is connected: ``1`` or ``0``, retained.
+    # Where the bridge says whether it is connected, retained.
     health_topic: str
     # Where the status of the instance is kept.
     status_topic: str
@@ -66,6 +81,8 @@ class LocalBroker:
     key: Path | None = None
     username: str | None = None
     password_file: Path | None = None
+    # None where the bridge is that of mosquitto.
+    mapper: Mapper | None = None
 
 
 @dataclass(frozen=True)

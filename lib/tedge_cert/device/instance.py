@@ -120,6 +120,11 @@ class Instance(Names):
         return self.run_directory / f"{self.name}.restart"
 
     @property
+    def mapper_file(self) -> Path:
+        """A write to this file has systemd restart the mapper of thin-edge, which reads the certificate then."""
+        return self.run_directory / f"{self.name}.mapper"
+
+    @property
     def access_token_file(self) -> Path:
         """Whether the tenant gives tokens for client certificates, as found out since the boot."""
         return self.run_directory / f"{self.name}.access-token"

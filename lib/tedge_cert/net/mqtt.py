@@ -60,20 +60,25 @@ class Connection:
         on_message: Callable[[Message], None] | None = None,
         on_close: Callable[[], None] | None = None,
         login: Credentials | None = None,
+        *,
         before_connect: Callable[[Any], None] | None = None,
+        holds_session: bool = False,
     ) -> None:
         """Connect; raises OSError (ConnackError, ssl.SSLError, TimeoutError, …) within ``timeout_s``.
 
-        ``before_connect`` is called with the socket between the TLS handshake and CONNECT.
+        ``before_connect`` is called with the socket between the TLS handshake and CONNECT. With ``holds_session`` the
+        session of ``client_id`` is kept as it is: no message is acknowledged, so the next client of that id gets all.
         """
         self._changed = threading.Condition()
         self._code: int | None = None
         self._closed = False
+        self.has_session = False
+        """Whether the other side had a session of this client id (MQTT 3.1.1 §3.2.2.2)."""
         self._acknowledged: set[int] = set()
         self._messages: deque[Message] = deque(maxlen=_WAITING_MESSAGES)
         self._on_message = on_message
         self._on_close = on_close
-        self._client = new_client(client_id)
+        self._client = new_client(client_id, holds_session)
         self._client.on_connect = self._handle_connect
         self._client.on_disconnect = self._handle_disconnect
         self._client.on_message = self._handle_message
@@ -112,6 +117,11 @@ class Connection:
         with self._changed:
             return self._messages.popleft()
 
+    def wait_for_close(self, timeout_s: float) -> bool:
+        """Return whether the other side closes the connection within ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed, timeout_s)
+
     def close(self) -> None:
         """Send DISCONNECT and stop."""
         self._client.disconnect()
@@ -144,10 +154,11 @@ class Connection:
                     raise TimeoutError(f"no {what} in time")
 
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
-    def _handle_connect(self, _client: object, _data: object, _flags: object, code: Any, *_rest: object) -> None:
+    def _handle_connect(self, _client: object, _data: object, flags: Any, code: Any, *_rest: object) -> None:
         trace.mqtt(f"CONNACK {return_code(code)}")
         with self._changed:
             self._code = return_code(code)
+            self.has_session = bool(flags["session present"] if isinstance(flags, dict) else flags.session_present)
             self._changed.notify_all()
 
     def _handle_disconnect(self, *_arguments: object) -> None:
@@ -203,8 +214,8 @@ def _as_connection_error() -> Iterator[None]:
         raise ConnectionError(*error.args) from error
 
 
-def new_client(client_id: str) -> "paho.Client":
-    """Make a client that does not reconnect by itself."""
+def new_client(client_id: str, holds_session: bool = False) -> "paho.Client":
+    """Make a client that does not reconnect by itself; one that ``holds_session`` acknowledges no message."""
     import paho.mqtt.client as paho
 
     class Client(paho.Client):
@@ -222,7 +233,21 @@ def new_client(client_id: str) -> "paho.Client":
                 sent: int = super()._sock_send(buf)
             return sent
 
-    options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "reconnect_on_failure": False}
+    class Holder(Client):
+        """A client without acknowledgements: paho 1 has no option for that."""
+
+        def _send_puback(self, _number: int) -> Any:
+            return paho.MQTT_ERR_SUCCESS
+
+        def _send_pubrec(self, _number: int) -> Any:
+            return paho.MQTT_ERR_SUCCESS
+
+    options: dict[str, Any] = {
+        "client_id": client_id,
+        "clean_session": not holds_session,
+        "reconnect_on_failure": False,
+    }
+    kind = Holder if holds_session else Client
     if hasattr(paho, "CallbackAPIVersion"):
-        return Client(paho.CallbackAPIVersion.VERSION2, **options)
-    return Client(**options)
+        return kind(paho.CallbackAPIVersion.VERSION2, **options)
+    return kind(**options)

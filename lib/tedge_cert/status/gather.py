@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tedge_cert.bridge import conf_change, conf_files
-from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import watch
 from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
@@ -226,7 +226,7 @@ def _bridge(instance: Instance) -> BridgeFacts:
         is_unread=conf_change.is_unfinished(files_of(instance)),
     )
     try:
-        with Bridge(broker_of(instance), BROKER_S) as bridge:
+        with watch(broker_of(instance), BROKER_S) as bridge:
             return replace(found, is_up=bridge.is_up)
     except OSError:
         return found

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from tedge_cert import cures, journal
-from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge, open_bridge
+from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge
+from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
@@ -25,8 +26,6 @@ from tedge_cert.x509 import certificate, keys
 
 # Longer than the longest pause of the bridge (restart_timeout 1 30).
 BRIDGE_WAIT_S = 60.0
-# How long the bridge may take to come back after a connection of ours pushed it out, when it was on its way.
-SETTLE_S = 5.0
 # How long a broker that is being restarted may take to listen again.
 BROKER_WAIT_S = 20.0
 
@@ -69,6 +68,14 @@ class Confirmation:
         """Finish or undo what an interrupted run left; raises RolledBackError or NoAnswerError."""
         journal.info(f"an unfinished switch was found: {self.switch.previous} exists")
         self._check_active()
+        self._resume()
+
+    def reconnect(self) -> None:
+        """Let the bridge reconnect with the certificate that is active now, without waiting for it."""
+        if self.bridge is not None and self.bridge.is_up:
+            evict_bridge(self.tenant)
+
+    def _resume(self) -> None:
         if self.bridge is None:
             self._by_own_connection("there is no bridge or no broker")
         elif self.bridge.is_up:
@@ -102,7 +109,7 @@ class Confirmation:
         asked_s = time.monotonic()
         verdict = self._ask()
         # The last news of the bridge may be old: only a return proves that it is connected.
-        if verdict.accepted and bridge.wait_for_return(asked_s, SETTLE_S):
+        if verdict.accepted and bridge.wait_for_return(asked_s, bridge.settle_s):
             self._confirm("the bridge is connected with it")
         elif verdict.accepted:
             self._undo_and_see(bridge, f"{verdict.reason}, but the bridge stays away")
@@ -161,7 +168,7 @@ class Confirmation:
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """Restore previous, because the bridge stays away with the new one; keep the new one if that does not help."""
         if self.switch.flaw_of_previous(self.instance.key):
-            journal.warning(f"{reason}: see `sudo journalctl -u mosquitto`; {self.switch.previous} cannot be put back")
+            journal.warning(f"{reason}: see {bridge.journal}; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
             return
         new = self.switch.certificate.read_bytes()
@@ -173,7 +180,8 @@ class Confirmation:
                 f"{reason}; it is back with the previous certificate, which is active again: {self.switch.certificate}"
             )
         self.switch.promote(self.switch.prepare(new), new)
-        journal.warning(f"{reason} with the previous certificate too: see `sudo journalctl -u mosquitto`")
+        self.reconnect()
+        journal.warning(f"{reason} with the previous certificate too: see {bridge.journal}")
         self._confirm("the tenant accepts it over a connection of our own")
 
     def _reconnects(self, bridge: Bridge) -> bool:
@@ -182,8 +190,7 @@ class Confirmation:
         return bridge.wait_for_return(began_s, BRIDGE_WAIT_S)
 
     def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
-        if bridge.is_up:
-            evict_bridge(self.tenant)
+        self.reconnect()
         return bridge.wait_for_return(since_s, BRIDGE_WAIT_S)
 
     def _check_active(self) -> None:

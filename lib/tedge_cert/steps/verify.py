@@ -10,10 +10,11 @@ from pathlib import Path
 from tedge_cert import cures, journal, systemd, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
-from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
-from tedge_cert.device.connections import Tenant
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import (
@@ -28,14 +29,19 @@ from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, RENEWED
 from tedge_cert.net.tls import UNKNOWN_AUTHORITY
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
+from tedge_cert.steps.mapper_confirmation import MapperConfirmation
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import device_token
-from tedge_cert.tenant.eviction import evict_bridge
 from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.tenant.proof import prove
 from tedge_cert.terminal import waiting
 from tedge_cert.x509 import certificate, clock, keys
 from tedge_cert.x509.certificate import Certificate
+
+# An operation of the device is waited for so long, which leaves the unit the time to confirm (TimeoutStartSec=), and
+# not at all when the certificate ends within a day.
+IDLE_WAIT_S = 300.0
+URGENT_S = 86_400
 
 
 @dataclass
@@ -44,10 +50,27 @@ class _Party:
 
     instance: Instance
     tenant: Tenant
+    broker: LocalBroker | None
     bridge: Bridge | None
     was_up: bool = False
     began_s: float = 0.0
     by_token: bool = False
+
+    def confirmation(self, switch: Switch, is_last: bool = True) -> Confirmation:
+        """Return how this instance confirms the switch: by the kind of its bridge."""
+        kind = Confirmation if self.broker is None or self.broker.mapper is None else MapperConfirmation
+        return kind(self.instance, self.tenant, switch, self.bridge, is_last)
+
+    def wait_until_idle(self) -> None:
+        """Wait until the certificate can be switched; raises NoAnswerError if nothing could confirm that."""
+        if self.bridge is not None:
+            urgent = certificate.load(self.instance.certificate).validity.left_s(time.time()) < URGENT_S
+            self.bridge.wait_until_idle(0 if urgent else IDLE_WAIT_S)
+        elif self.broker is not None and self.broker.mapper is not None:
+            raise NoAnswerError(
+                f"no broker at {self.broker.host}:{self.broker.port}, through which {self.broker.mapper.unit} is "
+                f"watched: see `systemctl status mosquitto`; {self.instance.candidate} is kept for the next run"
+            )
 
 
 def finish(instance: Instance, switch: Switch) -> None:
@@ -110,6 +133,8 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
     parties: list[_Party] = []
     try:
         parties = _parties_of(instance, device_id)
+        for party in parties:
+            party.wait_until_idle()
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
             with waiting(f"Proving the new certificate to {party.tenant.host}"):
@@ -151,7 +176,7 @@ def _party_of(instance: Instance, device_id: str) -> _Party:
     tenant = tenant_of(instance, device_id)
     # A bridge with user and password says nothing of a certificate.
     broker = connected_broker(instance) if tenant.credentials_path is None else None
-    return _Party(instance, tenant, open_bridge(broker))
+    return _Party(instance, tenant, broker, open_bridge(broker))
 
 
 def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, Confirmation], None]) -> None:
@@ -159,11 +184,11 @@ def _confirm(parties: list[_Party], switch: Switch, confirm: Callable[[_Party, C
     for number, party in enumerate(parties, 1):
         try:
             with waiting("Waiting for the bridge to come back with it"):
-                confirm(party, Confirmation(party.instance, party.tenant, switch, party.bridge, number == len(parties)))
+                confirm(party, party.confirmation(switch, number == len(parties)))
         except CandidateRejectedError:
             for other in parties:
-                if other is not party and other.bridge is not None and other.bridge.is_up:
-                    evict_bridge(other.tenant)
+                if other is not party and other.bridge is not None:
+                    other.confirmation(switch).reconnect()
             raise
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.bridge import local_broker
-from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import watch
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.state import State
@@ -77,7 +77,7 @@ def tell(report: Report, broker: LocalBroker, marker: Path) -> None:
             status = json.dumps(status_of(report, None))
             connection.publish(broker.status_topic, status, timeout_s=deadline.left_s(), retain=True)
         return
-    with Bridge(broker, deadline.left_s(), _RETAINED_S) as bridge:
+    with watch(broker, deadline.left_s(), _RETAINED_S) as bridge:
         for each in news_of(report, marker.exists()):
             bridge.publish(each.topic, each.payload, deadline.left_s())
         _remember(marker, report.is_alarming)

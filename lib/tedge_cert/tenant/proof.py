@@ -50,7 +50,7 @@ def _prove(tenant: Tenant, context: ClientContext, shown: Path | None, bridge: B
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
-        pushes = bridge is not None and bridge.is_up
+        pushes = bridge is not None and bridge.is_up and bridge.counts_seconds
         verdict = attempt(tenant, context, shown, message, await_moment if pushes else None)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")

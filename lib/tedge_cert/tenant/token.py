@@ -2,7 +2,8 @@
 """Get a token of the device: for its certificate over HTTPS, through the bridge, or over a connection of our own."""
 
 from tedge_cert import journal
-from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Tenant

@@ -6,7 +6,8 @@ import time
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import health as module
-from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import open_bridge
 from unit.connected import broker_of, cut_bridge, freeze
 from unit.local_device import LocalDevice
 

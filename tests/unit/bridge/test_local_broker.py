@@ -7,7 +7,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import local_broker
-from tedge_cert.bridge.health import Bridge, open_bridge
+from tedge_cert.bridge.health import Bridge
+from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.tenant import token
 from unit import recipes

@@ -1,0 +1,1 @@
+"""Programs that behave as those of thin-edge do where a renewal meets them, in our own words."""

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device in a directory that thin-edge's mapper connects, and what restarts the mapper there."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import paho.mqtt.client as paho
+
+from unit.connected import certify, instance_of, key_file
+from unit.local_device import ROOT, LocalDevice
+
+# As the bridge is configured: no mosquitto connects anything.
+BRIDGE_FILE = "# The bridge of this device is built into the mapper.\n"
+# Of the pauses of a real mapper, 2.5 to 7.5 s.
+PAUSE = 0.2
+
+
+class StandIn:
+    """The mapper as a process, and what systemd does when its restart is asked for."""
+
+    def __init__(self, device: LocalDevice, *options: str) -> None:
+        self.device, self.options = device, list(options)
+        self.restarts = 0
+        # What a restart comes to: nothing at all, or a mapper that ends at once.
+        self.is_masked = self.crashes = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = threading.Event()
+        self._file = instance_of(device).mapper_file
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def pid(self) -> int:
+        """The process, which must be running."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it with the certificate that is there now."""
+        device, (host, port) = self.device, (self.device.tenant.address, self.device.tenant.mqtt_port)
+        command = [
+            *(sys.executable, str(ROOT / "tests/stand_in/mapper.py"), "--port", str(device.port)),
+            *("--cloud", f"{host}:{port}", "--ca", str(device.tenant.server_ca), "--cert", str(device.certificate)),
+            *("--key", str(key_file(device)), "--device-id", device.device_id, "--pause", str(PAUSE), *self.options),
+        ]
+        with (device.directory / "mapper.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """Stop it, as systemd does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(10)
+            self._process = None
+
+    def restart(self) -> None:
+        """Restart it, if it runs (`systemctl try-restart`)."""
+        if self._process is not None:
+            self.restarts += 1
+            self.stop()
+            if not self.crashes:
+                self.start()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        self.stop()
+
+    def _watch(self) -> None:
+        known = self._seen()
+        while not self._ended.wait(0.01):
+            found = self._seen()
+            if found != known and not self.is_masked:
+                known = found
+                self.restart()
+
+    def _seen(self) -> tuple[int, int]:
+        try:
+            facts = self._file.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return facts.st_ino, facts.st_mtime_ns
+
+
+@contextmanager
+def mapped(device: LocalDevice, *options: str) -> Iterator[StandIn]:
+    """A device with ten days left whose mapper is connected; the mapper ends with the block."""
+    certify(device)
+    (device.directory / "mosquitto-conf" / "tedge-mosquitto.conf").write_text(
+        f"per_listener_settings true\nlistener {device.port} 127.0.0.1\nallow_anonymous true\n"
+        "max_queued_messages 1000\n"
+    )
+    instance_of(device).bridge_file.write_text(BRIDGE_FILE)
+    device.start_broker()
+    with StandIn(device, *options) as mapper:
+        mapper.start()
+        device.tenant.wait_connected(device.device_id)
+        await_health(device, "up")
+        yield mapper
+
+
+def await_health(device: LocalDevice, *wanted: str) -> None:
+    """Wait until bridge and mapper say so, each retained."""
+    heard: dict[str, str] = {}
+    changed = threading.Condition()
+
+    def hear(_client: object, _data: object, message: Any) -> None:
+        with changed:
+            heard[message.topic] = message.payload.decode()
+            changed.notify_all()
+
+    client = _client()
+
+    def subscribe(*_: object) -> None:
+        client.subscribe("te/+/+/+/+/status/health", 1)
+
+    client.on_connect = subscribe
+    client.on_message = hear
+    client.connect("127.0.0.1", device.port)
+    client.loop_start()
+    try:
+        with changed:
+            good = changed.wait_for(
+                lambda: len(heard) > 1 and all(any(f'"{each}"' in text for each in wanted) for text in heard.values()),
+                30,
+            )
+            assert good, heard
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def publish(device: LocalDevice, topic: str, payload: str) -> None:
+    """Publish a retained message, as the agent does with an operation."""
+    client = _client()
+    client.connect("127.0.0.1", device.port)
+    client.loop_start()
+    client.publish(topic, payload, 1, retain=True).wait_for_publish(20)
+    client.disconnect()
+    client.loop_stop()
+
+
+class Telemetry:
+    """A program of the device that publishes messages of QoS 1 at a steady rate, on two topics in turn."""
+
+    TOPICS = ("c8y/s/us", "te/device/main///m/load")
+
+    def __init__(self, device: LocalDevice, rate: float = 20.0) -> None:
+        self.losses, self.sent = 0, 0
+        self._device, self._rate = device, rate
+        self._ended = threading.Event()
+        self._client = _client()
+        self._client.on_disconnect = self._lost
+        self._client.connect("127.0.0.1", device.port)
+        self._client.loop_start()
+        self._thread = threading.Thread(target=self._publish)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._client.on_disconnect = None
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def arrived(self) -> set[str]:
+        """Wait for the last message at the tenant, and return which of all have come."""
+        wanted = {f"200,load,{number}" for number in range(self.sent)}
+        deadline_s = time.monotonic() + 20
+        while True:
+            found = {each["payload"] for each in self._device.tenant.messages(self._device.device_id, "s/us")}
+            if wanted <= found or time.monotonic() > deadline_s:
+                return wanted & found
+            # The tenant waits for a number of messages, and some come twice.
+            time.sleep(0.1)
+
+    def _publish(self) -> None:
+        due_s = time.monotonic()
+        while not self._ended.wait(max(0.0, due_s - time.monotonic())):
+            topic = self.TOPICS[self.sent % 2]
+            payload = f"load,{self.sent}" if topic.startswith("te/") else f"200,load,{self.sent}"
+            self._client.publish(topic, payload, 1).wait_for_publish(20)
+            self.sent += 1
+            due_s += 1 / self._rate
+
+    def _lost(self, *_: object) -> None:
+        self.losses += 1
+
+
+def _client() -> paho.Client:
+    old = not hasattr(paho, "CallbackAPIVersion")
+    options: Any = {} if old else {"callback_api_version": vars(paho)["CallbackAPIVersion"].VERSION2}
+    return paho.Client(**options)

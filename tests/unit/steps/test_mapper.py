@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that the mapper of thin-edge connects: the certificate comes into use by a restart of the mapper."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from pytest_mock import MockerFixture
+
+from tedge_cert.bridge import local_broker
+from tedge_cert.bridge.mapper import MapperBridge
+from tedge_cert.steps import verify as verification
+from tedge_cert.steps.switch import Switch
+from unit.connected import after, before, broker_of, configure, digest, hurry, issue, rejected, serials
+from unit.local_device import ROOT, LocalDevice
+from unit.mapper_device import Telemetry, await_health, mapped, publish
+from unit.switching import refuse, verify
+
+
+def shorten(mocker: MockerFixture, **waits: float) -> None:
+    """Shorten waits, those of the mapper too."""
+    hurry(mocker, **{"RESTART_S": 15.0, "CONNECT_S": 8.0, "RETAINED_S": 0.3, "OPERATIONS_S": 0.3, **waits})
+
+
+@pytest.mark.parametrize("topic_id", ["device/main//", "device/gateway-7//"])
+def test_confirmed_by_another_process(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], topic_id: str
+) -> None:
+    """The certificate is used; no local program loses its connection, and no message of theirs is lost."""
+    shorten(mocker)
+    configure(local_device, "[mqtt.bind]", f'[mqtt]\ndevice_topic_id = "{topic_id}"\n[mqtt.bind]')
+    with mapped(local_device, "--topic-id", topic_id) as mapper:
+        new, pid = issue(local_device), mapper.pid
+        with Telemetry(local_device) as telemetry:
+            assert verify(local_device) == (0, "")
+        assert serials(local_device) == (new, None, None)
+        assert (mapper.restarts, mapper.pid == pid) == (1, False)
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+        assert len(telemetry.arrived()) == telemetry.sent > 10
+        assert telemetry.losses == 0
+        assert local_device.tenant.device(local_device.device_id)["evictions"] == 1
+        assert "confirmed: the bridge is connected with it" in capsys.readouterr().err
+
+
+def test_a_mapper_that_is_not_restarted_uses_the_previous_one(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """Its bridge is connected again all the same: that says nothing of the certificate."""
+    shorten(mocker, RESTART_S=4.0)
+    with mapped(local_device) as mapper:
+        mapper.is_masked = True
+        old, new = serials(local_device)[0], issue(local_device)
+        code, said = verify(local_device)
+        assert (code, serials(local_device)) == (1, (new, None, old))
+        assert "tedge-mapper-c8y.service was not restarted within 4 s" in said
+        assert "tedge-cert-renewer-mapper@c8y.path" in said
+        local_device.tenant.wait_connected(local_device.device_id, serial=old)
+        mapper.is_masked = False
+        shorten(mocker)
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
+def test_refused_after_the_promotion(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """The first word of the new process is that it is not connected, so the tenant is asked at once."""
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        old, new = serials(local_device)[0], issue(local_device)
+        before(mocker, Switch, "promote", lambda: refuse(local_device, new))
+        code, said = verify(local_device)
+        assert (code, serials(local_device)) == (3, (old, None, None))
+        assert "the previous certificate is active again" in said
+        assert mapper.restarts == 2
+        local_device.tenant.wait_connected(local_device.device_id, serial=old)
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "refused"])
+def test_a_mapper_that_is_stopped_is_not_started(
+    local_device: LocalDevice, mocker: MockerFixture, verdict: str
+) -> None:
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        mapper.stop()
+        await_health(local_device, "down")
+        old, new = serials(local_device)[0], issue(local_device)
+        if verdict == "refused":
+            before(mocker, Switch, "promote", lambda: refuse(local_device, new))
+        code, _ = verify(local_device)
+        expected = {"accepted": (0, (new, None, None)), "refused": (3, (old, None, None))}
+        assert (code, serials(local_device)) == expected[verdict]
+        assert mapper.restarts == 0
+
+
+def test_a_mapper_that_ends_whenever_it_starts(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It never speaks again, so nothing is known: both files stay. Once it is gone, our own connection confirms."""
+    shorten(mocker, RESTART_S=4.0)
+    with mapped(local_device) as mapper:
+        mapper.crashes = True
+        old, new = serials(local_device)[0], issue(local_device)
+        code, said = verify(local_device)
+        assert (code, serials(local_device)) == (1, (new, None, old))
+        assert "was not restarted" in said
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        assert "tedge-mapper-c8y.service does not run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_new_process_whose_bridge_stays_away(local_device: LocalDevice, mocker: MockerFixture, helps: bool) -> None:
+    """The tenant takes the certificate: if the previous one helps, it is restored, otherwise the new one stays."""
+    shorten(mocker, CONNECT_S=2.0, SETTLE_S=1.0)
+    with mapped(local_device) as mapper:
+        old, new = serials(local_device)[0], issue(local_device)
+        options = mapper.options
+        after(mocker, Switch, "promote", lambda: setattr(mapper, "options", [*options, "--cloud", "127.0.0.1:9"]))
+        if helps:
+            after(mocker, Switch, "put_back", lambda: setattr(mapper, "options", options))
+        code, _ = verify(local_device)
+        assert (code, serials(local_device)) == ((3, (old, new, None)) if helps else (0, (new, None, None)))
+        assert rejected(local_device) == (digest(local_device.candidate) if helps else None)
+        assert mapper.restarts == (2 if helps else 3)
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_an_operation_in_progress_is_waited_for(
+    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], urgent: bool
+) -> None:
+    shorten(mocker)
+    mocker.patch.object(verification, "URGENT_S", 30 * 86_400 if urgent else 0)
+    topic = "te/device/main///cmd/firmware_update/c8y-mapper-1"
+    with mapped(local_device) as mapper:
+        issue(local_device)
+        publish(local_device, topic, '{"status":"executing"}')
+        seen: list[int] = []
+
+        def end() -> None:
+            seen.append(mapper.restarts)
+            publish(local_device, topic, '{"status":"successful"}')
+
+        timer = threading.Timer(2.0, end)
+        timer.start()
+        assert verify(local_device) == (0, "")
+        timer.join()
+        assert seen == [1 if urgent else 0]
+        assert f"{topic} is in progress" in capsys.readouterr().err
+
+
+def test_without_a_broker_nothing_is_promoted(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """The mapper may run on with the certificate that it has, and nothing could tell."""
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        old, new = serials(local_device)[0], issue(local_device)
+        local_device.stop_broker()
+        code, said = verify(local_device)
+        assert (code, serials(local_device)) == (1, (old, new, None))
+        assert "through which tedge-mapper-c8y.service is watched" in said
+        local_device.start_broker()
+        await_health(local_device, "up")
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        assert mapper.restarts == 1
+
+
+def test_the_broker_is_restarted_meanwhile(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    shorten(mocker)
+    with mapped(local_device):
+        new = issue(local_device)
+
+        def again() -> None:
+            local_device.stop_broker()
+            local_device.start_broker()
+
+        after(mocker, Switch, "promote", again)
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
+def test_a_mapper_restarted_by_a_person_is_not_restarted_again(
+    local_device: LocalDevice, mocker: MockerFixture
+) -> None:
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        local_device.previous.write_bytes(local_device.certificate.read_bytes())
+        new = issue(local_device, local_device.certificate)
+        mapper.stop()
+        mapper.start()
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+        await_health(local_device, "up")
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        assert mapper.restarts == 0
+
+
+def test_a_session_that_the_mapper_does_not_have_is_not_left_behind(
+    local_device: LocalDevice, mocker: MockerFixture
+) -> None:
+    shorten(mocker)
+    with mapped(local_device, "--prefix", "other"):
+        broker = broker_of(local_device)
+        assert broker.mapper is not None
+        bridge = MapperBridge(broker, broker.mapper, 5, 0.2)
+        with bridge, bridge._held_sessions() as held:
+            assert held == []
+        for each in broker.mapper.sessions:
+            with local_broker.connect(broker, 5, client_id=each, holds_session=True) as connection:
+                assert not connection.has_session
+
+
+KILLED = """
+import os, signal, sys
+from tedge_cert.bridge import mapper
+from tedge_cert.disk import files
+from tedge_cert.device.instance import load_instance
+from unit.recipes import verify
+
+mapper.OPERATIONS_S = 0.1
+left = int(sys.argv[1])
+
+def counted(real):
+    def call(*arguments):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+    return call
+
+for name in ("write_temporary", "rename", "remove"):
+    setattr(files, name, counted(getattr(files, name)))
+verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
+"""
+# As in test_resume.py, and three for the request of the restart and its file.
+STEPS = 15
+
+
+@pytest.mark.parametrize("step", range(6, STEPS + 1))
+def test_killed_at_every_step(local_device: LocalDevice, mocker: MockerFixture, step: int) -> None:
+    """The next run alone brings the certificate into use: at every instant the mapper has one that the tenant takes."""
+    shorten(mocker)
+    with mapped(local_device):
+        new = issue(local_device)
+        program = [sys.executable, "-c", KILLED, str(step)]
+        environment = {**local_device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
+        killed = subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
+        assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0), killed.stderr
+        await_health(local_device, "up")
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
