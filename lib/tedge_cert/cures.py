@@ -7,6 +7,8 @@ The hourly check uses this module, so it imports next to nothing.
 import errno
 import os
 
+from tedge_cert import beside
+
 # What `tedge reconnect` gives back to their owners.
 _OURS = ("/etc/tedge", "/run/tedge-cert-renewer", "/var/lib/tedge-cert-renewer")
 _words = "c8y"
@@ -20,7 +22,23 @@ def name_instance(words: str) -> None:
 
 def command(verb: str, *options: str) -> str:
     """Return the command of root that does ``verb`` for this instance: `sudo tedge reconnect c8y --offline`."""
-    return f"`{' '.join(['sudo tedge', verb, _words, *options])}`"
+    return f"`{' '.join(['sudo', beside.typed(f'tedge {verb}'), _words, *options])}`"
+
+
+def finish() -> str:
+    """Return the command that finishes an unfinished switch, or takes a candidate into use."""
+    return command("cert verify" if beside.is_beside() else "reconnect")
+
+
+def key_refused(error: Exception) -> str:
+    """Return what lets this process read the private key, which thin-edge gives to the user of the bridge."""
+    if not (beside.is_beside() and isinstance(error, PermissionError)):
+        return f"; expected owner tedge, group mosquitto, mode 0640{mend(error)}"
+    profile = _words.partition(" --profile ")[2]
+    unit = f"tedge-cert-renewer-c8y@{profile}.service" if profile else "tedge-cert-renewer@c8y.service"
+    if "INVOCATION_ID" in os.environ:
+        return f"; expected `LoadCredential=tedge.key:{error.filename}` in a drop-in of {unit}"
+    return f"; systemd hands it to the unit: `sudo systemctl start {unit}`"
 
 
 def register(device_id: str = "") -> str:

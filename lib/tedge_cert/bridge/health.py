@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from tedge_cert.bridge import local_broker
@@ -80,6 +81,10 @@ class Bridge:
     def wait_until_up(self, timeout_s: float) -> bool:
         """Return whether the bridge is connected, within ``timeout_s`` from now."""
         return self._wait(lambda: bool(self._up), timeout_s)
+
+    def uses_former(self, certificate: Path) -> bool:  # noqa: ARG002 (another kind asks for the file)
+        """Return whether the bridge goes on with the file that was at ``certificate`` before: mosquitto never does."""
+        return False
 
     def wait_until_idle(self, timeout_s: float) -> None:
         """Wait until nothing is in progress that taking a certificate into use would interrupt: nothing here."""

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.bridge import local_broker
@@ -71,6 +72,10 @@ class MapperBridge(Bridge):
         found = mapper_process.processes(self.mapper.unit)
         counts = (self._says_up or found is None) and self._pid and mapper_process.is_alive(self._pid)
         return [*(found or []), *([self._pid] if counts else [])]
+
+    def uses_former(self, certificate: Path) -> bool:
+        """Return whether the mapper was started before the file at ``certificate`` was put there."""
+        return mapper_process.is_behind(self.processes, str(certificate))
 
     def wait_until_idle(self, timeout_s: float) -> None:
         """Wait until no operation is in progress, because a restart of the mapper would interrupt its downloads."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from tedge_cert import afterwards, journal, systemd
+from tedge_cert import afterwards, beside, journal, systemd
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
@@ -73,7 +73,7 @@ def need_root(arguments: argparse.Namespace) -> None:
     command: str = getattr(arguments, "needs_root", "")
     if not command or not is_of_system(arguments) or os.geteuid() == 0 or privileges.is_user():
         return
-    raise TedgeCertError(f"this needs root: {with_sudo(command.split() + sys.argv[1:])}")
+    raise TedgeCertError(f"this needs root: {with_sudo(beside.typed(command).split() + sys.argv[1:])}")
 
 
 def with_sudo(words: list[str]) -> str:
@@ -102,7 +102,7 @@ def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
     if not is_of_system(arguments):
         return
     output = getattr(arguments, "output_path", None)
-    if cures:
+    if cures and not beside.is_beside():
         _reset_unit_after(arguments)
     elif output is None:
         privileges.drop()

@@ -4,6 +4,7 @@
 The hourly check asks about the private key, so nothing slow is imported at the top.
 """
 
+from tedge_cert import beside
 from tedge_cert.config.settings import Config
 from tedge_cert.errors import ConfigurationError
 
@@ -24,9 +25,9 @@ def refuse_key_in_hardware(config: Config, cloud: str = "") -> None:
     """
     setting = key_in_hardware(config, cloud)
     if setting:
-        raise ConfigurationError(
-            f"{what_of_hardware(setting)}: nothing was changed; `sudo {cure_of_hardware(setting)}` chooses the key file"
-        )
+        cure = f"`sudo {cure_of_hardware(setting)}`"
+        does = "gives thin-edge its own renewal back, which can" if beside.is_beside() else "chooses the key file"
+        raise ConfigurationError(f"{what_of_hardware(setting)}: nothing was changed; {cure} {does}")
 
 
 def what_of_hardware(setting: str) -> str:
@@ -34,4 +35,4 @@ def what_of_hardware(setting: str) -> str:
 
 
 def cure_of_hardware(setting: str) -> str:
-    return f"tedge config unset {setting}"
+    return "apt remove tedge-cert-renewer-beside" if beside.is_beside() else f"tedge config unset {setting}"

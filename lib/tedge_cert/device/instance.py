@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and paths of an instance: what follows from a cloud, a profile and the settings, resolved once."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id, to_text
 from tedge_cert.disk import aliases
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
-from tedge_cert.hourly import schedule
+from tedge_cert.hourly import mapper_process, schedule
 from tedge_cert.hourly.validity import flaw_of_name
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # MQTT 3.1.1 demands less of servers; Cumulocity takes 64 characters.
 _LONGEST_ID = 255
+KEY_CREDENTIAL = "tedge.key"
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
@@ -137,11 +139,25 @@ def resolve(config: Config, cloud: str = "") -> Instance:
         config.profile,
         config,
         certificate=certificate_of(config, cloud),
-        key_file=Path(config.need(_key_of(cloud, "device.key_path"))),
+        key_file=_key_file(config, cloud),
         csr=Path(config.need(_key_of(cloud, "device.csr_path"))),
         run_directory=Path(config.need("run.path")) / "tedge-cert-renewer",
         manages_services=systemd.is_running() and config.is_of_system,
     )
+
+
+def _key_file(config: Config, cloud: str) -> Path:
+    """Return the file of the private key: the credential that systemd hands to a unit that may not read the file.
+
+    Beside thin-edge, the key belongs to the user of mosquitto; "none" stands for a key that is not there.
+    """
+    path = Path(config.need(_key_of(cloud, "device.key_path")))
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory and not os.access(path, os.R_OK):
+        handed = Path(directory) / KEY_CREDENTIAL
+        if handed.is_file() and handed.read_bytes().strip() not in (b"", b"none"):
+            return handed
+    return path
 
 
 def load_instance(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Instance:
@@ -168,8 +184,7 @@ def certificate_of(config: Config, cloud: str = "") -> Path:
 
 def bridge_file_of(config: Config) -> Path:
     """Return the path of mosquitto's configuration of the bridge."""
-    profile = f"@{config.profile}" if config.profile else ""
-    return Path(config.directory) / "mosquitto-conf" / f"c8y{profile}-bridge.conf"
+    return Path(mapper_process.bridge_file_of(config.directory, config.profile))
 
 
 def state_file_of(config: Config, names: Names) -> Path:

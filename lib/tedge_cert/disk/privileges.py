@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tedge_cert import beside
 from tedge_cert.errors import TedgeCertError
 
 USER, GROUP = "tedge", "mosquitto"
@@ -31,10 +32,23 @@ class RootTaskError(TedgeCertError):
     """Root's part of a command failed; the text says why."""
 
 
+def accounts() -> tuple[str, str]:
+    """Return the user and the group that commands of root become; beside thin-edge, those that it runs as."""
+    if not beside.is_beside():
+        return USER, GROUP
+    user = beside.user()
+    try:
+        grp.getgrnam(GROUP)
+    except KeyError:
+        # There is no mosquitto that has to read the files.
+        return user, user
+    return user, GROUP
+
+
 def missing_accounts() -> list[str]:
-    """List those of user tedge and group mosquitto that do not exist, as ``user tedge``."""
-    missing = []
-    for kind, known, name in (("user", pwd.getpwnam, USER), ("group", grp.getgrnam, GROUP)):
+    """List those of the user and the group that do not exist, as ``user tedge``."""
+    missing, (user, group) = [], accounts()
+    for kind, known, name in (("user", pwd.getpwnam, user), ("group", grp.getgrnam, group)):
         try:
             known(name)
         except KeyError:
@@ -50,16 +64,22 @@ def is_root() -> bool:
 def is_user() -> bool:
     """Return whether this process is user tedge's, as the units are."""
     try:
-        return os.geteuid() == pwd.getpwnam(USER).pw_uid
+        return os.geteuid() == pwd.getpwnam(accounts()[0]).pw_uid
     except KeyError:
         return False
 
 
 def drop() -> None:
-    """Become user tedge for good (setresuid(2)); nothing happens if ``is_root`` is false."""
+    """Become user tedge for good (setresuid(2)); nothing happens if ``is_root`` is false.
+
+    Raises TedgeCertError beside thin-edge, whose settings root does not follow, if there is no such user.
+    """
     if not is_root():
+        if os.geteuid() == 0 and beside.is_beside():
+            raise TedgeCertError(f"there is no {' and no '.join(missing_accounts())}, as whom this command would go on")
         return
-    user, group = pwd.getpwnam(USER).pw_uid, grp.getgrnam(GROUP).gr_gid
+    name, group_name = accounts()
+    user, group = pwd.getpwnam(name).pw_uid, grp.getgrnam(group_name).gr_gid
     _make_run_directory(user, group)
     os.setgroups([group])
     os.setresgid(group, group, group)

@@ -14,6 +14,11 @@ _LIMIT_BYTES = 1 << 20
 _EXACT_S = 0.02
 
 
+def bridge_file_of(directory: str, profile: str) -> str:
+    """Return the path of the bridge's configuration; while it exists, the device is connected."""
+    return f"{directory}/mosquitto-conf/c8y{f'@{profile}' if profile else ''}-bridge.conf"
+
+
 def is_built_in(bridge_file: str) -> bool:
     """Return whether a bridge file is that of the mapper: only that of mosquitto names a connection.
 

@@ -51,6 +51,8 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
             "configured": facts.bridge.is_configured,
             "up": facts.bridge.is_up,
             "disconnected_s": facts.state.disconnected_s if facts.is_disconnected else 0,
+            "mapper": facts.bridge.mapper,
+            "uses_former": facts.bridge.uses_former,
             "differences": None if facts.bridge.differences is None else list(facts.bridge.differences),
         },
         "clock_synchronised": facts.clock_is_synchronised,

@@ -90,6 +90,10 @@ class BridgeFacts:
     is_up: bool | None = None
     # In what the broker's files differ from the settings; None if that cannot be found out.
     differences: tuple[str, ...] | None = None
+    # The unit of the mapper that the bridge is built into; empty where it is that of mosquitto.
+    mapper: str = ""
+    # Whether that was started before the certificate was replaced, and so goes on with the former one.
+    uses_former: bool = False
     # Whether the broker has yet to be restarted with these files.
     is_unread: bool = False
 
@@ -124,6 +128,8 @@ class Facts:
     cure: str = ""
     # False if the configuration does not say where the files are.
     is_read: bool = False
+    # Whether thin-edge connects the device, and this package only renews its certificate.
+    is_beside: bool = False
     # True for a user other than root and tedge, who may not read all that these may.
     is_other_user: bool = False
     device_id: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tedge_cert import beside
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.kinds import watch
 from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
@@ -36,7 +37,7 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
     facts = _head(instance)
     try:
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
-        if instance.manages_services and not auth_method.is_basic(instance.config):
+        if instance.manages_services and not facts.bridge.mapper and not auth_method.is_basic(instance.config):
             facts = replace(
                 facts, key=replace(facts.key, is_shut_to_broker=owners.is_shut_to_broker(instance.key_file))
             )
@@ -81,13 +82,14 @@ def with_answers(facts: Facts, inquiry: Inquiry, units: UnitFacts | None) -> Fac
 
 
 def _sudoers() -> str:
-    return SUDOERS if os.path.lexists(SUDOERS) else ""
+    """Return the file of thin-edge that lets user tedge run programs as root; thin-edge itself needs it."""
+    return SUDOERS if os.path.lexists(SUDOERS) and not beside.is_beside() else ""
 
 
 def _head(instance: Instance) -> Facts:
     others = os.geteuid() != 0 and not privileges.is_user()
     head = Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
-    return replace(head, is_other_user=others)
+    return replace(head, is_other_user=others, is_beside=beside.is_beside())
 
 
 def _of_files(instance: Instance, facts: Facts) -> Facts:
@@ -218,18 +220,26 @@ def _bridge(instance: Instance) -> BridgeFacts:
             return BridgeFacts(is_configured=False)
     except OSError:
         return BridgeFacts()
+    broker = broker_of(instance)
+    found = _of_mosquitto(instance) if broker.mapper is None else BridgeFacts(True, mapper=broker.mapper.unit)
+    try:
+        with watch(broker, BROKER_S) as bridge:
+            return replace(found, is_up=bridge.is_up, uses_former=bridge.uses_former(instance.certificate))
+    except OSError:
+        return found
+
+
+def _of_mosquitto(instance: Instance) -> BridgeFacts:
+    if beside.is_beside():
+        # Its files are thin-edge's.
+        return BridgeFacts(True, differences=())
     link = conf_files.bridge_placement(files_of(instance)).link
-    found = BridgeFacts(
+    return BridgeFacts(
         True,
         missing_link="" if link is None or link.is_symlink() else str(link),
         differences=_differences(instance),
         is_unread=conf_change.is_unfinished(files_of(instance)),
     )
-    try:
-        with watch(broker_of(instance), BROKER_S) as bridge:
-            return replace(found, is_up=bridge.is_up)
-    except OSError:
-        return found
 
 
 def _differences(instance: Instance) -> tuple[str, ...] | None:

@@ -206,7 +206,8 @@ def _bridge(facts: Facts) -> str:
     if not facts.bridge.is_configured:
         return "not configured"
     silent = f"{NOT_KNOWN}: the broker does not answer"
-    return {True: "connected", False: "not connected", None: silent}[facts.bridge.is_up]
+    state = {True: "connected", False: "not connected", None: silent}[facts.bridge.is_up]
+    return f"{state} (built into {facts.bridge.mapper})" if facts.bridge.mapper else state
 
 
 def _distance(facts: Facts, at_s: int) -> str:

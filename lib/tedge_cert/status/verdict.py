@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tedge_cert import beside
 from tedge_cert.config import no_effect
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
@@ -20,13 +21,15 @@ _SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED))
 _SHOWN = 3
 # Commands that need root's rights; the others in cures only show something.
 _OF_ROOT = (
-    *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge connect", "tedge reconnect"),
+    *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge cert verify"),
+    *("tedge connect", "tedge reconnect"),
     *(
         "tedge config set",
         "tedge config unset",
         "tedge config upgrade",
         "systemctl start",
         "systemctl enable",
+        "systemctl restart",
         "systemd-sysusers",
     ),
     *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date", "editor"),
@@ -57,7 +60,8 @@ def problems(facts: Facts) -> list[Problem]:
 def as_typed(cure: str) -> str:
     """Return commands as a person types them: with sudo, save those that only show something."""
     parts = cure.split(" && ")
-    return " && ".join(f"sudo {each}" if each.startswith(_OF_ROOT) else each for each in parts)
+    typed = ((each, beside.typed(each)) for each in parts)
+    return " && ".join(f"sudo {each}" if named.startswith(_OF_ROOT) else each for named, each in typed)
 
 
 def health(found: list[Problem]) -> int:
@@ -208,11 +212,16 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             ATTENTION,
             "a switch of the certificate is unfinished: the next run finishes or undoes it",
-            f"tedge reconnect {facts.words}",
+            _finish(facts),
         )
     elif facts.candidate is not None and not waits:
-        cure = facts.candidate.cure or f"tedge reconnect {facts.words}"
+        cure = facts.candidate.cure or _finish(facts)
         yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
+
+
+def _finish(facts: Facts) -> str:
+    """Return the command that finishes a switch, or takes a candidate into use."""
+    return f"tedge {'cert verify' if facts.is_beside else 'reconnect'} {facts.words}"
 
 
 def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
@@ -221,9 +230,8 @@ def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
         return candidate.fault
     since = f" since {local(candidate.written_s)}" if candidate.written_s else ""
     when = "with its next run" if facts.due_s <= facts.now_s else f"when the certificate is due, {local(facts.due_s)}"
-    return (
-        f"a new certificate waits{since}: {candidate.path}; a reconnect takes it into use now, the hourly check {when}"
-    )
+    by = "a verification" if facts.is_beside else "a reconnect"
+    return f"a new certificate waits{since}: {candidate.path}; {by} takes it into use now, the hourly check {when}"
 
 
 def _of_surroundings(facts: Facts) -> Iterator[Problem]:
@@ -256,6 +264,12 @@ def _of_bridge(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
+    if facts.bridge.uses_former:
+        what = (
+            f"{facts.bridge.mapper} still uses the former certificate, which it read when it started: it will not "
+            "connect any more when that has expired"
+        )
+        yield Problem(ATTENTION, what, f"systemctl restart {facts.bridge.mapper}")
 
 
 def _other_settings(bridge: BridgeFacts) -> str:
@@ -270,7 +284,7 @@ def _other_settings(bridge: BridgeFacts) -> str:
 def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
     if not units.is_installed:
         yield Problem(
-            BROKEN, f"{units.timer} or its service is missing", "apt-get install --reinstall tedge-cert-renewer"
+            BROKEN, f"{units.timer} or its service is missing", f"apt-get install --reinstall {beside.packages()}"
         )
         return
     if facts.missing_accounts:
@@ -289,12 +303,14 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
         )
     elif units.has_failed and not is_failed_run_over(facts) and not failures(facts) and not any(_of_certificate(facts)):
         yield Problem(BROKEN, f"the last run failed ({units.result})", _journal_of(facts))
-    if facts.bridge.is_configured and not (units.is_enabled and units.is_active):
-        state = "not enabled" if not units.is_enabled else "not active"
+    # Beside thin-edge, the mapper wants the timer, and nothing enables it.
+    enabled = units.is_enabled or facts.is_beside
+    if facts.bridge.is_configured and not (enabled and units.is_active):
+        state = "not enabled" if not enabled else "not active"
         yield Problem(
             ATTENTION,
             f"the certificate is not renewed: {units.timer} is {state}",
-            f"systemctl enable --now {units.timer}",
+            f"systemctl {'start' if facts.is_beside else 'enable --now'} {units.timer}",
         )
     if not units.is_confined:
         yield Problem(
@@ -306,7 +322,7 @@ def _cure_of_start(units: UnitFacts) -> str:
     """Return the cure: install a program that is missing; if nothing is missing any more, start again."""
     if units.has_program and any(word in units.not_started for word in (*_ACCOUNT, *_PROGRAM)):
         return f"systemctl start {units.service}"
-    return "apt-get install --reinstall tedge-cert-renewer"
+    return f"apt-get install --reinstall {beside.packages()}"
 
 
 def _journal_of(facts: Facts) -> str:

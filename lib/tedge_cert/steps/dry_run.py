@@ -55,7 +55,7 @@ def _checks(instance: Instance, authority: str, csr: CallerFile | None) -> Itera
 
 def _switch(instance: Instance) -> str:
     if Switch.of(instance).is_unfinished:
-        raise TedgeCertError(f"the last one is unfinished, so none is asked for; {cures.command('reconnect')}")
+        raise TedgeCertError(f"the last one is unfinished, so none is asked for; {cures.finish()}")
     return "none is unfinished"
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.bridge.mapper import MapperBridge
-from tedge_cert.hourly import mapper_process
 from tedge_cert.steps.confirmation import Confirmation
 
 
@@ -28,7 +27,7 @@ class MapperConfirmation(Confirmation):
 
     def _resume(self) -> None:
         mapper = self._mapper
-        if mapper_process.is_behind(mapper.processes, str(self.switch.certificate)) or not mapper.is_up:
+        if mapper.uses_former(self.switch.certificate) or not mapper.is_up:
             self._by_restart(mapper.is_up)
         else:
             # The interrupted run, or a person, has restarted the mapper.

@@ -22,7 +22,7 @@ from tedge_cert.errors import (
     HeldBackError,
     TedgeCertError,
 )
-from tedge_cert.hourly import memo, schedule
+from tedge_cert.hourly import mapper_process, memo, schedule
 from tedge_cert.hourly.pem_faults import PemError
 from tedge_cert.hourly.validity import NOT_VALID_YET, VALID, Validity, flaw_of_name, read_validity
 
@@ -146,7 +146,8 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
         threshold = f"{format_duration(int(lead), 2)} ({threshold}, and {earlier} of the spread)"
     if validity.state(now_s, lead) == VALID:
         journal.info(memo.line_of(path, validity.left_s(now_s), threshold))
-        if not is_exposed(key):
+        # A mapper that was started before the certificate changed: an hour that says so leaves no memo.
+        if not is_exposed(key) and not _uses_former(question, settings, path):
             watched = [path, key, *settings.trees, *settings.searched, *auth_method.files(settings)]
             memo.write(sys.argv[1:], dict(os.environb), watched, validity, (lead, threshold), path, began_ns)
         return SKIP
@@ -154,6 +155,24 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
     from tedge_cert.steps import due
 
     return RENEW if due.go_on(settings, question.cloud, path, validity, now_s, threshold) else SKIP
+
+
+def _uses_former(question: Question, settings: config.Config, path: str) -> bool:
+    """Return whether the mapper of thin-edge still uses the certificate that was at ``path`` before, and warn of it.
+
+    While the memo holds, the certificate has not changed, and a mapper that was restarted since has the right one.
+    """
+    bridge_file = mapper_process.bridge_file_of(settings.directory, settings.profile)
+    if question.cloud != "c8y" or not mapper_process.is_built_in(bridge_file):
+        return False
+    unit = mapper_process.unit_of(settings.profile)
+    behind = mapper_process.is_behind(mapper_process.processes(unit) or [], path)
+    if behind:
+        journal.warning(
+            f"{unit} still uses the certificate that was at {path} when it started; `sudo systemctl restart {unit}` "
+            "makes it use this one"
+        )
+    return behind
 
 
 def _tell(question: Question, error: Exception) -> None:
@@ -188,7 +207,7 @@ def _command_line(question: Question) -> int:
 
     terminal.tell(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")
     if unfinished:
-        journal.info(f"the switch to {path} is unfinished; {cures.command('reconnect')} finishes it")
+        journal.info(f"the switch to {path} is unfinished; {cures.finish()} finishes it")
         return RENEW
     return SKIP if validity.state(now_s, minimum_s) in (VALID, NOT_VALID_YET) else RENEW
 

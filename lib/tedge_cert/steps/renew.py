@@ -5,7 +5,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from tedge_cert import journal, terminal
+from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity, self_signed
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
@@ -48,7 +48,7 @@ def is_switch_unfinished(instance: Instance) -> bool:
     if switch.is_unfinished:
         journal.info(
             f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "
-            f"`sudo tedge reconnect {instance.words}` finishes it"
+            f"{cures.finish()} finishes it"
         )
     return switch.is_unfinished
 

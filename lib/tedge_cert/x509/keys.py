@@ -44,8 +44,7 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
         ) from error
     except OSError as error:
         raise unread(error)(
-            f"cannot read the private key {path}: {error.strerror}; expected owner tedge, group mosquitto, mode 0640"
-            f"{cures.mend(error)}"
+            f"cannot read the private key {path}: {error.strerror}{cures.key_refused(error)}"
         ) from error
     try:
         pem.check_key(content)

@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import local_broker
 from tedge_cert.bridge.mapper import MapperBridge
+from tedge_cert.status import gather, verdict
+from tedge_cert.status.facts import Facts
 from tedge_cert.steps import verify as verification
 from tedge_cert.steps.switch import Switch
-from unit.connected import after, before, broker_of, configure, digest, hurry, issue, rejected, serials
+from unit.connected import after, before, broker_of, configure, digest, hurry, instance_of, issue, rejected, serials
 from unit.local_device import ROOT, LocalDevice
 from unit.mapper_device import Telemetry, await_health, mapped, publish
 from unit.switching import refuse, verify
@@ -22,6 +25,24 @@ from unit.switching import refuse, verify
 def shorten(mocker: MockerFixture, **waits: float) -> None:
     """Shorten waits, those of the mapper too."""
     hurry(mocker, **{"RESTART_S": 15.0, "CONNECT_S": 8.0, "RETAINED_S": 0.3, "OPERATIONS_S": 0.3, **waits})
+
+
+def status_of(device: LocalDevice) -> Facts:
+    return gather.gather(instance_of(device), online=False)
+
+
+def hour(device: LocalDevice, cgroups: Path) -> str:
+    """Run the condition of the unit, and return what it says."""
+    program = (
+        f"import sys; from tedge_cert.hourly import mapper_process; mapper_process.CGROUPS = {str(cgroups)!r}\n"
+        "from tedge_cert.steps import needs_renewal\n"
+        "sys.exit(needs_renewal.full_check(needs_renewal.parse(['--systemd', 'c8y'])))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=device.environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1, result.stderr
+    return result.stderr
 
 
 @pytest.mark.parametrize("topic_id", ["device/main//", "device/gateway-7//"])
@@ -245,3 +266,28 @@ def test_killed_at_every_step(local_device: LocalDevice, mocker: MockerFixture, 
         await_health(local_device, "up")
         assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
         local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
+def test_a_mapper_older_than_the_certificate_is_told(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """A person has put the new certificate in place by hand: status and the hour say that it is not in use."""
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        assert not status_of(local_device).bridge.uses_former
+        issue(local_device, days=100)
+        local_device.candidate.rename(local_device.certificate)
+        found = status_of(local_device)
+        assert (found.bridge.uses_former, found.bridge.mapper) == (True, "tedge-mapper-c8y.service")
+        cures = [each.cure for each in verdict.problems(found)]
+        assert "sudo systemctl restart tedge-mapper-c8y.service" in cures
+        root = local_device.directory / "cgroups"
+        (root / "tedge-mapper-c8y.service").mkdir(parents=True)
+        processes = root / "tedge-mapper-c8y.service" / "cgroup.procs"
+        processes.write_text(f"{mapper.pid}\n")
+        assert "still uses the certificate" in hour(local_device, root)
+        # It said so before, and says it until it is mended.
+        assert "still uses the certificate" in hour(local_device, root)
+        mapper.restart()
+        processes.write_text(f"{mapper.pid}\n")
+        await_health(local_device, "up")
+        assert not status_of(local_device).bridge.uses_former
+        assert "still uses" not in hour(local_device, root)
