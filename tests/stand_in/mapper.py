@@ -12,6 +12,7 @@ python3 mapper.py --port 1883 --cloud HOST:8883 --ca FILE --cert FILE --key FILE
 import argparse
 import json
 import os
+import queue
 import random
 import signal
 import ssl
@@ -120,7 +121,8 @@ class Mapper:
         name, bridge = f"tedge-mapper-{told.prefix}", f"tedge-mapper-bridge-{told.prefix}"
         self._health, self._bridge_health = (f"{services}/{each}/status/health" for each in (name, bridge))
         session = name if told.topic_id == "device/main//" else f"{name}#{told.topic_id}"
-        self._lock = threading.RLock()
+        # The library calls back with its own locks held, so one thread does what callbacks ask for.
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         # Local messages that the cloud has not acknowledged: number at the broker -> (topic, payload).
         self._waiting: dict[int, tuple[str, bytes]] = {}
         # Number at the cloud -> number at the broker.
@@ -138,7 +140,12 @@ class Mapper:
         time.sleep(self._told.start)
         for each in self.links:
             threading.Thread(target=each.run, daemon=True).start()
+        threading.Thread(target=self._work, daemon=True).start()
         signal.pause()
+
+    def _work(self) -> None:
+        while True:
+            self._asked.get()()
 
     def _says(self, status: str) -> str:
         return json.dumps({"pid": os.getpid(), "status": status, "time": time.time()})
@@ -151,11 +158,12 @@ class Mapper:
         context.load_cert_chain(told.cert, told.key)
         client = new_client(told.device_id, clean=True)
         client.tls_set_context(context)
-        client.on_message = self._from_cloud
-        client.on_publish = self._acknowledged
+        client.on_message = lambda _client, _data, message: self._asked.put(lambda: self._from_cloud(message))
+        client.on_publish = lambda _client, _data, mid, *_: self._asked.put(lambda: self._acknowledged(mid))
         host, _, port = told.cloud.rpartition(":")
         link = Link(client, (host.strip("[]"), int(port)), told.pause)
-        link.on_up, link.on_down = self._on_cloud_up, lambda: self._report("down")
+        link.on_up = lambda: self._asked.put(self._on_cloud_up)
+        link.on_down = lambda: self._asked.put(lambda: self._report("down"))
         return link
 
     def _local_link(
@@ -169,9 +177,9 @@ class Mapper:
             client.username_pw_set(told.username, told.password or None)
         if told.local_ca:
             client.tls_set_context(ssl.create_default_context(cafile=told.local_ca))
-        client.on_message = lambda _client, _data, message: on_message(message)
+        client.on_message = lambda _client, _data, message: self._asked.put(lambda: on_message(message))
         link = Link(client, (told.host, told.port), told.pause)
-        link.on_up = on_up
+        link.on_up = lambda: self._asked.put(on_up)
         return link
 
     def _report(self, status: str) -> None:
@@ -179,10 +187,9 @@ class Mapper:
 
     def _on_cloud_up(self) -> None:
         self._cloud.subscribe([(each, 1) for each in DOWN])
-        with self._lock:
-            self._sent.clear()
-            for number in list(self._waiting):
-                self._send(number)
+        self._sent.clear()
+        for number in list(self._waiting):
+            self._send(number)
         self._report("up")
 
     def _on_bridge_up(self) -> None:
@@ -200,22 +207,20 @@ class Mapper:
             if self.links[0].is_up:
                 self._cloud.publish(topic, message.payload, 0)
             return
-        with self._lock:
-            self._waiting[message.mid] = (topic, message.payload)
-            if self.links[0].is_up:
-                self._send(message.mid)
+        self._waiting[message.mid] = (topic, message.payload)
+        if self.links[0].is_up:
+            self._send(message.mid)
 
     def _send(self, number: int) -> None:
         topic, payload = self._waiting[number]
         self._sent[self._cloud.publish(topic, payload, 1).mid] = number
 
-    def _acknowledged(self, _client: object, _data: object, mid: int, *_: object) -> None:
-        with self._lock:
-            number = self._sent.pop(mid, None)
-            if number is not None and self._waiting.pop(number, None) is not None:
-                self._local.acknowledge(number)
+    def _acknowledged(self, mid: int) -> None:
+        number = self._sent.pop(mid, None)
+        if number is not None and self._waiting.pop(number, None) is not None:
+            self._local.acknowledge(number)
 
-    def _from_cloud(self, _client: object, _data: object, message: Any) -> None:
+    def _from_cloud(self, message: Any) -> None:
         self._local.publish(f"{self._told.prefix}/{message.topic}", message.payload, message.qos)
         if message.qos:
             self._cloud.acknowledge(message.mid)

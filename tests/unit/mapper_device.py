@@ -158,7 +158,7 @@ class Telemetry:
     def __init__(self, device: LocalDevice, rate: float = 20.0) -> None:
         self.losses, self.sent = 0, 0
         self._device, self._rate = device, rate
-        self._ended = threading.Event()
+        self._ended, self._changed = threading.Event(), threading.Condition()
         self._client = _client()
         self._client.on_disconnect = self._lost
         self._client.connect("127.0.0.1", device.port)
@@ -175,6 +175,11 @@ class Telemetry:
         self._client.on_disconnect = None
         self._client.disconnect()
         self._client.loop_stop()
+
+    def wait_sent(self, count: int) -> None:
+        """Wait until the broker has so many messages."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.sent >= count, 20)
 
     def arrived(self) -> set[str]:
         """Wait for the last message at the tenant, and return which of all have come."""
@@ -193,7 +198,9 @@ class Telemetry:
             topic = self.TOPICS[self.sent % 2]
             payload = f"load,{self.sent}" if topic.startswith("te/") else f"200,load,{self.sent}"
             self._client.publish(topic, payload, 1).wait_for_publish(20)
-            self.sent += 1
+            with self._changed:
+                self.sent += 1
+                self._changed.notify_all()
             due_s += 1 / self._rate
 
     def _lost(self, *_: object) -> None:

@@ -119,7 +119,7 @@ class Confirmation:
     def _look_again(self, lost: Bridge) -> None:
         """Resume with a new connection to the broker, which was restarted: what the bridge did meanwhile is unknown."""
         deadline = Deadline(BROKER_WAIT_S)
-        while (fresh := open_bridge(lost.broker)) is None and lost.broker.bridge_file.exists():
+        while (fresh := open_bridge(lost.broker)) is None and self._is_expected(lost):
             if deadline.passed():
                 break
             time.sleep(1)
@@ -128,6 +128,10 @@ class Confirmation:
         finally:
             if fresh is not None:
                 fresh.close()
+
+    def _is_expected(self, lost: Bridge) -> bool:
+        """Return whether a broker that does not answer may soon have the bridge again."""
+        return lost.broker.bridge_file.exists()
 
     def _by_own_connection(self, why: str) -> None:
         journal.info(f"{why}: a connection of our own decides")

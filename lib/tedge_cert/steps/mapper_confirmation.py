@@ -12,7 +12,7 @@ from tedge_cert.steps.confirmation import Confirmation
 class MapperConfirmation(Confirmation):
     """A switch that is confirmed by another process of the mapper, whose bridge connects with the certificate."""
 
-    def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:  # noqa: ARG002 (as above)
+    def after_promotion(self, was_up: bool, proof_began_s: float, renamed_s: float) -> None:  # noqa: ARG002 (the mapper itself is looked at)
         """Confirm what this run promoted; raises RolledBackError or NoAnswerError."""
         self._by_restart(was_up)
 
@@ -61,7 +61,11 @@ class MapperConfirmation(Confirmation):
                 f"tedge-cert-renewer-mapper@{self.instance.name}.service {mapper.mapper.unit}`"
             )
 
-    def _comes_back(self, bridge: Bridge, since_s: float) -> bool:  # noqa: ARG002 (the mapper itself is looked at)
+    def _is_expected(self, lost: Bridge) -> bool:  # noqa: ARG002 (as above)
+        """Return True: a reconnect of thin-edge removes the file of the bridge, and writes it again."""
+        return True
+
+    def _comes_back(self, bridge: Bridge, since_s: float) -> bool:  # noqa: ARG002 (as above)
         """Return whether the mapper is back with the certificate that is active now; one that does not run may stay."""
         mapper = self._mapper
         if not mapper.processes:

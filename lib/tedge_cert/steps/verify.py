@@ -64,8 +64,8 @@ class _Party:
     def wait_until_idle(self) -> None:
         """Wait until the certificate can be switched; raises NoAnswerError if nothing could confirm that."""
         if self.bridge is not None:
-            urgent = certificate.load(self.instance.certificate).validity.left_s(time.time()) < URGENT_S
-            self.bridge.wait_until_idle(0 if urgent else IDLE_WAIT_S)
+            if certificate.load(self.instance.certificate).validity.left_s(time.time()) > URGENT_S:
+                self.bridge.wait_until_idle(IDLE_WAIT_S)
         elif self.broker is not None and self.broker.mapper is not None:
             raise NoAnswerError(
                 f"no broker at {self.broker.host}:{self.broker.port}, through which {self.broker.mapper.unit} is "
