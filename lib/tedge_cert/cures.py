@@ -37,7 +37,7 @@ def key_refused(error: Exception) -> str:
     profile = _words.partition(" --profile ")[2]
     unit = f"tedge-cert-renewer-c8y@{profile}.service" if profile else "tedge-cert-renewer@c8y.service"
     if "INVOCATION_ID" in os.environ:
-        return f"; expected `LoadCredential=tedge.key:{error.filename}` in a drop-in of {unit}"
+        return "; `sudo systemctl edit tedge-cert-renewer-key@.service` names the file to hand over"
     return f"; systemd hands it to the unit: `sudo systemctl start {unit}`"
 
 
