@@ -63,7 +63,7 @@ def in_one(package: Path, directory: Path, version: str) -> Path:
     for name, script in scripts.items():
         own = tree / "DEBIAN" / name
         text = (script if name != "postrm" else "") + (own.read_text() if own.exists() else "")
-        own.write_text(text.replace(f"{COMMON}.", f"{PACKAGE}."))
+        own.write_text(text.replace(COMMON, PACKAGE))
         own.chmod(0o755)
     # It has one file for systemd-sysusers(8), and one for systemd-tmpfiles(8).
     (tree / f"usr/lib/sysusers.d/{COMMON}.conf").rename(tree / f"usr/lib/sysusers.d/{PACKAGE}.conf")
