@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each row of docs/compatibility.md has its tests, or a difference that the manual explains."""
+
+import re
+
+import pytest
+
+from unit.local_device import ROOT
+
+PAGE = (ROOT / "docs/compatibility.md").read_text()
+ROWS = [
+    cells
+    for line in PAGE.splitlines()
+    if line.startswith("| ") and len(cells := line.strip("| ").split(" | ")) == 4 and cells[0] not in ("kind", "---")
+]
+MANUAL = (ROOT / "debian/man/tedge-cert-renewer.7").read_text().partition(".Sh DIFFERENCES FROM THIN-EDGE.IO")[2]
+
+
+def test_every_row_is_whole() -> None:
+    tables = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    heads = 2 * PAGE.count("| kind |")
+    assert len(ROWS) == len(tables) - heads
+    assert len({kind for kind, *_ in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[kind for kind, *_ in ROWS])
+def test_each_row_is_proved_or_explained(row: list[str]) -> None:
+    shown = [*re.split("; ", row[3])]
+    for each in shown:
+        if title := each.removeprefix("manual: ") if each.startswith("manual: ") else "":
+            assert f".It {title}\n" in MANUAL
+            continue
+        file, *tests = re.findall(r"`([^`]+)`", each)
+        assert tests, each
+        text = (ROOT / "tests" / file).read_text()
+        assert [name for name in tests if f"\ndef {name}(" not in text] == []
