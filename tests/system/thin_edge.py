@@ -2,6 +2,7 @@
 """Packages with the names and leftovers of thin-edge's own, made here without any of their files.
 
 Their ``tedge`` does nothing; what matters is owners, modes, mosquitto's line, units, and what their scripts delete.
+Their mapper connects by itself where ``connect_by_mapper`` was called.
 """
 
 from pathlib import Path
@@ -12,6 +13,11 @@ from system.onboarding import TENANT
 from system.renewer import CERTIFICATE, DIRECTORY, KEY
 from tenant.client import Tenant
 
+STAND_IN = Path(__file__).resolve().parents[1] / "stand_in/mapper.py"
+# What their ``tedge`` was called with; and with what the mapper of each instance starts.
+CALLS = "/run/calls-of-tedge"
+MAPPERS = "/usr/share/tedge-mapper/instances"
+MAPPER = "tedge-mapper-c8y.service"
 BRIDGE = "/etc/tedge/mosquitto-conf/c8y-bridge.conf"
 INCLUDE = "include_dir /etc/tedge/mosquitto-conf"
 _MAIN = "/etc/mosquitto/mosquitto.conf"
@@ -41,13 +47,43 @@ if [ "$1" = purge ]; then
     rm -f /etc/sudoers.d/tedge
 fi
 """
-_RENEWER = "[Unit]\nDescription=their renewer\n[Service]\nType=oneshot\nExecStart=/bin/true\n"
-_TIMER = "[Unit]\nDescription=their timer\n[Timer]\nOnCalendar=hourly\n[Install]\nWantedBy=timers.target\n"
+# In the shape of theirs: as root, four lines, and their one command, which here only notes what it was called with.
+_RENEWER = """[Unit]
+Description=their renewer of {of}
+After=network-online.target
+StartLimitIntervalSec=0
+PartOf=tedge-cert-renewer{kind}.target
+[Service]
+Type=oneshot
+User=root
+Environment=RENEW_WITH_CA=c8y
+ExecCondition=/usr/bin/tedge cert needs-renewal {words}
+ExecStartPre=/usr/bin/tedge cert renew {words} --ca ${{RENEW_WITH_CA}}
+ExecStart=/usr/bin/tedge reconnect {words}
+ExecStopPost=/bin/sh -c 'rm -f "$(/usr/bin/tedge config get c8y.device.cert_path).new"'
+[Install]
+WantedBy=multi-user.target
+"""
+_TIMER = """[Unit]
+Description=their timer
+PartOf=tedge-cert-renewer{kind}.target
+[Timer]
+OnCalendar=hourly
+Persistent=true
+RandomizedDelaySec=5m
+[Install]
+WantedBy=timers.target
+"""
 _MAPPER = """[Unit]
 Description=their mapper
-Wants=tedge-cert-renewer@c8y.timer
+After=network.target mosquitto.service
+Wants={timer}
 [Service]
-ExecStart=/usr/bin/sleep infinity
+User=tedge
+ExecStart=/usr/bin/tedge-mapper c8y {option}
+Restart=on-failure
+RestartPreventExitStatus=255
+RestartSec=5
 [Install]
 WantedBy=multi-user.target
 """
@@ -57,23 +93,42 @@ systemctl daemon-reload
 [ ! -e /etc/tedge/mosquitto-conf/c8y-bridge.conf ] || systemctl enable --now tedge-mapper-c8y.service
 """
 _MAPPER_PRERM = '#!/bin/sh\nset -e\n[ "$1" != remove ] || systemctl disable --now tedge-mapper-c8y.service\n'
+_MAPPER_POSTRM = "#!/bin/sh\nset -e\nsystemctl daemon-reload\n"
+# With the bridge in mosquitto it has no part in what is tested, and does nothing.
+_MAPPER_PROGRAM = f"""#!/bin/sh
+name=$1${{3:+@$3}}
+[ -r {MAPPERS}/$name ] || exec sleep infinity
+exec /usr/bin/python3 /usr/share/tedge-mapper/mapper.py $(cat {MAPPERS}/$name)
+"""
+_AGENT = "[Unit]\nDescription=their agent\n[Service]\nUser=tedge\nExecStart=/usr/bin/sleep infinity\n"
 _UNITS = "lib/systemd/system"
+_KINDS = {"": ("%i", "%i"), "-c8y": ("c8y (profile=%i)", "c8y --profile %i")}
 _PACKAGES: dict[str, dict[str, str]] = {
     "tedge": {
         "DEBIAN/preinst": _PREINST,
         "DEBIAN/postinst": _POSTINST,
         "DEBIAN/postrm": _POSTRM,
-        "usr/bin/tedge": "#!/bin/sh\nexit 0\n",
+        "usr/bin/tedge": f'#!/bin/sh\necho "$*" >> {CALLS}\n',
     },
     "tedge-mapper": {
         "DEBIAN/postinst": _MAPPER_POSTINST,
         "DEBIAN/prerm": _MAPPER_PRERM,
-        f"{_UNITS}/tedge-mapper-c8y.service": _MAPPER,
-        **{f"{_UNITS}/tedge-cert-renewer{kind}@.service": _RENEWER for kind in ("", "-c8y")},
-        **{f"{_UNITS}/tedge-cert-renewer{kind}@.timer": _TIMER for kind in ("", "-c8y")},
+        "DEBIAN/postrm": _MAPPER_POSTRM,
+        "usr/bin/tedge-mapper": _MAPPER_PROGRAM,
+        "usr/share/tedge-mapper/mapper.py": STAND_IN.read_text(encoding="utf-8"),
+        f"{_UNITS}/tedge-mapper-c8y.service": _MAPPER.format(timer="tedge-cert-renewer@c8y.timer", option=""),
+        f"{_UNITS}/tedge-mapper-c8y@.service": _MAPPER.format(
+            timer="tedge-cert-renewer-c8y@%i.timer", option="--profile %i"
+        ),
+        **{
+            f"{_UNITS}/tedge-cert-renewer{kind}@.service": _RENEWER.format(kind=kind, of=of, words=words)
+            for kind, (of, words) in _KINDS.items()
+        },
+        **{f"{_UNITS}/tedge-cert-renewer{kind}@.timer": _TIMER.format(kind=kind) for kind in _KINDS},
     },
+    "tedge-agent": {f"{_UNITS}/tedge-agent.service": _AGENT},
 }
-_DEPENDS = {"tedge": "", "tedge-mapper": "Depends: tedge\n"}
+_DEPENDS = {"tedge": "", "tedge-mapper": "Depends: tedge\n", "tedge-agent": "Depends: tedge\n"}
 
 # As it configures a bridge in mosquitto; the listener is the broker's own.
 _BRIDGE = """### Bridge
@@ -97,21 +152,25 @@ topic s/us/# out 1 c8y/ ""
 topic s/uat out 0 c8y/ ""
 topic s/dat in 0 c8y/ ""
 """
+_LISTENER = "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\n"
 
 
-def build(directory: Path) -> list[Path]:
-    """The packages, in the order in which they are installed."""
+def build(directory: Path, version: str = "1.7.1", agent: bool = False) -> list[Path]:
+    """The packages, in the order in which they are installed; by default without the agent."""
     made = []
-    for name, files in _PACKAGES.items():
-        tree = directory / name
-        control = f"Package: {name}\nVersion: 1.7.1\nArchitecture: all\nMaintainer: nobody <nobody@example.invalid>\n"
+    for name in list(_PACKAGES)[: 3 if agent else 2]:
+        files = _PACKAGES[name]
+        tree = directory / version / name
+        control = (
+            f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody <nobody@example.invalid>\n"
+        )
         text = {"DEBIAN/control": f"{control}{_DEPENDS[name]}Description: stands in for {name}\n", **files}
         for path, content in text.items():
             file = tree / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
             file.chmod(0o755 if content.startswith("#!") else 0o644)
-        made.append(directory / f"{name}.deb")
+        made.append(directory / f"{name}_{version}_all.deb")
         command(["dpkg-deb", "--build", "--root-owner-group", str(tree), str(made[-1])])
     return made
 
@@ -132,6 +191,18 @@ def connect(device: Device, tenant: Tenant) -> None:
     register(device, tenant)
     facts = {"tenant": TENANT, "port": tenant.mqtt_port, "name": device.name}
     device.write(BRIDGE, _BRIDGE.format(**facts, certificate=CERTIFICATE, key=KEY), owner="tedge:tedge")
-    device.write("/etc/tedge/mosquitto-conf/tedge-mosquitto.conf", "listener 1883 127.0.0.1\nallow_anonymous true\n")
+    device.write("/etc/tedge/mosquitto-conf/tedge-mosquitto.conf", _LISTENER)
     device.run("systemctl restart mosquitto.service; systemctl enable --now tedge-mapper-c8y.service")
+    tenant.wait_connected(device.name)
+
+
+def connect_by_mapper(device: Device, tenant: Tenant) -> None:
+    """Let it be one that thin-edge's mapper has connected, with the bridge that is built into it."""
+    register(device, tenant)
+    device.run(f"chown tedge:tedge {KEY} {CERTIFICATE}")
+    device.write(BRIDGE, "# The built-in bridge is enabled, so there is none here.\n")
+    device.write("/etc/tedge/mosquitto-conf/tedge-mosquitto.conf", _LISTENER)
+    told = f"--cloud {TENANT}:{tenant.mqtt_port} --ca /etc/ssl/certs --cert {CERTIFICATE} --key {KEY}"
+    device.write(f"{MAPPERS}/c8y", f"{told} --device-id {device.name}\n")
+    device.run(f"systemctl restart mosquitto.service; systemctl enable --now {MAPPER}")
     tenant.wait_connected(device.name)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beside thin-edge's own packages: the hour is ours, all else stays theirs. Their packages and mapper are stand-ins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from system import thin_edge
+from system.debs import BESIDE, COMMON, PACKAGE, sibling
+from system.device import Device
+from system.devices import Devices
+from system.installing import another_version, install, remove
+from system.onboarding import TENANT, introduce
+from system.renewer import CERTIFICATE, KEY, PREVIOUS, SERVICE, TIMER, serial, start
+from tenant.client import Tenant
+
+TOML = "/etc/tedge/tedge.toml"
+PATH = "tedge-cert-renewer-mapper@c8y.path"
+SOCKET = "tedge-cert-renewer-key.socket"
+EXPOSURE_LIMIT = 1.4
+# All files of thin-edge's, with owners, modes and times.
+THEIRS = """
+{ find /etc/tedge; dpkg --listfiles tedge tedge-mapper tedge-agent; } | sort -u |
+    xargs stat -c '%n %F %U:%G %a %s %Y' | grep -v ' directory root:root '
+"""
+
+
+@pytest.fixture
+def beside(package: Path) -> Path:
+    return sibling(package, BESIDE)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> list[Path]:
+    return thin_edge.build(tmp_path / "theirs", agent=True)
+
+
+@pytest.fixture
+def before(devices: Devices, theirs: list[Path], tmp_path: Path) -> Iterator[tuple[Device, Tenant]]:
+    """A device with thin-edge's packages, and its tenant."""
+    device = devices.make("dependencies")
+    address = device.network.host
+    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as tenant:
+        introduce(device, tenant, address)
+        device.boot()
+        install(device, *theirs)
+        yield device, tenant
+
+
+def make_due(device: Device, tenant: Tenant) -> None:
+    """As `make_due` of `renewer`, which needs our own `tedge`."""
+    tenant.settings(lifetime_s=400 * 86_400)
+    device.run(f"printf '[certificate.validity]\\nminimum_duration = \"366d\"\\n' >> {TOML}")
+
+
+def owners(device: Device) -> list[str]:
+    return device.run(THEIRS).stdout.splitlines()
+
+
+def pid(device: Device, unit: str) -> str:
+    return device.unit(unit, "MainPID")["MainPID"]
+
+
+def check_hour(device: Device, tenant: Tenant) -> None:
+    """An hour with nothing to do, then one that is due."""
+    assert start(device).outcome == "skipped"
+    old = serial(tenant, device)
+    make_due(device, tenant)
+    run = start(device)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(device.name, not_serial=old)
+    assert not device.exists(PREVIOUS)
+    assert device.unit(SERVICE, "User", "Group") == {"User": "tedge", "Group": "mosquitto"}
+    overall = device.run(f"systemd-analyze security --no-pager {SERVICE} | tail -1").stdout
+    assert float(overall.split(":")[1].split()[0]) <= EXPOSURE_LIMIT, overall
+
+
+def check_gone(device: Device) -> None:
+    """The hour is thin-edge's again, and nothing of ours is left behind it."""
+    assert not device.run("systemctl list-units --all --no-legend --plain 'tedge-cert-renewer-*'").stdout
+    device.run(f"rm -f {thin_edge.CALLS}")
+    assert start(device).outcome == "success"
+    assert device.read(thin_edge.CALLS).splitlines() == [
+        *("cert needs-renewal c8y", "cert renew c8y --ca c8y", "reconnect c8y", "config get c8y.device.cert_path")
+    ]
+    assert device.unit(TIMER, "ActiveState", "Description") == {"ActiveState": "active", "Description": "their timer"}
+
+
+def test_the_mapper_gets_the_certificate_that_an_hour_renewed(before: tuple[Device, Tenant], beside: Path) -> None:
+    device, tenant = before
+    thin_edge.connect_by_mapper(device, tenant)
+    theirs, timer = owners(device), device.unit(TIMER, "ActiveState", "ActiveEnterTimestampMonotonic")
+    install(device, beside)
+    assert (owners(device), device.unit(TIMER, *timer)) == (theirs, timer)
+    mapper, broker = pid(device, thin_edge.MAPPER), pid(device, "mosquitto.service")
+    check_hour(device, tenant)
+    assert pid(device, thin_edge.MAPPER) != mapper
+    assert pid(device, "mosquitto.service") == broker
+    facts = device.stat(KEY)
+    assert (facts.owner, facts.mode) == ("tedge", 0o400)
+    # It is restarted by root's unit, only if it runs, and as often as a step asks for it.
+    device.systemctl("stop", thin_edge.MAPPER)
+    for _ in range(7):
+        after = device.cursor()
+        device.run("echo again > /run/tedge-cert-renewer/c8y.mapper", user="tedge")
+        device.await_entry(lambda entry: "Finished" in entry.message and "mapper" in entry.message, after=after)
+    assert device.unit(thin_edge.MAPPER, "ActiveState")["ActiveState"] == "inactive"
+    assert device.unit(PATH, "ActiveState")["ActiveState"] == "active"
+    device.systemctl("start", thin_edge.MAPPER)
+    remove(device, "remove", BESIDE)
+    check_gone(device)
+    assert device.run("ls -A /run/tedge-cert-renewer").stdout == ""
+
+
+def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], beside: Path) -> None:
+    device, tenant = before
+    thin_edge.connect(device, tenant)
+    install(device, beside)
+    broker = pid(device, "mosquitto.service")
+    check_hour(device, tenant)
+    assert pid(device, "mosquitto.service") == broker
+    facts = device.stat(KEY)
+    assert (facts.owner, facts.group, facts.mode) == ("mosquitto", "mosquitto", 0o400)
+    remove(device, "purge", BESIDE)
+    check_gone(device)
+    assert not device.exists("/var/lib/tedge-cert-renewer")
+
+
+def test_no_file_of_roots_is_handed_to_tedge_as_the_key(before: tuple[Device, Tenant], beside: Path) -> None:
+    """Its directory is tedge's, who could put a link there."""
+    device, tenant = before
+    thin_edge.connect(device, tenant)
+    install(device, beside)
+    make_due(device, tenant)
+    keep = "ExecCondition=\nExecStartPre=\nExecStart=\nExecStopPost=\nExecStart=/bin/cat %d/tedge.key"
+    device.write(f"/etc/systemd/system/{SERVICE}.d/override.conf", f"[Service]\n{keep}\n")
+    device.systemctl("daemon-reload")
+    assert "-----BEGIN PRIVATE KEY-----" in "\n".join(start(device).lines)  # this shows what is handed over
+    device.run(f"mv {KEY} {KEY}.away; ln -s /etc/shadow {KEY}", user="tedge")
+    assert not [line for line in start(device).lines if "root:" in line]
+    assert "root:" in device.read(KEY)
+
+
+def test_each_side_comes_and_goes(
+    before: tuple[Device, Tenant], package: Path, beside: Path, theirs: list[Path], tmp_path: Path
+) -> None:
+    """Install, upgrade, remove and purge, in either order."""
+    device, tenant = before
+    thin_edge.connect_by_mapper(device, tenant)
+    connections = tenant.device(device.name)["connections"]
+    install(device, beside)
+    install(device, another_version(beside, tmp_path / "ours", "0.2.90~test"))
+    remove(device, "remove", BESIDE)
+    check_gone(device)
+    assert tenant.device(device.name)["connections"] == connections
+    newer = thin_edge.build(tmp_path / "newer", "2.0.1", agent=True)
+    install(device, another_version(beside, tmp_path / "again", "0.2.91~test"))
+    install(device, *newer)
+    assert "tedge-cert-verify" in device.run(f"systemctl cat {SERVICE}").stdout
+    tenant.wait_connected(device.name)
+    check_hour(device, tenant)
+    # Theirs goes: the mapper takes ours with it, the library stays.
+    remove(device, "remove", "tedge-mapper")
+    state = "dpkg-query -Wf '${db:Status-Status}' "
+    assert device.run(state + BESIDE).stdout == "config-files"
+    assert device.run(state + COMMON).stdout == "installed"
+    assert not device.run("systemctl list-units --all --no-legend --plain 'tedge-cert-renewer-*'").stdout
+    remove(device, "purge", f"tedge tedge-agent tedge-mapper {BESIDE}")
+    assert not device.exists("/run/tedge-cert-renewer")
+    assert device.run("getent passwd tedge", check=False).stdout == ""
+    assert device.state == "running"
+    # Both once more, and then the other way: alone.
+    install(device, *newer)
+    thin_edge.connect(device, tenant)
+    install(device, another_version(beside, tmp_path / "last", "0.2.92~test"))
+    check_hour(device, tenant)
+    said = install(device, another_version(package, tmp_path / "alone", "0.2.93~test")).stdout
+    assert device.run(state + PACKAGE).stdout == "installed"
+    assert device.run(state + BESIDE).stdout in ("config-files", "not-installed"), said
+    tenant.wait_connected(device.name)
+    assert device.run(f"systemctl is-active {TIMER}").stdout == "active\n"
+    remove(device, "purge", BESIDE)
+    assert device.exists("/var/lib/tedge-cert-renewer/c8y.json")
+    assert start(device).outcome == "skipped"
+    assert device.exists(CERTIFICATE)
