@@ -36,6 +36,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, required=True, help="where keys and certificates are kept")
     parser.add_argument("--host", action="append", help="a name or address in the server certificate; may be repeated")
     parser.add_argument("--listen", default="127.0.0.1", help="address for HTTPS and MQTT (default: %(default)s)")
+    simple = "its own chain has no key identifiers and nothing critical, as simple tools make it"
+    parser.add_argument("--simple-chain", action="store_true", help=simple)
     for name in ("http", "mqtt", "token", "control"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0 (default) takes any free one")
     return parser.parse_args()
@@ -74,7 +76,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     root = keep_authority(directory, "device-ca", "tenant CA")
     devices = (root, keep_authority(directory, "device-intermediate", "tenant intermediate CA", root))
-    server = write_server_certificate(directory, keep_authority(directory, "server-ca", "tenant server CA"), hosts)
+    simple = arguments.simple_chain
+    above = keep_authority(directory, "server-ca", "tenant server CA", simple=simple)
+    server = write_server_certificate(directory, above, hosts, simple)
     settings, faults, state = Settings(), FaultList(), State()
     tokens = Tokens(hosts[0], settings)
     issuer = Issuer(settings, state, devices)

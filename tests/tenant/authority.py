@@ -81,6 +81,12 @@ def extensions_of(*, ca: bool, purpose: str, public_key: bytes, issuer_key: byte
     return wanted
 
 
+def _simple(extensions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return them as simple tools write them: no key identifiers, and nothing critical (RFC 5280 asks for both)."""
+    identifiers = ("key_identifier", "authority_key_identifier")
+    return [{**each, "critical": False} for each in extensions if each["extn_id"] not in identifiers]
+
+
 def _time(when: datetime) -> Any:
     # RFC 5280 4.1.2.5: UTCTime through 2049.
     name = "utc_time" if when.year < 2050 else "general_time"
@@ -129,12 +135,14 @@ def _now(offset_s: float = 0) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=offset_s)
 
 
-def make_authority(common_name: str, above: Authority | None = None) -> Authority:
-    """A new authority: a root, or one issued by `above`."""
+def make_authority(common_name: str, above: Authority | None = None, simple: bool = False) -> Authority:
+    """A new authority: a root, or one issued by `above`; its certificate may be a `simple` one."""
     key = new_key()
     signer = above.key if above else key
     issuer = x509.Certificate.load(above.der).subject if above else name(common_name)
     extensions = extensions_of(ca=True, purpose="", public_key=spki(key), issuer_key=spki(signer))
+    if simple:
+        extensions = _simple(extensions)
     # As long as the tenant CA of Cumulocity lives.
     der = sign(signer, issuer, name(common_name), spki(key), (_now(-3600), _now(1095 * 86_400)), extensions)
     return Authority(key, der, tuple(above.chain) if above else ())
@@ -149,11 +157,13 @@ def prolong(authority: Authority, days: int) -> bytes:
     return sign(authority.key, subject, subject, public_key, (begin, end), extensions)
 
 
-def keep_authority(directory: Path, stem: str, common_name: str, above: Authority | None = None) -> Authority:
+def keep_authority(
+    directory: Path, stem: str, common_name: str, above: Authority | None = None, simple: bool = False
+) -> Authority:
     """The authority whose files are in the directory, made there if they are not."""
     certificate, key = directory / f"{stem}.pem", directory / f"{stem}.key"
     if not (certificate.exists() and key.exists()):
-        made = make_authority(common_name, above)
+        made = make_authority(common_name, above, simple)
         key.write_text(key_pem(made.key), encoding="ascii")
         certificate.write_text(pem(made.der), encoding="ascii")
         return made
@@ -171,12 +181,16 @@ def _general_name(host: str) -> Any:
         return x509.GeneralName("dns_name", host)
 
 
-def write_server_certificate(directory: Path, authority: Authority, hosts: list[str]) -> tuple[Path, Path]:
+def write_server_certificate(
+    directory: Path, authority: Authority, hosts: list[str], simple: bool = False
+) -> tuple[Path, Path]:
     """Issue `server.pem` for these hosts; returns the certificate (with its issuer) and the key."""
     key = new_key()
     extensions: list[Any] = extensions_of(
         ca=False, purpose="server_auth", public_key=spki(key), issuer_key=spki(authority.key)
     )
+    if simple:
+        extensions = _simple(extensions)
     names = x509.GeneralNames([_general_name(host) for host in hosts])
     extensions.append({"extn_id": "subject_alt_name", "critical": False, "extn_value": names})
     issuer = x509.Certificate.load(authority.der).subject

@@ -47,6 +47,7 @@ class Tenant:
         mqtt_port: int = 0,
         token_port: int = 0,
         control_port: int = 0,
+        simple_chain: bool = False,
     ) -> Self:
         """Start a tenant that keeps its keys in `directory`, and wait until it listens."""
         # The tenant needs packages that an interpreter with the oldest supported ones does not have.
@@ -55,6 +56,7 @@ class Tenant:
         ports = {"http": http_port, "mqtt": mqtt_port, "token": token_port, "control": control_port}
         command += [f"--{name}-port={port}" for name, port in ports.items()]
         command += [f"--host={name}" for name in host]
+        command += ["--simple-chain"] * simple_chain
         environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         line = process.stdout.readline() if process.stdout else ""

@@ -125,6 +125,8 @@ def verifying_context(trust: Trust) -> ClientContext:
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     # openssl.cnf may allow older versions for other programs.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # As strict as mosquitto, which takes the same file for the bridge. Newer libraries add VERIFY_X509_STRICT.
+    context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
     try:
         if trust.path.is_dir():
             context.load_verify_locations(capath=str(trust.path))
