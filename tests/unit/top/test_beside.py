@@ -147,7 +147,8 @@ def test_a_key_that_cannot_be_read(
         monkeypatch.setenv("INVOCATION_ID", "1")
     with pytest.raises(CertificateError) as raised:
         keys.load(path)
-    wanted = "tedge-cert-renewer-key@.service` names the file" if in_unit else "`sudo systemctl start tedge-cert-renewer@c8y.service`"
+    by_hand = "`sudo systemctl start tedge-cert-renewer@c8y.service`"
+    wanted = "tedge-cert-renewer-key@.service` names the file" if in_unit else by_hand
     assert wanted in str(raised.value)
 
 
