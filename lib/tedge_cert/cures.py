@@ -30,10 +30,10 @@ def finish() -> str:
     return command("cert verify" if beside.is_beside() else "reconnect")
 
 
-def key_refused(error: Exception) -> str:
-    """Return what lets this process read the private key, which thin-edge gives to the user of the bridge."""
+def key_refused(error: Exception, path: "str | os.PathLike[str]") -> str:
+    """Return what lets this process read the private key at ``path``, which thin-edge gives to the bridge's user."""
     if not (beside.is_beside() and isinstance(error, PermissionError)):
-        return f"; expected owner tedge, group mosquitto, mode 0640{mend(error)}"
+        return f"; expected owner tedge, group mosquitto, mode 0640{_mend_key(error, path)}"
     profile = _words.partition(" --profile ")[2]
     unit = f"tedge-cert-renewer-c8y@{profile}.service" if profile else "tedge-cert-renewer@c8y.service"
     if "INVOCATION_ID" in os.environ:
@@ -65,6 +65,16 @@ def mend(error: Exception) -> str:
     if error.errno == errno.EACCES and is_ours(os.fsdecode(error.filename or _OURS[0])):
         return f"; {owners()}"
     return "; user tedge, as which the renewal runs, needs access to it"
+
+
+def _mend_key(error: Exception, path: "str | os.PathLike[str]") -> str:
+    """Return what lets this process read the private key at ``path``; nothing if that is not what is missing."""
+    import shlex
+
+    refused = isinstance(error, PermissionError) and _acts_as_tedge() and not is_ours(path)
+    if refused and os.access(os.path.dirname(os.path.abspath(path)), os.X_OK):  # noqa: PTH100, PTH120
+        return f"; `sudo chown tedge:mosquitto {shlex.quote(os.fspath(path))}` gives it to user tedge"
+    return mend(error)
 
 
 def is_ours(path: "str | os.PathLike[str]") -> bool:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +20,7 @@ from tedge_cert.config.values import is_profile
 from tedge_cert.cures import mend, name_instance
 from tedge_cert.device.instance import Instance, Names, load_config, load_instance
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.errors import FAILURE, TedgeCertError
+from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError
 
 # A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
 gc.set_threshold(100_000)
@@ -55,13 +56,15 @@ class _Profile(argparse.Action):
         namespace.profile, namespace.profile_by_option = str(values), True
 
 
-def instance_of(arguments: argparse.Namespace, known: bool = True, cures: bool = False) -> Instance:
+def instance_of(
+    arguments: argparse.Namespace, known: bool = True, cures: bool = False, uses_key: bool = False
+) -> Instance:
     """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``.
 
     A command of root becomes tedge here, before it reads a path that a setting names. If it ``cures`` a renewal that
-    failed, systemd forgets that failure after its success.
+    failed, systemd forgets that failure after its success. If it ``uses_key``, root gives tedge a key that root made.
     """
-    act_as_tedge(arguments, cures)
+    act_as_tedge(arguments, cures, uses_key)
     instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
     warn_of_unknown(instance.config)
     name_instance(instance.words_at_tenant)
@@ -73,7 +76,17 @@ def need_root(arguments: argparse.Namespace) -> None:
     command: str = getattr(arguments, "needs_root", "")
     if not command or not is_of_system(arguments) or os.geteuid() == 0 or privileges.is_user():
         return
+    if _only_reads_key(arguments):
+        return
     raise TedgeCertError(f"this needs root: {with_sudo(beside.typed(command).split() + sys.argv[1:])}")
+
+
+def _only_reads_key(arguments: argparse.Namespace) -> bool:
+    """Return whether a signing request goes to a file of the caller's, and the caller may read the key."""
+    if getattr(arguments, "output_path", None) is None:
+        return False
+    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
+    return os.access(instance.key_file, os.R_OK)
 
 
 def with_sudo(words: list[str]) -> str:
@@ -93,7 +106,7 @@ def _gives(word: str, options: tuple[str, ...]) -> bool:
     return "=" in word and word.partition("=")[0] in options
 
 
-def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
+def act_as_tedge(arguments: argparse.Namespace, cures: bool = False, uses_key: bool = False) -> None:
     """Drop root's rights for good, save in a trial: root named its configuration, and is trusted with its paths."""
     need_root(arguments)
     # A file that the caller names is read and written with the caller's rights.
@@ -101,6 +114,9 @@ def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
         arguments.csr_path = files.CallerFile.read(arguments.csr_path)
     if not is_of_system(arguments):
         return
+    # thin-edge's files keep the owners that it gave them.
+    if uses_key and privileges.is_root() and not beside.is_beside():
+        _restore_owners(arguments)
     output = getattr(arguments, "output_path", None)
     if cures and not beside.is_beside():
         _reset_unit_after(arguments)
@@ -108,6 +124,15 @@ def act_as_tedge(arguments: argparse.Namespace, cures: bool = False) -> None:
         privileges.drop()
     elif (code := privileges.split({"write_request": partial(_write_request, output.absolute())})) is not None:
         os._exit(code)
+
+
+def _restore_owners(arguments: argparse.Namespace) -> None:
+    """Give tedge the files that it owns by the settings; the command itself says what is wrong with these."""
+    from tedge_cert.device import ownership
+
+    if not arguments.profile or is_profile(arguments.profile):
+        with suppress(ConfigurationError):
+            ownership.restore(load_instance(arguments.cloud or "", arguments.profile, SYSTEM_DIRECTORY, known=False))
 
 
 def _reset_unit_after(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 """``tedge cert create`` and ``create-csr``: a key with a self-signed certificate, or with a signing request."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from tedge_cert.authority import self_signed
@@ -38,9 +39,12 @@ def create(instance: Instance, identity: str | None) -> Certificate:
 
 
 def create_request(instance: Instance, identity: str | None, output: Path | None) -> Path:
-    """Write a CSR, creating the key if there is none, and return the CSR's path. Raises TedgeCertError."""
+    """Write a CSR, creating the key if there is none, and return the CSR's path. Raises TedgeCertError.
+
+    A request for a file of the caller's, with a key that is there, needs no lock: it changes nothing of the device's.
+    """
     name = _identity(instance, identity)
-    with custody(instance):
+    with nullcontext() if output and instance.key.exists() else custody(instance):
         key = keys.load_or_create(instance.key)
         request = _renewal_request(instance, key, name) or requests.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()

@@ -18,6 +18,7 @@ from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
+from tedge_cert.device import ownership
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, connectable_id, load_instance
 from tedge_cert.disk import files, owners, privileges
@@ -190,20 +191,7 @@ def _tidy_links(of: Callable[[], Instance]) -> bool:
 
 
 def _restore_owners(of: Callable[[], Instance]) -> None:
-    instance = of()
-    kinds = (
-        (instance.key, owners.PRIVATE_KEY),
-        (instance.certificate, owners.CERTIFICATE),
-        (instance.candidate, owners.CERTIFICATE),
-        (instance.previous, owners.CERTIFICATE),
-        (instance.csr, owners.CERTIFICATE),
-    )
-    directory = Path(instance.config.directory) / "device-certs"
-    owners.restore(directory, {path.name: access for path, access in kinds if path.parent == directory})
-    if instance.config.is_of_system:
-        # A lock is never removed, so one of root would stop the renewal for good.
-        locks = Path(privileges.RUN_DIRECTORY)
-        owners.restore(locks, {path.name: owners.LOCK for path in locks.glob("*.lock")})
+    ownership.restore(of())
 
 
 def _update_drop_in(of: Callable[[], Instance]) -> None:

@@ -44,7 +44,7 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
         ) from error
     except OSError as error:
         raise unread(error)(
-            f"cannot read the private key {path}: {error.strerror}{cures.key_refused(error)}"
+            f"cannot read the private key {path}: {error.strerror}{cures.key_refused(error, path)}"
         ) from error
     try:
         pem.check_key(content)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,29 @@ def test_every_command_that_needs_rights_says_so_first(name: str) -> None:
     rest = [*name.split()[len(family.split()) :], "c8y"] if name != "tedge init" else []
     result = run([str(BIN / family.replace(" ", "-")), *rest], text=WITHOUT_RIGHTS)
     assert result == Result(1, "", f"error: this needs root: sudo {name}{' c8y' * (name != 'tedge init')}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "readable", "refused"),
+    [
+        ("--output-path mine.csr", True, False),
+        ("--output-path mine.csr", False, True),
+        ("", True, True),
+    ],
+)
+def test_a_request_for_a_file_of_the_callers_needs_only_the_key(
+    tmp_path: Path, mocker: MockerFixture, words: str, readable: bool, refused: bool
+) -> None:
+    key = tmp_path / "key.pem"
+    if readable:
+        key.touch()
+    (tmp_path / "tedge.toml").write_text(f'[device]\nkey_path = "{key}"\n')
+    mocker.patch.object(entry, "is_of_system", return_value=True)
+    mocker.patch.object(os, "geteuid", return_value=4242)
+    made = executables.all_parsers(BIN)["tedge cert create-csr"]
+    arguments = made.read([*words.split(), "--config-dir", str(tmp_path)])
+    with pytest.raises(TedgeCertError, match="this needs root") if refused else nullcontext():
+        entry.need_root(arguments)
 
 
 def test_what_is_typed_with_sudo_is_what_was_typed_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `create-csr` and `remove` do to the files."""
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_create_csr_writes_to_the_given_path(directory: Path) -> None:
     result = tedge(directory, f"create-csr --device-id d --output-path {directory}/no/such.csr")
     assert (result.exit, result.stdout) == (1, "")
     assert f"cannot write {directory}/no/such.csr" in result.stderr
+
+
+def test_create_csr_elsewhere_needs_no_lock_with_a_key(directory: Path) -> None:
+    """A user who may read the key, but not lock the certificate, can make a request for a file of theirs."""
+    assert tedge(directory, "create-csr --device-id d").exit == 0
+    shutil.rmtree(directory / "run")
+    (directory / "run").touch()
+    assert tedge(directory, "create-csr --device-id d").exit == 1
+    assert tedge(directory, f"create-csr --device-id d --output-path {directory}/mine.csr").exit == 0
+    assert request_in(directory / "mine.csr").is_signature_valid
 
 
 def test_create_csr_repeats_the_certificate(directory: Path) -> None:
