@@ -12,12 +12,22 @@ from tedge_cert import beside
 # What `tedge reconnect` gives back to their owners.
 _OURS = ("/etc/tedge", "/run/tedge-cert-renewer", "/var/lib/tedge-cert-renewer")
 _words = "c8y"
+_pair = ("device.cert_path", "device.key_path")
 
 
-def name_instance(words: str) -> None:
-    """Name the instance that this process is about, as it is typed; cures are for this one."""
-    global _words  # noqa: PLW0603 (one process, one instance)
-    _words = words
+def name_instance(words: str, pair: "tuple[str, str]" = _pair) -> None:
+    """Name the instance that this process is about, as it is typed; cures are for this one.
+
+    ``pair`` are the settings from which it has its certificate and its key.
+    """
+    global _words, _pair
+    _words, _pair = words, pair
+
+
+def other_key(pair: "tuple[str, str] | None" = None) -> str:
+    """Return what to do about a key that does not fit its certificate, by the settings that name the two files."""
+    certificate, key = pair or _pair
+    return f"({key} and {certificate} name them): set the one that is wrong, or restore the file that was replaced"
 
 
 def command(verb: str, *options: str) -> str:

@@ -69,7 +69,7 @@ def _context(broker: LocalBroker) -> ClientContext | None:
         return None
     if broker.certificate is None or broker.key is None:
         return verifying_context(broker.trust)
-    return client_context(broker.trust, broker.certificate, broker.key)
+    return client_context(broker.trust, broker.certificate, broker.key, (f"{_AUTH}.cert_file", f"{_AUTH}.key_file"))
 
 
 def _login(broker: LocalBroker) -> Credentials | None:

@@ -18,7 +18,7 @@ from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
 from tedge_cert.config.values import is_profile
 from tedge_cert.cures import mend, name_instance
-from tedge_cert.device.instance import Instance, Names, load_config, load_instance
+from tedge_cert.device.instance import Instance, Names, load_config, load_instance, pair_of
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError
 
@@ -67,7 +67,7 @@ def instance_of(
     act_as_tedge(arguments, cures, uses_key)
     instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
     warn_of_unknown(instance.config)
-    name_instance(instance.words_at_tenant)
+    name_instance(instance.words_at_tenant, pair_of(instance))
     return instance
 
 

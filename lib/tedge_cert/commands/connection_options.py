@@ -9,7 +9,7 @@ from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import root_tasks
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.device.instance import Instance, load_instance, pair_of
 from tedge_cert.errors import ConfigurationError
 
 
@@ -47,5 +47,5 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
         os._exit(code)
     instance = load_instance(cloud, profile, arguments.config_dir, known)
     entry.warn_of_unknown(instance.config)
-    cures.name_instance(instance.words)
+    cures.name_instance(instance.words, pair_of(instance))
     return instance

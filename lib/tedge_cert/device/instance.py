@@ -165,6 +165,16 @@ def load_instance(cloud: str = "", profile: str = "", directory: str = "", known
     return resolve(load_config(cloud, profile, directory, known), cloud)
 
 
+def pair_of(instance: Instance) -> tuple[str, str]:
+    """Return the settings from which the instance has its certificate and its key: its own ones where they are set."""
+    return _setting_of(instance, "device.cert_path"), _setting_of(instance, "device.key_path")
+
+
+def _setting_of(instance: Instance, name: str) -> str:
+    own = _key_of(instance.cloud, name)
+    return name if instance.config.stored(own)[0] is None else instance.config.full_name(own)
+
+
 def check_files(instance: Instance) -> None:
     """Check that certificate, key and signing request have a file each; raises ConfigurationError."""
     option = f" --profile {instance.profile}" if instance.profile else ""

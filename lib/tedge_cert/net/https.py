@@ -171,6 +171,7 @@ class _Session(requests.Session):
     def __init__(self, server: Server, context: ClientContext) -> None:
         super().__init__()
         self.trust_env = False
+        self.shows_certificate = context.shows_certificate
         self.mount("https://", _Adapter(server, context))
         if server.proxy is not None:
             self.proxies = {"https": server.proxy.address}
@@ -190,7 +191,7 @@ def _exchange(
         "Accept-Encoding": "identity",
         **request.headers,
     }
-    with _failures_explained(server, url):
+    with _failures_explained(server, url, session.shows_certificate):
         prepared = session.prepare_request(
             requests.Request(request.method, url, fields, data=_from_its_start(request.body))
         )
@@ -245,22 +246,22 @@ def _from_its_start(body: bytes | BinaryIO | None) -> bytes | BinaryIO | None:
 
 
 @contextmanager
-def _failures_explained(server: Server, url: str) -> Iterator[None]:
+def _failures_explained(server: Server, url: str, shows_certificate: bool = False) -> Iterator[None]:
     """Turn every failure to get an answer from ``url`` into a BrokenExchangeError that a person can read."""
     try:
         yield
     # urllib3's own errors come through where a body is read; requests has no common base with them.
     except (OSError, requests.RequestException, HTTPError) as error:
-        raise _no_answer(server, url, error) from error
+        raise _no_answer(server, url, error, shows_certificate) from error
 
 
-def _no_answer(server: Server, url: str, error: BaseException) -> BrokenExchangeError:
+def _no_answer(server: Server, url: str, error: BaseException, shows_certificate: bool = False) -> BrokenExchangeError:
     cause, way = innermost(error), server.proxy
     reason = reason_of(cause)
     if isinstance(cause, ssl.SSLError):
         # urllib3 1.26 (Debian 12) does not say whether TLS with the server or with the proxy failed.
         other = f" or the proxy {way.address}" if way and way.speaks_tls else ""
-        reason = explain(cause, f"{server.host}{other}", server.trust)
+        reason = explain(cause, f"{server.host}{other}", server.trust, shows_certificate)
         untrusted = isinstance(cause, ssl.SSLCertVerificationError)
         kind = WrongServerError if untrusted else BrokenExchangeError
         return kind(f"cannot speak TLS with {url}: {reason}", cause)

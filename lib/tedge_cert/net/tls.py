@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from tedge_cert import cures
 from tedge_cert.config.credentials import Credentials
 from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, ConfigurationError
@@ -87,6 +88,7 @@ class ClientContext(ssl.SSLContext):
 
     sslsocket_class = AlertSocket
     refusal: str | None = None
+    shows_certificate: bool = False
     login: Credentials | None = None
     server_name: str | None = None
 
@@ -103,10 +105,13 @@ class ClientContext(ssl.SSLContext):
         return options if options.get("server_hostname") else {**options, "server_hostname": self.server_name}
 
 
-def client_context(trust: Trust, certificate: Path, key: Path) -> ClientContext:
+def client_context(
+    trust: Trust, certificate: Path, key: Path, settings: tuple[str, str] | None = None
+) -> ClientContext:
     """Make a context that verifies the server by ``trust`` and shows ``certificate`` (with its chain) and ``key``.
 
-    TLS 1.2 at least, name checked. Raises ConfigurationError or CertificateError.
+    TLS 1.2 at least, name checked. ``settings`` name the two files if they are not the device's own. Raises
+    ConfigurationError or CertificateError.
     """
     context = verifying_context(trust)
     try:
@@ -114,8 +119,11 @@ def client_context(trust: Trust, certificate: Path, key: Path) -> ClientContext:
             # OpenSSL would wait for a pipe, and read a device for ever.
             files.read_regular(each, follow=True)
         context.load_cert_chain(certificate, key)
+        context.shows_certificate = True
     except (OSError, ssl.SSLError) as error:
-        raise CertificateError(f"cannot use {certificate} with the key {key}: {_why_unusable(error)}") from error
+        raise CertificateError(
+            f"cannot use {certificate} with the key {key}: {_why_unusable(error, settings)}"
+        ) from error
     return context
 
 
@@ -140,9 +148,11 @@ def verifying_context(trust: Trust) -> ClientContext:
     return context
 
 
-def _why_unusable(error: OSError) -> str:
+def _why_unusable(error: OSError, settings: tuple[str, str] | None) -> str:
     if isinstance(error, ssl.SSLError) and "VALUES_MISMATCH" in (error.reason or ""):
-        return "the key is that of another certificate; put back the key of this one, or register the device again"
+        # A certificate for the local broker is not the tenant's.
+        last = "" if settings else f"; without a copy, {cures.register()} with a new one-time password makes a new pair"
+        return f"the key is that of another certificate {cures.other_key(settings)}{last}"
     if isinstance(error, ssl.SSLError):
         return f"expected a certificate and a key in PEM, without a password; OpenSSL says: {reason_of(error)}"
     return reason_of(error)

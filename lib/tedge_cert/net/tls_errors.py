@@ -23,13 +23,28 @@ _REASONS = {
         "it ended the handshake and gave no reason: it may not want this certificate, or no version or cipher is "
         "common to both; see its log, and the certificate by `tedge cert show`",
     ),
+    # OpenSSL looks at the place of a message before its length.
+    "UNEXPECTED_MESSAGE": (
+        "its handshake has a message out of place, which can be one that is too long: check the port, and that no "
+        "portal or proxy answers in its place; then its operator has to see to its chain or list of authorities"
+    ),
     "CERTIFICATE_REQUIRED": "it asks for a certificate, and none is shown here: check the port",
 }
 
 
-def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
+_WITHOUT_CERTIFICATE = {
+    **dict.fromkeys(
+        _NO_REASON,
+        "it ended the handshake and gave no reason: no version or cipher may be common to both; check the port, and "
+        "see its log",
+    ),
+}
+
+
+def explain(error: ssl.SSLError, server: str, trust: Trust, shows_certificate: bool = True) -> str:
     """Explain why TLS with ``server`` failed; ``trust`` are the anchors that verified it.
 
+    ``shows_certificate`` is whether the connection has a certificate of ours, which may then be the reason.
     For a certificate that is not accepted the text stands by itself. Any other text follows the name of the server.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -42,7 +57,8 @@ def explain(error: ssl.SSLError, server: str, trust: Trust) -> str:
             f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), a very "
             "long chain or list of authorities: its operator has to shorten that"
         )
-    words = _REASONS.get(alert or reason)
+    words = None if shows_certificate else _WITHOUT_CERTIFICATE.get(alert or reason)
+    words = words or _REASONS.get(alert or reason)
     if words is None and alert:
         words = f"it ended TLS by the alert {alert.replace('_', ' ').lower()}: see its log"
     return words or f"no TLS: {reason_of(error)}"

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tedge_cert import beside
+from tedge_cert import beside, cures
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.kinds import watch
 from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, Names, check_files, identity, threshold_s
+from tedge_cert.device.instance import Instance, Names, check_files, identity, pair_of, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
@@ -36,6 +36,7 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
     inquiry = inquiry or Inquiry(instance, instance.manages_services)
     facts = _head(instance)
     try:
+        cures.name_instance(instance.words, pair_of(instance))
         facts = replace(_of_files(instance, facts), bridge=_bridge(instance))
         if instance.manages_services and not facts.bridge.mapper and not auth_method.is_basic(instance.config):
             facts = replace(

@@ -118,7 +118,9 @@ def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None, by
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     tenant, broker = tenant_of(instance), connected_broker(instance)
     with waiting(f"Asking {tenant.host} for a new certificate"):
-        certificates = cumulocity.reenrol(tenant, partial(token.get_credential, tenant, broker), request)
+        certificates = cumulocity.reenrol(
+            tenant, partial(token.get_credential, tenant, broker), request, tenant.device_id
+        )
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
         answer_checks.check(new, keys.public_key(key), tenant.device_id, current, by_unit=by_unit)

@@ -24,6 +24,10 @@ from tedge_cert.x509 import certificate
 
 CONNECT_S = 30.0
 PUBACK_S = 20.0
+# A chain of three large certificates is shorter. Servers end a handshake that is too long in one of these ways: OpenSSL
+# by an alert that a reset overtakes, others by a close, or they wait for the rest of what they do not take.
+_USUAL_BYTES = 16 << 10
+_MAY_BE_TOO_LONG = (ssl.SSLError, ConnectionError, ConnectionClosedError, TimeoutError)
 # Return codes that speak of the client and not of the server's state (MQTT 3.1.1 §3.2.2.3).
 REFUSING_CODES = (2, 4, 5)
 
@@ -119,9 +123,30 @@ def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Pa
         refused = error.code in REFUSING_CODES
         advice = f"; check the user and password in {tenant.credentials_path}" if refused and context.login else ""
         return Verdict(Answer.REFUSED if refused else Answer.NO_ANSWER, f"{endpoint} answered {error}{advice}")
-    reason = explain(error, endpoint, tenant.trust) if isinstance(error, ssl.SSLError) else reason_of(error)
-    untrusted = isinstance(error, ssl.SSLCertVerificationError)
-    return Verdict(Answer.NO_ANSWER, reason if untrusted else f"no answer from {endpoint}: {reason}")
+    if isinstance(error, ssl.SSLError):
+        reason = explain(error, endpoint, tenant.trust, shown is not None)
+    else:
+        reason = reason_of(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Verdict(Answer.NO_ANSWER, reason)
+    if shown is not None and isinstance(error, _MAY_BE_TOO_LONG) and not isinstance(error, ConnectionRefusedError):
+        reason += _too_long(shown)
+    return Verdict(Answer.NO_ANSWER, f"no answer from {endpoint}: {reason}")
+
+
+def _too_long(path: Path) -> str:
+    """Return what to do about a handshake that the server may find too long; empty for a chain of usual length."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return ""
+    if size <= _USUAL_BYTES:
+        return ""
+    return (
+        f"; the handshake of this device is very long ({path} has {size >> 10} KiB), and may be too long for the "
+        "server: shorten the chain in that file to the certificates between the device's and the authority that the "
+        "tenant knows"
+    )
 
 
 def refusal_of(alert: str, path: Path) -> str:

@@ -142,8 +142,7 @@ def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> Pr
                 )
         cure = cures.register(certificate.validity.device_id)
         raise CertificateError(
-            f"the private key {path} is not the one of the certificate {certificate_path}; "
-            f"restore the one that was replaced; without a copy, {cure} with a new one-time password registers the "
-            "device again"
+            f"the private key {path} is not the one of the certificate {certificate_path} {cures.other_key()}; "
+            f"without a copy, {cure} with a new one-time password registers the device again"
         )
     return key

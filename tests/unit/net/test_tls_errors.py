@@ -26,6 +26,7 @@ from unit.answering import ROOTS
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, hurry, key_file, tenant_of
 from unit.local_device import LocalDevice
+from unit.tls_server import TlsServer
 
 
 @contextmanager
@@ -42,6 +43,25 @@ def serving(context: ssl.SSLContext | None) -> Iterator[int]:
                         connection.recv(65_536)
                     else:
                         context.wrap_socket(connection, server_side=True).recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def sending(content: bytes) -> Iterator[int]:
+    """Send `content` to every client, whatever it says, and wait until it has gone."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with suppress(OSError), connection:
+                    connection.sendall(content)
+                    while connection.recv(65_536):
+                        pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
@@ -132,6 +152,57 @@ def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
         assert "it sends more in its handshake than TLS here takes" in proof.why_no_tls(tenant_of(local_device))
 
 
+@pytest.mark.parametrize("announced", [65_534, 65_536, 1 << 20])
+def test_a_message_that_only_announces_its_length(local_device: LocalDevice, announced: int) -> None:
+    """A server that sends nothing but the begin of a certificate message, in records as long as TLS allows."""
+    certify(local_device)
+    message = b"\x0b" + announced.to_bytes(3, "big") + bytes(announced)
+    records = (message[at : at + 16_384] for at in range(0, len(message), 16_384))
+    with sending(b"".join(b"\x16\x03\x03" + len(each).to_bytes(2, "big") + each for each in records)) as port:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
+        said = proof.why_no_tls(tenant_of(local_device))
+    assert "its handshake has a message out of place, which can be one that is too long" in said
+    assert "tedge cert" not in said
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("copies", [0, 400])
+def test_our_own_handshake_can_be_too_long(local_device: LocalDevice, version: ssl.TLSVersion, copies: int) -> None:
+    """OpenSSL takes a hundred kilobytes of certificates. A chain of usual length is not blamed."""
+    certify(local_device)
+    local_device.certificate.write_bytes(
+        local_device.certificate.read_bytes() + local_device.tenant.device_ca.read_bytes() * copies
+    )
+    with TlsServer(local_device.tenant, version, alert=0 if copies else 80) as server:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{server.port}")
+        tenant = tenant_of(local_device)
+        shown = own_connection.own_context(tenant), local_device.certificate
+        said = own_connection.attempt(tenant, *shown).reason
+    assert said.startswith(f"no answer from 127.0.0.1:{server.port}: ")
+    words = "may be too long for the server: shorten the chain in that file"
+    assert (f"the handshake of this device is very long ({local_device.certificate} has " in said) is bool(copies)
+    assert (words in said) is bool(copies)
+
+
+@pytest.mark.parametrize("alert", [40, 42, 46, 48])
+def test_user_and_password_are_no_certificate(local_device: LocalDevice, alert: int) -> None:
+    """handshake_failure, bad_certificate, certificate_unknown, unknown_ca: none was shown."""
+    credentials = local_device.directory / "credentials.toml"
+    credentials.write_text('[c8y]\nusername = "t1/device"\npassword = "x"\n')
+    credentials.chmod(0o600)
+    file = local_device.directory / "tedge.toml"
+    text = file.read_text().replace("[c8y]\n", f'[c8y]\nauth_method = "basic"\ncredentials_path = "{credentials}"\n')
+    file.write_text(text.replace("[device]\n", '[device]\nid = "device-1"\n'))
+    with TlsServer(local_device.tenant, alert=alert) as server:
+        configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{server.port}")
+        refused = local_device.run("tedge-connect c8y")
+    assert refused.exit == 1
+    error = refused.stderr.partition("error: ")[2]
+    assert f"no answer from 127.0.0.1:{server.port}" in error
+    for word in ("tedge cert", "this certificate", "tedge-certificate"):
+        assert word not in error
+
+
 @pytest.mark.parametrize(
     ("days", "words"),
     [(90, "trusted there?"), (-3, "it expired 3d"), (None, "is the clock of this device right?")],
@@ -160,7 +231,7 @@ def test_the_bridge_of_a_server_that_is_not_trusted(local_device: LocalDevice, m
 def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:
     certify(local_device)
     key_file(local_device).write_bytes(key_pem(new_key()))
-    with pytest.raises(CertificateError, match="the key is that of another certificate"):
+    with pytest.raises(CertificateError, match=r"device\.key_path and device\.cert_path name"):
         client_context(tenant_of(local_device).trust, local_device.certificate, key_file(local_device))
 
 

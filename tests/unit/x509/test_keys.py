@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The private key of the device, and the requests made with it."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -105,9 +106,8 @@ def test_a_key_must_be_that_of_the_certificate(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(key_pem(EC))
     keys.load_for(path, Certificate(make(key=EC).certificate), Path("/c.pem"))
-    with pytest.raises(
-        CertificateError, match=f"the private key {path} is not the one of the certificate /c.pem; restore"
-    ):
+    words = f"the private key {path} is not the one of the certificate /c.pem (device.key_path and device.cert_path"
+    with pytest.raises(CertificateError, match=re.escape(words)):
         keys.load_for(path, Certificate(make().certificate), Path("/c.pem"))
 
 
