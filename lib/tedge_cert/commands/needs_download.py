@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge cert needs-download``: decide whether the device has to be registered, the condition of its unit."""
 
+import shlex
 import time
 
 from tedge_cert import cures, journal
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import UnreadableError
+from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.hourly.validity import EXPIRED, read_validity
 
 REGISTER, SKIP = 0, 1
@@ -40,11 +41,20 @@ def ask(instance: Instance) -> int:
 
 
 def is_certified(instance: Instance) -> bool:
-    """Return whether there is a certificate that has not expired; raises UnreadableError if it cannot be looked at."""
+    """Return whether there is a certificate that has not expired; raises CertificateError for one that is not readable.
+
+    A broken file may be an administrator's, and another one would replace it.
+    """
     path = instance.certificate
     try:
         return read_validity(str(path)).state(time.time(), 0) != EXPIRED
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return False
+    except ValueError as error:
+        file = shlex.quote(str(path))
+        raise CertificateError(
+            f"not registering: {path} is there and cannot be read ({error}); mend it, or "
+            f"`sudo mv {file} {file}.broken` makes room for another"
+        ) from error
     except OSError as error:
         raise UnreadableError(f"cannot look at the certificate {path}: {error.strerror}{cures.mend(error)}") from error

@@ -131,6 +131,16 @@ def test_a_certificate_that_is_not_valid_yet_is_connected_later(
     assert asked() == 1
 
 
+def test_a_broken_certificate_is_not_replaced(boot: Boot, asked: Callable[[], int]) -> None:
+    """The condition of the unit says no to it; a start without the condition does so too."""
+    boot.device.tenant.register(boot.device.device_id, PASSWORD)
+    boot.device.certificate.write_text("garbage")
+    line = boot.failure()
+    assert line.startswith(f"not registering: {boot.device.certificate} is there and cannot be read (")
+    assert line.endswith(f"`sudo mv {boot.device.certificate} {boot.device.certificate}.broken` makes room for another")
+    assert (asked(), boot.device.certificate.read_text()) == (0, "garbage")
+
+
 def test_another_password_is_asked_with_at_once(boot: Boot) -> None:
     boot.failure()
     boot.give("tedge.one-time-password", "another-password")
