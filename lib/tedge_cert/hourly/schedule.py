@@ -68,18 +68,26 @@ def threshold_fault(minimum_s: int, lifetime_s: int = 0) -> str:
             f"the threshold ({shown}) is no shorter than the life of the certificate "
             f"({format_duration(lifetime_s, 2)}), so that each one is due at once"
         )
-    if minimum_s < LEAST_S:
+    least_s = _least_s(lifetime_s)
+    if minimum_s < least_s:
         return (
-            f"the threshold ({shown}) is shorter than {format_duration(LEAST_S)}, so that the hourly check has less "
+            f"the threshold ({shown}) is shorter than {format_duration(least_s, 2)}, so that the hourly check has less "
             "than three attempts before the certificate expires"
         )
     return ""
 
 
+def _least_s(lifetime_s: int) -> int:
+    """Return the shortest threshold that has no fault: three checks, or half of a life that is shorter than six."""
+    return min(LEAST_S, lifetime_s // 2) if lifetime_s else LEAST_S
+
+
 def better_threshold(lifetime_s: int = 0) -> str:
-    """Return the threshold to advise: 30 days, but no more than a third of the life of the certificate."""
-    best_s = min(_USUAL_S, lifetime_s // GUARDED_PART or _USUAL_S)
-    return f"{best_s // DAY_S}d" if best_s >= DAY_S else f"{max(1, best_s // HOUR_S)}h"
+    """Return the threshold to advise: 30 days, or a third of a shorter life, but none that has a fault itself."""
+    best_s = max(min(_USUAL_S, lifetime_s // GUARDED_PART or _USUAL_S), _least_s(lifetime_s))
+    if best_s < LEAST_S:
+        return f"{-(-best_s // 60)}m"
+    return f"{best_s // DAY_S}d" if best_s >= DAY_S else f"{best_s // HOUR_S}h"
 
 
 def lead_of(validity: Validity, minimum_s: int, spread: int = 0) -> float:

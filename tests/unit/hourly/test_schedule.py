@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tedge_cert.durations import part_s
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.schedule import DAY_S, HOUR_S
@@ -125,7 +126,9 @@ def test_a_threshold_is_a_duration_or_a_part_of_the_lifetime(text: str, lifetime
         (30, 0, "the threshold (30s) is shorter than 3h", "30d"),
         (30 * DAY_S, 30 * DAY_S, "the threshold (30d) is no shorter than the life of the certificate (30d)", "10d"),
         (30 * DAY_S, 12 * HOUR_S, "no shorter than the life of the certificate (12h)", "4h"),
-        (HOUR_S, 2 * HOUR_S, "is shorter than 3h", "1h"),
+        (HOUR_S, 7 * HOUR_S, "is shorter than 3h", "3h"),
+        (HOUR_S, 4 * HOUR_S, "is shorter than 2h", "120m"),
+        (60, 2 * HOUR_S, "is shorter than 1h", "60m"),
     ],
 )
 def test_a_threshold_is_judged_by_the_timer_and_the_lifetime(
@@ -134,6 +137,7 @@ def test_a_threshold_is_judged_by_the_timer_and_the_lifetime(
     fault = schedule.threshold_fault(minimum_s, lifetime_s)
     assert said in fault if said else fault == ""
     assert schedule.better_threshold(lifetime_s) == better
+    assert schedule.threshold_fault(part_s(better, 0), lifetime_s) == ""
 
 
 @pytest.mark.parametrize(("left_s", "at_once"), [(30 * DAY_S + 1, False), (30 * DAY_S, True), (HOUR_S, True)])
