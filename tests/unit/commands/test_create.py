@@ -104,6 +104,20 @@ def test_names_that_the_tenant_does_not_take(directory: Path, command: str, name
     assert f"'{name}' cannot be a device id" in result.stderr
 
 
+@pytest.mark.parametrize(("cn", "found"), [("a:b", "a colon"), ("a b", "a blank"), ("a/b", "/"), ("sensor-1", "")])
+@pytest.mark.parametrize("command", ["create", "create-csr"])
+def test_an_id_that_the_tenant_may_not_take_is_a_warning(directory: Path, command: str, cn: str, found: str) -> None:
+    """An id that comes from the certificate of the device, which may be connected with it."""
+    made = make(name=cn)
+    (directory / "certs/cert.pem").write_bytes(made.pem)
+    (directory / "certs/key.pem").write_bytes(made.key_pem)
+    result = tedge(directory, command)
+    assert result.exit == (0 if command == "create-csr" else 1)
+    assert (f"the device id {cn} has characters ({found}) that Cumulocity does not expect" in result.stderr) is bool(
+        found
+    )
+
+
 @pytest.mark.parametrize("name", ["cert.pem", "key.pem"])
 @pytest.mark.parametrize("dangling", [False, True])
 def test_create_overwrites_nothing(directory: Path, name: str, dangling: bool) -> None:
