@@ -2,7 +2,7 @@
 """Run other programs, with a time limit and without our environment."""
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tedge_cert.errors import TedgeCertError
 
@@ -23,16 +23,25 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     # An hour that fails imports this module, but runs nothing.
     import subprocess
 
+    return _run(command, {}, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace")
+
+
+def pipe(command: list[str], content: bytes, variables: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run a program as ``run`` does, with ``content`` as its input and these variables; its output is bytes."""
+    return _run(command, variables, input=content)
+
+
+def _run(command: list[str], variables: dict[str, str], **options: Any) -> "subprocess.CompletedProcess[Any]":
+    import subprocess
+
     try:
         return subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            **options,
             capture_output=True,
-            encoding="utf-8",
-            errors="replace",
             timeout=TIMEOUT_S,
             check=False,
-            env={"PATH": PATH, "LANG": "C.UTF-8"},
+            env={"PATH": PATH, "LANG": "C.UTF-8", **variables},
             # User tedge may trace what runs as tedge, and would type on the terminal of root (TIOCSTI).
             start_new_session=True,
             # What it makes is for others to read, whatever the umask of the person who typed the command.

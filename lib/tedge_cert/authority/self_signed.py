@@ -4,15 +4,19 @@
 import time
 import warnings
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from tedge_cert import journal
 from tedge_cert.config.settings import Config
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey
 
 DURATION = "certificate.validity.requested_duration"
@@ -69,16 +73,30 @@ def _sign(key: PrivateKey, subject: x509.Name, begin_s: int, end_s: int) -> Cert
             f"{DURATION} is too long: a certificate ends before the year 10000; "
             f"`sudo tedge config set {DURATION} 365d` is usual"
         ) from error
+    public: Any = load_der_public_key(key.public_key) if isinstance(key, HardwareKey) else key.public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .public_key(key.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(end)
         # Cumulocity refuses to trust a certificate that says of itself that it is no CA.
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
+    if isinstance(key, HardwareKey):
+        return _signed_in_hardware(builder, key)
     return Certificate(builder.sign(key, hashes.SHA256()))
+
+
+def _signed_in_hardware(builder: x509.CertificateBuilder, key: HardwareKey) -> Certificate:
+    """Sign what a key of the same kind signed for the library, which can give its content to no other signer."""
+    from asn1crypto import x509 as asn1_x509
+
+    stand_in = rsa.generate_private_key(65_537, 2048) if key.is_rsa else ec.generate_private_key(ec.SECP256R1())
+    made = builder.sign(stand_in, hashes.SHA256())
+    certificate = asn1_x509.Certificate.load(made.public_bytes(Encoding.DER))
+    certificate["signature_value"] = key.sign(made.tbs_certificate_bytes)
+    return Certificate(x509.load_der_x509_certificate(certificate.dump()))

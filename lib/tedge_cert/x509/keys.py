@@ -23,11 +23,13 @@ from tedge_cert.errors import CertificateError
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.pem_faults import KEY, PemError, in_place
 from tedge_cert.hourly.validity import ordinal
+from tedge_cert.x509 import hardware_keys
 from tedge_cert.x509.certificate import Certificate, unread
+from tedge_cert.x509.hardware_keys import HardwareKey
 
 # The object identifier id-prime-field (RFC 3279 §2.3.5), which the name of a curve does without.
 _PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | HardwareKey
 
 
 def load(path: Path, device_id: str = "") -> PrivateKey:
@@ -46,6 +48,8 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
         raise unread(error)(
             f"cannot read the private key {path}: {error.strerror}{cures.key_refused(error, path)}"
         ) from error
+    if hardware_keys.kind_in(content):
+        return hardware_keys.load(path, content)
     try:
         pem.check_key(content)
         key = load_pem_private_key(content, password=None)
@@ -101,13 +105,13 @@ def _dump_no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def new() -> PrivateKey:
+def new() -> ec.EllipticCurvePrivateKey:
     """Make a key on the curve P-256."""
     _dump_no_core()
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def create(path: Path, key: PrivateKey) -> None:
+def create(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Write ``key`` to ``path`` with its final mode at once; raises FileExistsError if there is a file already."""
     files.create(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), owners.PRIVATE_KEY)
 
@@ -126,6 +130,8 @@ def load_or_create(path: Path) -> PrivateKey:
 
 def public_key(key: PrivateKey) -> bytes:
     """Return the SubjectPublicKeyInfo in DER, to compare it with that of a certificate."""
+    if isinstance(key, HardwareKey):
+        return key.public_key
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.errors import CertificateError
 from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey, public_key
 
 
@@ -31,9 +32,10 @@ def first_subject(device_id: str, organization: str, organization_unit: str) -> 
 
 def first_request(key: PrivateKey, device_id: str, organization: str, organization_unit: str) -> bytes:
     """Return a CSR in DER for a device that has no certificate yet."""
-    name = first_subject(device_id, organization, organization_unit)
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return request.public_bytes(Encoding.DER)
+    from asn1crypto import x509 as asn1_x509
+
+    name = first_subject(device_id, organization, organization_unit).public_bytes()
+    return _request(key, asn1_x509.Name.load(name), [])
 
 
 def renewal_request(key: PrivateKey, certificate: Certificate) -> bytes:
@@ -41,18 +43,23 @@ def renewal_request(key: PrivateKey, certificate: Certificate) -> bytes:
 
     RFC 7030 §4.2.2 demands that and servers compare them, so the encoded fields are copied, not encoded again.
     """
-    # Imported here because it takes fourteen milliseconds, and the proof of a candidate needs only the keys.
-    from asn1crypto import csr as asn1_csr
-    from asn1crypto import keys as asn1_keys
     from asn1crypto import x509 as asn1_x509
 
     current = asn1_x509.Certificate.load(certificate.der)["tbs_certificate"]
     kept = [each for each in current["extensions"] or [] if each["extn_id"].native == "subject_alt_name"]
-    attributes = [{"type": "extension_request", "values": [kept]}] if kept else []
+    return _request(key, current["subject"], [{"type": "extension_request", "values": [kept]}] if kept else [])
+
+
+def _request(key: PrivateKey, subject: Any, attributes: list[dict[str, Any]]) -> bytes:
+    """Return a CSR in DER, signed with ``key``; subject and attributes as asn1crypto has them."""
+    # Imported here because it takes fourteen milliseconds, and the proof of a candidate needs only the keys.
+    from asn1crypto import csr as asn1_csr
+    from asn1crypto import keys as asn1_keys
+
     info = asn1_csr.CertificationRequestInfo(
         {
             "version": "v1",
-            "subject": current["subject"],
+            "subject": subject,
             "subject_pk_info": asn1_keys.PublicKeyInfo.load(public_key(key)),
             "attributes": attributes,
         }
@@ -70,6 +77,8 @@ def renewal_request(key: PrivateKey, certificate: Certificate) -> bytes:
 
 
 def _sign(key: PrivateKey, content: bytes) -> tuple[str, bytes]:
+    if isinstance(key, HardwareKey):
+        return "sha256_rsa" if key.is_rsa else "sha256_ecdsa", key.sign(content)
     if isinstance(key, rsa.RSAPrivateKey):
         return "sha256_rsa", key.sign(content, padding.PKCS1v15(), hashes.SHA256())
     return "sha256_ecdsa", key.sign(content, ec.ECDSA(hashes.SHA256()))

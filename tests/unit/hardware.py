@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys in hardware: a software TPM (swtpm) and a software token (SoftHSM), used by OpenSSL's real providers."""
+
+import base64
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+_PROPERTIES = "?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes"
+_TPM = f"""\
+openssl_conf = openssl
+[openssl]
+providers = providers
+alg_section = algorithms
+random = random
+[providers]
+default = on
+tpm2 = on
+[on]
+activate = 1
+[algorithms]
+default_properties = {_PROPERTIES}
+[random]
+random = HASH-DRBG
+digest = SHA256
+"""
+_TOKEN = """\
+openssl_conf = openssl
+[openssl]
+providers = providers
+[providers]
+default = on
+pkcs11 = pkcs11
+[on]
+activate = 1
+[pkcs11]
+pkcs11-module-path = {module}
+pkcs11-module-token-pin = file:{pin}
+pkcs11-module-cache-keys = false
+pkcs11-module-quirks = no-deinit
+activate = 1
+"""
+
+
+@contextmanager
+def software_tpm(directory: Path) -> Iterator[str]:
+    """Run a TPM; yield how it is reached. It serves one process at a time."""
+    state, end = directory / "tpm", directory / "tpm.sock"
+    state.mkdir()
+    subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", state, "--createek"], check=True, capture_output=True)
+    server = subprocess.Popen(
+        ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--flags", "not-need-init,startup-clear",
+         "--server", f"type=unixio,path={end}", "--ctrl", f"type=unixio,path={end}.ctrl"],
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 30
+        while not end.exists():
+            assert server.poll() is None, "swtpm has ended"
+            assert time.monotonic() < until, "swtpm has not started"
+            time.sleep(0.01)
+        yield f"swtpm:path={end}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def openssl(words: str, variables: dict[str, str]) -> bytes:
+    """Run openssl with the variables of a provider."""
+    environment = {**os.environ, **variables}
+    return subprocess.run(["openssl", *words.split()], env=environment, check=True, capture_output=True).stdout
+
+
+def tpm_variables(directory: Path, reached_by: str) -> dict[str, str]:
+    """The environment with which OpenSSL uses the TPM."""
+    (directory / "tpm.cnf").write_text(_TPM)
+    return {"OPENSSL_CONF": f"{directory}/tpm.cnf", "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
+
+
+def make_tpm_key(path: Path, variables: dict[str, str], algorithm: str) -> None:
+    """Make a key in the TPM; the file is of use there only."""
+    kind = {"EC": "EC -pkeyopt group:P-256", "P384": "EC -pkeyopt group:P-384", "RSA": "RSA -pkeyopt bits:2048"}
+    openssl(f"genpkey -propquery ?provider=tpm2 -algorithm {kind[algorithm]} -out {path}", variables)
+
+
+def software_token(directory: Path, pin: str = "4711") -> dict[str, str]:
+    """Make a token with an EC and an RSA key, named by their kind; return the environment that uses it."""
+    tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
+    tokens.mkdir()
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
+    (directory / "pin").write_text(pin + "\n")
+    (directory / "token.cnf").write_text(_TOKEN.format(module=MODULE, pin=directory / "pin"))
+    variables = {"OPENSSL_CONF": f"{directory}/token.cnf", "SOFTHSM2_CONF": str(configuration)}
+    made = {**os.environ, "SOFTHSM2_CONF": str(configuration)}
+    first = ["softhsm2-util", "--init-token", "--free", "--label", "gateway", "--pin", pin, "--so-pin", "1234"]
+    subprocess.run(first, env=made, check=True, capture_output=True)
+    for number, (label, kind) in enumerate({"EC": "EC:prime256v1", "RSA": "rsa:2048"}.items(), 1):
+        words = ["pkcs11-tool", "--module", MODULE, "--token-label", "gateway", "--login", "--pin", pin]
+        words += ["--keypairgen", "--key-type", kind, "--label", label, "--id", f"0{number}"]
+        subprocess.run(words, env=made, check=True, capture_output=True)
+    return variables
+
+
+def token_key(path: Path, uri: str) -> None:
+    """Write the file that names a key of a token."""
+    parts = [b"PKCS#11 Provider URI v1.0", uri.encode()]
+    fields = b"".join(bytes([tag, len(each)]) + each for tag, each in zip((0x1A, 0x0C), parts, strict=True))
+    body = base64.encodebytes(bytes([0x30, len(fields)]) + fields).decode()
+    path.write_text(f"-----BEGIN PKCS#11 PROVIDER URI-----\n{body}-----END PKCS#11 PROVIDER URI-----\n")

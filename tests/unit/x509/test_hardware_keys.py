@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys in a TPM and in a token: their public key, and what is signed with them."""
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from tedge_cert import processes
+from tedge_cert.authority import self_signed
+from tedge_cert.config import settings
+from tedge_cert.errors import CertificateError, UnreadableError
+from tedge_cert.hourly import pem
+from tedge_cert.x509 import hardware_keys, keys, requests
+from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.hardware_keys import HardwareKey
+from unit import hardware
+from unit.certificates import key_pem, make, new_key
+
+TPM = ("tpm-EC", "tpm-P384", "tpm-RSA")
+TOKEN = ("token-EC", "token-RSA")
+Parts = tuple[Path, dict[str, dict[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """A directory with a file for each kind of key, and the environment of each kind of hardware."""
+    directory = tmp_path_factory.mktemp("hw")
+    token = hardware.software_token(directory)
+    with hardware.software_tpm(directory) as reached_by:
+        tpm = hardware.tpm_variables(directory, reached_by)
+        for each in (*TPM, *TOKEN):
+            where, kind = each.split("-")
+            if where == "tpm":
+                hardware.make_tpm_key(directory / each, tpm, kind)
+            else:
+                hardware.token_key(directory / each, f"pkcs11:token=gateway;object={kind};type=private")
+        yield directory, {"tpm": tpm, "token": token}
+
+
+@pytest.fixture
+def key_file(parts: Parts, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a key, with the environment in which it works."""
+    for name, value in parts[1][request.param.split("-")[0]].items():
+        monkeypatch.setenv(name, value)
+    return parts[0] / str(request.param)
+
+
+@pytest.mark.parametrize("key_file", [*TPM, *TOKEN], indirect=True)
+def test_signs_requests(key_file: Path) -> None:
+    key = keys.load(key_file)
+    assert isinstance(key, hardware_keys.HardwareKey)
+    request = x509.load_der_x509_csr(requests.first_request(key, "gateway-1", "ACME", "IoT"))
+    assert (request.is_signature_valid, request.subject.rfc4514_string()) == (True, "OU=IoT,O=ACME,CN=gateway-1")
+    assert request.subject.public_bytes() == requests.first_subject("gateway-1", "ACME", "IoT").public_bytes()
+
+
+@pytest.mark.parametrize("key_file", [*TPM, *TOKEN], indirect=True)
+def test_signs_certificates_and_repeats_them(key_file: Path, tmp_path: Path) -> None:
+    key, subject = keys.load(key_file), requests.first_subject("gateway-1", "ACME", "")
+    made = self_signed.first(key, subject, settings.load(str(tmp_path)))
+    public = made.leaf.public_key()
+    # Of the key in hardware, in the signature as well as in the certificate.
+    if isinstance(public, rsa.RSAPublicKey):
+        public.verify(made.leaf.signature, made.leaf.tbs_certificate_bytes, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        public.verify(made.leaf.signature, made.leaf.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
+    (tmp_path / "cert.pem").write_bytes(made.pem)
+    assert keys.load_for(key_file, made, tmp_path / "cert.pem") == key
+    assert x509.load_der_x509_csr(requests.renewal_request(key, made)).subject == made.leaf.subject
+    assert self_signed.successor(key, made, settings.load(str(tmp_path))).leaf.subject == made.leaf.subject
+
+
+@pytest.mark.parametrize("key_file", ["tpm-EC"], indirect=True)
+def test_a_renewal_repeats_the_bytes_of_the_names(key_file: Path) -> None:
+    names = x509.SubjectAlternativeName([x509.DNSName("gateway-1.example.com")])
+    current = Certificate(make(extension=names).certificate)
+    request = x509.load_der_x509_csr(requests.renewal_request(keys.load(key_file), current))
+    assert request.is_signature_valid
+    assert request.subject.public_bytes() == current.leaf.subject.public_bytes()
+    assert request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names
+
+
+@pytest.mark.parametrize("kind", TPM)
+def test_the_public_key_needs_no_tpm(parts: Parts, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = hardware.openssl(f"pkey -in {parts[0] / kind} -pubout -outform DER", parts[1]["tpm"])
+    monkeypatch.setattr(processes, "PATH", "/nowhere")
+    assert keys.public_key(keys.load(parts[0] / kind)) == said
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda der: der[:60], "cannot be read"),
+        (lambda der: der.replace(b"\xa0\x03\x01\x01\x01", b"\xa0\x03\x01\x01\x00"), "with a password of its own"),
+        (lambda der: der.replace(b"\x00\x23\x00\x0b", b"\x00\x25\x00\x0b"), "it is of the kind 0x0025"),
+    ],
+)
+def test_a_damaged_file_is_named(parts: Parts, tmp_path: Path, damage: Callable[[bytes], bytes], said: str) -> None:
+    (_, der, _), *_ = pem.blocks((parts[0] / "tpm-EC").read_bytes())
+    body = base64.encodebytes(damage(der)).decode()
+    (tmp_path / "key.pem").write_text(f"-----BEGIN TSS2 PRIVATE KEY-----\n{body}-----END TSS2 PRIVATE KEY-----\n")
+    with pytest.raises(CertificateError, match=f"the private key {tmp_path}/key.pem is a key of a TPM.*{said}"):
+        keys.load(tmp_path / "key.pem")
+
+
+def test_without_provider_the_cause_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENSSL_CONF", raising=False)
+    key = keys.load(parts[0] / "tpm-EC")
+    assert isinstance(key, HardwareKey)
+    with pytest.raises(UnreadableError, match=r"tpm-EC: .* provider tpm2 is not on; .*package tpm2-openssl"):
+        key.sign(b"")
+    with pytest.raises(UnreadableError, match=r"token-EC: .* provider pkcs11 is not on; .*package pkcs11-provider"):
+        keys.load(parts[0] / "token-EC")
+
+
+@pytest.mark.parametrize("key_file", ["token-EC"], indirect=True)
+def test_a_key_that_is_not_in_the_token_is_named(key_file: Path, tmp_path: Path) -> None:
+    hardware.token_key(tmp_path / "key.pem", "pkcs11:token=gateway;object=other;type=private")
+    with pytest.raises(UnreadableError, match="provider pkcs11 is on, and the token does not sign with this key"):
+        keys.load(tmp_path / "key.pem")
+
+
+def test_a_file_is_no_key_in_hardware() -> None:
+    kinds = [hardware_keys.kind_in(each) for each in (key_pem(new_key()), make().pem, b"", b"TSS2 PRIVATE KEY")]
+    assert kinds == [b""] * 4
