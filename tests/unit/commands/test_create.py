@@ -168,7 +168,7 @@ def test_create_leaves_no_key_without_its_certificate(directory: Path, mocker: M
 def test_somebody_else_is_quicker(directory: Path, mocker: MockerFixture) -> None:
     real = keys.create
 
-    def slowly(path: Path, key: keys.PrivateKey) -> None:
+    def slowly(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         path.write_text("theirs")
         real(path, key)
 
