@@ -34,6 +34,8 @@ def user() -> str:
 
 def typed(command: str) -> str:
     """Return a command `tedge …` as it is typed on this device: beside thin-edge, ours have names of their own."""
+    if command.startswith("sudo "):
+        return f"sudo {typed(command[5:])}"
     if command.startswith("tedge ") and is_beside():
         for each in _OURS:
             if f"{command} ".startswith(f"tedge {each} "):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from tedge_cert import journal
+from tedge_cert import beside, journal
 from tedge_cert.errors import USAGE
 from tedge_cert.terminal import wrapped
 
@@ -36,8 +36,9 @@ class Parser(argparse.ArgumentParser):
         # What argparse itself gives to the parser of a sub-command.
         **options: str | None,
     ) -> None:
+        self._name = options.get("prog") or f"tedge {command}".rstrip()
         super().__init__(
-            prog=options.get("prog") or f"tedge {command}".rstrip(),
+            prog=beside.typed(self._name),
             description=description,
             allow_abbrev=False,
             formatter_class=_Formatter,
@@ -67,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         """Return what a person may type, each with what it is for."""
         from tedge_cert.cli.examples import EXAMPLES
 
-        return EXAMPLES.get(self.prog, {})
+        return {beside.typed(each): told for each, told in EXAMPLES.get(self._name, {}).items()}
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of this command and its sub-commands, with their meaning."""

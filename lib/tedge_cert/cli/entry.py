@@ -78,7 +78,7 @@ def need_root(arguments: argparse.Namespace) -> None:
         return
     if _only_reads_key(arguments):
         return
-    raise TedgeCertError(f"this needs root: {with_sudo(beside.typed(command).split() + sys.argv[1:])}")
+    raise TedgeCertError(f"this needs root: {with_sudo(command.split() + sys.argv[1:])}")
 
 
 def _only_reads_key(arguments: argparse.Namespace) -> bool:

@@ -3,7 +3,7 @@
 
 import argparse
 
-from tedge_cert import systemd, terminal
+from tedge_cert import beside, systemd, terminal
 from tedge_cert.cli import entry
 from tedge_cert.device import profiles
 from tedge_cert.device.instance import Names, load_instance
@@ -22,6 +22,9 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _facts(arguments: argparse.Namespace) -> list[Facts]:
+    if beside.is_beside():
+        # The settings are thin-edge's, so root reads none of them.
+        entry.act_as_tedge(arguments)
     try:
         instance = load_instance("c8y", arguments.profile, arguments.config_dir)
         all_of_them = not (arguments.cloud or arguments.profile)

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beside thin-edge: whose user commands become, how commands are typed, and where the private key comes from."""
 
+import contextlib
 import os
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import beside, cures
+from tedge_cert.cli import entry
+from tedge_cert.cli.executables import parser_of
 from tedge_cert.config import no_effect
+from tedge_cert.config import settings as configuration
 from tedge_cert.disk import files, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.status import verdict
@@ -44,7 +50,7 @@ def mark(mocker: MockerFixture, tmp_path: Path) -> Path:
     [
         ("tedge cert status", "tedge-cert-status"),
         ("tedge cert verify c8y --profile p", "tedge-cert-verify c8y --profile p"),
-        ("tedge cert renew c8y", "tedge-cert-renew c8y"),
+        ("sudo tedge cert renew c8y", "sudo tedge-cert-renew c8y"),
         ("tedge cert download c8y", "tedge cert download c8y"),
         ("tedge connect c8y --test", "tedge connect c8y --test"),
     ],
@@ -109,6 +115,42 @@ def test_root_becomes_the_owner_of_the_settings(mocker: MockerFixture, tmp_path:
     assert in_child(work) == [[1, 1, 1], True]
     mocker.patch.object(privileges, "GROUP", "no-mosquitto-here")
     assert privileges.accounts() == ("daemon", "daemon")
+
+
+@AS_ROOT
+@pytest.mark.usefixtures("mark")
+@pytest.mark.parametrize("name", ["tedge-cert-status", "tedge-cert-verify", "tedge-cert-renew", "tedge-cert-show"])
+def test_root_reads_no_setting(mocker: MockerFixture, tmp_path: Path, name: str) -> None:
+    """User tedge writes the settings there: a link could lead to any file."""
+    settings = tmp_path / "tedge"
+    settings.mkdir()
+    os.chown(settings, 1, 1)
+    mocker.patch.object(beside, "DIRECTORY", str(settings))
+    mocker.patch.object(entry, "SYSTEM_DIRECTORY", str(settings))
+    mocker.patch.multiple(privileges, GROUP="mail", RUN_DIRECTORY=str(tmp_path / "run"))
+    readers: list[int] = []
+
+    def read(*_: object) -> object:
+        readers.append(os.geteuid())
+        raise ConfigurationError("enough was seen")
+
+    mocker.patch.object(configuration, "load", read)
+    mocker.patch.object(sys, "argv", [name, "--config-dir", str(settings)])
+    main = runpy.run_path(str(BIN / name), run_name="recipe")["main"]
+
+    def work() -> object:
+        with contextlib.suppress(TedgeCertError):
+            main()
+        return readers
+
+    assert in_child(work) == [1]
+
+
+@pytest.mark.usefixtures("mark")
+def test_the_help_names_what_is_typed() -> None:
+    parser = parser_of(BIN / "tedge-cert-verify")
+    assert parser.prog == "tedge-cert-verify"
+    assert "sudo tedge-cert-verify c8y" in parser.format_help()
 
 
 @AS_ROOT
