@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device that the mapper of thin-edge connects: the certificate comes into use by a restart of the mapper."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import local_broker
 from tedge_cert.bridge.mapper import MapperBridge
+from tedge_cert.disk import files
+from tedge_cert.hourly import mapper_process
 from tedge_cert.status import gather, verdict
 from tedge_cert.status.facts import Facts
 from tedge_cert.steps import verify as verification
@@ -80,6 +83,27 @@ def test_a_mapper_that_is_not_restarted_uses_the_previous_one(local_device: Loca
         shorten(mocker)
         assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
         local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
+def test_a_number_that_a_local_client_makes_up_confirms_nothing(
+    local_device: LocalDevice, mocker: MockerFixture
+) -> None:
+    shorten(mocker, RESTART_S=4.0)
+    with mapped(local_device) as mapper:
+        mapper.is_masked = True
+        unit = local_device.directory / "cgroups" / "tedge-mapper-c8y.service"
+        unit.mkdir(parents=True)
+        (unit / "cgroup.procs").write_text(f"{mapper.pid}\n")
+        mocker.patch.object(mapper_process, "CGROUPS", str(unit.parent))
+        old, new = serials(local_device)[0], issue(local_device)
+        topic, made_up = "te/device/main/service/tedge-mapper-c8y/status/health", iter((os.getpid(), os.getppid(), 1))
+
+        def say() -> None:
+            publish(local_device, topic, f'{{"pid":{next(made_up)},"status":"up"}}')
+
+        after(mocker, files, "write", say, times=3)
+        code, _ = verify(local_device)
+        assert (code, serials(local_device)) == (1, (new, None, old))
 
 
 def test_refused_after_the_promotion(local_device: LocalDevice, mocker: MockerFixture) -> None:
