@@ -85,6 +85,10 @@ class RequestRefusedError(TedgeCertError):
         self.retry_after_s = retry_after_s
 
 
+class WaitsForApprovalError(RequestRefusedError):
+    """The authority has the request, and a person has yet to approve it; the same request is sent again."""
+
+
 class HeldBackError(TedgeCertError):
     """A renewal is due, but the next attempt has to wait."""
 

@@ -36,6 +36,9 @@ NOT_NEEDED = Event("not-needed", "6883bd83373549d3ad74b7f024efd803", INFO, "no r
 REQUEST_REFUSED = Event(
     "request-refused", "c193c04153e445ab9bc08405b914d161", WARNING, "the tenant issued no certificate", holds_back=True
 )
+WAITS_FOR_APPROVAL = Event(
+    "waits-for-approval", "e5428e1024bd4745be4f842fc02dd155", WARNING, "the request waits for approval", holds_back=True
+)
 NO_ANSWER = Event("no-answer", "27616b3754b84788946df0937ae9f608", WARNING, "the tenant is silent", holds_back=True)
 CANDIDATE_REJECTED = Event(
     "candidate-rejected", "ca7cd8aa3e294028b8ba660a09327e70", ERROR, "the new certificate was rejected", holds_back=True
@@ -70,6 +73,7 @@ ALL = (
     CONFIRMED_LATE,
     NOT_NEEDED,
     REQUEST_REFUSED,
+    WAITS_FOR_APPROVAL,
     NO_ANSWER,
     CANDIDATE_REJECTED,
     ROLLED_BACK,

@@ -38,6 +38,12 @@ def refused(device: Device, tenant: Tenant) -> None:
     start(device)
 
 
+def pending(device: Device, tenant: Tenant) -> None:
+    wait_out(device)
+    tenant.fault(where="est", do="status", status=202, headers={"Retry-After": "600"}, times=1)
+    start(device)
+
+
 def silent(device: Device, tenant: Tenant) -> None:
     wait_out(device)
     tenant.fault(where="est", do="close", times=1)
@@ -106,6 +112,7 @@ SITUATIONS: dict[str, Situation] = {
     "configuration-broken": misconfigured,
     "request-refused": refused,
     "held-back": in_the_unit,
+    "waits-for-approval": pending,
     "no-answer": silent,
     "renewed threshold-too-long": renewed,
     "candidate-rejected": other_name,

@@ -4,10 +4,12 @@
 import shlex
 import time
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tedge_cert import cures, journal
 from tedge_cert.disk import files
@@ -19,6 +21,7 @@ from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
 
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 # Limits of one answer or candidate: each certificate costs time, and every handshake sends the chain.
 MOST_CERTIFICATES, LONGEST_CHAIN = 100, 10
 
@@ -70,6 +73,12 @@ def pick(certificates: list[x509.Certificate], public_key: bytes) -> Certificate
         )
     leaf = max(ours, key=lambda each: each.validity.not_after_s)
     return Certificate(leaf.leaf, _chain_of(leaf, [each for each in candidates if each is not leaf]))
+
+
+def with_chain_of(leaf: Certificate, others: list[Certificate]) -> Certificate:
+    """Return ``leaf`` with the chain of its issuers out of ``others``; raises UnfitCertificateError for too many."""
+    _refuse_too_many(len(others))
+    return Certificate(leaf.leaf, _chain_of(leaf, others))
 
 
 def _refuse_too_many(count: int) -> None:
@@ -146,6 +155,8 @@ def check(
     if candidate.device_id != device_id:
         name = quoted(candidate.validity.common_name) or "no name: it has no common name"
         raise UnfitCertificateError(f"it is issued to {name}, expected the device id {device_id}")
+    if not candidate.is_self_signed:
+        _check_purpose(candidate.leaf)
     validity = candidate.validity
     check_clock_of_device(now_s)
     if now_s > validity.not_after_s:
@@ -157,6 +168,29 @@ def check(
         )
     if current is not None and validity.not_after_s <= current.validity.not_after_s:
         _check_end(candidate, current, by_unit)
+
+
+def _check_purpose(leaf: x509.Certificate) -> None:
+    """Raise UnfitCertificateError for a certificate with which no device may authenticate itself by TLS."""
+    use = _extension(leaf, x509.KeyUsage)
+    extended = _extension(leaf, x509.ExtendedKeyUsage)
+    constraints = _extension(leaf, x509.BasicConstraints)
+    purposes = ExtendedKeyUsageOID.CLIENT_AUTH, x509.ObjectIdentifier("2.5.29.37.0")
+    told = "no tenant takes it from a device: its authority needs another profile for devices"
+    if constraints is not None and constraints.ca:
+        raise UnfitCertificateError(f"it is the certificate of an authority (CA:TRUE), {told}")
+    if extended is not None and not any(each in purposes for each in extended):
+        raise UnfitCertificateError(f"its extended key usage has no clientAuth, {told}")
+    if use is not None and not use.digital_signature:
+        raise UnfitCertificateError(f"its key usage has no digitalSignature, {told}")
+
+
+def _extension(leaf: x509.Certificate, kind: type[Extension]) -> Extension | None:
+    """Return an extension; None where there is none, or where one of them cannot be read: the tenant will judge."""
+    try:
+        return leaf.extensions.get_extension_for_class(kind).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return None
 
 
 def _check_end(candidate: Certificate, current: Certificate, by_unit: bool) -> None:

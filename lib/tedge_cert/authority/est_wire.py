@@ -6,33 +6,37 @@ from collections.abc import Mapping
 
 from cryptography import x509
 
-from tedge_cert.errors import RequestRefusedError
+from tedge_cert.errors import RequestRefusedError, WaitsForApprovalError
 from tedge_cert.net import https
 from tedge_cert.net.https import LIMIT_BYTES, HttpAnswer, Request
 from tedge_cert.x509 import pkcs7
 
 # RFC 7030 §4.2.1 and §4.2.2.
-ENROL, REENROL = "simpleenroll", "simplereenroll"
+ENROL, REENROL, CA_CERTIFICATES = "simpleenroll", "simplereenroll", "cacerts"
+BASE = "/.well-known/est"
 # Characters of an answer without certificates that the message quotes.
 _QUOTED_BYTES = 60
 
 
-def request_of(operation: str, csr: bytes, headers: Mapping[str, str] | None = None) -> Request:
-    """Make the request for ``operation`` with ``csr`` in DER; ``headers`` authenticate it."""
+def request_of(operation: str, csr: bytes, headers: Mapping[str, str] | None = None, base: str = BASE) -> Request:
+    """Make the request for ``operation`` below ``base`` with ``csr`` in DER; ``headers`` authenticate it."""
     fields = {
         "Content-Type": "application/pkcs10",
         "Content-Transfer-Encoding": "base64",
         "Accept": "application/pkcs7-mime",
         **(headers or {}),
     }
-    return Request("POST", f"/.well-known/est/{operation}", fields, _base64_lines(csr))
+    return Request("POST", f"{base}/{operation}", fields, _base64_lines(csr))
 
 
 def certificates_in(answer: HttpAnswer, advice: Mapping[int, str]) -> list[x509.Certificate]:
     """Read the certificates of ``answer`` in its order; raises RequestRefusedError for an answer without any.
 
-    ``advice`` is by status code.
+    ``advice`` is by status code. An answer that a person has yet to approve the request is a WaitsForApprovalError.
     """
+    if answer.status == 202:
+        waits = https.refusal(answer, advice)
+        raise WaitsForApprovalError(str(waits), waits.status, waits.retry_after_s)
     if answer.status not in (200, 201):
         raise https.refusal(answer, advice)
     content = answer.content

@@ -27,20 +27,20 @@ class Credentials:
     hosts: tuple[str, ...] = ()
 
 
-def load_for(path: Path, asked: Mapping[str, str]) -> Credentials:
+def load_for(path: Path, asked: Mapping[str, str], table: str = "c8y") -> Credentials:
     """Read the credentials in the file at ``path`` for the hosts ``asked``, each under the key that names it.
 
     Otherwise a changed setting would send the password to another host. A file that names no host works, with a
     warning, because files of thin-edge name none. Raises ConfigurationError for a host that the file does not name.
     """
-    found = load(path)
+    found = load(path, table)
     if not found.hosts:
-        _warn_once(f"{what_is_missing(path)}; {line_to_add(asked)}")
+        _warn_once(f"{what_is_missing(path)}; {line_to_add(asked, table)}")
     for key, host in asked.items():
         if found.hosts and _plain(host) not in map(_plain, found.hosts):
             raise ConfigurationError(
                 f"the password in {path} is for {' and '.join(found.hosts)}, but {key} is {host}: nothing was sent; "
-                f"set {key} back, or `host` in the table [c8y] of the file to the host that may have the password"
+                f"set {key} back, or `host` in the table [{table}] of the file to the host that may have the password"
             )
     return found
 
@@ -50,11 +50,11 @@ def what_is_missing(path: Path) -> str:
     return f"the credentials file {path} does not say which host its password is for, so a changed setting redirects it"
 
 
-def line_to_add(asked: Mapping[str, str]) -> str:
+def line_to_add(asked: Mapping[str, str], table: str = "c8y") -> str:
     """Return what to add to the file, for the hosts ``asked``."""
     hosts = [f'"{each}"' for each in dict.fromkeys(map(_plain, asked.values()))]
     value = hosts[0] if len(hosts) == 1 else f"[{', '.join(hosts)}]"
-    return f"add to its table [c8y] the line: host = {value}"
+    return f"add to its table [{table}] the line: host = {value}"
 
 
 @cache
@@ -67,24 +67,26 @@ def _plain(host: str) -> str:
     return host.lower().strip("[]").rstrip(".")
 
 
-def load(path: Path) -> Credentials:
+def load(path: Path, table: str = "c8y") -> Credentials:
     """Read the credentials in the file at ``path``; raises ConfigurationError, which quotes nothing of the content."""
-    if privileges.has_parent() and not os.access(path, os.R_OK):
+    # Root reads only those that go into mosquitto's file, too.
+    if table == "c8y" and privileges.has_parent() and not os.access(path, os.R_OK):
         # A file that only root reads: its content goes into mosquitto's file, or to the tenant.
         username, password, *hosts = privileges.ask_root("read_credentials")
         return Credentials(username, password, tuple(hosts))
-    expected = 'expected TOML: a table [c8y] with username = "<tenant>/<user>" and password = "<password>"'
+    user = "<tenant>/<user>" if table == "c8y" else "<user>"
+    expected = f'expected TOML: a table [{table}] with username = "{user}" and password = "<password>"'
     try:
         tree = tomllib.loads(files.read_regular(path, _LIMIT_BYTES, follow=True).decode())
     except OSError as error:
         raise ConfigurationError(
-            f"cannot read the credentials file {path} (c8y.credentials_path): {error.strerror}; {expected}"
+            f"cannot read the credentials file {path} ({table}.credentials_path): {error.strerror}; {expected}"
         ) from error
     except ValueError as error:
         # The message of the parser names places and keys, never a value.
         raise ConfigurationError(f"the credentials file {path} is malformed: {error}; {expected}") from error
-    table = tree.get("c8y")
-    found = [table.get(each) if isinstance(table, dict) else None for each in ("username", "password")]
+    entries = tree.get(table)
+    found = [entries.get(each) if isinstance(entries, dict) else None for each in ("username", "password")]
     username, password = (each if isinstance(each, str) and each else "" for each in found)
     if not (username and password):
         raise ConfigurationError(f"the credentials file {path} is incomplete: {expected}")
@@ -97,22 +99,22 @@ def load(path: Path) -> Credentials:
             )
     if ":" in username:
         raise ConfigurationError(f"the credentials file {path}: the username has a colon, which HTTP Basic excludes")
-    return Credentials(username, password, _hosts(path, table))
+    return Credentials(username, password, _hosts(path, table, entries))
 
 
-def _hosts(path: Path, table: object) -> tuple[str, ...]:
-    value = table.get("host") if isinstance(table, dict) else None
+def _hosts(path: Path, table: str, entries: object) -> tuple[str, ...]:
+    value = entries.get("host") if isinstance(entries, dict) else None
     if value is None:
         return ()
     named = value if isinstance(value, list) else [value]
     try:
         hosts = tuple(str(parse_host(each)) for each in named if isinstance(each, str))
     except ValueError as error:
-        raise ConfigurationError(f"the credentials file {path}: host in the table [c8y]: {error}") from error
+        raise ConfigurationError(f"the credentials file {path}: host in the table [{table}]: {error}") from error
     if not hosts or len(hosts) < len(named):
         raise ConfigurationError(
-            f"the credentials file {path}: host in the table [c8y] is not text: expected the host that the password is "
-            'for, such as host = "mytenant.cumulocity.com", or a list of hosts'
+            f"the credentials file {path}: host in the table [{table}] is not text: expected the host that the "
+            'password is for, such as host = "mytenant.cumulocity.com", or a list of hosts'
         )
     return hosts
 

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the values of ``connections`` from the settings, where a command begins."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tedge_cert import journal
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint, to_text
 from tedge_cert.device.connections import (
+    EstAuthority,
+    EstServer,
     ExternalListener,
+    KeyPair,
     Listener,
     LocalBroker,
     Mapper,
@@ -53,6 +58,35 @@ def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
         key=instance.key,
         credentials_path=Path(config.need("c8y.credentials_path")) if auth_method.is_basic(config) else None,
     )
+
+
+def est_of(config: Config, device_id: str) -> EstAuthority:
+    """Return the certificate authority of the operator's; raises ConfigurationError without est.url."""
+    url, password_in = config.need("c8y.est.url"), config.need("c8y.est.password_in")
+    certificate, key = (Path(config.need(f"c8y.est.bootstrap.{each}_path")) for each in ("cert", "key"))
+    path = _text(config, "c8y.est.credentials_path")
+    return EstAuthority(
+        _est_server(config, url, "est.url"),
+        _renewal_server(config, url),
+        username=_text(config, "c8y.est.username") or device_id,
+        uses_basic=password_in in ("basic", "both"),
+        uses_challenge=password_in in ("challenge", "both"),
+        factory=KeyPair(certificate, key) if os.path.lexists(certificate) else None,
+        credentials_path=None if path is None else Path(path),
+    )
+
+
+def _renewal_server(config: Config, url: str) -> EstServer:
+    # An address that only other profiles use must not take the requests of one with an authority of its own.
+    is_own = config.stored("c8y.est.url")[0] is not None
+    found = config.stored("c8y.est.renew_url")[0] if is_own else config.get("c8y.est.renew_url")
+    return _est_server(config, to_text(found), "est.renew_url") if found else _est_server(config, url, "est.url")
+
+
+def _est_server(config: Config, url: str, setting: str) -> EstServer:
+    parts = urlsplit(url)
+    trust = Trust(Path(config.need("c8y.est.root_cert_path")), "est.root_cert_path")
+    return EstServer(parts.netloc, trust, setting, proxy_of(config, parts.netloc), base=parts.path)
 
 
 def mqtt_of(config: Config) -> tuple[str, int]:

@@ -112,6 +112,11 @@ class Instance(Names):
         return state_file_of(self.config, self)
 
     @property
+    def waiting_file(self) -> Path:
+        """The signing request that waits for approval at the authority."""
+        return self.state_file.with_suffix(".waiting")
+
+    @property
     def rejection_file(self) -> Path:
         """The SHA-256 of the candidate that the last verification rejected."""
         return self.run_directory / f"{self.name}.rejected"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tedge_cert import beside
 from tedge_cert.config import no_effect
 from tedge_cert.durations import format_duration
-from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED
+from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED, WAITS_FOR_APPROVAL
 from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, UnitFacts
 from tedge_cert.times import local
@@ -203,9 +203,11 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
     if failed:
         times = "once" if failed == 1 else f"{failed} times"
         late = facts.certificate is not None and facts.left_s < facts.threshold_s / 3
+        is_pending = left.result == WAITS_FOR_APPROVAL.name
+        what = "the renewal waits for approval" if is_pending else f"the renewal has failed {times}"
         yield Problem(
             BROKEN if late else ATTENTION,
-            f"the renewal has failed {times}: {left.reason or left.result}",
+            f"{what}: {left.reason or left.result}",
             f"tedge cert upload {facts.words}" if waits and _is_self_signed(facts.candidate) else _journal_of(facts),
         )
     if facts.previous is not None:

@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from tedge_cert import cures, terminal
-from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.authority import est_server
+from tedge_cert.device.connection_settings import connected_broker, est_of, tenant_of
 from tedge_cert.device.connections import Tenant
-from tedge_cert.device.instance import Instance
+from tedge_cert.device.instance import Instance, identity
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.disk.space import space_in
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
 from tedge_cert.net import https, server_clock
 from tedge_cert.net.https import Request
-from tedge_cert.steps.renew import SELF_SIGNED
+from tedge_cert.net.server import Server
+from tedge_cert.steps.renew import EST, SELF_SIGNED
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.tenant import rest, token
 from tedge_cert.x509 import certificate, clock, keys, requests
@@ -47,7 +49,9 @@ def _checks(instance: Instance, authority: str, csr: CallerFile | None) -> Itera
     yield "certificate", partial(_certificate, instance, authority)
     yield "key", partial(_key, instance, csr)
     yield "directory", partial(_directory, instance)
-    if authority != SELF_SIGNED:
+    if authority == EST:
+        yield "authority and clock", partial(_est, instance)
+    elif authority != SELF_SIGNED:
         tenant = replace(tenant_of(instance), token_memory=_NOWHERE)
         yield "authority and clock", partial(_authority, tenant)
         yield "token", partial(_token, instance, tenant)
@@ -91,14 +95,23 @@ def _directory(instance: Instance) -> str:
 
 
 def _authority(tenant: Tenant) -> str:
+    return _clock_of(tenant, Request("GET", rest.OPEN_PATH))
+
+
+def _est(instance: Instance) -> str:
+    authority = est_of(instance.config, identity(instance))
+    return _clock_of(authority.renewal, est_server.request_of_ca_certificates(authority.renewal))
+
+
+def _clock_of(server: Server, request: Request) -> str:
     # A request without a credential: what it answers tells nothing of the certificate.
-    answer = https.ask(tenant, Request("GET", rest.OPEN_PATH), compares_clock=False)
+    answer = https.ask(server, request, compares_clock=False)
     found = server_clock.difference(answer.headers)
     if found is None:
-        return f"{tenant.host} answers, but does not tell its time"
+        return f"{server.host} answers, but does not tell its time"
     if found.is_too_large:
-        raise ClockError(f"the clock is {found} that of {tenant.host}; {cures.clock()}")
-    return f"{tenant.host} answers, and the clock is {found} that of it"
+        raise ClockError(f"the clock is {found} that of {server.host}; {cures.clock()}")
+    return f"{server.host} answers, and the clock is {found} that of it"
 
 
 def _token(instance: Instance, tenant: Tenant) -> str:

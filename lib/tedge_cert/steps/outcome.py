@@ -29,6 +29,7 @@ from tedge_cert.errors import (
     RequestRefusedError,
     RolledBackError,
     TedgeCertError,
+    WaitsForApprovalError,
 )
 from tedge_cert.events import Event
 from tedge_cert.hourly import schedule
@@ -50,6 +51,7 @@ _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
     (RolledBackError, events.ROLLED_BACK),
     (CandidateRejectedError, events.CANDIDATE_REJECTED),
     (NotTrustedYetError, events.NOT_TRUSTED_YET),
+    (WaitsForApprovalError, events.WAITS_FOR_APPROVAL),
     (RequestRefusedError, events.REQUEST_REFUSED),
     (NoAnswerError, events.NO_ANSWER),
     (ClockError, events.CLOCK_WRONG),
@@ -61,7 +63,7 @@ _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
 )
 _SUCCESSES = (events.RENEWED, events.CONFIRMED_LATE, events.NOT_NEEDED)
 # Nothing was renewed, and nothing failed that was not told before.
-_WITHOUT_HOOKS = (events.NOT_NEEDED, events.HELD_BACK, events.THRESHOLD_TOO_LONG)
+_WITHOUT_HOOKS = (events.NOT_NEEDED, events.WAITS_FOR_APPROVAL, events.HELD_BACK, events.THRESHOLD_TOO_LONG)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,30 @@
 """Step 2: obtain a candidate; the active certificate is not touched."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 
+from cryptography import x509
+
 from tedge_cert import cures, journal, terminal
-from tedge_cert.authority import answer_checks, cumulocity, self_signed
+from tedge_cert.authority import answer_checks, cumulocity, est_server, self_signed, waiting_request
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.device.connection_settings import connected_broker, tenant_of
+from tedge_cert.device.connection_settings import connected_broker, est_of, tenant_of
+from tedge_cert.device.connections import KeyPair
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import ClockError, ConfigurationError, RequestRefusedError, TedgeCertError
+from tedge_cert.errors import (
+    ClockError,
+    ConfigurationError,
+    RequestRefusedError,
+    TedgeCertError,
+    WaitsForApprovalError,
+)
 from tedge_cert.steps import due, outcome
 from tedge_cert.steps.switch import Switch, refuse_directory
 from tedge_cert.steps.verify import check_candidate
@@ -24,7 +35,17 @@ from tedge_cert.times import rfc2822
 from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
 
-SELF_SIGNED = "self-signed"
+EST, SELF_SIGNED = "est", "self-signed"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Who is asked for a certificate, with what proves the device, and what completes the certificate received."""
+
+    host: str
+    device_id: str
+    ask: Callable[[bytes], list[x509.Certificate]]
+    complete: Callable[[Certificate], Certificate]
 
 
 def check_authority(instance: Instance, authority: str) -> None:
@@ -58,7 +79,7 @@ def candidate_of(
 ) -> Certificate:
     """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
     if authority != SELF_SIGNED:
-        return _obtain(instance, current, csr, by_unit)
+        return _obtain(instance, _authority(authority, instance, current), current, csr, by_unit)
     if csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
     return _sign(instance, current)
@@ -106,7 +127,30 @@ def is_served(instance: Instance, current: Certificate) -> bool:
     return True
 
 
-def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None, by_unit: bool) -> Certificate:
+def _authority(name: str, instance: Instance, current: Certificate) -> Authority:
+    if name == EST:
+        device_id = identity(instance)
+        est = est_of(instance.config, device_id)
+
+        def complete(new: Certificate) -> Certificate:
+            est_server.tell_changes(new, current, est.renewal.host)
+            return est_server.with_chain(est, new, current)
+
+        shown = KeyPair(instance.certificate, instance.key)
+        return Authority(est.renewal.host, device_id, partial(est_server.reenrol, est, shown), complete)
+    tenant, broker = tenant_of(instance), connected_broker(instance)
+    get_credential = partial(token.get_credential, tenant, broker)
+    return Authority(
+        tenant.host,
+        tenant.device_id,
+        lambda csr: cumulocity.reenrol(tenant, get_credential, csr, tenant.device_id),
+        lambda new: new,
+    )
+
+
+def _obtain(
+    instance: Instance, authority: Authority, current: Certificate, csr: CallerFile | None, by_unit: bool
+) -> Certificate:
     # Before the tenant issues a certificate that could not be written.
     refuse_directory(instance.candidate)
     clock.check_presentable(current, instance.certificate)
@@ -114,25 +158,33 @@ def _obtain(instance: Instance, current: Certificate, csr: CallerFile | None, by
     if csr is not None:
         request = requests.load_request(csr, key)
     else:
-        request = requests.renewal_request(key, current)
+        request = waiting_request.same(instance.waiting_file, requests.renewal_request(key, current))
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
-    tenant, broker = tenant_of(instance), connected_broker(instance)
-    with waiting(f"Asking {tenant.host} for a new certificate"):
-        certificates = cumulocity.reenrol(
-            tenant, partial(token.get_credential, tenant, broker), request, tenant.device_id
-        )
+    with waiting(f"Asking {authority.host} for a new certificate"):
+        try:
+            certificates = authority.ask(request)
+        except WaitsForApprovalError:
+            waiting_request.keep(instance.waiting_file, request)
+            raise
+        except RequestRefusedError as error:
+            if error.status in est_server.FINAL:
+                waiting_request.end(instance.waiting_file)
+            raise
+        waiting_request.end(instance.waiting_file)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
-        answer_checks.check(new, keys.public_key(key), tenant.device_id, current, by_unit=by_unit)
+        answer_checks.check(new, keys.public_key(key), authority.device_id, current, by_unit=by_unit)
+        new = authority.complete(new)
     except UnfitCertificateError as error:
         raise RequestRefusedError(
-            f"the answer of {tenant.host} is not used: {error}; nothing was written, {instance.certificate} stays"
+            f"the answer of {authority.host} is not used: {error}; nothing was written, {instance.certificate} stays"
         ) from error
     except ClockError as error:
         # Otherwise a clock that is behind would have the device ask for another certificate each hour.
+        new = authority.complete(new)
         files.write(instance.candidate, new.pem, owners.CERTIFICATE)
         raise ClockError(
-            f"the answer of {tenant.host} is kept as {instance.candidate} until it is valid: {error}"
+            f"the answer of {authority.host} is kept as {instance.candidate} until it is valid: {error}"
         ) from error
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
     return new

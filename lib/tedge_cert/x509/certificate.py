@@ -90,6 +90,15 @@ class Certificate:
         return found.value.key_identifier or b""
 
     @property
+    def alternative_names(self) -> str:
+        """The subjectAltName, for a person and to compare two; empty if there is none that can be read."""
+        try:
+            found = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            return ""
+        return ", ".join(journal.quoted(str(each.value)) for each in found)
+
+    @property
     def public_key(self) -> bytes:
         """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that is not known here."""
         try:

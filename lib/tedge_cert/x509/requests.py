@@ -76,6 +76,15 @@ def _request(key: PrivateKey, subject: Any, attributes: list[dict[str, Any]]) ->
     return encoded
 
 
+def asks_the_same(one: bytes, other: bytes) -> bool:
+    """Return whether two CSRs in DER ask for the same; their signatures differ each time they are made."""
+    try:
+        first, second = (x509.load_der_x509_csr(each) for each in (one, other))
+        return first.is_signature_valid and first.tbs_certrequest_bytes == second.tbs_certrequest_bytes
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        return False
+
+
 def _sign(key: PrivateKey, content: bytes) -> tuple[str, bytes]:
     if isinstance(key, HardwareKey):
         return "sha256_rsa" if key.is_rsa else "sha256_ecdsa", key.sign(content)

@@ -27,6 +27,15 @@ from tedge_cert.config.values import Value
         (kinds.parse_proxy, "proxy.example:3128", "http://proxy.example:3128"),
         (kinds.parse_proxy, "https://proxy.example/", "https://proxy.example:443"),
         (kinds.parse_proxy, "http://[::1]:8080", "http://[::1]:8080"),
+        (kinds.parse_est_url, "est.example", "https://est.example/.well-known/est"),
+        (kinds.parse_est_url, "https://est.example:443/", "https://est.example/.well-known/est"),
+        (kinds.parse_est_url, "https://[::1]:8443", "https://[::1]:8443/.well-known/est"),
+        (
+            kinds.parse_est_url,
+            "https://est.example/.well-known/est/a/b/c/",
+            "https://est.example/.well-known/est/a/b/c",
+        ),
+        (kinds.parse_username, "sensor-1", "sensor-1"),
     ],
 )
 def test_takes(parse: Callable[[str], Value], text: str, value: Value) -> None:
@@ -57,6 +66,16 @@ def test_takes(parse: Callable[[str], Value], text: str, value: Value) -> None:
         (kinds.parse_proxy, "http://proxy.example:many", "such as http://"),
         (kinds.parse_proxy, "http://pro xy", "host name"),
         (kinds.parse_proxy, "http://[::1", "such as http://"),
+        (kinds.parse_est_url, "http://est.example/.well-known/est", "begins with https://"),
+        (kinds.parse_est_url, "https://me:secret@est.example", "est.username"),
+        (kinds.parse_est_url, "https://est.example/.well-known/est/simpleenroll", "leave out /simpleenroll"),
+        (kinds.parse_est_url, "https://est.example/.well-known/est/cacerts/", "ends in /.well-known/est"),
+        (kinds.parse_est_url, "https://est.example/est?x=1", "no ?"),
+        (kinds.parse_est_url, "https://est.example/est#x", "no #"),
+        (kinds.parse_est_url, "https:///est", "such as https://"),
+        (kinds.parse_est_url, "https://est.example:many", "such as https://"),
+        (kinds.parse_est_url, "https://est.example/a b", "blanks"),
+        (kinds.parse_username, "a:b", "without a colon"),
     ],
 )
 def test_refuses(parse: Callable[[str], Value], text: str, said: str) -> None:

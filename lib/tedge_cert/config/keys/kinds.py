@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parse values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tedge_cert.config.values import Value, bracketed, parse_host, parse_port
 
+# RFC 7030 §3.2.2.
+EST_PATH = "/.well-known/est"
+EST_OPERATIONS = ("cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs")
 # MQTT 3.1.1 §2.2.3: the remaining length of a packet has 28 bits.
 LARGEST_PAYLOAD = 268_435_455
+# RFC 3986 §3.3.
+_IN_PATH = "%/:@!$&'()*+,;=-._~"
 
 
 def parse_count(text: str) -> Value:
@@ -63,3 +68,36 @@ def parse_proxy(text: str) -> Value:
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     return f"{parts.scheme}://{host}:{port}"
+
+
+def parse_est_url(text: str) -> Value:
+    """Return the address of an EST server up to the operation; a host alone is completed by the usual path."""
+    example = "such as https://est.example.com/.well-known/est"
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"expected an address {example} ({error})") from error
+    if parts.scheme != "https":
+        raise ValueError(f"expected an address that begins with https://, {example}")
+    if "@" in parts.netloc:
+        raise ValueError("expected no user in the address: est.username names one")
+    if "?" in text or "#" in text:
+        raise ValueError(f"expected no ? and no # in the address, {example}")
+    if not parts.hostname:
+        raise ValueError(f"expected an address {example}")
+    host = str(parse_host(bracketed(parts.hostname)))
+    path = parts.path.rstrip("/") or EST_PATH
+    start, _, last = path.rpartition("/")
+    if last in EST_OPERATIONS:
+        raise ValueError(f"expected the address before the operation: leave out /{last}, so that it ends in {start}")
+    if quote(path, safe=_IN_PATH) != path:
+        raise ValueError(f"expected a path without blanks and other characters that no address has, {example}")
+    return f"https://{host}{'' if port in (None, 443) else f':{port}'}{path}"
+
+
+def parse_username(text: str) -> Value:
+    """Accept the user of HTTP Basic (RFC 7617 §2)."""
+    if not text or ":" in text:
+        raise ValueError("expected a user name without a colon, which HTTP Basic excludes")
+    return text

@@ -8,11 +8,13 @@ from tedge_cert.config.keys import Key, flat
 from tedge_cert.config.keys.c8y import C8Y
 from tedge_cert.config.keys.clouds import AWS, AZURE
 from tedge_cert.config.keys.device import CERTIFICATE, DEVICE
+from tedge_cert.config.keys.est import EST
 from tedge_cert.config.keys.local import HTTP, MQTT
 from tedge_cert.config.keys.system import AGENT, FLOWS, PLACES, PLUGINS, SERVICES
 
 KEYS: dict[str, Key] = {
-    **DEVICE, **CERTIFICATE, **C8Y, **AZURE, **AWS, **MQTT, **HTTP, **AGENT, **PLACES, **SERVICES, **PLUGINS, **FLOWS
+    **DEVICE, **CERTIFICATE, **C8Y, **AZURE, **AWS, **EST, **MQTT, **HTTP, **AGENT, **PLACES, **SERVICES, **PLUGINS,
+    **FLOWS
 }  # fmt: skip
 
 OLD_NAMES: dict[str, str] = {old: name for name, key in KEYS.items() for old in key.old}

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate authority that speaks EST, with an issuing CA below its root; each fault of it can be chosen."""
+
+import base64
+import ssl
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+from unit.certificates import Made, make, new_key
+
+BASE = "/.well-known/est/devices"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered in place of a certificate."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: its path, its headers, the signing request, and the certificate that the device showed in TLS."""
+
+    path: str
+    headers: dict[str, str]
+    csr: bytes
+    shown: bytes | None
+
+
+def _of_ca(name: str, issuer: Made | None = None) -> Made:
+    return make(
+        name,
+        end=datetime.now(UTC) + timedelta(days=3650),
+        issuer=issuer,
+        extension=x509.BasicConstraints(ca=True, path_length=None),
+    )
+
+
+class EstAuthority:
+    """The server; `answers` are given in turn before certificates are issued."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = _of_ca("ACME root")
+        self.issuing = _of_ca("ACME devices", self.root)
+        self.cacerts: Answer | list[Made] = [self.issuing, self.root]
+        self.answers: list[Answer] = []
+        self.asked: list[Asked] = []
+        self.extensions: list[x509.ExtensionType] = [x509.BasicConstraints(ca=False, path_length=None)]
+        self.subject: x509.Name | None = None
+        self.trust = directory / "est-root.pem"
+        web = trustme.CA()
+        web.cert_pem.write_to_path(str(self.trust))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        web.issue_cert("localhost").configure_cert(context)
+        roots = directory / "est-clients.pem"
+        roots.write_bytes(self.root.pem)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(roots)
+        self._context = context
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """The address up to the operation."""
+        return f"https://localhost:{self.port}{BASE}"
+
+    @property
+    def settings(self) -> str:
+        """The table of `tedge.toml` that names this authority."""
+        return f'[est]\nurl = "{self.url}"\nroot_cert_path = "{self.trust}"\n'
+
+    def takes_leaf_alone(self) -> None:
+        """Know the issuing CA from now on, so that a device need not show it."""
+        self._context.load_verify_locations(cadata=self.issuing.pem.decode())
+
+    def enrolments(self) -> list[Asked]:
+        """The requests for certificates."""
+        return [each for each in self.asked if not each.path.endswith("/cacerts")]
+
+    def issue(self, csr: bytes, days: float = 90) -> x509.Certificate:
+        """Sign what is asked for."""
+        request = x509.load_der_x509_csr(csr)
+        now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(self.subject or request.subject)
+            .issuer_name(self.issuing.certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(days=days))
+        )
+        for each in self.extensions:
+            builder = builder.add_extension(each, critical=False)
+        return builder.sign(self.issuing.key, hashes.SHA256())
+
+    def _answer_to(self, asked: Asked) -> Answer:
+        if asked.path == f"{BASE}/cacerts":
+            found = self.cacerts
+            return found if isinstance(found, Answer) else _certificates([each.certificate for each in found])
+        if self.answers:
+            return self.answers.pop(0)
+        return _certificates([self.issue(asked.csr)])
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        authority = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._serve(b"")
+
+            def do_POST(self) -> None:
+                self._serve(base64.b64decode(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def _serve(self, csr: bytes) -> None:
+                assert isinstance(self.connection, ssl.SSLSocket)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                asked = Asked(self.path, headers, csr, self.connection.getpeercert(binary_form=True))
+                authority.asked.append(asked)
+                answer = authority._answer_to(asked)
+                self.send_response(answer.status)
+                for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, *words: object) -> None:
+                del words
+
+        return Handler
+
+
+def _certificates(found: list[x509.Certificate]) -> Answer:
+    der = pkcs7.serialize_certificates(found, Encoding.DER)
+    return Answer(200, base64.encodebytes(der), {"Content-Type": "application/pkcs7-mime"})
+
+
+def first_certificate(authority: EstAuthority, name: str, days: float = 10) -> tuple[bytes, bytes]:
+    """Return a certificate of the authority with its chain, and its key, both in PEM."""
+    key = new_key()
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    leaf = authority.issue(request.public_bytes(Encoding.DER), days)
+    return leaf.public_bytes(Encoding.PEM) + authority.issuing.pem, Made(leaf, key).key_pem
