@@ -51,11 +51,11 @@ def key_refused(error: Exception, path: "str | os.PathLike[str]") -> str:
     return f"; systemd hands it to the unit: `sudo systemctl start {unit}`"
 
 
-def register(device_id: str = "") -> str:
+def register(device_id: str = "", *options: str) -> str:
     """Return the command that registers the device; it is the last resort, because it takes a new password."""
     import shlex
 
-    return command("cert download", *(["--device-id", shlex.quote(device_id)] if device_id else []))
+    return command("cert download", *options, *(["--device-id", shlex.quote(device_id)] if device_id else []))
 
 
 def owners() -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from cryptography import x509
 
 from tedge_cert import cures, journal, terminal
-from tedge_cert.authority import answer_checks, cumulocity
+from tedge_cert.authority import answer_checks, cumulocity, est_server, waiting_request
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge import conf_files
 from tedge_cert.cli.arguments import Parser
@@ -23,7 +23,8 @@ from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
 from tedge_cert.device import profiles
 from tedge_cert.device import registration_record as record
-from tedge_cert.device.connection_settings import files_of, mosquitto_of, server_of, tenant_of
+from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, server_of, tenant_of
+from tedge_cert.device.connections import EstAuthority
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id
 from tedge_cert.disk import files, owners
@@ -36,6 +37,7 @@ from tedge_cert.errors import (
     NoAnswerError,
     RequestRefusedError,
     TedgeCertError,
+    WaitsForApprovalError,
 )
 from tedge_cert.net.https import WrongServerError
 from tedge_cert.steps import outcome
@@ -47,17 +49,34 @@ from tedge_cert.x509.certificate import Certificate
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
 PASSWORD_CHARACTERS = 32
+EST = "est"
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A device id, its one-time password and the tenant; the password is printed only if it was ``generated`` here."""
+    """A device id, its one-time password and the tenant; the password is printed only if it was ``generated`` here.
+
+    ``est`` is the operator's own authority where that one is asked; ``host`` is its host then.
+    """
 
     device_id: str
     password: str
     generated: bool
     host: str
+    est: EstAuthority | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that registers the device there."""
+        return cures.register(self.device_id, *(["--ca", EST] if self.est else []))
+
+    @property
+    def next_password(self) -> str:
+        """What a person does before another attempt, once the password was used; other words follow."""
+        if self.est is None:
+            return "the one-time password is spent: get a new one"
+        return f"a one-time password may be spent: see the authority {self.host}"
 
     def address(self) -> str:
         """Return the page where an operator registers the device, with what is known filled in."""
@@ -81,7 +100,7 @@ def checked_host(text: str) -> str:
     return host if port == 443 else f"{host}:{port}"
 
 
-def check_clock(instance: Instance, host: str) -> None:
+def check_clock(instance: Instance, host: str, est: EstAuthority | None = None) -> None:
     """Raise ClockError if the clock is wrong: the answer to the one-time password would not be valid yet.
 
     The request that asks for the tenant's time carries no secret. Without an answer the registration goes on: it
@@ -89,7 +108,10 @@ def check_clock(instance: Instance, host: str) -> None:
     """
     clock.check_clock_of_device(time.time())
     with waiting(f"Comparing the clock with that of {host}"):
-        theirs_s = rest.time_of(server_of(instance.config, host))
+        if est is None:
+            theirs_s = rest.time_of(server_of(instance.config, host))
+        else:
+            theirs_s = rest.time_of(est.enrolment, est_server.request_of_ca_certificates(est.enrolment))
     behind_s = 0 if theirs_s is None else int(theirs_s - time.time())
     if behind_s > CLOCK_TOLERANCE_S:
         raise ClockError(
@@ -119,7 +141,7 @@ def download(
 def download_once(instance: Instance, registration: Registration) -> Certificate:
     """Ask for the first certificate once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
     with custody(instance):
-        check_clock(instance, registration.host)
+        check_clock(instance, registration.host, registration.est)
         key = keys.load_or_create(instance.key)
         received = _ask(instance, registration, _request(instance, registration, key, None))
         return _keep(instance, registration, keys.public_key(key), received)
@@ -130,8 +152,13 @@ def _request(instance: Instance, registration: Registration, key: keys.PrivateKe
         return requests.load_request(csr, key)
     organization = instance.config.need("certificate.organization")
     unit = instance.config.need("certificate.organization_unit")
-    request = requests.first_request(key, registration.device_id, organization, unit)
-    files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
+    challenge = registration.password if registration.est and registration.est.uses_challenge else ""
+    request = waiting_request.same(
+        instance.waiting_file, requests.first_request(key, registration.device_id, organization, unit, challenge)
+    )
+    if not challenge:
+        # All users may read that file.
+        files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
     return request
 
 
@@ -143,24 +170,35 @@ def _ask_until(
     with Progress(f"Asking {registration.host} for the certificate of {registration.device_id}") as progress:
         while True:
             last: TedgeCertError
+            pause_s = retry_every_s
             try:
                 return _ask(instance, registration, request)
             except WrongServerError:
                 raise
+            except WaitsForApprovalError as error:
+                state, last, pause_s = str(error), error, max(retry_every_s, error.retry_after_s or 0)
             except RequestRefusedError as error:
+                if registration.est is not None and error.status < 500 and error.status != 429:
+                    # Nobody registers the device there meanwhile, and a wrong password may lock it.
+                    raise
                 unknown = error.status in (401, 403, 404)
                 state, last = ("not registered yet" if unknown else str(error)), error
             except NoAnswerError as error:
                 state, last = str(error), error
-            if deadline.left_s() < retry_every_s:
+            if deadline.left_s() < pause_s:
                 raise _given_up(registration, max_timeout_s, last) from last
-            progress.show(f"{state}; asking again in {retry_every_s} s (until {until})", state)
-            time.sleep(retry_every_s)
+            progress.show(f"{state}; asking again in {pause_s} s (until {until})", state)
+            time.sleep(pause_s)
             # Without an answer before, the clock was not compared; now the password may be used.
-            check_clock(instance, registration.host)
+            check_clock(instance, registration.host, registration.est)
 
 
 def _given_up(registration: Registration, max_timeout_s: int, last: TedgeCertError) -> TedgeCertError:
+    if registration.est is not None:
+        return TedgeCertError(
+            f"no certificate for {registration.device_id} from the authority {registration.host} within "
+            f"{max_timeout_s} s: {last}; {registration.command} goes on"
+        )
     same = "the same one-time password" if registration.generated else "the one-time password it is registered with"
     return TedgeCertError(
         f"no certificate for {registration.device_id} from {registration.host} within {max_timeout_s} s: {last}; "
@@ -169,6 +207,14 @@ def _given_up(registration: Registration, max_timeout_s: int, last: TedgeCertErr
 
 
 def _ask(instance: Instance, registration: Registration, request: bytes) -> list[x509.Certificate]:
+    if registration.est is not None:
+        try:
+            received = est_server.enrol(registration.est, registration.password, request)
+        except WaitsForApprovalError:
+            waiting_request.keep(instance.waiting_file, request)
+            raise
+        waiting_request.end(instance.waiting_file)
+        return received
     server = server_of(instance.config, registration.host)
     return cumulocity.enrol(server, registration.device_id, registration.password, request)
 
@@ -187,18 +233,21 @@ def _keep(
             answer_checks.check(new, public_key, registration.device_id)
         except ClockError as error:
             early = error
+        if registration.est is not None:
+            new = est_server.with_chain(registration.est, new, None)
     except UnfitCertificateError as error:
         raise CertificateError(
-            f"the answer of {registration.host} is not used: {error}; nothing was written, and the one-time password "
-            f"is spent: get a new one, then {cures.register(registration.device_id)}"
+            f"the answer of {registration.host} is not used: {error}; nothing was written, and "
+            f"{registration.next_password}, then {registration.command}"
         ) from error
     try:
         fresh_start.end(instance)
         files.write(instance.certificate, new.pem, owners.CERTIFICATE)
     except TedgeCertError as error:
         raise TedgeCertError(
-            f"{error}, then get a new one-time password, as this one is spent, and "
-            f"{cures.register(registration.device_id)}"
+            f"{error}, then {registration.command}, as {registration.next_password}"
+            if registration.est
+            else f"{error}, then get a new one-time password, as this one is spent, and {registration.command}"
         ) from error
     if early is not None:
         raise ClockError(
@@ -236,6 +285,9 @@ def add_to(parser: Parser) -> None:
         help="do not show where to register the device",
     )
     parser.add_argument("--csr-path", type=Path, metavar="FILE", help="a signing request made by others")
+    parser.add_argument(
+        "--ca", choices=("c8y", EST), default="c8y", help="who signs: the tenant, or est.url (default: c8y)"
+    )
     parser.add_argument("--url", type=_host, metavar="HOST[:PORT]", help="the tenant (default: c8y.http)")
     for option, default, told in (
         ("--retry-every", 30, "between two attempts (default: 30s)"),
@@ -246,7 +298,13 @@ def add_to(parser: Parser) -> None:
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
     """Return the registration that the arguments ask for; ask for a missing device id, generate a missing password."""
-    host = checked_host(arguments.url or instance.config.need("c8y.http"))
+    own = arguments.ca == EST
+    if own and arguments.url:
+        raise ConfigurationError("--url names the tenant; the authority that --ca est asks is est.url: leave out one")
+    # Named in the error about a missing address, before anything is asked.
+    host = (
+        instance.config.need("c8y.est.url") if own else checked_host(arguments.url or instance.config.need("c8y.http"))
+    )
     password = arguments.one_time_password or os.environ.pop("DEVICE_ONE_TIME_PASSWORD", "")
     if arguments.prompt and password:
         raise ConfigurationError(
@@ -257,9 +315,23 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
     identity = checked_device_id(identity)
     if arguments.prompt:
         password = terminal.ask("Enter one-time password: ", secret=True).strip()
+    if own:
+        return _at_authority(est_of(instance.config, identity), identity, password)
     given = bool(password)
     password = password or record.kept_password(instance, identity, host) or new_password()
     return Registration(identity, password, not given, host)
+
+
+def _at_authority(est: EstAuthority, identity: str, password: str) -> Registration:
+    """Return a registration with the operator's own authority: by a password, a factory certificate, or both."""
+    if not password and est.factory is None:
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                f"no one-time password of the authority {est.host}, and no factory certificate at "
+                "est.bootstrap.cert_path: give the password by DEVICE_ONE_TIME_PASSWORD or --prompt"
+            )
+        password = terminal.ask(f"Enter one-time password of {est.host}: ", secret=True).strip()
+    return Registration(identity, password, generated=False, host=est.host, est=est)
 
 
 def keep_password(instance: Instance, registration: Registration) -> None:
@@ -298,6 +370,17 @@ def announce(registration: Registration, without_address: bool) -> None:
         if code:
             lines += ["", code.rstrip("\n")]
     journal.say("\n".join([*lines, "", "Waiting for the tenant to know the device", ""]))
+
+
+def told(instance: Instance, registration: Registration) -> str:
+    """Return what a person reads when the certificate is there."""
+    lines = [next_step(instance)]
+    if registration.est is not None:
+        lines.append(
+            f"`sudo systemctl edit {instance.service}` with the lines [Service] and Environment=RENEW_WITH_CA=est "
+            "lets the timer renew it at the same authority"
+        )
+    return "\n".join(["The device has its certificate.", *(f"    => {each}" for each in lines), "\n"])
 
 
 def next_step(instance: Instance) -> str:

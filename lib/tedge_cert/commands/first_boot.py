@@ -15,7 +15,7 @@ from tedge_cert.config.edit import set_value
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
-from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
+from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, checked_device_id, device_id, load_config, load_instance
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files, owners, privileges
@@ -54,8 +54,10 @@ def wait_to_connect(instance: Instance) -> None:
     journal.info("the device is registered and not connected yet")
 
 
-def read_credentials(instance: Instance) -> Wanted:
+def read_credentials(instance: Instance, ca: str = "c8y") -> Wanted:
     """Read which device to register where; raises CredentialError for credentials that another attempt cannot mend."""
+    if ca == download.EST:
+        return _at_authority(instance)
     password = read_password()
     url = read(URL)
     try:
@@ -66,10 +68,28 @@ def read_credentials(instance: Instance) -> Wanted:
         raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
 
 
+def _at_authority(instance: Instance) -> Wanted:
+    """Return the registration with the operator's own authority; a factory certificate makes a password needless."""
+    password = read(PASSWORD)
+    try:
+        identity = _identity(instance)
+        est = est_of(instance.config, identity)
+    except TedgeCertError as error:
+        raise CredentialError(str(error)) from error
+    if est.factory is not None and record.digest(password) == record.last(instance).password:
+        password = ""
+    if not password and est.factory is None:
+        raise CredentialError(
+            f"no factory certificate at {instance.config.need('c8y.est.bootstrap.cert_path')} "
+            f"(est.bootstrap.cert_path), and no credential {PASSWORD}: the authority {est.host} needs one of them"
+        )
+    return Wanted(Registration(identity, password, generated=False, host=est.host, est=est), read(URL))
+
+
 def refuse_spent_password(instance: Instance, wanted: Wanted) -> None:
     """Raise CredentialError if the last registration that was finished used the same password."""
     registration = wanted.registration
-    if record.digest(registration.password) == record.last(instance).password:
+    if registration.password and record.digest(registration.password) == record.last(instance).password:
         raise CredentialError(
             f"the one-time password of {registration.device_id} has been used already: register the device again with "
             f"{registration.host}, and give the new password as the credential {PASSWORD}"
@@ -98,16 +118,18 @@ def register(instance: Instance, wanted: Wanted) -> None:
     journal.info(f"registered as {registration.device_id}: {instance.certificate}, serial {new.leaf.serial_number:x}")
 
 
-def finish(profile: str, directory: str = "") -> int:
+def finish(profile: str, directory: str = "", ca: str = "c8y") -> int:
     """Connect the device that the unit registered: root's part. Return the exit code; raises TedgeCertError.
 
     Root acts for a password that root's side gave (a credential of the unit, a file in the store), once for each
-    password. Nothing that user tedge can write makes root do it.
+    password, and once for the operator's own authority, which root's unit names. Nothing that user tedge can write
+    makes root do it.
     """
     names = Names("c8y", profile)
     password, url = (read(each) for each in (PASSWORD, URL))
     mark = _MARKS / f"{names.name}.connected"
-    if not password or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(password)):
+    given = password or (ca if ca == download.EST else "")
+    if not given or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(given)):
         return 0
     config = load_config("c8y", profile, directory)
     if url and config.get("c8y.http") is None:
@@ -120,7 +142,7 @@ def finish(profile: str, directory: str = "") -> int:
         code = 0
     if code == 0:
         files.make_directory(_MARKS, owners.DIRECTORY_OF_ROOT)
-        files.write(mark, record.digest(password).encode(), owners.CONFIGURATION_LOCK)
+        files.write(mark, record.digest(given).encode(), owners.CONFIGURATION_LOCK)
         for store in STORES:
             _remove_password(store / PASSWORD)
     return code
@@ -162,7 +184,7 @@ def read_password() -> str:
     if not found:
         raise CredentialError(
             f"there is no one-time password: give it as the credential {PASSWORD}, for instance in "
-            f"{STORES[0]}/{PASSWORD}"
+            f"{STORES[0]}/{PASSWORD}; with your own authority, Environment=REGISTER_WITH_CA=est in the unit needs none"
         )
     if not (_LEAST <= len(found) <= _MOST and found.isprintable()):
         raise CredentialError(

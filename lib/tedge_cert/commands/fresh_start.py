@@ -19,6 +19,7 @@ def end(instance: Instance) -> None:
     # Previous goes first: while it exists, the next run takes the switch for unfinished and would put it back.
     files.remove(instance.previous)
     files.remove(instance.candidate)
+    files.remove(instance.waiting_file)
     state.forget(instance.state_file)
     for forget in (rejection.forget, record.end_attempts, record.end_password, record.tidy):
         try:

@@ -43,6 +43,12 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         journal.info(f"{path} is due, and a candidate is there: {path}.new")
         return True
     if validity.state(now_s, 0) == EXPIRED:
+        if factory := _factory_certificate(settings):
+            raise ExpiredError(
+                f"{path} expired {left} ago and can no longer be renewed; the factory certificate {factory} gets a new "
+                f"one: {cures.register(validity.device_id, '--ca', 'est')}, or the unit "
+                "tedge-cert-download@c8y.service by itself where it has Environment=REGISTER_WITH_CA=est"
+            )
         raise ExpiredError(
             f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
             f"then run {cures.register(validity.device_id)}"
@@ -57,6 +63,14 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         )
     journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
     return True
+
+
+def _factory_certificate(settings: Config) -> str:
+    """Return the factory certificate with which the operator's own authority registers the device; empty without."""
+    if settings.get("c8y.est.url") is None:
+        return ""
+    path = settings.need("c8y.est.bootstrap.cert_path")
+    return path if os.path.lexists(path) else ""
 
 
 def _is_guarded(kept: State, validity: Validity, now_s: float) -> bool:

@@ -44,13 +44,15 @@ def as_device(
     return answer
 
 
-def time_of(server: Server) -> float | None:
-    """Ask the tenant for its time, in seconds since the epoch; None if there is no answer. No credential is sent.
+def time_of(server: Server, request: Request | None = None) -> float | None:
+    """Ask a server for its time, in seconds since the epoch; None if there is no answer. No credential is sent.
+
+    ``request`` is one that the server answers without; by default one for a tenant.
 
     Raises WrongServerError where another attempt would not be answered either.
     """
     try:
-        answer = https.ask(server, Request("GET", OPEN_PATH), compares_clock=False)
+        answer = https.ask(server, request or Request("GET", OPEN_PATH), compares_clock=False)
     except WrongServerError:
         raise
     except NoAnswerError as error:

@@ -30,12 +30,16 @@ def first_subject(device_id: str, organization: str, organization_unit: str) -> 
     return x509.Name([x509.NameAttribute(name, value) for name, value in parts if value])
 
 
-def first_request(key: PrivateKey, device_id: str, organization: str, organization_unit: str) -> bytes:
-    """Return a CSR in DER for a device that has no certificate yet."""
+def first_request(
+    key: PrivateKey, device_id: str, organization: str, organization_unit: str, challenge: str = ""
+) -> bytes:
+    """Return a CSR in DER for a device that has no certificate yet; ``challenge`` is a password in it (RFC 2985)."""
     from asn1crypto import x509 as asn1_x509
 
     name = first_subject(device_id, organization, organization_unit).public_bytes()
-    return _request(key, asn1_x509.Name.load(name), [])
+    password = [asn1_x509.DirectoryString("utf8_string", challenge)]
+    attributes = [{"type": "challenge_password", "values": password}] if challenge else []
+    return _request(key, asn1_x509.Name.load(name), attributes)
 
 
 def renewal_request(key: PrivateKey, certificate: Certificate) -> bytes:

@@ -4,7 +4,7 @@
 import json
 import runpy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -16,8 +16,10 @@ from tedge_cert.device import registration_record as record
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import CredentialError, TedgeCertError
+from tedge_cert.x509 import certificate
 from unit.certificates import DAY_S
 from unit.connected import behind, certify, instance_of, issue
+from unit.est_authority import EstAuthority, first_certificate
 from unit.local_device import ROOT, LocalDevice
 
 PASSWORD = "one-time-password"
@@ -293,3 +295,42 @@ def test_a_device_whose_registration_is_finished_is_left_as_it_is(boot: Boot, mo
     assert record.unfinished(boot.instance) is None
     assert first_boot.finish("") == 0
     assert not connect.called
+
+
+@pytest.fixture
+def authority(boot: Boot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EstAuthority]:
+    """An authority of the operator's own, which the unit asks; the device has a factory certificate and no password."""
+    with EstAuthority(tmp_path) as running:
+        factory = boot.device.directory / "factory.pem"
+        pem, key = first_certificate(running, "serial-4711", 3650)
+        factory.write_bytes(pem)
+        factory.with_suffix(".key").write_bytes(key)
+        file = boot.device.directory / "tedge.toml"
+        paths = f'bootstrap.cert_path = "{factory}"\nbootstrap.key_path = "{factory.with_suffix(".key")}"\n'
+        file.write_text(file.read_text() + running.settings + paths)
+        monkeypatch.setattr("sys.argv", ["tedge-cert-download-once", "c8y", "--ca", "est"])
+        boot.give("tedge.one-time-password", "")
+        yield running
+
+
+def test_a_factory_certificate_needs_no_person(boot: Boot, authority: EstAuthority, connected: MagicMock) -> None:
+    boot.start()
+    assert certificate.load(boot.device.certificate).device_id == boot.device.device_id
+    assert [first_boot.finish("", "", "est"), first_boot.finish("", "", "est")] == [0, 0]
+    assert connected.call_count == 1
+    # Years later, by itself.
+    record.finish(boot.instance)
+    pem, key = first_certificate(authority, boot.device.device_id, 0)
+    boot.device.certificate.write_bytes(pem)
+    (boot.device.directory / "certs" / "key.pem").write_bytes(key)
+    boot.start()
+    assert certificate.load(boot.device.certificate).validity.left_s(time.time()) > DAY_S
+    assert len(authority.enrolments()) == 2
+
+
+def test_an_authority_needs_a_factory_certificate_or_a_password(boot: Boot, authority: EstAuthority) -> None:
+    (boot.device.directory / "factory.pem").unlink()
+    assert f"the authority localhost:{authority.port} needs one of them" in boot.refusal()
+    boot.give("tedge.one-time-password", PASSWORD)
+    boot.start()
+    assert authority.enrolments()[0].headers["authorization"].startswith("Basic ")

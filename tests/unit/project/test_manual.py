@@ -14,7 +14,7 @@ from tedge_cert.config.keys.table import KEYS, is_kept
 from unit.children import BIN, environment_for
 from unit.local_device import ROOT
 
-LAST = ("tedge-cert-renewer-beside.7", "tedge-cert-renewer.7", "tedge-first-boot.7")
+LAST = ("tedge-cert-renewer-beside.7", "tedge-cert-renewer.7", "tedge-first-boot.7", "tedge-own-authority.7")
 # What only units call.
 UNITS_OWN = tuple(f"tedge-cert-{each}" for each in ("cleanup", "download-once", "finish-download", "needs-download"))
 NAMES = sorted(each.name for each in BIN.glob("tedge*"))
