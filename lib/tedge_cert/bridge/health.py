@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watch the bridge through the local broker: its health, and answers that come through it."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -18,9 +19,12 @@ CONNECT_S = 10.0
 # A retained message follows the SUBACK at once; a broker that has none to send knows of no bridge.
 RETAINED_S = 1.0
 SETTLE_S = 5.0
-# A little less than the shortest pause of the bridge before it connects again and reads the certificate: 1.04 s was
-# the least of 80 measured, and we hear of the fall some milliseconds late.
-LEAST_PAUSE_S = 0.9
+# How long after a fall of the bridge the broker may tell of it, at most: milliseconds on an idle device.
+NEWS_S = 0.1
+# Clocks whose whole seconds mosquitto counts: that of 2.0.11 stands still while the device is suspended.
+_CLOCKS = (time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME)
+_VERSION_TOPIC = "$SYS/broker/version"
+_VERSION_2_0 = "mosquitto version 2.0."
 # Any local client can publish to the topic of the health, as fast as it likes.
 _CHANGES = 1000
 
@@ -45,6 +49,8 @@ class Bridge:
         self._answer_topic = ""
         self._answer = ""
         self._lost = False
+        # A broker that does not tell its version is taken for one of those that are back soonest.
+        self._seconds = 1
         self._connection = local_broker.connect(broker, timeout_s, self._handle, self._handle_close)
         try:
             for topic in self._topics():
@@ -69,6 +75,20 @@ class Bridge:
         with self._changed:
             falls = [at for at, up in self._changes if not up and at >= since_s]
         return falls[-1] if falls else None
+
+    def reads_again_s(self, fell_s: float) -> float:
+        """Return before which time a bridge that fell at ``fell_s`` cannot have read the certificate again.
+
+        It begins to connect when a whole second of the broker's clock begins, and reads the certificate then: with
+        ``restart_timeout 1`` the first one after its fall (mosquitto 2.1), or the second one (2.0.11, 2.0.21).
+        """
+        ahead_s = [time.clock_gettime(each) - time.monotonic() for each in _CLOCKS]
+        return min(math.floor(fell_s - NEWS_S + each) + self._seconds - each for each in ahead_s)
+
+    def returned_at_s(self, since_s: float) -> float | None:
+        """Return when the bridge first came back after ``since_s``."""
+        with self._changed:
+            return next((at for at, up in self._changes if up and at >= since_s), None)
 
     def wait_for_fall(self, since_s: float, timeout_s: float) -> bool:
         """Return whether the bridge loses its connection after ``since_s``, within ``timeout_s`` from now."""
@@ -139,7 +159,8 @@ class Bridge:
 
     def _topics(self) -> tuple[str, ...]:
         """Return what is subscribed to from the beginning."""
-        return (self.broker.health_topic,)
+        # The version first: the retained messages are waited for until that of the health has come.
+        return (_VERSION_TOPIC, self.broker.health_topic)
 
     def _is_known(self) -> bool:
         """Return whether the retained messages have come."""
@@ -181,7 +202,9 @@ class Bridge:
         self._up = up
 
     def _note_other(self, message: Message, text: str) -> None:
-        """Note a message that another kind of bridge asked for."""
+        """Note a message on another topic that was subscribed to from the beginning."""
+        if message.topic == _VERSION_TOPIC:
+            self._seconds = 2 if text.startswith(_VERSION_2_0) else 1
 
 
 LISTENING_S = 20.0

@@ -31,6 +31,7 @@ HOLD_S = 5.0
 OPERATIONS_S = 0.5
 # The bridge waits up to 7.5 s before it connects again.
 SETTLE_S = 10.0
+LEAST_PAUSE_S = 0.9
 # Any local client can publish there.
 _MOST_OPERATIONS = 1000
 _EXECUTING = "executing"
@@ -72,6 +73,10 @@ class MapperBridge(Bridge):
         found = mapper_process.processes(self.mapper.unit)
         counts = (self._says_up or found is None) and self._pid and mapper_process.is_alive(self._pid)
         return [*(found or []), *([self._pid] if counts else [])]
+
+    def reads_again_s(self, fell_s: float) -> float:
+        """Return before which time a bridge that fell at ``fell_s`` does not connect again; it reads nothing then."""
+        return fell_s + LEAST_PAUSE_S
 
     def uses_former(self, certificate: Path) -> bool:
         """Return whether the mapper was started before the file at ``certificate`` was put there."""

@@ -87,9 +87,9 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
         f"notification_topic {wanted.health_topic}",
         "bridge_attempt_unsubscribe false",
         f"keepalive_interval {wanted.keepalive_s}",
-        # The bridge reads the certificate again when it reconnects, between one and two seconds after it was pushed
-        # out (mosquitto 2.0 counts whole seconds, which ``eviction`` makes use of; 2.1 counts from the start of the
-        # second, so 2 would be needed there); and it is back within half a minute of the network's return.
+        # The bridge reads the certificate again when it reconnects: 2.0 between one and two seconds after it was
+        # pushed out, 2.1 within one (both count whole seconds, which ``eviction`` makes use of). It is back within half
+        # a minute of the network's return.
         "restart_timeout 1 30",
     ]
 

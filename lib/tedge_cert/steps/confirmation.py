@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from tedge_cert import cures, journal
-from tedge_cert.bridge.health import LEAST_PAUSE_S, Bridge
+from tedge_cert.bridge.health import Bridge
 from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import Tenant
@@ -26,6 +26,8 @@ from tedge_cert.x509 import certificate, keys
 
 # Longer than the longest pause of the bridge (restart_timeout 1 30).
 BRIDGE_WAIT_S = 60.0
+# How long the broker may take to tell that the bridge fell.
+FALL_S = 1.0
 # How long a broker that is being restarted may take to listen again.
 BROKER_WAIT_S = 20.0
 
@@ -47,14 +49,18 @@ class Confirmation:
             self._by_own_connection("there is no bridge to wait for")
             return
         if self.bridge.fell_at_s(proof_began_s) is None:
-            self.bridge.wait_for_fall(proof_began_s, LEAST_PAUSE_S)
+            self.bridge.wait_for_fall(proof_began_s, FALL_S)
         fell_s = self.bridge.fell_at_s(proof_began_s)
-        if fell_s is None or fell_s < renamed_s - LEAST_PAUSE_S:
-            journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
-            # While it is still connecting with the old one, it cannot be pushed out.
-            returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
-        else:
-            returned = self.bridge.wait_for_return(renamed_s, BRIDGE_WAIT_S)
+        if fell_s is not None and renamed_s < (reads_s := self.bridge.reads_again_s(fell_s)):
+            self.bridge.wait_for_return(fell_s, BRIDGE_WAIT_S)
+            returned_s = self.bridge.returned_at_s(fell_s)
+            # One that is back sooner pauses in another way, and may have read the certificate before the rename.
+            if returned_s is None or returned_s >= reads_s:
+                self._by_bridge(self.bridge, returned_s is not None)
+                return
+        journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
+        # While it is still connecting with the old one, it cannot be pushed out.
+        returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
         self._by_bridge(self.bridge, returned)
 
     def after_token(self) -> None:

@@ -2,9 +2,10 @@
 """Push the bridge out, at the moment that keeps it away for the shortest time.
 
 The bridge then reconnects, and reads the certificate again. mosquitto counts its pause (``restart_timeout 1``) in whole
-seconds of a clock that both can read, and reconnects when more than one second has begun since its fall: after two
-seconds if it fell just after the begin of a second, after one if it fell just before. So a connection that is going to
-push it out waits, between the TLS handshake and CONNECT, for the end of a second.
+seconds of a clock that both can read. 2.0 reconnects when the second one since its fall begins: after two seconds if it
+fell just after the begin of a second, after one if it fell just before. 2.1 reconnects when the first one begins, one
+second sooner. So a connection that is going to push it out waits, between the TLS handshake and CONNECT, for the end of
+a second.
 """
 
 import select

@@ -7,9 +7,10 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
+from tedge_cert.steps import confirmation
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.switch import Switch
-from tedge_cert.tenant import proof
+from tedge_cert.tenant import proof, smartrest
 from tedge_cert.tenant.own_connection import Answer, Verdict
 from unit.connected import (
     before,
@@ -72,6 +73,8 @@ def test_a_bridge_that_was_down_is_not_waited_for(
         [{"do": "slow-puback", "delay_s": 20}],
         # It is on its way with the old certificate when the PUBACK comes, and arrives later.
         [{"do": "slow-puback", "delay_s": 2.6}, {"do": "slow-connack", "delay_s": 3}],
+        # mosquitto 2.1 is on its way so soon, 2.0 is not.
+        [{"do": "slow-puback", "delay_s": 0.7}, {"do": "slow-connack", "delay_s": 2}],
     ],
 )
 def test_a_bridge_that_read_the_old_certificate(
@@ -88,6 +91,33 @@ def test_a_bridge_that_read_the_old_certificate(
         assert local.losses == 0
 
 
+@pytest.mark.parametrize(
+    ("renamed_s", "returned_s", "evicted"),
+    [
+        (100.1, 101.3, False),
+        (101.1, 101.3, True),
+        # Sooner than any mosquitto: what it read, and when, is not known.
+        (100.1, 100.4, True),
+        (100.5, 100.4, True),
+    ],
+)
+def test_the_rename_comes_before_the_reading(
+    local_device: LocalDevice, mocker: MockerFixture, renamed_s: float, returned_s: float, evicted: bool
+) -> None:
+    certify(local_device)
+    issue(local_device, local_device.previous)
+    mocker.patch.object(smartrest, "token_through")
+    evict = mocker.patch.object(confirmation, "evict_bridge")
+    bridge = mocker.Mock(spec=Bridge, broker=broker_of(local_device))
+    bridge.fell_at_s.return_value, bridge.reads_again_s.return_value = 100.0, 101.0
+    bridge.returned_at_s.return_value = returned_s
+    instance = instance_of(local_device)
+    promoted = Confirmation(instance, tenant_of(local_device), Switch.of(instance), bridge)
+    promoted.after_promotion(was_up=True, proof_began_s=99.0, renamed_s=renamed_s)
+    assert evict.called is evicted
+    assert not local_device.previous.exists()
+
+
 def test_a_restarted_broker_leaves_previous_to_the_last_party(local_device: LocalDevice, mocker: MockerFixture) -> None:
     """Another instance with the same certificate may still have to go back to previous."""
     certify(local_device)
@@ -95,7 +125,8 @@ def test_a_restarted_broker_leaves_previous_to_the_last_party(local_device: Loca
     mocker.patch.object(proof, "prove", return_value=Verdict(Answer.ACCEPTED, "accepted"))
     lost = mocker.Mock(spec=Bridge, is_lost=True, broker=broker_of(local_device))
     lost.fell_at_s.return_value, lost.wait_for_return.return_value = 100.0, False
+    lost.reads_again_s.return_value, lost.returned_at_s.return_value = 101.0, None
     instance = instance_of(local_device)
-    confirmation = Confirmation(instance, tenant_of(local_device), Switch.of(instance), lost, is_last=False)
-    confirmation.after_promotion(was_up=True, proof_began_s=99.0, renamed_s=100.0)
+    promoted = Confirmation(instance, tenant_of(local_device), Switch.of(instance), lost, is_last=False)
+    promoted.after_promotion(was_up=True, proof_began_s=99.0, renamed_s=100.0)
     assert local_device.previous.exists()
