@@ -31,7 +31,7 @@ def other_request(standing: Standing) -> None:
 
 ROWS = [
     Row("tedge.toml that is not TOML", toml("\n[device\n"), BROKEN, "<TOML> is not valid TOML: "),
-    Row("tedge.toml that is not TOML: line and column", toml("\nx = = 1\n"), BROKEN, "(at line "),
+    Row("tedge.toml that is not TOML: line and column", toml("\nx = = 1\n"), BROKEN, ": line "),
     Row("unknown key", lambda _: None, {"tedge-config get c8y.ulr": 2}, "c8y.url"),
     Row("value of the wrong type", setting("[c8y]", SOON.format("[1]")), {HOURLY: 255}, "<TOML>"),
     Row("bad duration", setting("[c8y]", SOON.format('"soon"')), {HOURLY: 255}, "expected a duration"),

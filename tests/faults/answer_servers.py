@@ -43,7 +43,7 @@ ROWS = [
     ),
     Row(
         "server of another name",
-        setting('http = "127.0.0.1:', 'http = "127.1:'),
+        setting('http = "127.0.0.1:', 'http = "[::ffff:127.0.0.1]:'),
         {RENEW: 1},
         "check the host that is configured",
     ),

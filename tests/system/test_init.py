@@ -39,7 +39,9 @@ def run(release: str, package: Path, tmp_path: Path) -> Run:
     tree.prepare()
     for each in with_common(package):
         command(["dpkg-deb", "--extract", str(each), str(tree.upper)])
-    return lambda script: command(tree.chroot(["sh", "-ec", script]), timeout_s=120)
+    # Nothing of this machine's environment: each unknown TEDGE_* in it would be named.
+    clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
+    return lambda script: command(tree.chroot([*clean, "sh", "-ec", script]), timeout_s=120)
 
 
 def test_init_makes_accounts_and_directories(run: Run) -> None:

@@ -121,7 +121,11 @@ def test_settings_that_moved_below_mappers_are_used(connected: Device, tenant: T
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("c8y.bridge.topic_prefix", "c8y", "c8y.bridge.topic_prefix is c8y for the profile 'second'"),
+        (
+            "c8y.bridge.topic_prefix",
+            "c8y",
+            "`tedge config set c8y.bridge.topic_prefix c8y-second --profile second`",
+        ),
         ("c8y.device.cert_path", f"{DIRECTORY}/tedge-certificate.pem", "are both"),
     ],
 )

@@ -115,7 +115,7 @@ def test_full_while_registering(local_device: LocalDevice, matrix: Matrix, kind:
         assert "No space left on device" in done.stderr
         assert not local_device.certificate.exists()
         spent = bool(local_device.tenant.device(local_device.device_id)["issued"])
-        assert ("one-time password: this one is spent" in done.stderr) == spent
+        assert ("as this one is spent" in done.stderr) == spent
         give_back()
         assert local_device.register("another-password").exit == 0
         expect_good(local_device, done.stderr)

@@ -46,7 +46,7 @@ def device(tenant: Tenant, tmp_path: Path) -> Iterator[PlainDevice]:
     [
         pytest.param("certificate", 0o000, {CONDITION: 255, RENEW: 1, VERIFY: 1}, id="certificate"),
         pytest.param("key", 0o000, {RENEW: 1, VERIFY: 1}, id="key"),
-        pytest.param("candidate", 0o000, {VERIFY: 3}, id="candidate"),
+        pytest.param("candidate", 0o000, {VERIFY: 1}, id="candidate"),
         pytest.param("directory", 0o555, {VERIFY: 1}, id="directory"),
     ],
 )
