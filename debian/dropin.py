@@ -14,6 +14,9 @@ MAPPERS = {"tedge-cert-renewer@.service": "%i", "tedge-cert-renewer-c8y@.service
 STEPS = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "ExecStopPost")
 # thin-edge's own unit has this line, and a drop-in of an administrator may have another value that comes before ours.
 THEIRS = "Environment=RENEW_WITH_CA="
+# ProtectProc=invisible shows only processes of the same user and group, and the steps look at the mapper's: when it was
+# started decides whether it has read the present certificate. The key, which group mosquitto reads, is handed over.
+GROUPS = ("Group=mosquitto", "Group=tedge")
 HEAD = """\
 # SPDX-License-Identifier: Apache-2.0
 #
@@ -46,7 +49,8 @@ def drop_in(unit: str, text: str) -> str:
     """Return the drop-in that makes thin-edge's ``unit`` run as ours, whose text is given."""
     service = text.partition("\n[Service]\n")[2]
     kept = "".join(line for line in service.splitlines(keepends=True) if not line.startswith(THEIRS))
-    return HEAD.format(unit=unit, mapper=MAPPERS[unit], resets="\n".join(f"{each}=" for each in STEPS)) + kept
+    head = HEAD.format(unit=unit, mapper=MAPPERS[unit], resets="\n".join(f"{each}=" for each in STEPS))
+    return head + kept.replace(*GROUPS)
 
 
 def main(directory: Path) -> None:

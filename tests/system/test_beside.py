@@ -17,13 +17,15 @@ from tenant.client import Tenant
 
 TOML = "/etc/tedge/tedge.toml"
 PATH = "tedge-cert-renewer-mapper@c8y.path"
-SOCKET = "tedge-cert-renewer-key.socket"
+RESTART = "tedge-cert-renewer-mapper@c8y.service"
 EXPOSURE_LIMIT = 1.4
 # All files of thin-edge's, with owners, modes and times.
 THEIRS = """
 { find /etc/tedge; dpkg --listfiles tedge tedge-mapper tedge-agent; } | sort -u |
     xargs stat -c '%n %F %U:%G %a %s %Y' | grep -v ' directory root:root '
 """
+
+OURS = "systemctl list-units --all --no-legend --plain 'tedge-cert-renewer-mapper@*' 'tedge-cert-renewer-key*'"
 
 
 @pytest.fixture
@@ -71,14 +73,14 @@ def check_hour(device: Device, tenant: Tenant) -> None:
     assert run.outcome == "success", run.lines
     tenant.wait_connected(device.name, not_serial=old)
     assert not device.exists(PREVIOUS)
-    assert device.unit(SERVICE, "User", "Group") == {"User": "tedge", "Group": "mosquitto"}
+    assert device.unit(SERVICE, "User", "Group") == {"User": "tedge", "Group": "tedge"}
     overall = device.run(f"systemd-analyze security --no-pager {SERVICE} | tail -1").stdout
     assert float(overall.split(":")[1].split()[0]) <= EXPOSURE_LIMIT, overall
 
 
 def check_gone(device: Device) -> None:
     """The hour is thin-edge's again, and nothing of ours is left behind it."""
-    assert not device.run("systemctl list-units --all --no-legend --plain 'tedge-cert-renewer-*'").stdout
+    assert device.run(OURS).stdout == ""
     device.run(f"rm -f {thin_edge.CALLS}")
     assert start(device).outcome == "success"
     assert device.read(thin_edge.CALLS).splitlines() == [
@@ -108,9 +110,44 @@ def test_the_mapper_gets_the_certificate_that_an_hour_renewed(before: tuple[Devi
     assert device.unit(thin_edge.MAPPER, "ActiveState")["ActiveState"] == "inactive"
     assert device.unit(PATH, "ActiveState")["ActiveState"] == "active"
     device.systemctl("start", thin_edge.MAPPER)
+    check_profile(device)
     remove(device, "remove", BESIDE)
     check_gone(device)
     assert device.run("ls -A /run/tedge-cert-renewer").stdout == ""
+
+
+def check_profile(device: Device) -> None:
+    """The renewal of a profile wants units of its own, which restart the mapper of that profile."""
+    others, own = (f"tedge-mapper-c8y@{name}.service" for name in ("p_1", "p-1"))
+    device.systemctl("start", others, own)
+    pids = pid(device, own), pid(device, others), pid(device, thin_edge.MAPPER)
+    path = "tedge-cert-renewer-mapper@c8y@p-1.path"
+    assert path in device.unit("tedge-cert-renewer-c8y@p-1.service", "Wants")["Wants"].split()
+    device.systemctl("start", path)
+    device.run("touch /run/tedge-cert-renewer/c8y@p-1.mapper", user="tedge")
+    device.wait_for(f"test $(systemctl show -P MainPID {own}) != {pids[0]}")
+    assert (pid(device, others), pid(device, thin_edge.MAPPER)) == pids[1:]
+    device.systemctl("stop", others, own)
+
+
+@pytest.mark.one_release
+def test_a_restart_that_does_not_come_leaves_the_switch_to_the_next_hour(
+    before: tuple[Device, Tenant], beside: Path
+) -> None:
+    device, tenant = before
+    thin_edge.connect_by_mapper(device, tenant)
+    install(device, beside)
+    old = serial(tenant, device)
+    device.systemctl("mask", RESTART)
+    make_due(device, tenant)
+    run = start(device)
+    assert run.outcome == "failed", run.lines
+    assert any(RESTART in line for line in run.lines), run.lines
+    assert device.exists(PREVIOUS)
+    device.systemctl("unmask", RESTART)
+    assert start(device).outcome == "success"
+    tenant.wait_connected(device.name, not_serial=old)
+    assert not device.exists(PREVIOUS)
 
 
 def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], beside: Path) -> None:
@@ -127,6 +164,7 @@ def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], bes
     assert not device.exists("/var/lib/tedge-cert-renewer")
 
 
+@pytest.mark.one_release
 def test_no_file_of_roots_is_handed_to_tedge_as_the_key(before: tuple[Device, Tenant], beside: Path) -> None:
     """Its directory is tedge's, who could put a link there."""
     device, tenant = before
@@ -165,7 +203,7 @@ def test_each_side_comes_and_goes(
     state = "dpkg-query -Wf '${db:Status-Status}' "
     assert device.run(state + BESIDE).stdout == "config-files"
     assert device.run(state + COMMON).stdout == "installed"
-    assert not device.run("systemctl list-units --all --no-legend --plain 'tedge-cert-renewer-*'").stdout
+    assert device.run(OURS).stdout == ""
     remove(device, "purge", f"tedge tedge-agent tedge-mapper {BESIDE}")
     assert not device.exists("/run/tedge-cert-renewer")
     assert device.run("getent passwd tedge", check=False).stdout == ""
