@@ -41,11 +41,17 @@ class Uploaded:
     was_known: bool
 
 
-def upload(instance: Instance, operator: Credentials) -> Uploaded:
-    """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError."""
+def upload(instance: Instance, operator: Credentials, of_authority: bool = False) -> Uploaded:
+    """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError.
+
+    With ``of_authority`` it is the authority at the top of the chain in that file.
+    """
     path, found = _to_be_uploaded(instance)
     server = server_of(instance.config)
     name = found.device_id
+    if of_authority:
+        found = _authority_of(found, path)
+        name = found.validity.common_name or found.subject
     body = {
         "autoRegistrationEnabled": True,
         "certInPemFormat": found.leaf.public_bytes(Encoding.PEM).decode(),
@@ -70,11 +76,23 @@ def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:
         return instance.certificate, certificate.load(instance.certificate)
     try:
         # Any local user may have put it there, so read it with the checks for a candidate.
-        return path, Certificate(certificate.from_pem(answer_checks.read_candidate(path))[0])
+        leaf, *chain = certificate.from_pem(answer_checks.read_candidate(path))
+        return path, Certificate(leaf, tuple(chain))
     except (ValueError, answer_checks.UnfitCertificateError) as error:
         raise CertificateError(
             f"the new certificate {path} cannot be uploaded: {error}; remove it to upload {instance.certificate}"
         ) from error
+
+
+def _authority_of(found: Certificate, path: Path) -> Certificate:
+    """Return the last certificate of the chain that signed one another; raises CertificateError without any."""
+    chain = answer_checks.with_chain_of(found, [Certificate(each) for each in found.chain]).chain
+    if not chain:
+        raise CertificateError(
+            f"{path} does not hold the certificate of its authority ({found.issuer}): append it to the file, or upload "
+            "it in the device management under Management, Trusted certificates"
+        )
+    return Certificate(chain[-1])
 
 
 def _tenant_id(server: Server, operator: Credentials) -> str:
@@ -104,6 +122,11 @@ def _as_operator(server: Server, operator: Credentials, method: str, path: str, 
 def add_to(parser: Parser) -> None:
     """Add the options; values of the environment are no defaults of theirs, because help prints defaults."""
     parser.environment |= {"C8Y_USER": "as --user", "C8Y_PASSWORD": "as --password"}
+    parser.add_argument(
+        "--authority",
+        action="store_true",
+        help="upload the certificate of your own authority: the last one of the chain in that file",
+    )
     parser.add_argument(
         "--user", metavar="USER", help="a user who may manage the tenant (default: $C8Y_USER, or asked)"
     )

@@ -18,6 +18,7 @@ from unit import self_made
 from unit.answering import Server, answering
 from unit.certificates import make_for
 from unit.connected import certify, configure, issue, serial_of
+from unit.est_authority import EstAuthority, first_certificate
 from unit.local_device import LocalDevice, Result
 
 PASSWORD = "s3cret-wörd"
@@ -61,6 +62,21 @@ def test_of_a_chain_only_the_leaf(local_device: LocalDevice) -> None:
         file.write(make_for(90, name="some CA").pem)
     assert self_made.upload(local_device).exit == 0
     assert trusted(local_device)[0]["certInPemFormat"].count("BEGIN") == 1
+
+
+def test_the_authority_is_the_last_of_the_chain(local_device: LocalDevice, tmp_path: Path) -> None:
+    with EstAuthority(tmp_path) as authority:
+        pem, _ = first_certificate(authority, local_device.device_id)
+    local_device.certificate.write_bytes(pem.partition(authority.issuing.pem)[0])
+    result = run(local_device, "--authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
+    assert (result.exit, trusted(local_device)) == (1, [])
+    assert "does not hold the certificate of its authority (CN=ACME devices" in result.stderr
+    local_device.certificate.write_bytes(pem + make_for(9, name="stranger").pem + authority.root.pem)
+    result = run(local_device, "--authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
+    assert (result.exit, result.stderr) == (0, f"The tenant trusts it now: {local_device.certificate}\n")
+    entry = local_device.tenant.state()["trusted"][-1]
+    assert entry["name"] == "ACME root"
+    assert entry["certInPemFormat"].encode() == authority.root.pem
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ _PLAIN: dict[str, Key] = {
     "est.url": Key(
         parse_est_url, None,
         "Address of your own certificate authority, up to the operation; a host alone is completed by "
-        "/.well-known/est. `tedge cert download c8y --ca est` and `tedge cert renew c8y --ca est` ask it.",
+        "/.well-known/est. `sudo tedge cert download c8y --ca est` and "
+        "`sudo tedge cert renew c8y --ca est` ask it.",
         "https://est.example.com/.well-known/est/devices"),
     "est.renew_url": Key(
         parse_est_url, None,
