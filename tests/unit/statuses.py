@@ -94,6 +94,7 @@ UNHEALTHY = {
         state=replace(FAILING, result="not-trusted-yet"),
         candidate=certificate(path="/c.pem.new", issuer=CERTIFICATE.subject),
     ),
+    "waits-for-approval": facts(state=replace(FAILING, result="waits-for-approval"), due_s=NOW_S - DAY_S),
     "issuer-unknown": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
     "candidate": facts(candidate=certificate(path="/c.pem.new", written_s=NOW_S - DAY_S)),
     "no-bridge": facts(bridge=BridgeFacts(False)),

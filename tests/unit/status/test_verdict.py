@@ -44,6 +44,11 @@ EXPECTED = {
     "settings-unread": (ATTENTION, "c8y in /etc/tedge/tedge.toml are not read", "sudo tedge config upgrade"),
     "settings-unread-needed": (BROKEN, "c8y in /etc/tedge/tedge.toml are not read", "sudo tedge config upgrade"),
     "not-uploaded": (ATTENTION, "failed 3 times", "tedge cert upload c8y"),
+    "waits-for-approval": (
+        ATTENTION,
+        "the renewal waits for approval",
+        "journalctl -x -u tedge-cert-renewer@c8y.service",
+    ),
     "issuer-unknown": (ATTENTION, "failed 3 times", "journalctl -x -u tedge-cert-renewer@c8y.service"),
     "candidate": (
         ATTENTION,

@@ -232,3 +232,16 @@ def test_a_rehearsal_asks_for_nothing(device: LocalDevice, authority: EstAuthori
     assert (result.exit, len(authority.enrolments())) == (0, 0)
     assert f"authority and clock: localhost:{authority.port} answers" in result.stdout
     assert "token" not in result.stdout
+
+
+def test_the_tenant_that_trusts_the_authority_takes_the_candidate(device: LocalDevice, authority: EstAuthority) -> None:
+    with device.certificate.open("ab") as file:
+        file.write(authority.root.pem)
+    uploaded = device.run("tedge-cert-upload c8y --authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
+    assert uploaded.exit == 0, uploaded.stderr
+    assert ask(device) == (0, "")
+    candidate = device.candidate.read_bytes()
+    verified = device.run("tedge-cert-verify c8y")
+    assert verified.exit == 0, verified.stderr
+    assert device.certificate.read_bytes() == candidate
+    assert not device.previous.exists()
