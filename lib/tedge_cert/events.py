@@ -34,7 +34,11 @@ CONFIRMED_LATE = Event(
 )
 NOT_NEEDED = Event("not-needed", "6883bd83373549d3ad74b7f024efd803", INFO, "no renewal is needed any more")
 REQUEST_REFUSED = Event(
-    "request-refused", "c193c04153e445ab9bc08405b914d161", WARNING, "the tenant issued no certificate", holds_back=True
+    "request-refused",
+    "c193c04153e445ab9bc08405b914d161",
+    WARNING,
+    "the authority issued no certificate",
+    holds_back=True,
 )
 WAITS_FOR_APPROVAL = Event(
     "waits-for-approval", "e5428e1024bd4745be4f842fc02dd155", WARNING, "the request waits for approval", holds_back=True

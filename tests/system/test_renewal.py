@@ -74,7 +74,7 @@ def test_network_cut_fails_in_one_line_and_keeps_all(connected: Device, tenant: 
     connected.restore()
     held = start(connected)
     assert held.outcome == "failed"
-    assert said(held, "the tenant is not asked before "), held.lines
+    assert said(held, "the authority is not asked before "), held.lines
     wait_out(connected)
     assert start(connected).outcome == "success"
 

@@ -58,8 +58,8 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
     ):
         until = minute_utc(kept.next_attempt_s)
         raise HeldBackError(
-            f"{path} is due ({left} left), but the tenant is not asked before {until}: attempt {kept.attempts} ended "
-            f"with {kept.reason or kept.result}; {cures.command('cert renew')} asks at once"
+            f"{path} is due ({left} left), but the authority is not asked before {until}: attempt {kept.attempts} "
+            f"ended with {kept.reason or kept.result}; {cures.command('cert renew')} asks at once"
         )
     journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
     return True

@@ -103,7 +103,7 @@ def check_end(after: Hour, context: str) -> None:
     Where the killed run had already recorded that, this one is held back: all is good, and the tenant is not asked.
     """
     codes = [each.exit for each in after.steps]
-    if after.result == "exit-code" and not (codes == [255, 0] and "the tenant is not asked before" in after.said):
+    if after.result == "exit-code" and not (codes == [255, 0] and "the authority is not asked before" in after.said):
         assert codes == [0, 0, 3, 0], f"{context}\n{after.said}"
 
 

@@ -120,7 +120,7 @@ def test_a_life_that_shrinks(device: ClockedDevice, tenant: Tenant, matrix: Matr
     with matrix.case("shorter than what is left"):
         refused, held = hour(device), hour(device)
         assert "not later than the certificate" in refused.said
-        assert "the tenant is not asked before" in held.said
+        assert "the authority is not asked before" in held.said
         assert (refused.result, held.result) == ("exit-code", "exit-code")
         assert whole_directory(device.directory) == before
     tenant.settings(lifetime_s=12 * DAY_S)
