@@ -245,3 +245,17 @@ def test_the_tenant_that_trusts_the_authority_takes_the_candidate(device: LocalD
     assert verified.exit == 0, verified.stderr
     assert device.certificate.read_bytes() == candidate
     assert not device.previous.exists()
+
+
+def test_an_expired_device_is_told_of_its_factory_certificate(device: LocalDevice, authority: EstAuthority) -> None:
+    pem, key = first_certificate(authority, device.device_id, 0)
+    device.certificate.write_bytes(pem)
+    key_file(device).write_bytes(key)
+    factory, file = device.directory / "factory.pem", device.directory / "tedge.toml"
+    file.write_text(file.read_text() + f'bootstrap.cert_path = "{factory}"\n')
+    without = device.run("tedge-cert-needs-renewal --systemd c8y")
+    factory.write_bytes(pem)
+    having = device.run("tedge-cert-needs-renewal --systemd c8y")
+    assert (without.exit, having.exit) == (255, 255)
+    assert "get a new one-time password" in without.stderr
+    assert f"the factory certificate {factory} gets a new one: `sudo tedge cert download c8y --ca est" in having.stderr
