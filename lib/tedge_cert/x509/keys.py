@@ -6,7 +6,7 @@ import resource
 import shlex
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -59,7 +59,8 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
         raise _unusable(
             path, "is encrypted", in_place("openssl pkey -in FILE"), " (it asks for the password)"
         ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    # For some broken keys cryptography 49 passes on an error of OpenSSL that it does not know.
+    except (ValueError, UnsupportedAlgorithm, InternalError) as error:
         raise _unreadable_here(path, content) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise _of_other_kind(path)

@@ -9,9 +9,11 @@ import pytest
 from asn1crypto import csr as asn1_csr
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.name import _ASN1Type
+from pytest_mock import MockerFixture
 
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.errors import CertificateError
@@ -64,6 +66,15 @@ def test_says_what_is_wrong_with_a_key(tmp_path: Path, content: bytes | None, sa
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CertificateError, match=said.format(path)):
+        keys.load(path)
+
+
+def test_an_error_that_the_library_does_not_know(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Raised by cryptography 49 for a key that 43 refuses with ValueError."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(key_pem(EC))
+    mocker.patch.object(keys, "load_pem_private_key", side_effect=InternalError("Unknown OpenSSL error", []))
+    with pytest.raises(CertificateError, match=f"{path} holds no private key in PEM"):
         keys.load(path)
 
 
