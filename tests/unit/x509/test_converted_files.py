@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
     pkcs7,
 )
 
@@ -46,10 +47,20 @@ def encrypted(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 
 
+def _takes_explicit_curves() -> bool:
+    """Return whether the library reads such a key as one of the curve's name, as cryptography 49 does."""
+    try:
+        load_pem_private_key(explicit(KEY), None)
+    except ValueError:
+        return False
+    return True
+
+
+EXPLICIT = "spells its curve out"
 KEYS: dict[str, Callable[[], bytes]] = {
     "DER": lambda: KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
     "the format of OpenSSH": lambda: KEY.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
-    "spells its curve out": lambda: explicit(KEY),
+    EXPLICIT: lambda: explicit(KEY),
     "indented": lambda: b"    " + key_pem(KEY).replace(b"\n", b"\n    "),
     "line breaks are lost": lambda: key_pem(KEY).replace(b"\n", b"\\n"),
     "UTF-16": lambda: key_pem(KEY).decode().encode("utf-16"),
@@ -61,6 +72,9 @@ def test_a_key_is_converted_by_the_command_that_is_printed(tmp_path: Path, said:
     path = tmp_path / "the key.pem"
     path.write_bytes(KEYS[said]())
     path.chmod(0o640)
+    if said == EXPLICIT and _takes_explicit_curves():
+        assert keys.public_key(keys.load(path)) == keys.public_key(KEY)
+        return
     with pytest.raises(CertificateError, match=said) as refused:
         keys.load(path)
     typed(refused.value)
@@ -121,7 +135,6 @@ def test_a_certificate_of_an_explicit_curve_fits_the_converted_key(tmp_path: Pat
     request = ("req", "-x509", "-new", "-subj", "/CN=device-1", "-key", str(tmp_path / "explicit.pem"))
     (tmp_path / "cert.pem").write_bytes(openssl(*request))
     found = certificate.load(tmp_path / "cert.pem")
-    with pytest.raises(ValueError, match="explicit"):
-        found.leaf.public_key()
+    # The library refuses the key of such a certificate, up to version 43 at least.
     assert found.public_key == keys.public_key(KEY)
     assert isinstance(found.leaf, x509.Certificate)
