@@ -68,6 +68,12 @@ def software_tpm(directory: Path) -> Iterator[str]:
         server.wait(10)
 
 
+def has_token_provider() -> bool:
+    """Whether OpenSSL has the provider for keys in a token."""
+    done = subprocess.run(["openssl", "list", "-providers", "-provider", "pkcs11"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
 def openssl(words: str, variables: dict[str, str]) -> bytes:
     """Run openssl with the variables of a provider."""
     environment = {**os.environ, **variables}

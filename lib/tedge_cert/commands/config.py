@@ -148,10 +148,12 @@ def listing(config: Config, wanted: str, with_unset: bool) -> str:
     rows: list[tuple[str, str | None]] = []
     for own, name in _places(config):
         # Read each key, listed or not, so that an error anywhere is reported before anything is printed.
-        own.stored(name)
+        stored, _ = own.stored(name)
         full = own.full_name(name)
         if wanted in full:
-            rows.append((full, _text(own, name)))
+            # thin-edge has no such keys; the value for all profiles stands at est.* already.
+            is_taken_over = name.startswith("c8y.est.") and stored is None
+            rows.append((full, None if is_taken_over else _text(own, name)))
     known = "".join(f"{name}={value}\n" for name, value in rows if value is not None)
     unset = "".join(f"{name}=\n" for name, value in rows if value is None)
     return known + (f"\n{unset}" if with_unset and unset else "")
