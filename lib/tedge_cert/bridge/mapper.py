@@ -80,7 +80,11 @@ class MapperBridge(Bridge):
 
     def uses_former(self, certificate: Path) -> bool:
         """Return whether the mapper was started before the file at ``certificate`` was put there."""
-        return mapper_process.is_behind(self.processes, str(certificate))
+        return mapper_process.is_behind(self.processes, str(certificate)) is True
+
+    def uses_present(self, certificate: Path) -> bool:
+        """Return whether the mapper was seen to start after the file at ``certificate`` was put there."""
+        return mapper_process.is_behind(self.processes, str(certificate)) is False
 
     def wait_until_idle(self, timeout_s: float) -> None:
         """Wait until no operation is in progress, because a restart of the mapper would interrupt its downloads."""

@@ -59,16 +59,16 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def is_behind(pids: list[int], certificate: str) -> bool:
+def is_behind(pids: list[int], certificate: str) -> bool | None:
     """Return whether the first of these processes was started before ``certificate`` was put there.
 
-    False where either cannot be seen.
+    None where either cannot be seen.
     """
     started = [at for each in pids if (at := _started_s(each)) is not None]
     try:
-        return bool(started) and min(started) + _EXACT_S < os.stat(certificate).st_ctime  # noqa: PTH116
+        return min(started) + _EXACT_S < os.stat(certificate).st_ctime if started else None  # noqa: PTH116
     except OSError:
-        return False
+        return None
 
 
 def _started_s(pid: int) -> float | None:

@@ -27,11 +27,11 @@ class MapperConfirmation(Confirmation):
 
     def _resume(self) -> None:
         mapper = self._mapper
-        if mapper.uses_former(self.switch.certificate) or not mapper.is_up:
-            self._by_restart(mapper.is_up)
-        else:
+        if mapper.is_up and mapper.uses_present(self.switch.certificate):
             # The interrupted run, or a person, has restarted the mapper.
             self._by_bridge(mapper, returned=True)
+        else:
+            self._by_restart(mapper.is_up)
 
     @property
     def _mapper(self) -> MapperBridge:

@@ -166,7 +166,7 @@ def _uses_former(question: Question, settings: config.Config, path: str) -> bool
     if question.cloud != "c8y" or not mapper_process.is_built_in(bridge_file):
         return False
     unit = mapper_process.unit_of(settings.profile)
-    behind = mapper_process.is_behind(mapper_process.processes(unit) or [], path)
+    behind = mapper_process.is_behind(mapper_process.processes(unit) or [], path) is True
     if behind:
         journal.warning(
             f"{unit} still uses the certificate that was at {path} when it started; `sudo systemctl restart {unit}` "

@@ -235,6 +235,18 @@ def test_a_mapper_restarted_by_a_person_is_not_restarted_again(
         assert mapper.restarts == 0
 
 
+def test_a_mapper_whose_start_cannot_be_seen_is_restarted(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """It may go on with the previous certificate: a bridge that is up confirms nothing then."""
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        local_device.previous.write_bytes(local_device.certificate.read_bytes())
+        new = issue(local_device, local_device.certificate)
+        mocker.patch.object(mapper_process, "_started_s", return_value=None)
+        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
+        assert mapper.restarts == 1
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
 def test_a_session_that_the_mapper_does_not_have_is_not_left_behind(
     local_device: LocalDevice, mocker: MockerFixture
 ) -> None:
