@@ -19,7 +19,7 @@ VALID, EXPIRES_SOON, EXPIRED, NOT_VALID_YET = "VALID", "EXPIRES SOON", "EXPIRED"
 
 
 # The date of this version; a right clock is never earlier. A test compares it with debian/changelog.
-BUILT_S = 1_795_438_800
+BUILT_S = 1_795_431_600
 # Forty years. A clock without a battery may begin anywhere, and no installation of this version lasts so long.
 SERVICE_S = 1_261_440_000
 

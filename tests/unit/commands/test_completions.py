@@ -38,9 +38,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ("line", "offered"),
     [
         ("tedge cert re", ["remove", "renew"]),
-        ("tedge cert renew --ca |", ["c8y", "self-signed"]),
+        ("tedge cert renew --ca |", ["c8y", "est", "self-signed"]),
         ("tedge cert renew --ca = s", ["self-signed"]),
-        ("tedge-cert-renew --ca |", ["c8y", "self-signed"]),
+        ("tedge-cert-renew --ca |", ["c8y", "est", "self-signed"]),
         ("tedge cert renew --pr", ["--profile"]),
         ("tedge --debug cert renew c", ["c8y"]),
         ("tedge cert download |az", []),
@@ -147,7 +147,7 @@ def test_bash_executes_no_word_that_it_compares(scripts: dict[str, Path], tmp_pa
 def test_fish_completes(scripts: dict[str, Path]) -> None:
     for line, offered in {
         "tedge cert re": ["remove", "renew"],
-        "tedge cert renew --ca ": ["c8y", "self-signed"],
+        "tedge cert renew --ca ": ["c8y", "est", "self-signed"],
         "tedge --debug config l": ["list"],
         "tedge config get c8y.bridge.t": ["c8y.bridge.topic_prefix"],
     }.items():
@@ -163,7 +163,7 @@ def test_zsh_reads_it(scripts: dict[str, Path]) -> None:
     argv = ["zsh", "-f", "-c", program]
     done = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True, timeout=20)
     assert done.stdout.splitlines()[0].startswith("_tedge tedge ")
-    assert done.stdout.splitlines()[1:] == ["c8y", "self-signed"]
+    assert done.stdout.splitlines()[1:] == ["c8y", "est", "self-signed"]
 
 
 @pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])
