@@ -51,7 +51,7 @@ class Tenant:
     ) -> Self:
         """Start a tenant that keeps its keys in `directory`, and wait until it listens."""
         # The tenant needs packages that an interpreter with the oldest supported ones does not have.
-        python = os.environ.get("TEDGE_TENANT_PYTHON") or sys.executable
+        python = os.environ.get("TENANT_PYTHON") or sys.executable
         command = [python, "-m", "tenant", "--directory", str(directory), "--listen", listen]
         ports = {"http": http_port, "mqtt": mqtt_port, "token": token_port, "control": control_port}
         command += [f"--{name}-port={port}" for name, port in ports.items()]

@@ -50,7 +50,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave only the settings of the test in the environment."""
     for name in list(os.environ):
-        ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y")) and name != "TEDGE_TENANT_PYTHON"
+        ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y"))
         if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM", "INVOCATION_ID"):
             monkeypatch.delenv(name)
 

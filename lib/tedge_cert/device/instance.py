@@ -160,7 +160,8 @@ def _key_file(config: Config, cloud: str) -> Path:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory and not os.access(path, os.R_OK):
         handed = Path(directory) / KEY_CREDENTIAL
-        if handed.is_file() and handed.read_bytes().strip() not in (b"", b"none"):
+        # systemd 252 names the directory to a condition too, which may not look into it.
+        if os.access(handed, os.R_OK) and handed.read_bytes().strip() not in (b"", b"none"):
             return handed
     return path
 

@@ -111,5 +111,5 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     assert (first, last, key) == ("cert.pem.previous", "cert.pem", "key.pem")
     assert set(void) == {
         *("cert.pem.new", "c8y.json", "c8y.rejected"),
-        *("c8y.attempts", "c8y.one-time-password", "c8y.registering"),
+        *("c8y.attempts", "c8y.one-time-password", "c8y.registering", "c8y.waiting"),
     }
