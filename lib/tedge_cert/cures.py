@@ -53,9 +53,15 @@ def key_refused(error: Exception, path: "str | os.PathLike[str]") -> str:
 
 def register(device_id: str = "", *options: str) -> str:
     """Return the command that registers the device; it is the last resort, because it takes a new password."""
+    return f"`sudo {registration(_words, device_id, *options)}`"
+
+
+def registration(words: str, device_id: str, *options: str) -> str:
+    """Return the command that registers the instance that ``words`` name, without sudo."""
     import shlex
 
-    return command("cert download", *options, *(["--device-id", shlex.quote(device_id)] if device_id else []))
+    named = ["--device-id", shlex.quote(device_id)] if device_id else []
+    return " ".join(["tedge cert download", words, *options, *named])
 
 
 def owners() -> str:

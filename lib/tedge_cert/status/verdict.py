@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the problems of an instance in its facts, each with the command that cures it."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tedge_cert import beside
+from tedge_cert import beside, cures
 from tedge_cert.config import no_effect
 from tedge_cert.durations import format_duration
 from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED, WAITS_FOR_APPROVAL
@@ -189,8 +188,7 @@ def _register(facts: Facts) -> str:
     """Return the command that registers the device; while a registration runs, the one that shows its journal."""
     if facts.units is not None and facts.units.registration:
         return f"journalctl -u {facts.units.registration} -n 20"
-    named = f" --device-id {shlex.quote(facts.device_id)}" if facts.device_id else ""
-    return f"tedge cert download {facts.words}{named}"
+    return cures.registration(facts.words, facts.device_id)
 
 
 def _is_self_signed(found: CertificateFacts | None) -> bool:
