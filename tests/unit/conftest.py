@@ -15,6 +15,7 @@ from pytest_mock import MockerFixture
 
 from tenant.client import Tenant
 from unit.connected import certify, connect, hurry
+from unit.est_authority import EstAuthority
 from unit.libraries import touches
 from unit.local_device import LocalDevice, free_address
 from unit.switching import bridge
@@ -117,6 +118,13 @@ def bridge_device(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevi
 def bridged(local_device: LocalDevice, mocker: MockerFixture) -> LocalDevice:
     """A connected device with ten days left."""
     return bridge(local_device, mocker)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[EstAuthority]:
+    """A certificate authority of the operator's own, which speaks EST."""
+    with EstAuthority(tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 """Registration with an authority of the operator's own: by password, by factory certificate, by both."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,12 +10,6 @@ from cryptography.x509.oid import AttributeOID
 from tedge_cert.x509 import certificate
 from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice, Result
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Iterator[EstAuthority]:
-    with EstAuthority(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

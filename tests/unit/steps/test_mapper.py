@@ -20,7 +20,8 @@ from tedge_cert.status.facts import Facts
 from tedge_cert.steps import verify as verification
 from tedge_cert.steps.switch import Switch
 from unit.connected import after, before, broker_of, configure, digest, hurry, instance_of, issue, rejected, serials
-from unit.local_device import ROOT, LocalDevice
+from unit.killed import verify_until
+from unit.local_device import LocalDevice
 from unit.mapper_device import BRIDGE_FILE, Telemetry, await_health, mapped, publish
 from unit.switching import refuse, verify
 
@@ -327,29 +328,6 @@ def test_a_proof_by_a_token_pushes_nobody_out(token_device: LocalDevice, mocker:
         assert mapper.restarts == 1
 
 
-KILLED = """
-import os, signal, sys
-from tedge_cert.bridge import mapper
-from tedge_cert.disk import files
-from tedge_cert.device.instance import load_instance
-from unit.recipes import verify
-
-mapper.OPERATIONS_S = 0.1
-left = int(sys.argv[1])
-
-def counted(real):
-    def call(*arguments):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
-    return call
-
-for name in ("write_temporary", "rename", "remove"):
-    setattr(files, name, counted(getattr(files, name)))
-verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
-"""
 # As in test_resume.py, and three for the request of the restart and its file.
 STEPS = 15
 
@@ -360,9 +338,7 @@ def test_killed_at_every_step(local_device: LocalDevice, mocker: MockerFixture, 
     shorten(mocker)
     with mapped(local_device):
         new = issue(local_device)
-        program = [sys.executable, "-c", KILLED, str(step)]
-        environment = {**local_device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
-        killed = subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
+        killed = verify_until(local_device, step)
         assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0), killed.stderr
         await_health(local_device, "up")
         assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))

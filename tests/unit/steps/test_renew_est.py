@@ -2,8 +2,6 @@
 """Step 2 at an authority of the operator's own: with the certificate in use, and nothing of the tenant."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -21,12 +19,6 @@ from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice
 
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Iterator[EstAuthority]:
-    with EstAuthority(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

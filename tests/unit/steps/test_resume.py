@@ -2,8 +2,6 @@
 """A run after an interrupted one: it finishes or undoes the switch, at any point of the interruption."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -25,30 +23,9 @@ from unit.connected import (
     serial_of,
     serials,
 )
+from unit.killed import verify_until
 from unit.local_client import Local
-from unit.local_device import ROOT, LocalDevice
-
-KILLED = """
-import os, signal, sys
-from tedge_cert.disk import files
-from tedge_cert.device.instance import load_instance
-from unit.recipes import verify
-
-left = int(sys.argv[1])
-
-def counted(real):
-    def call(*arguments):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments)
-    return call
-
-for name in ("write_temporary", "rename", "remove"):
-    setattr(files, name, counted(getattr(files, name)))
-verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
-"""
+from unit.local_device import LocalDevice
 
 
 def verify(device: LocalDevice) -> tuple[int, str]:
@@ -191,9 +168,7 @@ def test_killed_at_every_step(local_device: LocalDevice, step: int) -> None:
     """At every instant the certificate is whole; while it is in doubt, previous lies beside it."""
     old = certify(local_device)
     new = issue(local_device)
-    program = [sys.executable, "-c", KILLED, str(step)]
-    environment = {**local_device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
-    killed = subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
+    killed = verify_until(local_device, step)
     assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0)
     active, previous = serial_of(local_device.certificate), serial_of(local_device.previous)
     assert (active, previous) in ((old, None), (old, old), (new, old), (new, None))
