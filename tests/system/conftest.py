@@ -12,6 +12,7 @@ from system import machine, slots, trees
 from system import package as packages
 from system.device import Device
 from system.devices import Devices
+from system.installing import install
 from system.onboarding import TENANT, connect, introduce
 from system.stands import Stand, Stands
 from tenant.client import Tenant
@@ -151,3 +152,15 @@ def connected(stand: Stand | None, device: Device, tenant: Tenant) -> Device:
     if stand is None:
         connect(device, tenant)
     return device
+
+
+@pytest.fixture
+def before(devices: Devices, theirs: list[Path], tmp_path: Path) -> Iterator[tuple[Device, Tenant]]:
+    """A device with thin-edge's packages, which the module builds (`theirs`), and its tenant."""
+    device = devices.make("dependencies")
+    address = device.network.host
+    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as tenant:
+        introduce(device, tenant, address)
+        device.boot()
+        install(device, *theirs)
+        yield device, tenant

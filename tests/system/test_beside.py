@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Beside thin-edge's own packages: the hour is ours, all else stays theirs. Their packages and mapper are stand-ins."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,7 @@ import pytest
 from system import thin_edge
 from system.debs import BESIDE, COMMON, PACKAGE, sibling
 from system.device import Device
-from system.devices import Devices
 from system.installing import another_version, install, remove
-from system.onboarding import TENANT, introduce
 from system.renewer import CERTIFICATE, KEY, PREVIOUS, SERVICE, TIMER, serial, start
 from tenant.client import Tenant
 
@@ -36,18 +33,6 @@ def beside(package: Path) -> Path:
 @pytest.fixture
 def theirs(tmp_path: Path) -> list[Path]:
     return thin_edge.build(tmp_path / "theirs", agent=True)
-
-
-@pytest.fixture
-def before(devices: Devices, theirs: list[Path], tmp_path: Path) -> Iterator[tuple[Device, Tenant]]:
-    """A device with thin-edge's packages, and its tenant."""
-    device = devices.make("dependencies")
-    address = device.network.host
-    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as tenant:
-        introduce(device, tenant, address)
-        device.boot()
-        install(device, *theirs)
-        yield device, tenant
 
 
 def make_due(device: Device, tenant: Tenant) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device with thin-edge's own packages gets ours, their leftovers are removed, and it goes back to theirs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from system import thin_edge
 from system.device import Device
 from system.devices import Devices
 from system.installing import install, remove
-from system.onboarding import TENANT, introduce
 from system.renewer import CERTIFICATE, DIRECTORY, KEY, TIMER, make_due, serial, start
 from tenant.client import Tenant
 
@@ -25,18 +23,6 @@ def theirs(devices: Devices, tmp_path: Path) -> list[Path]:
 def access(device: Device, path: str) -> tuple[str, str, int]:
     facts = device.stat(path)
     return facts.owner, facts.group, facts.mode
-
-
-@pytest.fixture
-def before(devices: Devices, theirs: list[Path], tmp_path: Path) -> Iterator[tuple[Device, Tenant]]:
-    """A device with thin-edge's packages, and its tenant."""
-    device = devices.make("dependencies")
-    address = device.network.host
-    with Tenant.start(tmp_path / "tenant", [TENANT, address], address) as tenant:
-        introduce(device, tenant, address)
-        device.boot()
-        install(device, *theirs)
-        yield device, tenant
 
 
 def test_taken_over_purged_and_back(before: tuple[Device, Tenant], package: Path, theirs: list[Path]) -> None:
