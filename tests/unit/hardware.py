@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -48,7 +48,7 @@ activate = 1
 
 @contextmanager
 def software_tpm(directory: Path) -> Iterator[str]:
-    """Run a TPM; yield how it is reached. It serves one process at a time."""
+    """Run a TPM; yield how one process at a time reaches it."""
     state, end = directory / "tpm", directory / "tpm.sock"
     state.mkdir()
     subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", state, "--createek"], check=True, capture_output=True)
@@ -57,11 +57,7 @@ def software_tpm(directory: Path) -> Iterator[str]:
          "--server", f"type=unixio,path={end}", "--ctrl", f"type=unixio,path={end}.ctrl"],
     )  # fmt: skip
     try:
-        until = time.monotonic() + 30
-        while not end.exists():
-            assert server.poll() is None, "swtpm has ended"
-            assert time.monotonic() < until, "swtpm has not started"
-            time.sleep(0.01)
+        _await(end)
         yield f"swtpm:path={end}"
     finally:
         server.terminate()
@@ -72,6 +68,48 @@ def has_token_provider() -> bool:
     """Whether OpenSSL has the provider for keys in a token."""
     done = subprocess.run(["openssl", "list", "-providers", "-provider", "pkcs11"], capture_output=True, check=False)
     return done.returncode == 0
+
+
+_BUS = """\
+<busconfig>
+  <type>system</type><listen>unix:path={end}</listen><auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*"/><allow eavesdrop="true"/><allow own="*"/><allow user="*"/>
+  </policy>
+</busconfig>
+"""
+
+
+@contextmanager
+def shared_tpm(directory: Path) -> Iterator[dict[str, str]]:
+    """Run a TPM that several processes use at a time, as the kernel's /dev/tpmrm0; yield the environment of these."""
+    end = directory / "bus.sock"
+    (directory / "bus.conf").write_text(_BUS.format(end=end))
+    variables = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={end}"}
+    with software_tpm(directory) as reached_by, ExitStack() as running:
+        for words in (
+            ["dbus-daemon", f"--config-file={directory}/bus.conf", "--nofork"],
+            ["tpm2-abrmd", "--allow-root", f"--tcti={reached_by}"],
+        ):
+            process = subprocess.Popen(words, env={**os.environ, **variables})
+            running.callback(process.wait, 10)
+            running.callback(process.terminate)
+            _await(end)
+        # It takes its name on the bus when it is ready.
+        ask = ["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]
+        ask += ["org.freedesktop.DBus.GetNameOwner", "string:com.intel.tss2.Tabrmd"]
+        until = time.monotonic() + 30
+        while subprocess.run(ask, env={**os.environ, **variables}, capture_output=True, check=False).returncode:
+            assert time.monotonic() < until, "tpm2-abrmd has not started"
+            time.sleep(0.05)
+        yield variables
+
+
+def _await(end: Path) -> None:
+    until = time.monotonic() + 30
+    while not end.exists():
+        assert time.monotonic() < until, f"nothing listens at {end}"
+        time.sleep(0.01)
 
 
 def openssl(words: str, variables: dict[str, str]) -> bytes:

@@ -21,9 +21,22 @@ from tedge_cert.cures import mend, name_instance
 from tedge_cert.device.instance import Instance, Names, load_config, load_instance, pair_of
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError
+from tedge_cert.x509 import provider
 
 # A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
 gc.set_threshold(100_000)
+
+
+def _directory(words: list[str]) -> str:
+    """Return the directory of the configuration that the command line names, before it is parsed."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--config-dir" or word.startswith("--config-dir="):
+            return word.partition("=")[2] or following
+    return os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+
+
+# Here, because an executable imports this module first: later, OpenSSL would have read its configuration already.
+provider.enable(_directory(sys.argv))
 
 
 def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tuple(CLOUDS)) -> None:

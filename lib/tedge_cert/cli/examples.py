@@ -64,6 +64,9 @@ EXAMPLES = {
     "tedge http": {
         "tedge http get /c8y/inventory/managedObjects": "ask the tenant for what this device may see",
     },
+    "tedge hsm": {
+        "sudo tedge hsm create-key --tpm c8y": "make the private key in the TPM, before the device is registered",
+    },
     "tedge init": {
         "sudo tedge init": "create users and directories where systemd does not",
     },

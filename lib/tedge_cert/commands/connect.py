@@ -16,13 +16,13 @@ from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, warn_of_id
-from tedge_cert.disk import privileges
+from tedge_cert.disk import files, privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
 from tedge_cert.steps import outcome
 from tedge_cert.tenant import proof
 from tedge_cert.terminal import Step
-from tedge_cert.x509 import certificate, clock, keys
+from tedge_cert.x509 import certificate, clock, hardware_keys, keys
 
 
 def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
@@ -154,6 +154,7 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     _check_accounts(instance)
     if not auth_method.is_basic(instance.config):
         check_files(instance)
+        _check_key_in_tpm(root, instance)
     root.restore_owners()
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, what))
@@ -172,6 +173,20 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
         credentials.warn_if_exposed(Path(to_text(local_password)))
     root.tidy_links()
     return tenant
+
+
+def _check_key_in_tpm(root: Root, instance: Instance) -> None:
+    """Sign with a key in the TPM before anything is restarted, and keep what mosquitto needs for it up to date."""
+    try:
+        content = files.read_regular(instance.key, follow=True)
+    except OSError:
+        # What loads the key says so.
+        return
+    if hardware_keys.kind_in(content) != hardware_keys.TPM:
+        return
+    hardware_keys.load(instance.key, content).sign(b"")
+    if root.update_provider():
+        conf_change.begin(files_of(instance))
 
 
 def _warn_of_proxy(instance: Instance, tenant: Tenant) -> None:

@@ -12,26 +12,32 @@ from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, checked_device_id, device_id, warn_of_id
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.x509 import certificate, keys, requests
+from tedge_cert.x509 import certificate, hardware_keys, keys, requests
 from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.hardware_keys import HardwareKey
 
 
 def create(instance: Instance, identity: str | None) -> Certificate:
     """Create a key and a self-signed certificate; neither overwrites a file. Raises TedgeCertError.
 
-    Previous and candidate of an earlier certificate are removed first.
+    A key in hardware that is there is used: `tedge hsm create-key` made it for this certificate. Previous and candidate
+    of an earlier certificate are removed first.
     """
     name = _identity(instance, identity)
     with custody(instance):
-        for path in (instance.certificate, instance.key):
+        present = _in_hardware(instance)
+        for path in (instance.certificate, *([] if present else [instance.key])):
             if os.path.lexists(path):
                 raise _exists(instance, path)
-        key = keys.new()
+        key = present or keys.new()
         made = self_signed.first(key, requests.first_subject(name, *_organization(instance)), instance.config)
         fresh_start.end_with_registration(instance)
         try:
-            keys.create(instance.key, key)
-            _create_or_undo(instance, made)
+            if isinstance(key, HardwareKey):
+                files.create(instance.certificate, made.pem, owners.CERTIFICATE)
+            else:
+                keys.create(instance.key, key)
+                _create_or_undo(instance, made)
         except FileExistsError as error:
             # Another program, which does not use the lock, created the file first.
             raise _exists(instance, Path(error.filename2)) from error
@@ -54,6 +60,14 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
         else:
             files.write(path, pem, owners.CERTIFICATE)
         return path
+
+
+def _in_hardware(instance: Instance) -> HardwareKey | None:
+    try:
+        key = keys.load(instance.key) if hardware_keys.kind_in(files.read_regular(instance.key, follow=True)) else None
+    except OSError:
+        return None
+    return key if isinstance(key, HardwareKey) else None
 
 
 def _create_or_undo(instance: Instance, made: Certificate) -> None:

@@ -36,7 +36,8 @@ def reconnect(instance: Instance, offline: bool) -> int:
     # Hold the lock to the end: our connections evict the bridge, and so do those of the renewer.
     with custody(instance):
         wanted, broker = mosquitto_of(instance, tenant), connected_broker(instance)
-        changed = not conf_files.is_current(files_of(instance), wanted)
+        # `prepare` may have changed what mosquitto needs for a key in the TPM.
+        changed = not conf_files.is_current(files_of(instance), wanted) or conf_change.is_unfinished(files_of(instance))
         started = not changed and _start_broker(root, instance, broker)
         switched = switch_by_hand.switch_first(instance, offline)
         active = connect.load_active(instance)

@@ -16,7 +16,7 @@ from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import broker_failure, conf_files, mosquitto_conf
 from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
-from tedge_cert.commands import drop_in
+from tedge_cert.commands import drop_in, provider_files
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.device import ownership
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
@@ -73,6 +73,10 @@ class Root:
     def remove_drop_in(self) -> None:
         """Remove that drop-in."""
         self._do("remove_drop_in")
+
+    def update_provider(self) -> bool:
+        """Write what OpenSSL, mosquitto and the renewal need for a key in the TPM; return whether it had changed."""
+        return bool(self._do("update_provider"))
 
     def systemctl(self, *words: str) -> str:
         """Run systemctl with one of the verbs and units above; raises TedgeCertError with what it said."""
@@ -202,6 +206,10 @@ def _remove_drop_in(of: Callable[[], Instance]) -> None:
     drop_in.remove(of())
 
 
+def _update_provider(of: Callable[[], Instance]) -> bool:
+    return provider_files.update(of())
+
+
 def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
     plain = [each for each in words if not each.startswith("--property=") and not _UNITS.fullmatch(each)]
     if tuple(plain) not in _VERBS:
@@ -231,6 +239,7 @@ _TASKS: Mapping[str, Task] = {
     "restore_owners": _restore_owners,
     "update_drop_in": _update_drop_in,
     "remove_drop_in": _remove_drop_in,
+    "update_provider": _update_provider,
     "systemctl": _systemctl,
     "why_broker_failed": _why_broker_failed,
     "read_credentials": _read_credentials,

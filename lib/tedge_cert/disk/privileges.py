@@ -81,7 +81,8 @@ def drop() -> None:
     name, group_name = accounts()
     user, group = pwd.getpwnam(name).pw_uid, grp.getgrnam(group_name).gr_gid
     _make_run_directory(user, group)
-    os.setgroups([group])
+    # With the groups that tedge was made a member of: its units have them too, and a TPM or token needs one.
+    os.setgroups(os.getgrouplist(USER, group))
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
     os.umask(0o022)

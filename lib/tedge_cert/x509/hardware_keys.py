@@ -156,9 +156,8 @@ class _Reader:
 
 def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes:
     """Return what ``openssl`` prints with the provider of this process's environment; raises UnreadableError."""
-    variables = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     try:
-        done = processes.pipe(["openssl", *words], content, variables)
+        done = processes.pipe(["openssl", *words], content, _variables())
     except TedgeCertError as error:
         raise UnreadableError(f"cannot use the private key {path}: {error}") from error
     if done.returncode or not done.stdout:
@@ -168,15 +167,53 @@ def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes
 
 def _why(kind: bytes) -> str:
     """Return the cause: OpenSSL's own words are the same for all of them, so they are looked at one by one."""
-    name, package, what = ("tpm2", "tpm2-openssl", "TPM") if kind == TPM else ("pkcs11", "pkcs11-provider", "token")
-    variables = {each: os.environ[each] for each in VARIABLES if each in os.environ}
-    listed = processes.pipe(["openssl", "list", "-providers"], b"", variables).stdout.decode("utf-8", "replace")
-    if name not in listed.split():
-        return (
-            f"it is in a {what}, and OpenSSL's provider {name} is not on; expected the package {package}, a "
-            f"{what} that user tedge may use, and an OPENSSL_CONF that names the provider"
-        )
+    name, what = ("tpm2", "TPM") if kind == TPM else ("pkcs11", "token")
+    if not _is_installed(name):
+        return _PACKAGES[name]
+    if kind == TPM and "OPENSSL_CONF" not in os.environ:
+        return "OpenSSL is not set up for it; `sudo tedge hsm create-key --tpm` does that, and keeps the key"
+    if kind == TPM and (why := why_no_tpm(os.environ.get("TPM2OPENSSL_TCTI", ""))):
+        return why
+    if name not in _said(["openssl", "list", "-providers"]).split():
+        return f"OpenSSL's provider {name} is not on; expected an OPENSSL_CONF that names it, and a {what} that answers"
     return (
         f"OpenSSL's provider {name} is on, and the {what} does not sign with this key; expected the {what} in which "
         "the key was made, with nothing cleared since"
     )
+
+
+def why_no_tpm(reached_by: str) -> str:
+    """Return why the TPM cannot be used, and what to do; empty if it can be reached."""
+    if not _is_installed("tpm2"):
+        return _PACKAGES["tpm2"]
+    node = reached_by.removeprefix("device:")
+    if node.startswith("/") and not os.path.lexists(node):
+        return f"there is no TPM at {node}; switch it on in the firmware, or set device.tpm.tcti to where it is"
+    if node.startswith("/") and not os.access(node, os.R_OK | os.W_OK):
+        return f"user tedge may not open the TPM {node}; `sudo usermod --append --groups tss tedge` lets it"
+    listed = processes.pipe(
+        ["openssl", "list", "-providers", "-provider", "tpm2", "-provider", "default"],
+        b"",
+        {**_variables(), "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"},
+    )
+    return f"the TPM does not answer (device.tpm.tcti {reached_by})" if listed.returncode else ""
+
+
+_PACKAGES = {
+    "tpm2": "OpenSSL's provider for a TPM is not installed: `sudo apt install tpm2-openssl`, then try again",
+    "pkcs11": "OpenSSL's provider for a token is not installed: `sudo apt install pkcs11-provider` (Debian 12: with "
+    "`-t bookworm-backports`), then try again",
+}
+
+
+def _is_installed(name: str) -> bool:
+    directory = _said(["openssl", "version", "-m"]).partition('"')[2].partition('"')[0]
+    return os.path.exists(f"{directory}/{name}.so")  # noqa: PTH110 (a name that openssl said)
+
+
+def _said(command: list[str]) -> str:
+    return processes.pipe(command, b"", _variables()).stdout.decode("utf-8", "replace")
+
+
+def _variables() -> dict[str, str]:
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}

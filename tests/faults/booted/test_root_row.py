@@ -43,6 +43,7 @@ COMMANDS: dict[str, dict[str, bool]] = {
     "tedge-cert-create": {"--device-id x": False},
     "tedge-cert-upload": {"c8y --user admin": False},
     "tedge-http": {"get /c8y/inventory/managedObjects": True},
+    "tedge-hsm": {"create-key --tpm c8y": False},
     "tedge-reconnect": {"c8y --offline": True, "c8y": False},
     "tedge-cert-download": {f"c8y {DOWNLOAD_OPTIONS}": False},
     "tedge-disconnect": {"c8y": False},

@@ -192,9 +192,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("name", [*ROOT, "tedge config set c8y.url", "tedge config unset"])
+@pytest.mark.parametrize(
+    "name", [*ROOT, "tedge config set c8y.url", "tedge config unset", "tedge hsm create-key --tpm"]
+)
 def test_every_command_that_needs_rights_says_so_first(name: str) -> None:
-    family = " ".join(name.split()[:2] if name.startswith("tedge config") else name.split())
+    family = " ".join(name.split()[:2] if name.startswith(("tedge config", "tedge hsm")) else name.split())
     rest = [*name.split()[len(family.split()) :], "c8y"] if name != "tedge init" else []
     result = run([str(BIN / family.replace(" ", "-")), *rest], text=WITHOUT_RIGHTS)
     assert result == Result(1, "", f"error: this needs root: sudo {name}{' c8y' * (name != 'tedge init')}\n")
@@ -239,7 +241,7 @@ WITH_CLOUD = [each for each in EXECUTABLES if each not in OTHERS]
 @pytest.mark.parametrize("name", WITH_CLOUD)
 def test_every_command_names_a_broken_configuration(tmp_path: Path, name: str) -> None:
     (tmp_path / "tedge.toml").write_text("c8y = [")
-    words = ["get", "/c8y/x"] if name == "tedge-http" else ["c8y"]
+    words = {"tedge-http": ["get", "/c8y/x"], "tedge-hsm": ["create-key", "--tpm"]}.get(name, ["c8y"])
     result = run([name, *words], tmp_path)
     assert (result.exit, result.stdout) == (1, "")
     assert f"error: {tmp_path}/tedge.toml is not valid TOML" in result.stderr

@@ -2,6 +2,7 @@
 """Keys of the device itself and of the certificates made for it."""
 
 from tedge_cert.config.keys import HOURLY, Key
+from tedge_cert.config.keys.kinds import parse_tcti
 from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
 
 DEVICE: dict[str, Key] = {
@@ -25,6 +26,9 @@ DEVICE: dict[str, Key] = {
     "device.cryptoki.socket_path": Key(
         parse_path, "/run/tedge-p11-server/tedge-p11-server.sock", "Socket of the service of the mode socket.",
         "/run/tedge-p11-server/tedge-p11-server.sock"),
+    "device.tpm.tcti": Key(
+        parse_tcti, "device:/dev/tpmrm0", "How the TPM is reached that holds the private key: a TCTI of tpm2-tss.",
+        "tabrmd"),
     "device.type": Key(parse_text, "thin-edge.io", "Type that the device is created with in the cloud.", "gateway"),
 }  # fmt: skip
 

@@ -101,3 +101,13 @@ def parse_username(text: str) -> Value:
     if not text or ":" in text:
         raise ValueError("expected a user name without a colon, which HTTP Basic excludes")
     return text
+
+
+def parse_tcti(text: str) -> Value:
+    """Accept a name of a TCTI with its configuration, which root writes into the environment of mosquitto."""
+    name, _, rest = text.partition(":")
+    if not (name.isascii() and name.isalnum()) or not all(
+        each.isascii() and (each.isalnum() or each in "/_.,=:-") for each in rest
+    ):
+        raise ValueError(f"expected a TCTI such as device:/dev/tpmrm0 or tabrmd, got {text!r}")
+    return text

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge hsm``: make the private key of the device in its TPM."""
+
+import argparse
+import grp
+import os
+import tempfile
+from pathlib import Path
+
+from tedge_cert import cures, journal, processes, terminal
+from tedge_cert.bridge import conf_change
+from tedge_cert.cli import entry
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import root_tasks
+from tedge_cert.commands.root_tasks import Root
+from tedge_cert.config.keys import CLOUDS
+from tedge_cert.device.connection_settings import files_of
+from tedge_cert.device.custody import custody
+from tedge_cert.device.instance import Instance, check_files, load_instance
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.errors import CertificateError, TedgeCertError
+from tedge_cert.x509 import hardware_keys, provider
+
+# The group that Debian lets use the TPM.
+_GROUP = "tss"
+_KINDS = {
+    "p256": ["-algorithm", "EC", "-pkeyopt", "group:P-256"],
+    "p384": ["-algorithm", "EC", "-pkeyopt", "group:P-384"],
+    "2048": ["-algorithm", "RSA", "-pkeyopt", "bits:2048"],
+    "3072": ["-algorithm", "RSA", "-pkeyopt", "bits:3072"],
+    "4096": ["-algorithm", "RSA", "-pkeyopt", "bits:4096"],
+}
+
+
+def add_to(parser: Parser) -> None:
+    """Add the verbs."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verb = verbs.add_parser("create-key", help="make the private key of the device in its TPM")
+    verb.set_defaults(needs_root=parser.prog)
+    verb.add_argument("--tpm", action="store_true", required=True, help="in the TPM 2.0, without a PIN")
+    verb.add_argument("--type", choices=("ecdsa", "rsa"), default="ecdsa", help="kind of key (default: ecdsa)")
+    verb.add_argument("--curve", choices=("p256", "p384"), default="p256", help="curve of ecdsa (default: p256)")
+    verb.add_argument("--bits", choices=("2048", "3072", "4096"), default="2048", help="size of rsa (default: 2048)")
+    verb.add_argument("--force-new", action="store_true", help="replace the key that is there, also one in use")
+    verb.add_argument("cloud", nargs="?", choices=tuple(CLOUDS), help="the cloud")
+    entry.add_profile(verb)
+
+
+def create_key(arguments: argparse.Namespace) -> int:
+    """Make the key that the arguments describe, unless there is one in the TPM already; return the exit code."""
+    instance = _instance_of(arguments)
+    check_files(instance)
+    kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
+    with custody(instance):
+        present = _present(instance)
+        is_kept = hardware_keys.kind_in(present or b"") == hardware_keys.TPM and not arguments.force_new
+        if present is not None and not is_kept and not arguments.force_new:
+            raise _in_use(instance)
+        made = present if is_kept and present is not None else _made_in_tpm(instance, _KINDS[kind])
+        if Root(instance).update_provider() and instance.bridge_file.exists():
+            # The broker reads this when it starts, so `reconnect` restarts it.
+            conf_change.begin(files_of(instance))
+        provider.enable(instance.config.directory)
+        _try(made)
+        if is_kept:
+            terminal.tell(f"The private key {instance.key} is in the TPM already, and is kept.\n")
+            return 0
+        if present is None:
+            files.create(instance.key, made, owners.PRIVATE_KEY)
+        else:
+            files.write(instance.key, made, owners.PRIVATE_KEY)
+    how = cures.register("")
+    terminal.tell(f"The private key {instance.key} is in the TPM.\n    => {how} gets a certificate for it\n")
+    return 0
+
+
+def _instance_of(arguments: argparse.Namespace) -> Instance:
+    entry.need_root(arguments)
+    if entry.is_of_system(arguments):
+        if privileges.is_root():
+            _let_in()
+        if (code := root_tasks.serve(arguments.profile)) is not None:
+            os._exit(code)
+    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
+    entry.warn_of_unknown(instance.config)
+    cures.name_instance(instance.words_at_tenant)
+    return instance
+
+
+def _let_in() -> None:
+    """Make user tedge a member of the group that may use the TPM, for its units and for what root's commands become."""
+    try:
+        members = grp.getgrnam(_GROUP).gr_mem
+    except KeyError:
+        return
+    if privileges.USER not in members:
+        done = processes.run(["usermod", "--append", "--groups", _GROUP, privileges.USER])
+        if done.returncode:
+            journal.warning(f"cannot make user tedge a member of group {_GROUP}: {done.stderr.strip()}")
+
+
+def _present(instance: Instance) -> bytes | None:
+    try:
+        return files.read_regular(instance.key, follow=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CertificateError(f"cannot read the private key {instance.key}: {error.strerror}") from error
+
+
+def _in_use(instance: Instance) -> CertificateError:
+    return CertificateError(
+        f"{instance.key} exists already and is not replaced: the certificate of the device may depend on it; "
+        f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` replaces it, and then the device has to be "
+        "registered again"
+    )
+
+
+def _made_in_tpm(instance: Instance, kind: list[str]) -> bytes:
+    """Return the file of a new key; raises TedgeCertError with what is missing."""
+    reached_by = instance.config.need("device.tpm.tcti")
+    variables = {name: os.environ[name] for name in hardware_keys.VARIABLES if name in os.environ}
+    variables |= {"TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
+    providers = ["-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
+    done = processes.pipe(["openssl", "genpkey", *providers, *kind], b"", variables)
+    if done.returncode or hardware_keys.kind_in(done.stdout) != hardware_keys.TPM:
+        refused = (
+            f"the TPM makes no key of this kind ({' '.join(kind[1::2])}); another --type, --curve or --bits may do"
+        )
+        raise TedgeCertError(hardware_keys.why_no_tpm(reached_by) or refused)
+    return done.stdout
+
+
+def _try(made: bytes) -> None:
+    """Sign with the key before it is used; raises CertificateError."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "key.pem"
+        file.write_bytes(made)
+        hardware_keys.load(file, made).sign(b"")

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private key in a TPM: made, registered, renewed and used for TLS by the commands as a person types them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tedge_cert.commands import provider_files
+from tedge_cert.config.keys.table import KEYS
+from tedge_cert.device.instance import load_instance
+from unit import hardware
+from unit.certificates import key_pem, new_key
+from unit.connected import connect
+from unit.local_device import LocalDevice
+
+CREATE = "tedge-hsm create-key --tpm c8y"
+
+
+@pytest.fixture(scope="module")
+def tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which a TPM is reached."""
+    with hardware.shared_tpm(tmp_path_factory.mktemp("tpm")) as variables:
+        yield variables
+
+
+@pytest.fixture
+def device(local_device: LocalDevice, tpm: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> LocalDevice:
+    """A device with that TPM."""
+    for name, value in tpm.items():
+        monkeypatch.setenv(name, value)
+    assert local_device.run("tedge-config set device.tpm.tcti tabrmd").exit == 0
+    return local_device
+
+
+def key_of(device: LocalDevice) -> Path:
+    return device.certificate.with_name("key.pem")
+
+
+def test_a_device_lives_with_a_key_in_its_tpm(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = device.run(CREATE)
+    assert made.exit == 0, made.stderr
+    assert (made.stdout, "key.pem is in the TPM" in made.stderr) == ("", True)
+    assert key_of(device).stat().st_mode & 0o777 == 0o640
+    before = key_of(device).read_bytes()
+    registered = device.register()
+    assert registered.exit == 0, registered.stderr
+    # systemd gives these to mosquitto.
+    for line in (device.directory / "openssl.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    connect(device)
+    # The token comes over TLS with this key, and so does the proof.
+    renewed = device.run("tedge-cert-renew c8y")
+    assert renewed.exit == 0, renewed.stderr
+    first = x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number
+    broker = device.broker_pid
+    verified = device.run("tedge-cert-verify c8y")
+    assert verified.exit == 0, verified.stderr
+    assert x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number != first
+    assert (device.broker_pid, device.run("tedge-connect c8y --test").exit) == (broker, 0)
+    assert device.run("tedge-http get /c8y/tenant/currentTenant").exit == 0
+    # Typed again, it keeps the key.
+    again = device.run(CREATE)
+    assert (again.exit, "is in the TPM already, and is kept" in again.stderr) == (0, True)
+    assert key_of(device).read_bytes() == before
+    # Nothing in the file is of use elsewhere, and the status needs no TPM.
+    assert b"BEGIN TSS2 PRIVATE KEY" in before
+    for each in ("OPENSSL_CONF", "TPM2OPENSSL_TCTI", "DBUS_SYSTEM_BUS_ADDRESS"):
+        monkeypatch.delenv(each)
+    (device.directory / "openssl.env").unlink()
+    assert '"fits": true' in device.run("tedge-cert-status c8y --json").stdout
+
+
+def test_a_self_signed_certificate_takes_the_key_that_is_there(device: LocalDevice) -> None:
+    assert device.run(CREATE + " --type rsa").exit == 0
+    before = key_of(device).read_bytes()
+    created = device.run("tedge-cert-create --device-id gateway-1")
+    assert created.exit == 0, created.stderr
+    assert key_of(device).read_bytes() == before
+    assert (
+        x509.load_pem_x509_certificate(device.certificate.read_bytes()).subject.rfc4514_string().endswith("gateway-1")
+    )
+
+
+def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None:
+    key_of(device).write_bytes(key_pem(new_key()))
+    before = key_of(device).read_bytes()
+    refused = device.run(CREATE)
+    assert (refused.exit, "key.pem exists already and is not replaced" in refused.stderr) == (1, True)
+    assert "`sudo tedge hsm create-key --tpm --force-new c8y`" in refused.stderr
+    assert key_of(device).read_bytes() == before
+    assert not (device.directory / "openssl.cnf").exists()
+    assert device.run(CREATE + " --force-new").exit == 0
+    first = key_of(device).read_bytes()
+    assert b"BEGIN TSS2 PRIVATE KEY" in first
+    assert device.run(CREATE + " --force-new").exit == 0
+    assert key_of(device).read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("reached_by", "said"),
+    [
+        ("device:/dev/no-tpm", "there is no TPM at /dev/no-tpm; switch it on in the firmware"),
+        ("swtpm:path=/nowhere", "the TPM does not answer (device.tpm.tcti swtpm:path=/nowhere)"),
+    ],
+)
+def test_without_tpm_the_cause_is_named(local_device: LocalDevice, reached_by: str, said: str) -> None:
+    assert local_device.run(f"tedge-config set device.tpm.tcti {reached_by}").exit == 0
+    result = local_device.run(CREATE)
+    assert (result.exit, said in result.stderr) == (1, True), result.stderr
+    assert sorted(each.name for each in key_of(local_device).parent.iterdir()) == []
+
+
+def test_a_key_that_openssl_is_not_set_up_for_is_named(device: LocalDevice) -> None:
+    assert device.run(CREATE).exit == 0
+    (device.directory / "openssl.env").unlink()
+    refused = device.run("tedge-cert-create --device-id gateway-1")
+    assert (refused.exit, "`sudo tedge hsm create-key --tpm` does that, and keeps the key" in refused.stderr) == (
+        1,
+        True,
+    )
+    assert device.run(CREATE).exit == 0
+    assert device.run("tedge-cert-create --device-id gateway-1").exit == 0
+
+
+def test_the_units_get_the_device_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text("")
+    texts = provider_files._drop_ins(load_instance("c8y", "", str(tmp_path)))
+    assert {str(path.relative_to("/etc/systemd/system")): text.splitlines()[1:] for path, text in texts.items()} == {
+        "mosquitto.service.d/52-tpm.conf": [
+            *("[Unit]", "Wants=dev-tpmrm0.device", "After=dev-tpmrm0.device"),
+            *("[Service]", f"EnvironmentFile=-{tmp_path}/openssl.env"),
+        ],
+        **{
+            f"{unit}.service.d/52-tpm.conf": ["[Service]", "BindPaths=-/dev/tpmrm0", "DeviceAllow=/dev/tpmrm0 rw"]
+            for unit in ("tedge-cert-renewer@c8y", "tedge-cert-download@c8y")
+        },
+    }
+
+
+@pytest.mark.parametrize("text", ["device:/dev/tpm rm0", "device:/dev/%n", "tabrmd:$HOME", "../x", "a\nb"])
+def test_no_line_comes_in_by_the_setting(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        KEYS["device.tpm.tcti"].parse(text)
