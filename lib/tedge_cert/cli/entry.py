@@ -36,7 +36,7 @@ def _directory(words: list[str]) -> str:
 
 
 # Here, because an executable imports this module first: later, OpenSSL would have read its configuration already.
-provider.enable(_directory(sys.argv))
+privileges.keep_groups(provider.enable(_directory(sys.argv)))
 
 
 def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tuple(CLOUDS)) -> None:

@@ -21,8 +21,6 @@ from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, TedgeCertError
 from tedge_cert.x509 import hardware_keys, provider
 
-# The group that Debian lets use the TPM.
-_GROUP = "tss"
 _KINDS = {
     "p256": ["-algorithm", "EC", "-pkeyopt", "group:P-256"],
     "p384": ["-algorithm", "EC", "-pkeyopt", "group:P-384"],
@@ -79,6 +77,7 @@ def _instance_of(arguments: argparse.Namespace) -> Instance:
     if entry.is_of_system(arguments):
         if privileges.is_root():
             _let_in()
+            privileges.keep_groups((provider.GROUP,))
         if (code := root_tasks.serve(arguments.profile)) is not None:
             os._exit(code)
     instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
@@ -90,13 +89,13 @@ def _instance_of(arguments: argparse.Namespace) -> Instance:
 def _let_in() -> None:
     """Make user tedge a member of the group that may use the TPM, for its units and for what root's commands become."""
     try:
-        members = grp.getgrnam(_GROUP).gr_mem
+        members = grp.getgrnam(provider.GROUP).gr_mem
     except KeyError:
         return
     if privileges.USER not in members:
-        done = processes.run(["usermod", "--append", "--groups", _GROUP, privileges.USER])
+        done = processes.run(["usermod", "--append", "--groups", provider.GROUP, privileges.USER])
         if done.returncode:
-            journal.warning(f"cannot make user tedge a member of group {_GROUP}: {done.stderr.strip()}")
+            journal.warning(f"cannot make user tedge a member of group {provider.GROUP}: {done.stderr.strip()}")
 
 
 def _present(instance: Instance) -> bytes | None:

@@ -13,7 +13,8 @@ import os
 import pwd
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tedge_cert import beside
@@ -26,6 +27,8 @@ Task = Callable[..., object]
 _LIMIT_BYTES = 65_536
 
 _to_root: socket.socket | None = None
+# Groups that may use the hardware with the private key.
+_hardware_groups: list[str] = []
 
 
 class RootTaskError(TedgeCertError):
@@ -69,9 +72,24 @@ def is_user() -> bool:
         return False
 
 
+def keep_groups(names: Iterable[str]) -> None:
+    """Let ``drop`` keep those groups of user tedge; only a private key in hardware needs any."""
+    _hardware_groups.extend(names)
+
+
+def _kept(user: str) -> list[int]:
+    found = []
+    for name in _hardware_groups:
+        with suppress(KeyError):
+            group = grp.getgrnam(name)
+            found += [group.gr_gid] if user in group.gr_mem else []
+    return found
+
+
 def drop() -> None:
     """Become user tedge for good (setresuid(2)); nothing happens if ``is_root`` is false.
 
+    Of the other groups of tedge, only those of ``keep_groups`` are kept.
     Raises TedgeCertError beside thin-edge, whose settings root does not follow, if there is no such user.
     """
     if not is_root():
@@ -81,8 +99,7 @@ def drop() -> None:
     name, group_name = accounts()
     user, group = pwd.getpwnam(name).pw_uid, grp.getgrnam(group_name).gr_gid
     _make_run_directory(user, group)
-    # With the groups that tedge was made a member of: its units have them too, and a TPM or token needs one.
-    os.setgroups(os.getgrouplist(USER, group))
+    os.setgroups([group, *_kept(name)])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
     os.umask(0o022)

@@ -8,6 +8,8 @@ and nothing slow is imported here.
 import os
 
 CONFIGURATION, ENVIRONMENT = "openssl.cnf", "openssl.env"
+# The group that Debian lets use the TPM, and the daemon for it.
+GROUP = "tss"
 # The only names that are taken from the file.
 VARIABLES = ("OPENSSL_CONF", "TPM2OPENSSL_TCTI", "TSS2_LOG")
 # OpenSSL 3.0 gives the key to its own provider, unless it is told to prefer the TPM's; the TPM would then hash and
@@ -25,17 +27,31 @@ digest = SHA256
 """
 
 
-def enable(directory: str) -> None:
-    """Have this process and its children use the provider, if it is configured in ``directory``."""
+def enable(directory: str) -> tuple[str, ...]:
+    """Have this process and its children use the provider, if it is configured in ``directory``.
+
+    Return the groups that may use the hardware. The configuration names libraries that OpenSSL loads into this process,
+    which may be root's; so it is believed only if root or this user wrote it, and only they can.
+    """
     try:
         with open(f"{directory}/{ENVIRONMENT}", encoding="utf-8") as file:  # noqa: PTH123 (no pathlib: see above)
             lines = file.read().splitlines()
+        # The directory may be a link to another partition; whoever named it is believed.
+        files = [os.lstat(f"{directory}/{name}") for name in (ENVIRONMENT, CONFIGURATION)]
+        if not all(map(_is_believed, [os.stat(directory), *files])):  # noqa: PTH116 (no pathlib: see above)
+            return ()
     except (OSError, ValueError):
-        return
+        return ()
     for line in lines:
         name, _, value = line.partition("=")
         if name in VARIABLES:
             os.environ.setdefault(name, value)
+    return (GROUP,)
+
+
+def _is_believed(facts: os.stat_result) -> bool:
+    # The mode of a link is 0777.
+    return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & 0o022
 
 
 def configuration_text(is_first_version: bool) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root becomes tedge for good, and a process that stays root does only the tasks that it was given."""
 
+import grp
 import json
 import os
 from collections.abc import Callable
@@ -74,6 +75,28 @@ def test_root_becomes_that_user_for_good(tmp_path: Path, as_daemon: tuple[int, i
     # The directory of the locks is made before: in /run, only root can.
     assert (tmp_path / "run").stat().st_uid == user
     assert sorted(each.name for each in tmp_path.iterdir()) == ["run", "theirs"]
+
+
+@ROOT
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [((), []), (("tape",), [26]), (("tape", "games", "no-such-group"), [26])],
+    ids=["a key as a file", "a key in hardware", "only where tedge is a member"],
+)
+def test_of_tedges_groups_only_that_of_the_hardware_is_kept(
+    names: tuple[str, ...], kept: list[int], as_daemon: tuple[int, int], mocker: MockerFixture
+) -> None:
+    members = {"mail": 8, "tape": 26, "adm": 4}
+    known = {name: grp.struct_group((name, "x", number, [DAEMON.user])) for name, number in members.items()}
+    known["games"] = grp.struct_group(("games", "x", 60, []))
+    mocker.patch("grp.getgrnam", known.__getitem__)
+
+    def work() -> object:
+        privileges.keep_groups(names)
+        privileges.drop()
+        return sorted(os.getgroups())
+
+    assert in_child(work) == sorted([as_daemon[1], *kept])
 
 
 @ROOT

@@ -28,9 +28,10 @@ SLOW = [
     "socket",
     "tedge_cert.config.keys.table",
     "tedge_cert.device.state",
+    "tedge_cert.x509.provider",
 ]
 # Modules that an hour with an error must not load either: there are many of these while a tenant is down.
-SLOWEST = ["argparse", "cryptography", "requests", "subprocess"]
+SLOWEST = ["argparse", "cryptography", "requests", "subprocess", "tedge_cert.x509.provider"]
 
 
 @pytest.mark.parametrize(
