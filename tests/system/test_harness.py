@@ -42,6 +42,14 @@ def test_boots_to_running(bare: Device, release: str) -> None:
     assert f"VERSION_CODENAME={release}" in bare.read("/etc/os-release")
 
 
+def test_no_device_compiles_what_was_installed(devices: Devices) -> None:
+    """Bytecode that lies elsewhere, as the environment of the tests asks for it, would cost each program its start."""
+    device = devices.make("installed")
+    for module in ("/usr/lib/tedge-cert-renewer/tedge_cert/events", "/usr/lib/python3/dist-packages/requests/api"):
+        directory, name = module.rsplit("/", 1)
+        assert device.run(f"ls {directory}/__pycache__/{name}.*.pyc").stdout
+
+
 def test_timeout_leaves_nothing_running(bare: Device) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         bare.run("sleep 4242", timeout_s=0.3)

@@ -25,8 +25,10 @@ RELEASES = {"bookworm": "debian12", "trixie": "debian13"}
 PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
 BROKER = "mosquitto"
 UNUSED_S = 7 * 24 * 3600
+# Bytecode goes beside its module, where a device looks for it: without it, each program would compile its modules.
 _APT = [
-    *("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", "-qy"),
+    *("env", "--unset=PYTHONPYCACHEPREFIX", "--unset=PYTHONDONTWRITEBYTECODE"),
+    *("DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", "-qy"),
     *("-o", "Dpkg::Use-Pty=0"),
     *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),  # 40 MB in each layer else
 ]
@@ -111,14 +113,14 @@ def archive(release: str, package: Path) -> tuple[Path, ...]:
     wanted, lowers = depends(package), base(release)
     fetch = [*_APT, "--download-only"]
     commands = [[*_APT, "update"], [*fetch, "satisfy", wanted], [*fetch, "--reinstall", "install", BROKER]]
-    final = _trees() / f"{release}-archive-{_digest(PACKAGES, BROKER, wanted)}"
+    final = _trees() / f"{release}-archive-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
     return _layer(final, lowers, commands, f"{RELEASES[release]}: fetch dependencies")
 
 
 def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on."""
     wanted, lowers = depends(package), archive(release, package)
-    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, wanted)}"
+    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
     commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
     return _layer(final, lowers, commands, f"{RELEASES[release]}: install dependencies")
 
@@ -128,7 +130,7 @@ def installed(release: str, package: Path) -> tuple[Path, ...]:
     lowers = dependencies(release, package)
     needed = with_common(package)
     content = hashlib.sha256(b"".join(each.read_bytes() for each in needed)).hexdigest()[:12]
-    final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, depends(package))}-{content}"
+    final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, *_APT, depends(package))}-{content}"
     commands = [[*_APT, "--no-install-recommends", "install", *(f"/run/harness/{each.name}" for each in needed)]]
     return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", *needed)
 
