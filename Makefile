@@ -20,6 +20,8 @@ test:
 	@tests/run
 test-faults:
 	@tests/faults/run
+test-next:
+	@tests/next
 test-dist-upgrade:
 	@tests/dist-upgrade
 lint:
@@ -74,4 +76,4 @@ uninstall:
 	rm -f $(addprefix $(SHARE)/man/man1/,$(addsuffix .1,$(notdir $(wildcard bin/*)))) $(SHARE)/man/man5/tedge.toml.5
 	rm -f $(addprefix $(SHARE)/man/man7/,$(notdir $(MANUAL))) $(addprefix $(SHARE)/,$(COMPLETIONS))
 
-.PHONY: demo test test-faults test-dist-upgrade lint deb bench screens picture made install uninstall
+.PHONY: demo test test-faults test-next test-dist-upgrade lint deb bench screens picture made install uninstall

@@ -32,8 +32,8 @@ def parser(description: str | None, runs: int) -> argparse.ArgumentParser:
     """Return a parser with the options of every bench."""
     made = argparse.ArgumentParser(description=description, allow_abbrev=False)
     made.add_argument("--runs", type=int, default=runs, metavar="N", help="measurements of each (default: %(default)s)")
-    releases = list(trees.RELEASES)
-    made.add_argument("--releases", nargs="+", choices=releases, default=releases, help="(default: all)")
+    supported = list(trees.RELEASES)
+    made.add_argument("--releases", nargs="+", choices=list(trees.NAMES), default=supported, help="(default: both)")
     return made
 
 
@@ -81,7 +81,7 @@ def activate(device: Device, unit: str, result: str = "success") -> float:
 
 def column(release: str) -> str:
     """Return the head of a release's column."""
-    return trees.RELEASES[release].replace("debian", "Debian ")
+    return trees.NAMES[release].replace("debian", "Debian ")
 
 
 def versions(device: Device) -> str:

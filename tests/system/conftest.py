@@ -73,7 +73,7 @@ def _tidy_machine() -> None:
     trees.prune()
 
 
-@pytest.fixture(scope="session", params=_releases(), ids=lambda name: trees.RELEASES[name])
+@pytest.fixture(scope="session", params=_releases(), ids=lambda name: trees.NAMES[name])
 def release(request: pytest.FixtureRequest) -> str:
     """Return the Debian release that the test runs on."""
     return str(request.param)

@@ -22,6 +22,9 @@ from system.machine import cache_directory, command, locked, step
 from system.overlay import Overlay
 
 RELEASES = {"bookworm": "debian12", "trixie": "debian13"}
+# Tried by `make test-next`, not supported.
+NEXT = "forky"
+NAMES = {**RELEASES, NEXT: "testing"}
 PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
 BROKER = "mosquitto"
 UNUSED_S = 7 * 24 * 3600
@@ -71,10 +74,13 @@ def _trees() -> Path:
 def base(release: str) -> tuple[Path, ...]:
     """Return the layers of a bare Debian of that release."""
     final = _trees() / f"{release}-base-{_digest(PACKAGES)}"
-    with built_once(final, f"{RELEASES[release]}: base tree") as building:
+    with built_once(final, f"{NAMES[release]}: base tree") as building:
         if building is not None:
             tree = building / "tree"
             options = ["--quiet", "--variant=minbase", f"--include={PACKAGES}"]
+            if release == NEXT:
+                # A mirror may lag behind: the lists of testing are valid for a week only.
+                options.append('--aptopt=Acquire::Check-Valid-Until "false"')
             command(["mmdebstrap", *options, release, str(tree)], timeout_s=600)
             # Each device gets an identity of its own when it boots.
             for name in ("machine-id", "hostname"):
@@ -114,7 +120,7 @@ def archive(release: str, package: Path) -> tuple[Path, ...]:
     fetch = [*_APT, "--download-only"]
     commands = [[*_APT, "update"], [*fetch, "satisfy", wanted], [*fetch, "--reinstall", "install", BROKER]]
     final = _trees() / f"{release}-archive-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
-    return _layer(final, lowers, commands, f"{RELEASES[release]}: fetch dependencies")
+    return _layer(final, lowers, commands, f"{NAMES[release]}: fetch dependencies")
 
 
 def dependencies(release: str, package: Path) -> tuple[Path, ...]:
@@ -122,7 +128,7 @@ def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     wanted, lowers = depends(package), archive(release, package)
     final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
     commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
-    return _layer(final, lowers, commands, f"{RELEASES[release]}: install dependencies")
+    return _layer(final, lowers, commands, f"{NAMES[release]}: install dependencies")
 
 
 def installed(release: str, package: Path) -> tuple[Path, ...]:
@@ -132,7 +138,7 @@ def installed(release: str, package: Path) -> tuple[Path, ...]:
     content = hashlib.sha256(b"".join(each.read_bytes() for each in needed)).hexdigest()[:12]
     final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, *_APT, depends(package))}-{content}"
     commands = [[*_APT, "--no-install-recommends", "install", *(f"/run/harness/{each.name}" for each in needed)]]
-    return _layer(final, lowers, commands, f"{RELEASES[release]}: install {package.name}", *needed)
+    return _layer(final, lowers, commands, f"{NAMES[release]}: install {package.name}", *needed)
 
 
 def prune() -> None:
