@@ -9,7 +9,7 @@ from tedge_cert.authority import self_signed
 from tedge_cert.commands import fresh_start
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, checked_device_id, device_id, warn_of_id
+from tedge_cert.device.instance import Instance, device_id_for
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.x509 import certificate, hardware_keys, keys, requests
@@ -80,16 +80,13 @@ def _create_or_undo(instance: Instance, made: Certificate) -> None:
 
 
 def _identity(instance: Instance, given: str | None) -> str:
-    if given is not None:
-        return checked_device_id(given)
-    name = device_id(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id")
+    name = device_id_for(instance.config, "c8y.device.id" if instance.cloud == "c8y" else "device.id", given)
     if name is None:
         last = record.last_device_id(instance)
         again = f", such as {last}, which it was" if last else ""
         raise ConfigurationError(
             f"no device id: give one with --device-id{again}, or `sudo tedge config set device.id <id>`"
         )
-    warn_of_id(name)
     return name
 
 

@@ -26,7 +26,7 @@ from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, server_of, tenant_of
 from tedge_cert.device.connections import EstAuthority
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, checked_device_id, device_id
+from tedge_cert.device.instance import Instance, checked_device_id, device_id_for
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.durations import duration_s, format_duration
@@ -311,8 +311,8 @@ def registration_of(arguments: argparse.Namespace, instance: Instance) -> Regist
             "--prompt contradicts a one-time password given by --one-time-password or DEVICE_ONE_TIME_PASSWORD: "
             "leave one of them out"
         )
-    identity = arguments.device_id or device_id(instance.config, "c8y.device.id") or _typed_id(instance)
-    identity = checked_device_id(identity)
+    known = device_id_for(instance.config, "c8y.device.id", arguments.device_id or None)
+    identity = known or checked_device_id(_typed_id(instance))
     if arguments.prompt:
         password = terminal.ask("Enter one-time password: ", secret=True).strip()
     if own:

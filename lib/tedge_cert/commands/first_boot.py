@@ -16,7 +16,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, Names, checked_device_id, device_id, load_config, load_instance
+from tedge_cert.device.instance import Instance, Names, device_id_for, load_config, load_instance
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
@@ -203,9 +203,9 @@ def _set_tenant(config: Config, address: str) -> None:
 
 
 def _identity(instance: Instance) -> str:
-    given = read(DEVICE_ID) or device_id(instance.config, "c8y.device.id")
+    given = device_id_for(instance.config, "c8y.device.id", read(DEVICE_ID) or None)
     if given:
-        return checked_device_id(given)
+        return given
     identity, source = hardware_id.of_this_device()
     journal.info(f"no credential {DEVICE_ID}: the device is {identity}, after {source}")
     return identity

@@ -262,6 +262,22 @@ def _loaded(path: Path) -> "Certificate | None":
         return None
 
 
+def device_id_for(config: Config, key: str, given: str | None = None) -> str | None:
+    """Return the device id for a request: ``given``, or the one that the device has. Raises ConfigurationError.
+
+    The tenant has to take an id that is new. The device may be connected with the one that it has, so that is at most
+    a warning.
+    """
+    if given is not None and not odd_characters(given):
+        return checked_device_id(given)
+    known = device_id(config, key)
+    if given is not None and given != known:
+        return checked_device_id(given)
+    if known is not None:
+        warn_of_id(known)
+    return known
+
+
 def checked_device_id(text: str) -> str:
     """Return ``text`` if the tenant takes it as a device id; raises ConfigurationError."""
     try:

@@ -71,6 +71,19 @@ def test_the_identity_comes_from_the_certificate_or_the_configuration(directory:
     assert registration_of(directory, "--device-id", "given").device_id == "given"
 
 
+@pytest.mark.parametrize(("cn", "found"), [("a:b", "a colon"), ("a b", "a blank"), ("a/b", "/"), ("sensor-1", "")])
+@pytest.mark.parametrize("typed", [False, True])
+def test_an_id_of_the_device_that_the_tenant_may_not_take(
+    directory: Path, capsys: pytest.CaptureFixture[str], cn: str, found: str, typed: bool
+) -> None:
+    """The device may be connected with it; the command that a message names gives it as an option."""
+    (directory / "cert.pem").write_bytes(make(cn).pem)
+    words = ["--device-id", cn] if typed else []
+    assert registration_of(directory, *words).device_id == cn
+    said = f"the device id {cn} has characters ({found}) that Cumulocity does not expect in one"
+    assert (said in capsys.readouterr().err) is bool(found)
+
+
 def test_a_password_is_made_where_none_is_given(directory: Path) -> None:
     made = [registration_of(directory, "--device-id", "d") for _ in range(20)]
     assert all(each.generated and len(each.password) == 32 and each.password.isalnum() for each in made)
