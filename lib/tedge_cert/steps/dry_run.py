@@ -20,8 +20,8 @@ from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
 from tedge_cert.net import https, server_clock
 from tedge_cert.net.https import Request
 from tedge_cert.net.server import Server
-from tedge_cert.steps.renew import EST, SELF_SIGNED
-from tedge_cert.steps.switch import Switch, refuse_directory
+from tedge_cert.steps.renew import EST, SELF_SIGNED, check_place
+from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import rest, token
 from tedge_cert.x509 import certificate, clock, keys, requests
 
@@ -81,7 +81,7 @@ def _key(instance: Instance, csr: CallerFile | None) -> str:
 
 
 def _directory(instance: Instance) -> str:
-    refuse_directory(instance.candidate)
+    check_place(instance.candidate)
     directory = instance.certificate.parent
     try:
         space = space_in(directory)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step 2: obtain a candidate; the active certificate is not touched."""
 
+import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from cryptography import x509
 
@@ -78,11 +80,24 @@ def candidate_of(
     authority: str, instance: Instance, current: Certificate, csr: CallerFile | None, by_unit: bool
 ) -> Certificate:
     """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
+    # Before the tenant issues a certificate that could not be written.
+    check_place(instance.candidate)
     if authority != SELF_SIGNED:
         return _obtain(instance, _authority(authority, instance, current), current, csr, by_unit)
     if csr is not None:
         journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
     return _sign(instance, current)
+
+
+def check_place(candidate: Path) -> None:
+    """Raise TedgeCertError for a directory at the candidate's path, and for a file that could not be looked at.
+
+    Any other file there is replaced.
+    """
+    refuse_directory(candidate)
+    if os.path.lexists(candidate):
+        with suppress(UnfitCertificateError):
+            answer_checks.read_candidate(candidate)
 
 
 def show(instance: Instance, new: Certificate, by_unit: bool) -> None:
@@ -151,8 +166,6 @@ def _authority(name: str, instance: Instance, current: Certificate) -> Authority
 def _obtain(
     instance: Instance, authority: Authority, current: Certificate, csr: CallerFile | None, by_unit: bool
 ) -> Certificate:
-    # Before the tenant issues a certificate that could not be written.
-    refuse_directory(instance.candidate)
     clock.check_presentable(current, instance.certificate)
     key = keys.load_for(instance.key, current, instance.certificate)
     if csr is not None:

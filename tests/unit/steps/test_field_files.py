@@ -12,7 +12,7 @@ from cryptography import x509
 from pytest_mock import MockerFixture
 
 from tedge_cert.errors import NoAnswerError, UnreadableError
-from tedge_cert.steps import renew
+from tedge_cert.steps import dry_run, renew
 from tedge_cert.x509 import certificate
 from unit import recipes
 from unit.certificates import Made, make_for, name_of, with_bytes
@@ -176,6 +176,22 @@ def test_a_candidate_that_tedge_may_not_read_is_kept(hidden: LocalDevice) -> Non
         recipes.verify(instance)
     assert refused.value.exit_code == 1
     assert (serials(hidden), rejected(hidden)) == (before, None)
+
+
+@pytest.mark.parametrize("authority", ["c8y", "est", "self-signed"])
+def test_nothing_by_hand_replaces_a_candidate_that_tedge_may_not_read(hidden: LocalDevice, authority: str) -> None:
+    before, current = serials(hidden), certificate.load(hidden.certificate)
+    said = f"it is kept as it is: `sudo chmod 644 {hidden.candidate}`"
+    with pytest.raises(UnreadableError, match=said):
+        renew.candidate_of(authority, instance_of(hidden), current, None, by_unit=False)
+    assert serials(hidden) == before
+
+
+def test_a_rehearsal_names_a_candidate_that_tedge_may_not_read(
+    hidden: LocalDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run.rehearse(instance_of(hidden), "self-signed", None) == 1
+    assert f"directory: cannot look at the candidate {hidden.candidate}" in capsys.readouterr().out
 
 
 def test_a_certificate_that_could_not_be_looked_at_is_not_rolled_back(
