@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--username", default="")
     made.add_argument("--password", default="")
     made.add_argument("--local-ca", default="")
+    made.add_argument("--local-pair", default="", help="certificate and key for the listener, without .pem and .key")
     made.add_argument("--cloud", required=True, help="host:port")
     made.add_argument("--ca", required=True)
     made.add_argument("--cert", required=True)
@@ -176,7 +177,10 @@ class Mapper:
         if told.username:
             client.username_pw_set(told.username, told.password or None)
         if told.local_ca:
-            client.tls_set_context(ssl.create_default_context(cafile=told.local_ca))
+            context = ssl.create_default_context(cafile=told.local_ca)
+            if told.local_pair:
+                context.load_cert_chain(f"{told.local_pair}.pem", f"{told.local_pair}.key")
+            client.tls_set_context(context)
         client.on_message = lambda _client, _data, message: self._asked.put(lambda: on_message(message))
         link = Link(client, (told.host, told.port), told.pause)
         link.on_up = lambda: self._asked.put(on_up)

@@ -3,9 +3,11 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tedge_cert.device.instance import Instance, load_instance
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import confirmation
 from tedge_cert.tenant import device_token, own_connection, proof, smartrest, token
+from tenant import client
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
 from unit.local_device import LocalDevice, free_port
@@ -56,6 +59,20 @@ def files_of(device: LocalDevice) -> MosquittoFiles:
 def key_file(device: LocalDevice) -> Path:
     """The private key."""
     return device.directory / "certs" / "key.pem"
+
+
+@contextmanager
+def second_tenant(device: LocalDevice, directory: Path) -> Iterator[client.Tenant]:
+    """Another tenant that trusts the same authority; profile ``p`` of the device has it, with the same certificate."""
+    shutil.copytree(device.tenant.server_ca.parent, directory)
+    with client.Tenant.start(directory) as tenant:
+        file = device.directory / "tedge.toml"
+        file.write_text(
+            file.read_text() + f'[c8y.profiles.p]\nurl = "127.0.0.1"\nhttp = "127.0.0.1:{tenant.http_port}"\n'
+            f'mqtt = "127.0.0.1:{tenant.mqtt_port}"\nroot_cert_path = "{tenant.server_ca}"\n'
+            'bridge.topic_prefix = "p"\n'
+        )
+        yield tenant
 
 
 def configure(device: LocalDevice, old: str, new: str) -> None:

@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import paho.mqtt.client as paho
 
+from tedge_cert.device.connection_settings import mqtt_of
+from tedge_cert.device.instance import Instance
+from tedge_cert.hourly import mapper_process
 from unit.connected import certify, instance_of, key_file
 from unit.local_device import ROOT, LocalDevice
 
@@ -25,14 +29,19 @@ PAUSE = 0.2
 class StandIn:
     """The mapper as a process, and what systemd does when its restart is asked for."""
 
-    def __init__(self, device: LocalDevice, *options: str) -> None:
+    def __init__(self, device: LocalDevice, *options: str, instance: Instance | None = None) -> None:
         self.device, self.options = device, list(options)
         self.restarts = 0
-        # What a restart comes to: nothing at all, or a mapper that ends at once.
-        self.is_masked = self.crashes = False
+        # A restart comes to nothing: always, or so many times.
+        self.is_masked = False
+        self.unheard = 0
+        # Otherwise the mapper ends as soon as it is started; systemd starts it again and again.
+        self.is_fit: Callable[[], bool] = lambda: True
+        self._is_failed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
-        self._file = instance_of(device).mapper_file
+        self._instance = instance or instance_of(device)
+        self._file = self._instance.mapper_file
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     @property
@@ -43,7 +52,7 @@ class StandIn:
 
     def start(self) -> None:
         """Start it with the certificate that is there now."""
-        device, (host, port) = self.device, (self.device.tenant.address, self.device.tenant.mqtt_port)
+        device, (host, port) = self.device, mqtt_of(self._instance.config)
         command = [
             *(sys.executable, str(ROOT / "tests/stand_in/mapper.py"), "--port", str(device.port)),
             *("--cloud", f"{host}:{port}", "--ca", str(device.tenant.server_ca), "--cert", str(device.certificate)),
@@ -51,6 +60,7 @@ class StandIn:
         ]
         with (device.directory / "mapper.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        self._list(f"{self.pid}\n")
 
     def stop(self) -> None:
         """Stop it, as systemd does."""
@@ -58,14 +68,26 @@ class StandIn:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(10)
             self._process = None
+            self._list("")
 
     def restart(self) -> None:
         """Restart it, if it runs (`systemctl try-restart`)."""
         if self._process is not None:
             self.restarts += 1
             self.stop()
-            if not self.crashes:
-                self.start()
+            self._try()
+
+    def _list(self, processes: str) -> None:
+        if self._instance.profile:
+            return
+        group = cgroups_of(self.device) / mapper_process.unit_of("")
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "cgroup.procs").write_text(processes)
+
+    def _try(self) -> None:
+        self._is_failed = not self.is_fit()
+        if not self._is_failed:
+            self.start()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -82,7 +104,11 @@ class StandIn:
             found = self._seen()
             if found != known and not self.is_masked:
                 known = found
-                self.restart()
+                self.unheard -= 1
+                if self.unheard < 0:
+                    self.restart()
+            if self._is_failed:
+                self._try()
 
     def _seen(self) -> tuple[int, int]:
         try:
@@ -90,6 +116,11 @@ class StandIn:
         except FileNotFoundError:
             return 0, 0
         return facts.st_ino, facts.st_mtime_ns
+
+
+def cgroups_of(device: LocalDevice) -> Path:
+    """The directory that lists the processes of the mapper without a profile, as /sys/fs/cgroup/system.slice does."""
+    return device.directory / "cgroups"
 
 
 @contextmanager
@@ -100,12 +131,19 @@ def mapped(device: LocalDevice, *options: str) -> Iterator[StandIn]:
         f"per_listener_settings true\nlistener {device.port} 127.0.0.1\nallow_anonymous true\n"
         "max_queued_messages 1000\n"
     )
+    with connected(device, *options) as mapper:
+        await_health(device, "up")
+        yield mapper
+
+
+@contextmanager
+def connected(device: LocalDevice, *options: str) -> Iterator[StandIn]:
+    """A device whose broker has its listener, and whose mapper is connected; the mapper ends with the block."""
     instance_of(device).bridge_file.write_text(BRIDGE_FILE)
     device.start_broker()
     with StandIn(device, *options) as mapper:
         mapper.start()
         device.tenant.wait_connected(device.device_id)
-        await_health(device, "up")
         yield mapper
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tedge_cert import journal
 from tedge_cert.bridge import local_broker
 from tedge_cert.bridge.health import Bridge
+from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Mapper
 from tedge_cert.disk import files, owners
 from tedge_cert.durations import format_duration
@@ -22,6 +23,8 @@ from tedge_cert.hourly import mapper_process
 from tedge_cert.net.mqtt import Connection, Message
 
 RESTART_S = 20.0
+# A request that comes while systemd still serves an earlier one starts nothing.
+ASK_AGAIN_S = 5.0
 # How long its bridge may take from there until it is connected, or says that it is not.
 CONNECT_S = 15.0
 # After the mapper says that it runs, it takes the last of its sessions back at once.
@@ -47,6 +50,9 @@ class MapperBridge(Bridge):
         self._pid = 0
         self._says_up: bool | None = None
         self._operations: set[str] = set()
+        # Whether its restart was asked for, and the processes that were seen since.
+        self.was_asked = False
+        self._started: set[int] = set()
         super().__init__(broker, timeout_s, retained_s)
 
     @property
@@ -105,14 +111,29 @@ class MapperBridge(Bridge):
         Raises TedgeCertError if it cannot be asked for.
         """
         before = {self._pid, *self.processes}
+        self.was_asked = True
         with self._held_sessions() as sessions:
-            asked_s = time.monotonic()
-            files.write(self.mapper.restart_file, b"", owners.HANDOVER)
-            if not self._wait(lambda: self._is_another(before), RESTART_S):
-                return None
+            asked_s, deadline = time.monotonic(), Deadline(RESTART_S)
+            self._ask_for_restart()
+            while not self._wait(lambda: self._is_another(before), min(ASK_AGAIN_S, deadline.left_s())):
+                found = set(self.processes)
+                self._started |= found - before
+                if deadline.passed() or self._lost:
+                    return None
+                if found & before:
+                    self._ask_for_restart()
             for session in sessions:
                 session.wait_for_close(TAKEN_BACK_S)
         return asked_s
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether the mapper was seen not to stay since its restart was asked for."""
+        found = mapper_process.processes(self.mapper.unit)
+        return found is not None and (not found or len(self._started.union(found)) > 1)
+
+    def _ask_for_restart(self) -> None:
+        files.write(self.mapper.restart_file, b"", owners.HANDOVER)
 
     def _is_another(self, before: set[int]) -> bool:
         """Return whether another process speaks for the mapper, which is one of its unit: any client can say so."""

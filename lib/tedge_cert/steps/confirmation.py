@@ -10,8 +10,7 @@ from typing import NoReturn
 
 from tedge_cert import cures, journal
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.bridge.kinds import open_bridge
-from tedge_cert.deadline import Deadline
+from tedge_cert.bridge.kinds import reopen
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError, UnreadableError
@@ -28,8 +27,6 @@ from tedge_cert.x509 import certificate, keys
 BRIDGE_WAIT_S = 60.0
 # How long the broker may take to tell that the bridge fell.
 FALL_S = 1.0
-# How long a broker that is being restarted may take to listen again.
-BROKER_WAIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -124,20 +121,12 @@ class Confirmation:
 
     def _look_again(self, lost: Bridge) -> None:
         """Resume with a new connection to the broker, which was restarted: what the bridge did meanwhile is unknown."""
-        deadline = Deadline(BROKER_WAIT_S)
-        while (fresh := open_bridge(lost.broker)) is None and self._is_expected(lost):
-            if deadline.passed():
-                break
-            time.sleep(1)
+        fresh = reopen(lost)
         try:
             replace(self, bridge=fresh).resume()
         finally:
             if fresh is not None:
                 fresh.close()
-
-    def _is_expected(self, lost: Bridge) -> bool:
-        """Return whether a broker that does not answer may soon have the bridge again."""
-        return lost.broker.bridge_file.exists()
 
     def _by_own_connection(self, why: str) -> None:
         journal.info(f"{why}: a connection of our own decides")

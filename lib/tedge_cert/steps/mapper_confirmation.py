@@ -52,8 +52,15 @@ class MapperConfirmation(Confirmation):
                 self._by_bridge(mapper, connects)
             else:
                 self._by_own_connection("the bridge was down before, and still is")
-        elif mapper.is_lost:
+        elif mapper.is_lost or (was_up and mapper.ends_by_itself):
             self._by_bridge(mapper, returned=False)
+        elif mapper.ends_by_itself:
+            self._by_own_connection(f"{mapper.mapper.unit} does not stay up, and did not before")
+        elif mapper.uses_present(self.switch.certificate):
+            self._leave(
+                f"{mapper.mapper.unit} was restarted, but did not say within {mapper.restart_s:g} s that it runs; see "
+                f"`systemctl status {mapper.mapper.unit}`"
+            )
         else:
             self._leave(
                 f"{mapper.mapper.unit} was not restarted within {mapper.restart_s:g} s, so it still uses the previous "
@@ -61,14 +68,10 @@ class MapperConfirmation(Confirmation):
                 f"tedge-cert-renewer-mapper@{self.instance.name}.service {mapper.mapper.unit}`"
             )
 
-    def _is_expected(self, lost: Bridge) -> bool:  # noqa: ARG002 (as above)
-        """Return True: a reconnect of thin-edge removes the file of the bridge, and writes it again."""
-        return True
-
     def _comes_back(self, bridge: Bridge, since_s: float) -> bool:  # noqa: ARG002 (as above)
         """Return whether the mapper is back with the certificate that is active now; one that does not run may stay."""
         mapper = self._mapper
-        if not mapper.processes:
+        if not (mapper.processes or mapper.was_asked):
             return True
         asked_s = mapper.restart()
         return asked_s is not None and mapper.connects(asked_s)

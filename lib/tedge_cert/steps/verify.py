@@ -11,7 +11,8 @@ from tedge_cert import cures, journal, systemd, terminal
 from tedge_cert.authority import answer_checks
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.bridge.kinds import open_bridge
+from tedge_cert.bridge.kinds import open_bridge, reopen
+from tedge_cert.deadline import Deadline
 from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
@@ -63,10 +64,17 @@ class _Party:
 
     def wait_until_idle(self) -> None:
         """Wait until the certificate can be switched; raises NoAnswerError if nothing could confirm that."""
-        if self.bridge is not None:
-            if certificate.load(self.instance.certificate).validity.left_s(time.time()) > URGENT_S:
-                self.bridge.wait_until_idle(IDLE_WAIT_S)
-        elif self.broker is not None and self.broker.mapper is not None:
+        deadline = Deadline(IDLE_WAIT_S)
+        if certificate.load(self.instance.certificate).validity.left_s(time.time()) <= URGENT_S:
+            deadline = Deadline(0)
+        while self.bridge is not None:
+            if not deadline.passed():
+                self.bridge.wait_until_idle(deadline.left_s())
+            if not self.bridge.is_lost:
+                return
+            self.bridge.close()
+            self.bridge = reopen(self.bridge)
+        if self.broker is not None and self.broker.mapper is not None:
             raise NoAnswerError(
                 f"no broker at {self.broker.host}:{self.broker.port}, through which {self.broker.mapper.unit} is "
                 f"watched: see `systemctl status mosquitto`; {self.instance.candidate} is kept for the next run"

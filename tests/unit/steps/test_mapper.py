@@ -22,7 +22,7 @@ from tedge_cert.steps.switch import Switch
 from unit.connected import after, before, broker_of, configure, digest, hurry, instance_of, issue, rejected, serials
 from unit.killed import verify_until
 from unit.local_device import LocalDevice
-from unit.mapper_device import BRIDGE_FILE, Telemetry, await_health, mapped, publish
+from unit.mapper_device import BRIDGE_FILE, Telemetry, await_health, cgroups_of, mapped, publish
 from unit.switching import refuse, verify
 
 
@@ -92,10 +92,7 @@ def test_a_number_that_a_local_client_makes_up_confirms_nothing(
     shorten(mocker, RESTART_S=4.0)
     with mapped(local_device) as mapper:
         mapper.is_masked = True
-        unit = local_device.directory / "cgroups" / "tedge-mapper-c8y.service"
-        unit.mkdir(parents=True)
-        (unit / "cgroup.procs").write_text(f"{mapper.pid}\n")
-        mocker.patch.object(mapper_process, "CGROUPS", str(unit.parent))
+        mocker.patch.object(mapper_process, "CGROUPS", str(cgroups_of(local_device)))
         old, new = serials(local_device)[0], issue(local_device)
         topic, made_up = "te/device/main/service/tedge-mapper-c8y/status/health", iter((os.getpid(), os.getppid(), 1))
 
@@ -135,21 +132,6 @@ def test_a_mapper_that_is_stopped_is_not_started(
         expected = {"accepted": (0, (new, None, None)), "refused": (3, (old, None, None))}
         assert (code, serials(local_device)) == expected[verdict]
         assert mapper.restarts == 0
-
-
-def test_a_mapper_that_ends_whenever_it_starts(
-    local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It never speaks again, so nothing is known: both files stay. Once it is gone, our own connection confirms."""
-    shorten(mocker, RESTART_S=4.0)
-    with mapped(local_device) as mapper:
-        mapper.crashes = True
-        old, new = serials(local_device)[0], issue(local_device)
-        code, said = verify(local_device)
-        assert (code, serials(local_device)) == (1, (new, None, old))
-        assert "was not restarted" in said
-        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
-        assert "tedge-mapper-c8y.service does not run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("helps", [True, False])
@@ -205,20 +187,6 @@ def test_without_a_broker_nothing_is_promoted(local_device: LocalDevice, mocker:
         await_health(local_device, "up")
         assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
         assert mapper.restarts == 1
-
-
-def test_the_broker_is_restarted_meanwhile(local_device: LocalDevice, mocker: MockerFixture) -> None:
-    shorten(mocker)
-    with mapped(local_device):
-        new = issue(local_device)
-
-        def again() -> None:
-            local_device.stop_broker()
-            local_device.start_broker()
-
-        after(mocker, Switch, "promote", again)
-        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
-        local_device.tenant.wait_connected(local_device.device_id, serial=new)
 
 
 def test_a_mapper_restarted_by_a_person_is_not_restarted_again(
@@ -356,15 +324,11 @@ def test_a_mapper_older_than_the_certificate_is_told(local_device: LocalDevice, 
         assert (found.bridge.uses_former, found.bridge.mapper) == (True, "tedge-mapper-c8y.service")
         cures = [each.cure for each in verdict.problems(found)]
         assert "sudo systemctl restart tedge-mapper-c8y.service" in cures
-        root = local_device.directory / "cgroups"
-        (root / "tedge-mapper-c8y.service").mkdir(parents=True)
-        processes = root / "tedge-mapper-c8y.service" / "cgroup.procs"
-        processes.write_text(f"{mapper.pid}\n")
+        root = cgroups_of(local_device)
         assert "still uses the certificate" in hour(local_device, root)
         # It said so before, and says it until it is mended.
         assert "still uses the certificate" in hour(local_device, root)
         mapper.restart()
-        processes.write_text(f"{mapper.pid}\n")
         await_health(local_device, "up")
         assert not status_of(local_device).bridge.uses_former
         assert "still uses" not in hour(local_device, root)

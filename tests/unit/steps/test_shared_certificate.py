@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two instances share a certificate, each with its own tenant: one switch for both, and one refusal stops it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant
 from tedge_cert.device.instance import Instance, load_instance
 from tenant.client import Tenant
 from unit import recipes
-from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, serials
+from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, second_tenant, serials
 from unit.local_device import LocalDevice
 
 
@@ -24,14 +23,7 @@ def second(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> 
     """Another tenant that trusts the same authority; the device is connected with both, by one certificate."""
     hurry(mocker)
     certify(local_device)
-    shutil.copytree(local_device.tenant.server_ca.parent, tmp_path / "second")
-    with Tenant.start(tmp_path / "second") as running:
-        file = local_device.directory / "tedge.toml"
-        file.write_text(
-            file.read_text() + f'[c8y.profiles.p]\nurl = "127.0.0.1"\nhttp = "127.0.0.1:{running.http_port}"\n'
-            f'mqtt = "127.0.0.1:{running.mqtt_port}"\nroot_cert_path = "{running.server_ca}"\n'
-            'bridge.topic_prefix = "p"\n'
-        )
+    with second_tenant(local_device, tmp_path / "second") as running:
         for each in (instance_of(local_device), other(local_device)):
             wanted, of = mosquitto_of(each, tenant_of(each)), files_of(each)
             conf_files.listener_placement(of).put(listener_text(wanted.listener))
