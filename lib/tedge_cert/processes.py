@@ -26,12 +26,16 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     return _run(command, {}, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace")
 
 
-def pipe(command: list[str], content: bytes, variables: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+def pipe(
+    command: list[str], content: bytes, variables: dict[str, str], timeout_s: float = TIMEOUT_S
+) -> "subprocess.CompletedProcess[bytes]":
     """Run a program as ``run`` does, with ``content`` as its input and these variables; its output is bytes."""
-    return _run(command, variables, input=content)
+    return _run(command, variables, timeout_s, input=content)
 
 
-def _run(command: list[str], variables: dict[str, str], **options: Any) -> "subprocess.CompletedProcess[Any]":
+def _run(
+    command: list[str], variables: dict[str, str], timeout_s: float = TIMEOUT_S, **options: Any
+) -> "subprocess.CompletedProcess[Any]":
     import subprocess
 
     try:
@@ -39,7 +43,7 @@ def _run(command: list[str], variables: dict[str, str], **options: Any) -> "subp
             command,
             **options,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             env={"PATH": PATH, "LANG": "C.UTF-8", **variables},
             # User tedge may trace what runs as tedge, and would type on the terminal of root (TIOCSTI).
@@ -50,4 +54,4 @@ def _run(command: list[str], variables: dict[str, str], **options: Any) -> "subp
     except FileNotFoundError as error:
         raise TedgeCertError(f"`{command[0]}` is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise TedgeCertError(f"`{shlex.join(command)}` did not end within {TIMEOUT_S:g} s") from error
+        raise TedgeCertError(f"`{shlex.join(command)}` did not end within {timeout_s:g} s") from error

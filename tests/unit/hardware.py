@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys in hardware: a software TPM (swtpm) and a software token (SoftHSM), used by OpenSSL's real providers."""
 
-import base64
 import os
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tedge_cert.config import token_uri
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 _PROPERTIES = "?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes"
@@ -130,17 +131,26 @@ def make_tpm_key(path: Path, variables: dict[str, str], algorithm: str) -> None:
     openssl(f"genpkey -propquery ?provider=tpm2 -algorithm {kind[algorithm]} -out {path}", variables)
 
 
+def bare_token(directory: Path, pin: str = "4711", label: str = "gateway") -> dict[str, str]:
+    """Make a token without keys, beside those that are there; return the environment in which it is reached."""
+    tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
+    tokens.mkdir(exist_ok=True)
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
+    variables = {"SOFTHSM2_CONF": str(configuration)}
+    first = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "1234"]
+    subprocess.run(first, env={**os.environ, **variables}, check=True, capture_output=True)
+    return variables
+
+
 def software_token(directory: Path, pin: str = "4711") -> dict[str, str]:
     """Make a token with an EC and an RSA key, named by their kind; return the environment that uses it."""
-    tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
-    tokens.mkdir()
-    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
     (directory / "pin").write_text(pin + "\n")
     (directory / "token.cnf").write_text(_TOKEN.format(module=MODULE, pin=directory / "pin"))
-    variables = {"OPENSSL_CONF": f"{directory}/token.cnf", "SOFTHSM2_CONF": str(configuration)}
-    made = {**os.environ, "SOFTHSM2_CONF": str(configuration)}
-    first = ["softhsm2-util", "--init-token", "--free", "--label", "gateway", "--pin", pin, "--so-pin", "1234"]
-    subprocess.run(first, env=made, check=True, capture_output=True)
+    variables = {
+        **bare_token(directory, pin), "OPENSSL_CONF": f"{directory}/token.cnf", "CRYPTOKI_MODULE": MODULE,
+        "CRYPTOKI_PIN_FILE": f"{directory}/pin",
+    }  # fmt: skip
+    made = {**os.environ, **variables}
     for number, (label, kind) in enumerate({"EC": "EC:prime256v1", "RSA": "rsa:2048"}.items(), 1):
         words = ["pkcs11-tool", "--module", MODULE, "--token-label", "gateway", "--login", "--pin", pin]
         words += ["--keypairgen", "--key-type", kind, "--label", label, "--id", f"0{number}"]
@@ -148,9 +158,23 @@ def software_token(directory: Path, pin: str = "4711") -> dict[str, str]:
     return variables
 
 
+def counted_logins(directory: Path) -> dict[str, str]:
+    """Return the environment in which the library of the token writes down each call."""
+    # Its name says that it is SoftHSM.
+    spy = directory / "softhsm-spy.so"
+    spy.symlink_to(next(Path("/usr/lib").glob("*/pkcs11-spy.so")))
+    cnf = directory / "token.cnf"
+    if cnf.exists():
+        cnf.write_text(cnf.read_text().replace(MODULE, str(spy)))
+    return {"CRYPTOKI_MODULE": str(spy), "PKCS11SPY": MODULE, "PKCS11SPY_OUTPUT": f"{directory}/calls"}
+
+
+def logins(directory: Path) -> int:
+    """Count how often a PIN was tried."""
+    calls = directory / "calls"
+    return calls.read_text(errors="replace").count(": C_Login\n") if calls.exists() else 0
+
+
 def token_key(path: Path, uri: str) -> None:
     """Write the file that names a key of a token."""
-    parts = [b"PKCS#11 Provider URI v1.0", uri.encode()]
-    fields = b"".join(bytes([tag, len(each)]) + each for tag, each in zip((0x1A, 0x0C), parts, strict=True))
-    body = base64.encodebytes(bytes([0x30, len(fields)]) + fields).decode()
-    path.write_text(f"-----BEGIN PKCS#11 PROVIDER URI-----\n{body}-----END PKCS#11 PROVIDER URI-----\n")
+    path.write_bytes(token_uri.pem_of(uri))

@@ -18,6 +18,7 @@ from tedge_cert.net import https, tls
 from tedge_cert.net.authorization import basic
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Request
 from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.client_identity import client_context
 
 # Statuses by which an authority ends a request: a further one has to be another request.
 FINAL = (400, 403)
@@ -97,7 +98,7 @@ def _certificates(
 ) -> list[x509.Certificate]:
     context = None
     if shown is not None:
-        context = tls.client_context(server.trust, shown.certificate, shown.key)
+        context = client_context(server.trust, shown.certificate, shown.key)
         # Servers before an authority want a certificate for one address only, and ask for it late (RFC 8446 §4.6.2).
         context.post_handshake_auth = True
     request = est_wire.request_of(operation, csr, basic(*login) if login else None, server.base)

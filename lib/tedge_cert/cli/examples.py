@@ -64,7 +64,12 @@ EXAMPLES = {
     "tedge http": {
         "tedge http get /c8y/inventory/managedObjects": "ask the tenant for what this device may see",
     },
+    "tedge cert create-key-hsm": {
+        "sudo tedge cert create-key-hsm c8y": "make the private key in the only token there is",
+    },
     "tedge hsm": {
+        "sudo tedge hsm list-tokens": "see which tokens the PKCS#11 library reaches",
+        "sudo tedge hsm create-key c8y pkcs11:token=gateway": "make the private key in a token",
         "sudo tedge hsm create-key --tpm c8y": "make the private key in the TPM, before the device is registered",
     },
     "tedge init": {

@@ -9,7 +9,7 @@ import sys
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, warn_of_unknown, with_sudo
-from tedge_cert.commands import config_notes
+from tedge_cert.commands import config_notes, provider_files
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
@@ -17,7 +17,10 @@ from tedge_cert.config.keys.table import KEYS, listed, nearest, present_name, un
 from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.config.values import to_text
 from tedge_cert.device.instance import value_of
-from tedge_cert.errors import FAILURE, ConfigurationError, UnknownKeyError
+from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError, UnknownKeyError
+
+# What OpenSSL's configuration for tokens is made from.
+_OF_TOKEN = ("device.cryptoki.", "device.key_", "c8y.device.key_")
 
 
 def add_to(parser: Parser) -> None:
@@ -79,9 +82,20 @@ def execute(arguments: argparse.Namespace) -> int:
             change = {"set": edit.set_value, "add": edit.add_value, "remove": edit.remove_value}
             change[arguments.command](config, key, arguments.value)
         edit.make_main_file(config)
+    if key.startswith(_OF_TOKEN):
+        _set_up_openssl(arguments.config_dir)
     act_as_tedge(arguments)
     config_notes.say(arguments.config_dir, profile, key, arguments.value if arguments.command == "set" else "")
     return 0
+
+
+def _set_up_openssl(directory: str) -> None:
+    """Let OpenSSL use the token that the settings name now, or no token any more."""
+    try:
+        provider_files.update_openssl(configuration.load(directory))
+    except TedgeCertError as error:
+        # One setting comes after the other.
+        journal.debug(str(error))
 
 
 def _upgrade(config: Config) -> int:

@@ -17,12 +17,13 @@ from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import read_validity
 
 MINIMUM = "certificate.validity.minimum_duration"
+_PINS = ("device.cryptoki.pin", "device.key_pin", "c8y.device.key_pin")
 # What mosquitto's files are made from; a group ends with a dot.
 _OF_BRIDGE = (
     "c8y.auth_method", "c8y.bridge.", "c8y.credentials_path", "c8y.device.cert_path", "c8y.device.id",
-    "c8y.device.key_path", "c8y.mqtt", "c8y.root_cert_path", "c8y.smartrest.templates", "c8y.smartrest1.", "c8y.url",
-    "device.cert_path", "device.id", "device.key_path", "mqtt.bind.", "mqtt.device_topic_id", "mqtt.external.",
-    "mqtt.topic_root",
+    "c8y.device.key_", "c8y.mqtt", "c8y.root_cert_path", "c8y.smartrest.templates", "c8y.smartrest1.", "c8y.url",
+    "device.cert_path", "device.cryptoki.", "device.id", "device.key_", "mqtt.bind.", "mqtt.device_topic_id",
+    "mqtt.external.", "mqtt.topic_root",
 )  # fmt: skip
 
 
@@ -74,7 +75,14 @@ def _warn_of_no_effect(config: Config, key: str) -> None:
     if setting := no_effect.key_in_hardware(config, cloud):
         journal.warning(
             f"{no_effect.what_of_hardware(setting)}: no key is made and no certificate renewed until "
-            f"`sudo {no_effect.cure_of_hardware(setting)}`"
+            f"`sudo {no_effect.cure_of_hardware()}`"
+        )
+    elif key in _PINS and config.stored(key)[0] is not None:
+        path, full = f"{config.directory}/token-pin", config.full_name(key)
+        journal.warning(
+            f"every user of this device can read {full}: write the PIN to "
+            f"{path} (owner root, group mosquitto, mode 0640), "
+            f"`sudo tedge config set device.cryptoki.pin_path {path}`, then `sudo tedge config unset {full}`"
         )
     elif is_kept(key):
         journal.info(f"{key} is kept for thin-edge; nothing in this package reads it")

@@ -9,9 +9,9 @@ from tedge_cert.bridge import conf_change
 from tedge_cert.commands import broker_files, drop_in, switch_by_hand
 from tedge_cert.commands.connection_check import check, summary
 from tedge_cert.commands.root_tasks import Root
-from tedge_cert.config import auth_method, credentials
+from tedge_cert.config import auth_method, credentials, token_settings, token_uri
 from tedge_cert.config.values import to_text
-from tedge_cert.device import profiles, state
+from tedge_cert.device import profiles, state, token_key
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.connections import Mosquitto, Tenant
 from tedge_cert.device.custody import custody
@@ -154,7 +154,7 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     _check_accounts(instance)
     if not auth_method.is_basic(instance.config):
         check_files(instance)
-        _check_key_in_tpm(root, instance)
+        _check_key_in_hardware(root, instance)
     root.restore_owners()
     tenant = tenant_of(instance)
     journal.say(summary(instance, tenant, what))
@@ -175,18 +175,49 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     return tenant
 
 
-def _check_key_in_tpm(root: Root, instance: Instance) -> None:
-    """Sign with a key in the TPM before anything is restarted, and keep what mosquitto needs for it up to date."""
+def _check_key_in_hardware(root: Root, instance: Instance) -> None:
+    """Sign with a key in TPM or token before anything is restarted, and keep what mosquitto needs for it up to date."""
+    if token_settings.of(instance.config, instance.cloud):
+        with custody(instance):
+            token_key.settle(instance)
     try:
         content = files.read_regular(instance.key, follow=True)
     except OSError:
         # What loads the key says so.
         return
-    if hardware_keys.kind_in(content) != hardware_keys.TPM:
+    kind = hardware_keys.kind_in(content)
+    if not kind:
         return
-    hardware_keys.load(instance.key, content).sign(b"")
-    if root.update_provider():
+    hardware_keys.load(instance.key, content).sign(b"tedge")
+    changed = root.update_provider(tpm=kind == hardware_keys.TPM)
+    if kind == hardware_keys.TOKEN:
+        _check_token_of_broker(root, instance, content)
+        _warn_of_pin(instance)
+    if changed:
         conf_change.begin(files_of(instance))
+
+
+def _check_token_of_broker(root: Root, instance: Instance, content: bytes) -> None:
+    """Raise TedgeCertError if the bridge, as user mosquitto, would not find the token that user tedge finds."""
+    attributes = hardware_keys.attributes_in(content)
+    if not instance.manages_services or attributes is None:
+        return
+    there = [token_uri.parse(each) for each in root.tokens_of_broker()]
+    wanted = {name: attributes[name] for name in token_uri.OF_TOKEN if name in attributes and name != "slot-id"}
+    if not any(wanted.items() <= each.items() for each in there):
+        raise TedgeCertError(
+            f"user mosquitto, as whom the bridge uses the key, does not reach the token {token_uri.text_of(wanted)}: "
+            "let it, as user tedge; with SoftHSM `sudo chmod -R g+rwX /var/lib/softhsm/tokens`"
+        )
+
+
+def _warn_of_pin(instance: Instance) -> None:
+    found = token_settings.of(instance.config, instance.cloud)
+    if found is not None and found.pin_setting:
+        journal.warning(
+            f"every user of this device can read {found.pin_setting}: `sudo tedge config set "
+            f"{token_settings.PIN_PATH} {found.pin_file}`, then `sudo tedge config unset {found.pin_setting}`"
+        )
 
 
 def _warn_of_proxy(instance: Instance, tenant: Tenant) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tedge_cert.authority import self_signed
 from tedge_cert.commands import fresh_start
 from tedge_cert.device import registration_record as record
+from tedge_cert.device import token_key
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, device_id_for
 from tedge_cert.disk import files, owners, privileges
@@ -25,6 +26,7 @@ def create(instance: Instance, identity: str | None) -> Certificate:
     """
     name = _identity(instance, identity)
     with custody(instance):
+        token_key.settle(instance)
         present = _in_hardware(instance)
         for path in (instance.certificate, *([] if present else [instance.key])):
             if os.path.lexists(path):
@@ -51,6 +53,7 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
     """
     name = _identity(instance, identity)
     with nullcontext() if output and instance.key.exists() else custody(instance):
+        token_key.settle(instance)
         key = keys.load_or_create(instance.key)
         request = _renewal_request(instance, key, name) or requests.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()

@@ -21,7 +21,7 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
-from tedge_cert.device import profiles
+from tedge_cert.device import profiles, token_key
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, server_of, tenant_of
 from tedge_cert.device.connections import EstAuthority
@@ -128,6 +128,7 @@ def download(
     Previous and candidate of an earlier registration are removed before the new certificate is written.
     """
     with custody(instance):
+        token_key.settle(instance)
         key = keys.load_or_create(instance.key)
         request = _request(instance, registration, key, csr)
         received = _ask_until(instance, registration, request, retry_every_s, max_timeout_s)
@@ -142,6 +143,7 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
     """Ask for the first certificate once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
     with custody(instance):
         check_clock(instance, registration.host, registration.est)
+        token_key.settle(instance)
         key = keys.load_or_create(instance.key)
         received = _ask(instance, registration, _request(instance, registration, key, None))
         return _keep(instance, registration, keys.public_key(key), received)

@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tedge hsm``: make the private key of the device in its TPM."""
+"""``tedge hsm``: make the private key of the device in its TPM, or in a token (``token_keys``)."""
 
 import argparse
-import grp
 import os
 import tempfile
 from pathlib import Path
 
-from tedge_cert import cures, journal, processes, terminal
+from tedge_cert import cures, processes, terminal
 from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.commands import root_tasks
+from tedge_cert.commands import provider_files, root_tasks, token_keys
 from tedge_cert.commands.root_tasks import Root
-from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, load_instance
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.errors import CertificateError, TedgeCertError
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.x509 import hardware_keys, provider
 
 _KINDS = {
@@ -33,15 +31,50 @@ _KINDS = {
 def add_to(parser: Parser) -> None:
     """Add the verbs."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verb = verbs.add_parser("create-key", help="make the private key of the device in its TPM")
-    verb.set_defaults(needs_root=parser.prog)
-    verb.add_argument("--tpm", action="store_true", required=True, help="in the TPM 2.0, without a PIN")
+    made = verbs.add_parser("create-key", help="make the private key of the device in a token or in its TPM")
+    made.set_defaults(needs_root=parser.prog)
+    made.add_argument("--tpm", action="store_true", help="in the TPM 2.0, without a PIN")
+    add_kind_to(made)
+    listed = verbs.add_parser("list-keys", help="print the keys of a token")
+    listed.add_argument("--label", help="only keys of this label")
+    listed.add_argument("--id", metavar="HEX", help="only keys of this id")
+    listed.add_argument("--pin", help="PIN of the token (default: that of the settings)")
+    listed.add_argument("uri", nargs="?", metavar="TOKEN", help="URI of the token (default: the only one)")
+    others = (
+        listed,
+        verbs.add_parser("list-tokens", help="print the tokens that the PKCS#11 library reaches"),
+        verbs.add_parser("check-pin", help="try the PIN once and keep a refused one from mosquitto, as its unit does"),
+    )
+    for each in others:
+        each.set_defaults(needs_root=parser.prog)
+
+
+def add_kind_to(verb: Parser) -> None:
+    """Add what describes a new key, and where it is made."""
     verb.add_argument("--type", choices=("ecdsa", "rsa"), default="ecdsa", help="kind of key (default: ecdsa)")
     verb.add_argument("--curve", choices=("p256", "p384"), default="p256", help="curve of ecdsa (default: p256)")
     verb.add_argument("--bits", choices=("2048", "3072", "4096"), default="2048", help="size of rsa (default: 2048)")
-    verb.add_argument("--force-new", action="store_true", help="replace the key that is there, also one in use")
-    verb.add_argument("cloud", nargs="?", choices=tuple(CLOUDS), help="the cloud")
+    verb.add_argument("--label", default="tedge", help="label of the key in the token (default: tedge)")
+    verb.add_argument("--id", metavar="HEX", help="id of the key in the token (default: a random one)")
+    verb.add_argument("--pin", help="PIN of the token (default: that of the settings)")
+    verb.add_argument("--outfile-pubkey", type=Path, metavar="FILE", help="write the public key there too")
+    verb.add_argument("--force-new", action="store_true", help="make another key, and use it even if one is in use")
+    verb.add_argument("place", nargs="*", metavar="[c8y] [TOKEN]", help="the cloud, and the URI of the token")
     entry.add_profile(verb)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the verb and return the exit code."""
+    if arguments.verb == "create-key" and arguments.tpm:
+        arguments.cloud, uri = token_keys.place_of(arguments.place)
+        if uri:
+            raise ConfigurationError(f"--tpm: a key in the TPM is in no token; leave out {uri}")
+        return create_key(arguments)
+    verbs = {
+        "create-key": token_keys.create, "list-keys": token_keys.list_keys, "list-tokens": token_keys.list_tokens,
+        "check-pin": token_keys.check_pin,
+    }  # fmt: skip
+    return verbs[arguments.verb](arguments)
 
 
 def create_key(arguments: argparse.Namespace) -> int:
@@ -55,7 +88,7 @@ def create_key(arguments: argparse.Namespace) -> int:
         if present is not None and not is_kept and not arguments.force_new:
             raise _in_use(instance)
         made = present if is_kept and present is not None else _made_in_tpm(instance, _KINDS[kind])
-        if Root(instance).update_provider() and instance.bridge_file.exists():
+        if Root(instance).update_provider(tpm=True) and instance.bridge_file.exists():
             # The broker reads this when it starts, so `reconnect` restarts it.
             conf_change.begin(files_of(instance))
         provider.enable(instance.config.directory)
@@ -76,7 +109,8 @@ def _instance_of(arguments: argparse.Namespace) -> Instance:
     entry.need_root(arguments)
     if entry.is_of_system(arguments):
         if privileges.is_root():
-            _let_in()
+            # For its units, and for what root's commands become.
+            provider_files.add_to_group(privileges.USER, provider.GROUP)
             privileges.keep_groups((provider.GROUP,))
         if (code := root_tasks.serve(arguments.profile)) is not None:
             os._exit(code)
@@ -84,18 +118,6 @@ def _instance_of(arguments: argparse.Namespace) -> Instance:
     entry.warn_of_unknown(instance.config)
     cures.name_instance(instance.words_at_tenant)
     return instance
-
-
-def _let_in() -> None:
-    """Make user tedge a member of the group that may use the TPM, for its units and for what root's commands become."""
-    try:
-        members = grp.getgrnam(provider.GROUP).gr_mem
-    except KeyError:
-        return
-    if privileges.USER not in members:
-        done = processes.run(["usermod", "--append", "--groups", provider.GROUP, privileges.USER])
-        if done.returncode:
-            journal.warning(f"cannot make user tedge a member of group {provider.GROUP}: {done.stderr.strip()}")
 
 
 def _present(instance: Instance) -> bytes | None:
@@ -118,8 +140,7 @@ def _in_use(instance: Instance) -> CertificateError:
 def _made_in_tpm(instance: Instance, kind: list[str]) -> bytes:
     """Return the file of a new key; raises TedgeCertError with what is missing."""
     reached_by = instance.config.need("device.tpm.tcti")
-    variables = {name: os.environ[name] for name in hardware_keys.VARIABLES if name in os.environ}
-    variables |= {"TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
+    variables = provider.variables() | {"TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
     providers = ["-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
     done = processes.pipe(["openssl", "genpkey", *providers, *kind], b"", variables)
     if done.returncode or hardware_keys.kind_in(done.stdout) != hardware_keys.TPM:

@@ -17,13 +17,15 @@ from tedge_cert.bridge import broker_failure, conf_files, mosquitto_conf
 from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in, provider_files
+from tedge_cert.config import edit, token_settings, token_uri
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.device import ownership
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, connectable_id, load_instance
+from tedge_cert.device.instance import Instance, connectable_id, load_config, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.privileges import Task
 from tedge_cert.errors import ConfigurationError, TedgeCertError
+from tedge_cert.x509 import token
 
 _MOSQUITTO = broker_failure.UNIT
 _UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y|download)@[A-Za-z0-9_-]+\.(service|timer)")
@@ -74,9 +76,20 @@ class Root:
         """Remove that drop-in."""
         self._do("remove_drop_in")
 
-    def update_provider(self) -> bool:
-        """Write what OpenSSL, mosquitto and the renewal need for a key in the TPM; return whether it had changed."""
-        return bool(self._do("update_provider"))
+    def update_provider(self, tpm: bool) -> bool:
+        """Write what OpenSSL, mosquitto and the renewal need for a key in the TPM or in a token.
+
+        Returns whether it had changed.
+        """
+        return bool(self._do("update_provider", tpm=tpm))
+
+    def tokens_of_broker(self) -> list[str]:
+        """Return the URIs of the tokens that user mosquitto reaches; raises TedgeCertError."""
+        return [str(each) for each in self._do("tokens_of_broker")]
+
+    def set_key_uri(self, setting: str, uri: str) -> None:
+        """Store the URI of the key in the token as ``setting``, that of the device or of the cloud."""
+        self._do("set_key_uri", setting=setting, uri=uri)
 
     def systemctl(self, *words: str) -> str:
         """Run systemctl with one of the verbs and units above; raises TedgeCertError with what it said."""
@@ -206,8 +219,25 @@ def _remove_drop_in(of: Callable[[], Instance]) -> None:
     drop_in.remove(of())
 
 
-def _update_provider(of: Callable[[], Instance]) -> bool:
-    return provider_files.update(of())
+def _update_provider(of: Callable[[], Instance], tpm: bool) -> bool:
+    return provider_files.update(of(), tpm is True)
+
+
+def _tokens_of_broker(of: Callable[[], Instance]) -> list[str]:
+    found = token_settings.of(of().config)
+    if found is None:
+        return []
+    as_broker = ["setpriv", f"--reuid={owners.BROKER}", f"--regid={owners.BROKER}", "--init-groups", "--"]
+    return [each.uri for each in token.tokens(found.module, as_broker) if each.is_initialized]
+
+
+def _set_key_uri(of: Callable[[], Instance], setting: str, uri: str) -> None:
+    attributes = token_uri.parse(uri)
+    if attributes.keys() - {*token_uri.OF_TOKEN, *token_uri.OF_KEY, "type"} or setting not in token_settings.KEY_URIS:
+        raise ValueError("expected the URI of a key in a token")
+    config = of().config
+    with edit.alone(config):
+        edit.set_value(load_config(of().cloud, config.profile, config.directory), setting, uri)
 
 
 def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
@@ -240,6 +270,8 @@ _TASKS: Mapping[str, Task] = {
     "update_drop_in": _update_drop_in,
     "remove_drop_in": _remove_drop_in,
     "update_provider": _update_provider,
+    "tokens_of_broker": _tokens_of_broker,
+    "set_key_uri": _set_key_uri,
     "systemctl": _systemctl,
     "why_broker_failed": _why_broker_failed,
     "read_credentials": _read_credentials,

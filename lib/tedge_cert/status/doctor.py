@@ -21,9 +21,10 @@ from tedge_cert.net import https, server_clock
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
 from tedge_cert.net.resolver import reaching
 from tedge_cert.net.server import Server
-from tedge_cert.net.tls import ClientContext, client_context, verifying_context
+from tedge_cert.net.tls import ClientContext, verifying_context
 from tedge_cert.status.facts import Check, Facts
 from tedge_cert.tenant import device_token, own_connection, proof, rest
+from tedge_cert.x509.client_identity import client_context
 
 NAME_S = 5.0
 TLS_S = 5.0

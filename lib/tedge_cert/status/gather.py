@@ -16,13 +16,13 @@ from tedge_cert.device import state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, check_files, identity, pair_of, threshold_s
 from tedge_cert.device.state import State
-from tedge_cert.disk import owners, privileges
+from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import flaw_of_name
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
-from tedge_cert.x509 import certificate, keys
+from tedge_cert.x509 import certificate, hardware_keys, keys
 from tedge_cert.x509.certificate import Certificate
 
 BROKER_S = 2.0
@@ -206,6 +206,8 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     if active is None:
         return KeyFacts(path)
     try:
+        if _is_in_token(instance):
+            raise UnreadableError("a status tries no PIN")
         keys.load_for(instance.key_file, active, instance.certificate)
     except CertificateError as error:
         if not isinstance(error, UnreadableError):
@@ -213,6 +215,13 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
         known = left.key_fits if left.serial == facts.serial else None
         return KeyFacts(path, known, left.looked_at_s)
     return KeyFacts(path, True)
+
+
+def _is_in_token(instance: Instance) -> bool:
+    try:
+        return hardware_keys.kind_in(files.read_regular(instance.key_file, follow=True)) == hardware_keys.TOKEN
+    except OSError:
+        return False
 
 
 def _bridge(instance: Instance) -> BridgeFacts:

@@ -111,7 +111,7 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
     if facts.key_in_hardware:
         what = no_effect.what_of_hardware(facts.key_in_hardware)
-        yield Problem(BROKEN, what, no_effect.cure_of_hardware(facts.key_in_hardware))
+        yield Problem(BROKEN, what, no_effect.cure_of_hardware())
     for each in facts.misspelt:
         yield Problem(ATTENTION, each.what, each.cure)
     for what, cure in facts.passwords:

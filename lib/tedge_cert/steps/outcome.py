@@ -29,6 +29,7 @@ from tedge_cert.errors import (
     RequestRefusedError,
     RolledBackError,
     TedgeCertError,
+    UnreadableError,
     WaitsForApprovalError,
 )
 from tedge_cert.events import Event
@@ -294,6 +295,9 @@ def _with_key(instance: Instance, after: State) -> State:
 
     try:
         keys.load_for(instance.key_file, certificate.load(instance.certificate), instance.certificate)
+    except UnreadableError:
+        # Nothing is known of a key in a token that is not there.
+        return after
     except CertificateError:
         fits = False
     else:

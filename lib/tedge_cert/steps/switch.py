@@ -13,7 +13,7 @@ from pathlib import Path
 from tedge_cert import cures
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
-from tedge_cert.errors import CertificateError, TedgeCertError
+from tedge_cert.errors import CertificateError, TedgeCertError, UnreadableError
 from tedge_cert.hourly.validity import EXPIRED
 from tedge_cert.x509 import certificate, keys
 
@@ -79,7 +79,13 @@ class Switch:
         """Return why previous can never be put back; None if it can."""
         try:
             previous = certificate.load(self.previous)
+        except CertificateError as error:
+            return str(error)
+        try:
             keys.load_for(key, previous, self.previous)
+        except UnreadableError:
+            # Nothing is known of a key in a token that is not there: previous stays.
+            raise
         except CertificateError as error:
             return str(error)
         if previous.validity.state(time.time(), 0) == EXPIRED:

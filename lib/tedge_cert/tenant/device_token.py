@@ -17,10 +17,10 @@ from tedge_cert.errors import TedgeCertError
 from tedge_cert.net import https
 from tedge_cert.net.authorization import is_token
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
-from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import own_connection, proof
 from tedge_cert.tenant.own_connection import Answer, Verdict
 from tedge_cert.x509 import certificate, clock
+from tedge_cert.x509.client_identity import client_context
 
 PATH = "/devicecontrol/deviceAccessToken"
 # Where packets are dropped silently, renewal has to go on by another way within the time of its unit.

@@ -18,9 +18,10 @@ from tedge_cert.errors import CertificateError
 from tedge_cert.hourly.validity import EXPIRED, NOT_VALID_YET
 from tedge_cert.net.failures import reason_of
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
-from tedge_cert.net.tls import REVOKED, ClientContext, client_context, verifying_context
+from tedge_cert.net.tls import REVOKED, ClientContext, verifying_context
 from tedge_cert.net.tls_errors import explain
 from tedge_cert.x509 import certificate
+from tedge_cert.x509.client_identity import client_context
 
 CONNECT_S = 30.0
 PUBACK_S = 20.0

@@ -10,7 +10,7 @@ from tedge_cert import journal
 from tedge_cert.bridge.health import NEWS_S, Bridge
 from tedge_cert.device.connections import Tenant
 from tedge_cert.net.resolver import reaching
-from tedge_cert.net.tls import ClientContext, client_context
+from tedge_cert.net.tls import ClientContext
 from tedge_cert.tenant import smartrest
 from tedge_cert.tenant.eviction import await_moment
 from tedge_cert.tenant.own_connection import (
@@ -22,6 +22,7 @@ from tedge_cert.tenant.own_connection import (
     shown_by,
     verdict_of,
 )
+from tedge_cert.x509.client_identity import client_context
 
 ATTEMPTS = 5
 PAUSE_S = 2.0

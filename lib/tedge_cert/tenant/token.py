@@ -9,9 +9,10 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.net.failures import reason_of
-from tedge_cert.net.tls import ClientContext, client_context
+from tedge_cert.net.tls import ClientContext
 from tedge_cert.tenant import device_token, smartrest
 from tedge_cert.tenant.own_connection import open_own, verdict_of
+from tedge_cert.x509.client_identity import client_context
 
 
 def get_credential(tenant: Tenant, broker: LocalBroker | None, again: bool) -> str | Credentials:

@@ -6,21 +6,21 @@ label in the file is read before anything else, and signatures are made by ``ope
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import processes
+from tedge_cert.config import token_uri
+from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, TedgeCertError, UnreadableError
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.der import element
 from tedge_cert.hourly.pem_faults import PemError
+from tedge_cert.x509 import pin_guard, provider, token
+from tedge_cert.x509.token import TokenKey
 
 TPM, TOKEN = b"TSS2 PRIVATE KEY", b"PKCS#11 PROVIDER URI"
-# What the provider and the libraries below it read; everything else of the environment is kept from `openssl`.
-VARIABLES = (
-    "OPENSSL_CONF", "OPENSSL_MODULES", "TPM2OPENSSL_TCTI", "TSS2_LOG", "TPM2_PKCS11_TCTI", "TPM2_PKCS11_STORE",
-    "SOFTHSM2_CONF", "DBUS_SYSTEM_BUS_ADDRESS",
-)  # fmt: skip
 # TPM 2.0 Library, part 2: algorithms (§6.3) and curves (§6.4).
 _RSA, _ECC, _NULL = 0x0001, 0x0023, 0x0010
 _CURVES = {0x0003: "SECP256R1", 0x0004: "SECP384R1", 0x0005: "SECP521R1"}
@@ -56,13 +56,80 @@ def kind_in(content: bytes) -> bytes:
 def load(path: Path, content: bytes) -> HardwareKey:
     """Return the key that the ``content`` of ``path`` names; raises CertificateError.
 
-    The public key of a TPM key is in the file, so no TPM is needed. That of a token comes from the token.
+    The public key of a TPM key is in the file, so no TPM is needed. That of a token comes from the token, after the PIN
+    was tried once: raises UnreadableError, which names what is missing.
     """
     kind, der = _block(content)
     if kind == TPM:
         return HardwareKey(path, kind, _public_key_in(path, der))
+    unlock(path, content)
     found = _openssl(path, kind, ["pkey", "-in", str(path), "-pubout", "-outform", "DER"], b"")
     return HardwareKey(path, kind, found)
+
+
+def attributes_in(content: bytes) -> dict[str, str] | None:
+    """Return the attributes of the URI in a file that names a key in a token; None for any other file."""
+    kind, der = _block(content)
+    try:
+        return token_uri.parse(token_uri.in_der(der)) if kind == TOKEN else None
+    except ValueError:
+        return None
+
+
+def unlock(path: Path, content: bytes) -> None:
+    """Try the PIN of the token that the file at ``path`` names, once in this process, and find the key in it.
+
+    OpenSSL would try a wrong PIN five times. A file that names no token is passed over. Raises UnreadableError.
+    """
+    kind, der = _block(content)
+    if kind == TOKEN and der not in _unlocked:
+        _find_in_token(path, der)
+        _unlocked.add(der)
+
+
+_unlocked: set[bytes] = set()
+
+
+def _find_in_token(path: Path, der: bytes) -> TokenKey:
+    """Return the key in the token that the file at ``path`` names; each cause of a failure has words of its own."""
+    try:
+        attributes = token_uri.parse(token_uri.in_der(der))
+    except ValueError as error:
+        raise CertificateError(f"the private key {path} names a key in a token that cannot be read: {error}") from error
+    try:
+        module = os.environ.get(provider.MODULE, "")
+        if not module:
+            raise UnreadableError(
+                "OpenSSL is not set up for tokens; `sudo tedge config set device.cryptoki.mode module` does that"
+            )
+        if not _is_installed("pkcs11"):
+            raise UnreadableError(_PACKAGES["pkcs11"])
+        there = pin_guard.keys(module, token.chosen(module, attributes), attributes)
+        return _chosen_key(there, attributes)
+    except UnreadableError as error:
+        # The class says whether the PIN was refused.
+        raise type(error)(f"cannot use the private key {path}: {error}") from error
+
+
+def _chosen_key(there: list[TokenKey], attributes: Mapping[str, str]) -> TokenKey:
+    wanted = token_uri.text_of({name: attributes[name] for name in token_uri.OF_KEY if name in attributes})
+    private = [each for each in there if each.is_private and each.is_meant_by(attributes)]
+    if not private:
+        others = " and ".join(each.uri for each in there if each.is_private)
+        raise UnreadableError(
+            f"there is no key {wanted} in the token (it has {others or 'none'}); `sudo tedge hsm list-keys` lists them"
+        )
+    if len(private) > 1:
+        found = " and ".join(f"id {each.identifier}" for each in private)
+        raise UnreadableError(
+            f"{len(private)} keys in the token are meant by {wanted} ({found}); name one of them: "
+            f"`sudo tedge config set device.key_uri '{private[0].uri}'`"
+        )
+    if not any(not each.is_private and each.identifier == private[0].identifier for each in there):
+        raise UnreadableError(
+            f"the token has only the private half of {wanted}, and OpenSSL needs the public one too; make another key"
+        )
+    return private[0]
 
 
 def _block(content: bytes) -> tuple[bytes, bytes]:
@@ -157,15 +224,15 @@ class _Reader:
 def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes:
     """Return what ``openssl`` prints with the provider of this process's environment; raises UnreadableError."""
     try:
-        done = processes.pipe(["openssl", *words], content, _variables())
+        done = processes.pipe(["openssl", *words], content, provider.variables())
     except TedgeCertError as error:
         raise UnreadableError(f"cannot use the private key {path}: {error}") from error
     if done.returncode or not done.stdout:
-        raise UnreadableError(f"cannot use the private key {path}: {_why(kind)}")
+        raise UnreadableError(f"cannot use the private key {path}: {_why(path, kind)}")
     return done.stdout
 
 
-def _why(kind: bytes) -> str:
+def _why(path: Path, kind: bytes) -> str:
     """Return the cause: OpenSSL's own words are the same for all of them, so they are looked at one by one."""
     name, what = ("tpm2", "TPM") if kind == TPM else ("pkcs11", "token")
     if not _is_installed(name):
@@ -174,12 +241,25 @@ def _why(kind: bytes) -> str:
         return "OpenSSL is not set up for it; `sudo tedge hsm create-key --tpm` does that, and keeps the key"
     if kind == TPM and (why := why_no_tpm(os.environ.get("TPM2OPENSSL_TCTI", ""))):
         return why
+    if kind == TOKEN and (why := why_no_token(path)):
+        return why
     if name not in _said(["openssl", "list", "-providers"]).split():
         return f"OpenSSL's provider {name} is not on; expected an OPENSSL_CONF that names it, and a {what} that answers"
     return (
         f"OpenSSL's provider {name} is on, and the {what} does not sign with this key; expected the {what} in which "
         "the key was made, with nothing cleared since"
     )
+
+
+def why_no_token(path: Path) -> str:
+    """Return why the token cannot be used now, after it could when this process began; empty if it can."""
+    try:
+        _find_in_token(path, _block(files.read_regular(path, follow=True))[1])
+    except UnreadableError as error:
+        return str(error).partition(f"{path}: ")[2]
+    except (OSError, CertificateError):
+        pass
+    return ""
 
 
 def why_no_tpm(reached_by: str) -> str:
@@ -194,7 +274,7 @@ def why_no_tpm(reached_by: str) -> str:
     listed = processes.pipe(
         ["openssl", "list", "-providers", "-provider", "tpm2", "-provider", "default"],
         b"",
-        {**_variables(), "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"},
+        {**provider.variables(), "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"},
     )
     return f"the TPM does not answer (device.tpm.tcti {reached_by})" if listed.returncode else ""
 
@@ -212,8 +292,4 @@ def _is_installed(name: str) -> bool:
 
 
 def _said(command: list[str]) -> str:
-    return processes.pipe(command, b"", _variables()).stdout.decode("utf-8", "replace")
-
-
-def _variables() -> dict[str, str]:
-    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return processes.pipe(command, b"", provider.variables()).stdout.decode("utf-8", "replace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenSSL's provider for a key in a TPM: root writes its configuration, and every program takes it when it starts.
+"""OpenSSL's providers for a key in a TPM or a token: root writes their configuration, every program takes it.
 
 OpenSSL reads its configuration once, when the first library uses it. So this is done before such a library is imported,
 and nothing slow is imported here.
@@ -8,10 +8,19 @@ and nothing slow is imported here.
 import os
 
 CONFIGURATION, ENVIRONMENT = "openssl.cnf", "openssl.env"
-# The group that Debian lets use the TPM, and the daemon for it.
-GROUP = "tss"
+# The group that Debian lets use the TPM, and the daemon for it; the group of SoftHSM's tokens.
+GROUP, SOFTHSM = "tss", "softhsm"
+# The PKCS#11 library, and the file of the PIN, which OpenSSL's configuration names by this variable.
+MODULE, PIN_FILE = "CRYPTOKI_MODULE", "CRYPTOKI_PIN_FILE"
 # The only names that are taken from the file.
-VARIABLES = ("OPENSSL_CONF", "TPM2OPENSSL_TCTI", "TSS2_LOG")
+VARIABLES = ("OPENSSL_CONF", "TPM2OPENSSL_TCTI", "TSS2_LOG", MODULE, PIN_FILE)
+# What the providers and the libraries below them read; everything else of the environment is kept from our children.
+PASSED = (
+    *VARIABLES, "OPENSSL_MODULES", "TPM2_PKCS11_TCTI", "TPM2_PKCS11_STORE", "SOFTHSM2_CONF", "DBUS_SYSTEM_BUS_ADDRESS",
+    "PKCS11SPY", "PKCS11SPY_OUTPUT",
+)  # fmt: skip
+# In the directory that systemd gives a unit for its credentials.
+PIN_CREDENTIAL = "tedge.token-pin"
 # OpenSSL 3.0 gives the key to its own provider, unless it is told to prefer the TPM's; the TPM would then hash and
 # encipher too, which takes minutes. Later versions find the provider of the key by themselves.
 _PREFERENCE = """\
@@ -27,12 +36,17 @@ digest = SHA256
 """
 
 
+_directory = ""
+
+
 def enable(directory: str) -> tuple[str, ...]:
-    """Have this process and its children use the provider, if it is configured in ``directory``.
+    """Have this process and its children use the providers that are configured in ``directory``.
 
     Return the groups that may use the hardware. The configuration names libraries that OpenSSL loads into this process,
     which may be root's; so it is believed only if root or this user wrote it, and only they can.
     """
+    global _directory  # noqa: PLW0603 (one process, one configuration)
+    _directory = directory
     try:
         with open(f"{directory}/{ENVIRONMENT}", encoding="utf-8") as file:  # noqa: PTH123 (no pathlib: see above)
             lines = file.read().splitlines()
@@ -46,7 +60,10 @@ def enable(directory: str) -> tuple[str, ...]:
         name, _, value = line.partition("=")
         if name in VARIABLES:
             os.environ.setdefault(name, value)
-    return (GROUP,)
+    credential = f"{os.environ.get('CREDENTIALS_DIRECTORY', '')}/{PIN_CREDENTIAL}"
+    if os.path.exists(credential):  # noqa: PTH110 (no pathlib: see above)
+        os.environ[PIN_FILE] = credential
+    return (GROUP, SOFTHSM) if is_softhsm(os.environ.get(MODULE, "")) else (GROUP,)
 
 
 def _is_believed(facts: os.stat_result) -> bool:
@@ -54,19 +71,57 @@ def _is_believed(facts: os.stat_result) -> bool:
     return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & 0o022
 
 
-def configuration_text(is_first_version: bool) -> str:
-    """Return OpenSSL's configuration; ``is_first_version`` says that OpenSSL is a 3.0."""
+def variables() -> dict[str, str]:
+    """Return what a child of this process needs to use the providers."""
+    return {name: os.environ[name] for name in PASSED if name in os.environ}
+
+
+def state_directory() -> str:
+    """Return where the results of PINs are remembered; a configuration outside /etc/tedge has its own."""
+    is_of_system = _directory.rstrip("/") in ("", "/etc/tedge")
+    return "/var/lib/tedge-cert-renewer" if is_of_system else f"{_directory}/state"
+
+
+def is_softhsm(module: str) -> bool:
+    """Return whether this PKCS#11 library is SoftHSM, which has peculiarities of its own."""
+    return SOFTHSM in module.rpartition("/")[2]
+
+
+def configuration_text(is_first_version: bool, tpm: bool, module: str) -> str:
+    """Return OpenSSL's configuration for keys in the TPM, in the tokens of the PKCS#11 library ``module``, or in both.
+
+    ``is_first_version`` says that OpenSSL is a 3.0.
+    """
     return (
-        "# Written by `sudo tedge hsm create-key --tpm`: lets OpenSSL use the private key in the TPM.\n"
-        "openssl_conf = tedge_openssl\n\n"
-        "[tedge_openssl]\nproviders = tedge_providers\n"
-        f"{_PREFERENCE if is_first_version else ''}\n"
-        "[tedge_providers]\ndefault = tedge_on\ntpm2 = tedge_on\n\n"
-        "[tedge_on]\nactivate = 1\n"
+        "# Written by tedge: lets OpenSSL use the private key in the TPM or in a token.\n"
+        f"openssl_conf = tedge_openssl\n\n"
+        f"{SECTION}\nproviders = tedge_providers\n"
+        f"{_PREFERENCE if is_first_version and tpm else ''}\n"
+        "[tedge_providers]\ndefault = tedge_on\n"
+        f"{TPM_LINE if tpm else ''}{'pkcs11 = tedge_pkcs11' if module else ''}\n\n"
+        f"[tedge_on]\nactivate = 1\n{_of_tokens(module) if module else ''}"
     )
 
 
-def environment_text(directory: str, reached_by: str) -> str:
-    """Return the variables in the form of systemd.exec(5), EnvironmentFile=; ``reached_by`` is the TCTI of the TPM."""
+TPM_LINE, SECTION = "tpm2 = tedge_on\n", "[tedge_openssl]"
+
+
+def _of_tokens(module: str) -> str:
+    # Handles that are kept are invalid after a reconnect of the bridge, with SoftHSM. SoftHSM crashes every process at
+    # its end that deinitializes it.
+    quirk = "pkcs11-module-quirks = no-deinit\n" if is_softhsm(module) else ""
+    return (
+        f"\n[tedge_pkcs11]\npkcs11-module-path = {module}\npkcs11-module-token-pin = file:$ENV::{PIN_FILE}\n"
+        f"pkcs11-module-cache-keys = false\n{quirk}activate = 1\n"
+    )
+
+
+def environment_text(directory: str, reached_by: str, module: str, pin_file: str) -> str:
+    """Return the variables in the form of systemd.exec(5), EnvironmentFile=.
+
+    ``reached_by`` is the TCTI of the TPM, ``module`` the PKCS#11 library; one that is not used is empty.
+    """
     # tpm2-openssl 1.1.1 and 1.3.0 ignore a TCTI in OpenSSL's configuration.
-    return f"OPENSSL_CONF={directory}/{CONFIGURATION}\nTPM2OPENSSL_TCTI={reached_by}\nTSS2_LOG=all+none\n"
+    of_tpm = f"TPM2OPENSSL_TCTI={reached_by}\nTSS2_LOG=all+none\n" if reached_by else ""
+    of_token = f"{MODULE}={module}\n{PIN_FILE}={pin_file}\n" if module else ""
+    return f"OPENSSL_CONF={directory}/{CONFIGURATION}\n{of_tpm}{of_token}"

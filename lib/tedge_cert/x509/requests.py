@@ -114,7 +114,12 @@ def load_request(named: CallerFile, key: PrivateKey) -> bytes:
 
 def pem_of_request(der: bytes) -> bytes:
     """Return a CSR in PEM, for the file at ``device.csr_path``."""
+    return pem_of(der, "CERTIFICATE REQUEST")
+
+
+def pem_of(der: bytes, label: str) -> bytes:
+    """Return PEM with this label."""
     from asn1crypto import pem
 
-    armored: bytes = pem.armor("CERTIFICATE REQUEST", der)
+    armored: bytes = pem.armor(label, der)
     return armored

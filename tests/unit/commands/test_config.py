@@ -138,9 +138,11 @@ def test_a_threshold_is_judged_without_a_certificate(tmp_path: Path) -> None:
         ("c8y.topics te/x", "c8y.topics is kept for thin-edge; nothing in this package reads it\n"),
         (
             "device.key_uri pkcs11:x",
-            "device.key_uri says that the private key is in hardware, which this version cannot",
+            "device.key_uri says that the private key is in a token, but device.cryptoki.mode is off: no key",
         ),
-        ("device.cryptoki.mode module", "until `sudo tedge config unset device.cryptoki.mode`\n"),
+        ("device.cryptoki.mode socket", "until `sudo tedge config set device.cryptoki.mode module`\n"),
+        ("device.cryptoki.mode module", ""),
+        ("device.cryptoki.pin 4711", "every user of this device can read device.cryptoki.pin: write the PIN to "),
         ("device.cryptoki.mode off", ""),
     ],
 )

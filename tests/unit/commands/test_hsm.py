@@ -126,7 +126,7 @@ def test_a_key_that_openssl_is_not_set_up_for_is_named(device: LocalDevice) -> N
 
 def test_the_units_get_the_device_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "tedge.toml").write_text("")
-    texts = provider_files._drop_ins(load_instance("c8y", "", str(tmp_path)))
+    texts = provider_files._of_tpm(load_instance("c8y", "", str(tmp_path)))
     assert {str(path.relative_to("/etc/systemd/system")): text.splitlines()[1:] for path, text in texts.items()} == {
         "mosquitto.service.d/52-tpm.conf": [
             *("[Unit]", "Wants=dev-tpmrm0.device", "After=dev-tpmrm0.device"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private key that the settings place in hardware: no command uses or makes another one in its stead."""
+"""A private key that the settings place in a token that is off: no command uses or makes another one in its stead."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from unit.connected import certify, connect
 from unit.local_device import LocalDevice, Result
 
-SAID = "error: device.key_uri says that the private key is in hardware, which this version cannot use: nothing was"
-CURE = "`sudo tedge config unset device.key_uri` chooses the key file"
+SAID = "error: device.key_uri says that the private key is in a token, but device.cryptoki.mode is off: nothing was"
+CURE = "`sudo tedge config set device.cryptoki.mode module` uses the token, `sudo tedge config unset device.key_uri`"
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -67,7 +67,7 @@ def test_status_and_disconnect_still_work(local_device: LocalDevice) -> None:
     problem = json.loads(status.stdout)["instances"][0]["problems"][0]
     assert (status.exit, problem["rank"]) == (2, "broken")
     assert (problem["cure"], SAID.split(":")[1].strip() in problem["what"]) == (
-        "sudo tedge config unset device.key_uri",
+        "sudo tedge config set device.cryptoki.mode module",
         True,
     )
     assert local_device.run("tedge-cert-show").exit == 0

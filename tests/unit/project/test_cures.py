@@ -22,7 +22,7 @@ from unit.local_device import ROOT
 
 PARSERS = parsers(BIN)
 ROOTS_WORDS = (
-    "tedge hsm create-key",
+    "tedge hsm",
     "tedge config set",
     "tedge config unset",
     "tedge config add",

@@ -34,7 +34,7 @@ EXPECTED = {
     ),
     "failing-late": (BROKEN, "failed 3 times", "journalctl -x"),
     "previous": (ATTENTION, "unfinished", "tedge reconnect c8y"),
-    "hardware": (BROKEN, "device.key_uri says that the private key is in hardware", "config unset device.key_uri"),
+    "hardware": (BROKEN, "device.key_uri says that the private key is in a token", "device.cryptoki.mode module"),
     "misspelt": (
         ATTENTION,
         "c8y.ulr in /nonexistent/tedge.toml has no effect",

@@ -15,7 +15,7 @@ from tedge_cert.authority import self_signed
 from tedge_cert.config import settings
 from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.hourly import pem
-from tedge_cert.x509 import hardware_keys, keys, requests
+from tedge_cert.x509 import hardware_keys, keys, provider, requests
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.hardware_keys import HardwareKey
 from unit import hardware
@@ -40,6 +40,12 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
             else:
                 hardware.token_key(directory / each, f"pkcs11:token=gateway;object={kind};type=private")
         yield directory, {"tpm": tpm, "token": token}
+
+
+@pytest.fixture(autouse=True)
+def results_of_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider, "_directory", str(tmp_path))
+    monkeypatch.setattr(hardware_keys, "_unlocked", set())
 
 
 @pytest.fixture
@@ -119,14 +125,14 @@ def test_without_provider_the_cause_is_named(parts: Parts, monkeypatch: pytest.M
         UnreadableError, match=r"tpm-EC: OpenSSL is not set up for it; `sudo tedge hsm create-key --tpm`"
     ):
         key.sign(b"")
-    with pytest.raises(UnreadableError, match=r"token-EC: .* provider pkcs11 is not on; expected an OPENSSL_CONF"):
+    with pytest.raises(UnreadableError, match=r"token-EC: OpenSSL is not set up for tokens"):
         keys.load(parts[0] / "token-EC")
 
 
 @pytest.mark.parametrize("key_file", ["token-EC"], indirect=True)
 def test_a_key_that_is_not_in_the_token_is_named(key_file: Path, tmp_path: Path) -> None:
     hardware.token_key(tmp_path / "key.pem", "pkcs11:token=gateway;object=other;type=private")
-    with pytest.raises(UnreadableError, match="provider pkcs11 is on, and the token does not sign with this key"):
+    with pytest.raises(UnreadableError, match=r"there is no key pkcs11:object=other in the token \(it has .*object=EC"):
         keys.load(tmp_path / "key.pem")
 
 

@@ -15,18 +15,18 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*provider.VARIABLES, "LD_PRELOAD"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    (tmp_path / "openssl.cnf").write_text(provider.configuration_text(is_first_version=False))
-    text = provider.environment_text(str(tmp_path), "tabrmd") + "LD_PRELOAD=/tmp/theirs.so\n"
+    (tmp_path / "openssl.cnf").write_text(provider.configuration_text(False, True, ""))
+    text = provider.environment_text(str(tmp_path), "tabrmd", "", "") + "LD_PRELOAD=/tmp/theirs.so\n"
     (tmp_path / "openssl.env").write_text(text)
     return tmp_path
 
 
-def test_three_variables_are_taken_and_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_variables_are_taken_and_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSS2_LOG", "all+error")
     assert provider.enable(str(directory)) == ("tss",)
     assert {name: os.environ.get(name) for name in (*provider.VARIABLES, "LD_PRELOAD")} == {
         "OPENSSL_CONF": f"{directory}/openssl.cnf", "TPM2OPENSSL_TCTI": "tabrmd", "TSS2_LOG": "all+error",
-        "LD_PRELOAD": None,
+        "LD_PRELOAD": None, "CRYPTOKI_MODULE": None, "CRYPTOKI_PIN_FILE": None,
     }  # fmt: skip
 
 

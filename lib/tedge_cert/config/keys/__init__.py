@@ -126,12 +126,13 @@ def key_path_of(cloud: str) -> Key:
     return _path_of_cloud("device.key_path", f"Private key for {cloud}.", f"{cloud}-key.pem")
 
 
-_IN_HARDWARE = "This version cannot use such a key: commands that need the key refuse to work while this is set."
+_BY_LIBRARY = "It takes device.cryptoki.mode module; `sudo tedge hsm create-key` makes the key and sets this."
+PIN_IN_CLEAR = "Every user of the device can read this setting: device.cryptoki.pin_path names a file instead."
 
 
 def key_uri_of(cloud: str) -> Key:
     doc = f"PKCS#11 URI (RFC 7512) of the private key for {cloud}."
-    return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}", note=_IN_HARDWARE)
+    return Key(values.parse_text, None, doc, f"pkcs11:token=gateway;object={cloud}", note=_BY_LIBRARY)
 
 
 def csr_path_of(cloud: str) -> Key:
@@ -179,16 +180,16 @@ HOURLY: dict[str, Key] = {
         None,
         "PKCS#11 URI (RFC 7512) of a private key that lies in a security module.",
         "pkcs11:token=gateway;object=device-key",
-        note=_IN_HARDWARE,
+        note=_BY_LIBRARY,
     ),
     "c8y.device.key_uri": key_uri_of("c8y"),
     "device.cryptoki.mode": Key(
         values.one_of("off", "module", "socket"),
         "off",
         "Whether the private key lies in a security module, and how it is reached: off (the key is a file), module "
-        "(a PKCS#11 library), socket (a signing service).",
+        "(a PKCS#11 library), socket (a signing service of thin-edge).",
         "off",
-        note="This version knows only off: commands that need the key refuse to work while this is another one.",
+        note="With socket, commands that need the key refuse to work: mosquitto and OpenSSL load a library.",
     ),
     "c8y.auth_method": Key(
         values.parse_auth_method,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that every cloud has, and those of Azure and AWS, which this package only stores and lists."""
 
-from tedge_cert.config.keys import HOURLY, Key, cert_path_of, csr_path_of, key_path_of, key_uri_of
-from tedge_cert.config.keys.kinds import parse_payload_size, parse_prefix
+from tedge_cert.config.keys import HOURLY, PIN_IN_CLEAR, Key, cert_path_of, csr_path_of, key_path_of, key_uri_of
+from tedge_cert.config.keys.kinds import parse_payload_size, parse_pin, parse_prefix
 from tedge_cert.config.values import (
     one_of,
     parse_device_id,
@@ -11,7 +11,6 @@ from tedge_cert.config.values import (
     parse_host,
     parse_list,
     parse_path,
-    parse_text,
 )
 
 TIME_FORMAT = one_of("unix", "rfc-3339")
@@ -39,7 +38,8 @@ def device(cloud: str) -> dict[str, Key]:
         f"{name}.cert_path": HOURLY.get(f"{name}.cert_path") or cert_path_of(cloud),
         f"{name}.csr_path": HOURLY.get(f"{name}.csr_path") or csr_path_of(cloud),
         f"{name}.key_uri": HOURLY.get(f"{name}.key_uri") or key_uri_of(cloud),
-        f"{name}.key_pin": Key(parse_text, None, f"PIN of the token that {name}.key_uri names.", "123456"),
+        f"{name}.key_pin": Key(
+            parse_pin, None, f"PIN of the token that {name}.key_uri names.", "123456", note=PIN_IN_CLEAR),
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of the device itself and of the certificates made for it."""
 
-from tedge_cert.config.keys import HOURLY, Key
-from tedge_cert.config.keys.kinds import parse_tcti
+from tedge_cert.config.keys import HOURLY, PIN_IN_CLEAR, Key
+from tedge_cert.config.keys.kinds import parse_pin, parse_plain_path, parse_tcti
 from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
 
 DEVICE: dict[str, Key] = {
@@ -14,14 +14,20 @@ DEVICE: dict[str, Key] = {
     "device.cert_path": HOURLY["device.cert_path"],
     "device.csr_path": HOURLY["device.csr_path"],
     "device.key_uri": HOURLY["device.key_uri"],
-    "device.key_pin": Key(parse_text, None, "PIN of the token that device.key_uri names.", "123456"),
+    "device.key_pin": Key(
+        parse_pin, None, "PIN of the token that device.key_uri names.", "123456", note=PIN_IN_CLEAR),
     "device.cryptoki.mode": HOURLY["device.cryptoki.mode"],
     "device.cryptoki.module_path": Key(
-        parse_path, None, "PKCS#11 library of the security module; for the mode module.",
+        parse_plain_path, None, "PKCS#11 library of the security module; for the mode module.",
         "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"),
-    "device.cryptoki.pin": Key(parse_text, "123456", "PIN of tokens that have none of their own set.", "123456"),
+    "device.cryptoki.pin": Key(
+        parse_pin, "123456", "PIN of tokens that have none of their own set.", "123456", note=PIN_IN_CLEAR),
+    "device.cryptoki.pin_path": Key(
+        parse_plain_path, None,
+        "File with the PIN of the token, in one line; owner root, group mosquitto, mode 0640.",
+        "/etc/tedge/gateway-pin", note="It is used in place of device.key_pin and device.cryptoki.pin."),
     "device.cryptoki.uri": Key(
-        parse_text, None, "PKCS#11 URI of the token or key that the signing service uses unless asked for another.",
+        parse_text, None, "PKCS#11 URI of the token or key that is used unless device.key_uri names one.",
         "pkcs11:token=gateway"),
     "device.cryptoki.socket_path": Key(
         parse_path, "/run/tedge-p11-server/tedge-p11-server.sock", "Socket of the service of the mode socket.",

@@ -111,3 +111,17 @@ def parse_tcti(text: str) -> Value:
     ):
         raise ValueError(f"expected a TCTI such as device:/dev/tpmrm0 or tabrmd, got {text!r}")
     return text
+
+
+def parse_plain_path(text: str) -> Value:
+    """Accept an absolute path that root may write into files of OpenSSL and systemd, where other characters act."""
+    if not text.startswith("/") or not all(each.isascii() and (each.isalnum() or each in "/_.,+@=-") for each in text):
+        raise ValueError("expected an absolute path of letters, digits and /_.,+@=-")
+    return text
+
+
+def parse_pin(text: str) -> Value:
+    """Accept the PIN of a token, which root may write into a file."""
+    if not text or not text.isprintable():
+        raise ValueError("expected a PIN of printable characters")
+    return text

@@ -35,7 +35,7 @@ _KEPT = (
     "c8y.entity_store.", "c8y.mapper.", "c8y.operations.", "c8y.proxy.bind.address", "c8y.proxy.ca_path",
     "c8y.proxy.cert_path", "c8y.proxy.client.", "c8y.proxy.key_path", "c8y.smartrest.child_device.",
     "c8y.smartrest.use_operation_id", "c8y.software_management.", "c8y.topics", "configuration.", "data.path",
-    "device.cryptoki.module_path", "device.cryptoki.pin", "device.cryptoki.socket_path", "device.cryptoki.uri", "diag.",
+    "device.cryptoki.socket_path", "diag.",
     "firmware.", "flows.", "http.", "log.", "logs.path", "mqtt.bridge.", "run.lock_files", "run.log_memory_interval",
     "service.", "software.", "sudo.", "tmp.path",
 )  # fmt: skip
@@ -43,7 +43,7 @@ _KEPT = (
 
 def is_kept(name: str) -> bool:
     """Return whether this package only stores and lists the key, for thin-edge."""
-    return name.endswith(".device.key_pin") or name == "device.key_pin" or name.startswith(_KEPT)
+    return name in ("az.device.key_pin", "aws.device.key_pin") or name.startswith(_KEPT)
 
 
 def listed(names: Iterable[str]) -> list[str]:

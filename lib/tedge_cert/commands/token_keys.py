@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tedge hsm`` for keys in PKCS#11 tokens: make one, list tokens and keys, and try the PIN for mosquitto."""
+
+import argparse
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from tedge_cert import cures, journal, terminal
+from tedge_cert.bridge import conf_change
+from tedge_cert.cli import entry
+from tedge_cert.commands import provider_files, root_tasks
+from tedge_cert.commands.root_tasks import Root
+from tedge_cert.config import settings as configuration
+from tedge_cert.config import token_settings, token_uri
+from tedge_cert.config.keys import CLOUDS
+from tedge_cert.config.settings import Config
+from tedge_cert.config.token_settings import TokenSettings
+from tedge_cert.device import profiles, token_key
+from tedge_cert.device.connection_settings import files_of
+from tedge_cert.device.custody import custody
+from tedge_cert.device.instance import Instance, check_files, load_config, load_instance, resolve
+from tedge_cert.disk import files, owners, privileges
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
+from tedge_cert.x509 import hardware_keys, pin_guard, provider, requests, token
+from tedge_cert.x509.token import PinRefusedError, Token, TokenKey
+
+_KINDS = {
+    "p256": "EC:prime256v1", "p384": "EC:secp384r1", "2048": "rsa:2048", "3072": "rsa:3072", "4096": "rsa:4096",
+}  # fmt: skip
+# How the child of `check-pin` says that a PIN must not reach mosquitto: that of the device, that of a profile.
+_SHARED_REFUSED, _OWN_REFUSED = 3, 4
+
+
+def set_up(directory: str) -> None:
+    """Write OpenSSL's files for these settings; if they change, begin this command again, with OpenSSL set up.
+
+    Called before root's rights go: the files follow from the settings of root alone.
+    """
+    config = configuration.load(directory)
+    if config.is_of_system and os.geteuid() != 0:
+        return
+    try:
+        if config.is_of_system:
+            privileges.keep_groups(provider_files.let_in(config))
+        changed = provider_files.update_openssl(config)
+    except (TedgeCertError, OSError) as error:
+        journal.debug(f"OpenSSL is not set up: {error}")
+        return
+    if changed and token_settings.of(config, "") is not None:
+        # OpenSSL reads its configuration once, and this process has loaded it.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Make a key in a token and the file that names it, or take one of this label; return the exit code."""
+    arguments.cloud, wanted = place_of(arguments.place)
+    identifier = _identifier(arguments.id)
+    file = _opened(arguments.outfile_pubkey)
+    instance = _instance_of(arguments)
+    check_files(instance)
+    found = _settings(instance.config, instance.cloud)
+    if arguments.pin is not None:
+        journal.warning(
+            "--pin: every user of this device can read a command line; device.cryptoki.pin_path names a file"
+        )
+    kind = _KINDS[arguments.curve if arguments.type == "ecdsa" else arguments.bits]
+    with custody(instance):
+        present = _present(instance)
+        chosen = _token(found, wanted)
+        attributes = {**_pin_of(found), **chosen.attributes}
+        there = pin_guard.keys(found.module, chosen, attributes, arguments.pin)
+        key = _made_or_found(found.module, chosen, attributes, there, kind, identifier, arguments)
+        content = token_key.content_of(instance, key.uri)
+        if present not in (None, content) and not arguments.force_new and _is_needed(instance, present):
+            raise _in_use(instance, key)
+        if Root(instance).update_provider(tpm=False) and instance.bridge_file.exists():
+            # The broker reads this when it starts, so `reconnect` restarts it.
+            conf_change.begin(files_of(instance))
+        provider.enable(instance.config.directory)
+        _show(instance, content, key, file)
+        if present != content:
+            files.write(instance.key, content, owners.PRIVATE_KEY)
+        setting = "c8y.device.key_uri" if arguments.cloud else "device.key_uri"
+        if found.uri != key.uri:
+            Root(instance).set_key_uri(setting, key.uri)
+            terminal.tell(f"{instance.config.full_name(setting)} names it.\n")
+    terminal.tell(f"    => {cures.register('')} gets a certificate for it\n")
+    return 0
+
+
+def place_of(words: list[str]) -> tuple[str, str]:
+    """Return the cloud and the URI of the token that were typed, both optional; raises ConfigurationError."""
+    clouds = [each for each in words if each in CLOUDS]
+    uris = [each for each in words if each not in CLOUDS]
+    if len(clouds) > 1 or len(uris) > 1 or (uris and not uris[0].startswith(token_uri.SCHEME)):
+        raise ConfigurationError(
+            f"'{' '.join(words)}' is no cloud and URI of a token; expected, for example, c8y 'pkcs11:token=gateway'"
+        )
+    return (clouds or [""])[0], (uris or [""])[0]
+
+
+def list_tokens(arguments: argparse.Namespace) -> int:
+    """Print the tokens that the library reaches."""
+    entry.act_as_tedge(arguments)
+    found = token.tokens(_settings(load_config(directory=arguments.config_dir), "").module)
+    if not found:
+        journal.warning("no token is there; plug it in, or make one (tedge-cert-renewer(7))")
+    terminal.out("\n".join(_text_of_token(each) for each in found))
+    return 0
+
+
+def list_keys(arguments: argparse.Namespace) -> int:
+    """Print the keys of a token that fit the arguments."""
+    entry.act_as_tedge(arguments)
+    found = _settings(load_config(directory=arguments.config_dir), "")
+    attributes = _parsed(arguments.uri or "")
+    for name, given in (("object", arguments.label), ("id", _identifier(arguments.id))):
+        if given and name in attributes:
+            raise ConfigurationError(f"the {name} of the key is in the URI and in an option; use only one")
+        if given:
+            attributes[name] = given
+    chosen = _token(found, arguments.uri or "")
+    listed = pin_guard.keys(found.module, chosen, {**chosen.attributes}, arguments.pin)
+    shown = [each for each in listed if each.is_meant_by(attributes)]
+    if not shown:
+        journal.info(f"the token {chosen.label} has no such key" if listed else f"the token {chosen.label} has no keys")
+    terminal.out("\n".join(_text_of_key(each) for each in shown))
+    return 0
+
+
+def check_pin(arguments: argparse.Namespace) -> int:
+    """Try the PIN once before mosquitto starts; a refused one is kept from it. Return 0: the broker starts anyway."""
+    environment = provider_files.BROKER_ENVIRONMENT
+    is_root = entry.is_of_system(arguments) and privileges.is_root()
+    if is_root:
+        files.remove(environment)
+    code = privileges.split({}) if is_root else None
+    if code is None:
+        code = _verdict(load_config(directory=arguments.config_dir))
+        if is_root:
+            os._exit(code)
+        return code
+    lines = {
+        # OpenSSL's own configuration knows no token.
+        _OWN_REFUSED: "OPENSSL_CONF=/etc/ssl/openssl.cnf\n",
+        # Without a PIN nothing is tried.
+        _SHARED_REFUSED: f"{provider.PIN_FILE}={environment}.refused\n",
+    }
+    text = lines.get(code, f"{provider.PIN_FILE}={os.environ.get(provider.PIN_FILE, '')}\n" if code == 0 else "")
+    if text:
+        files.write(environment, text.encode(), owners.BROKER_CONFIGURATION)
+    return 0
+
+
+def _verdict(config: Config) -> int:
+    """Return how the PINs of all profiles do, in the codes above."""
+    result = 0
+    for instance in profiles.present(resolve(config, "c8y")):
+        content = _present(instance) or b""
+        attributes = hardware_keys.attributes_in(content)
+        if attributes is None:
+            continue
+        refused = _OWN_REFUSED if "pin-source" in attributes else _SHARED_REFUSED
+        try:
+            hardware_keys.unlock(instance.key_file, content)
+        except PinRefusedError as error:
+            journal.error(f"mosquitto gets no PIN, and its bridge stays down: {error}")
+            result = max(result, refused)
+        except TedgeCertError as error:
+            journal.warning(str(error))
+            if not _was_right(attributes):
+                # Nothing says that it is right, and mosquitto would try it as soon as the token is there.
+                result = max(result, refused)
+    return result
+
+
+def _was_right(attributes: dict[str, str]) -> bool:
+    try:
+        return pin_guard.is_tried_and_right(attributes)
+    except TedgeCertError:
+        return False
+
+
+def _instance_of(arguments: argparse.Namespace) -> Instance:
+    entry.need_root(arguments)
+    set_up(arguments.config_dir)
+    if entry.is_of_system(arguments) and (code := root_tasks.serve(arguments.profile)) is not None:
+        os._exit(code)
+    instance = load_instance(arguments.cloud, arguments.profile, arguments.config_dir)
+    entry.warn_of_unknown(instance.config)
+    cures.name_instance(instance.words_at_tenant)
+    return instance
+
+
+def _settings(config: Config, cloud: str) -> TokenSettings:
+    found = token_settings.of(config, cloud)
+    if found is None:
+        raise ConfigurationError(
+            "device.cryptoki.mode is off: `sudo tedge config set device.cryptoki.mode module` uses keys in a token, "
+            "device.cryptoki.module_path is its PKCS#11 library; a TPM needs neither (`--tpm`)"
+        )
+    return found
+
+
+def _token(found: TokenSettings, typed: str) -> Token:
+    """Return the token that was typed, or that the settings name, or the only one there is."""
+    attributes = _parsed(typed or found.uri)
+    named = {name: value for name, value in attributes.items() if name in token_uri.OF_TOKEN}
+    if named:
+        return token.chosen(found.module, named)
+    there = [each for each in token.tokens(found.module) if each.is_initialized]
+    if len(there) == 1:
+        return there[0]
+    if not there:
+        return token.chosen(found.module, {})
+    raise TedgeCertError("several tokens are there, type the URI of one:\n" + "\n".join(each.uri for each in there))
+
+
+def _parsed(uri: str) -> dict[str, str]:
+    try:
+        return token_uri.parse(uri) if uri else {}
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _pin_of(found: TokenSettings) -> dict[str, str]:
+    return {"pin-source": f"file:{found.pin_file}"} if found.has_own_pin else {}
+
+
+def _made_or_found(
+    module: str,
+    chosen: Token,
+    attributes: dict[str, str],
+    there: list[TokenKey],
+    kind: str,
+    identifier: str,
+    arguments: argparse.Namespace,
+) -> TokenKey:
+    """Return the private key of this label, and of this id if one was typed; it is made if there is none."""
+    named = {"object": arguments.label, **({"id": identifier} if identifier else {})}
+    same = [each for each in there if each.is_private and each.is_meant_by(named)]
+    if same and not arguments.force_new:
+        if len(same) > 1:
+            ids = ", ".join(each.identifier for each in same)
+            raise TedgeCertError(
+                f"{len(same)} keys in the token have the label {arguments.label}: name one, --id {ids}"
+            )
+        terminal.tell(f"The token {chosen.label} has the key {arguments.label} already, which is used.\n")
+        return same[0]
+    if identifier and any(each.identifier == identifier for each in there):
+        raise TedgeCertError(f"the token {chosen.label} has a key of the id {identifier} already; type another --id")
+    identifier = identifier or os.urandom(16).hex()
+    pin = arguments.pin if arguments.pin is not None else pin_guard.read(pin_guard.pin_file(attributes))
+    token.make_key(module, chosen, pin, kind, arguments.label, identifier)
+    terminal.tell(f"The token {chosen.label} has made the key {arguments.label}.\n")
+    return TokenKey(chosen, True, kind.partition(":")[0], arguments.label, identifier)
+
+
+def _is_needed(instance: Instance, present: bytes | None) -> bool:
+    """Return whether the file of a key must stay: it is a key itself, or a certificate may be that of its key."""
+    return hardware_keys.kind_in(present or b"") != hardware_keys.TOKEN or os.path.lexists(instance.certificate)
+
+
+def _in_use(instance: Instance, key: TokenKey) -> CertificateError:
+    return CertificateError(
+        f"{instance.key} is another key and is not replaced: the certificate of the device may depend on it; "
+        f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token, and then the device "
+        f"has to be registered again; nothing was changed but in the token, which has {key.uri}"
+    )
+
+
+def _present(instance: Instance) -> bytes | None:
+    try:
+        return files.read_regular(instance.key_file, follow=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CertificateError(f"cannot read the private key {instance.key_file}: {error.strerror}") from error
+
+
+def _show(instance: Instance, content: bytes, key: TokenKey, file: int | None) -> None:
+    """Use the key once, and tell its URI and its public half."""
+    with tempfile.TemporaryDirectory() as directory:
+        tried = Path(directory) / instance.key.name
+        tried.write_bytes(content)
+        made = hardware_keys.load(tried, content)
+        made.sign(b"tedge")
+    pem = requests.pem_of(made.public_key, "PUBLIC KEY").decode()
+    terminal.tell(f"Key URI: {key.uri}\nPublic key:\n{pem}\n")
+    if file is not None:
+        with os.fdopen(file, "w", encoding="ascii") as output:
+            output.truncate()
+            output.write(pem)
+
+
+def _opened(path: Path | None) -> int | None:
+    """Open the file of the caller with the caller's rights, before root's go."""
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        raise UnreadableError(f"cannot write {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise UnreadableError(f"cannot write {path}: expected a file")
+    return descriptor
+
+
+def _identifier(typed: str | None) -> str:
+    """Return an id as hexadecimal digits; blanks and colons may stand between its bytes. Raises ConfigurationError."""
+    if typed is None:
+        return ""
+    try:
+        found = bytes.fromhex(typed.replace(":", " ")).hex()
+    except ValueError as error:
+        raise ConfigurationError(f"--id {typed}: expected pairs of hexadecimal digits, such as 010203") from error
+    if not found:
+        raise ConfigurationError("--id: expected pairs of hexadecimal digits, such as 010203")
+    return found
+
+
+def _text_of_token(found: Token) -> str:
+    facts = {
+        "Label": found.label or "<uninitialized>", "Initialized": "yes" if found.is_initialized else "no",
+        "Model": found.model, "Manufacturer": found.manufacturer, "Serial": found.serial, "URI": found.uri,
+    }  # fmt: skip
+    return f"Slot {int(found.slot, 16)}\n" + "".join(f"  {name + ':':<13} {value}\n" for name, value in facts.items())
+
+
+def _text_of_key(found: TokenKey) -> str:
+    facts = {"Label": found.label, "Id": found.identifier, "Type": found.kind, "URI": found.uri}
+    rows = "".join(f"  {name + ':':<6} {value}\n" for name, value in facts.items() if value)
+    return f"{'Private' if found.is_private else 'Public'} key\n{rows}"

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look into PKCS#11 tokens by ``pkcs11-tool``: which tokens there are, which keys they hold, and make a key."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tedge_cert import journal, processes
+from tedge_cert.config import token_uri
+from tedge_cert.errors import TedgeCertError, UnreadableError
+from tedge_cert.x509 import provider
+
+_TOOL = "pkcs11-tool"
+INSTALL = "`sudo apt install --no-install-recommends opensc`, then try again"
+# A reader that hangs must not keep the broker from starting, which systemd gives 90 s.
+_TIMEOUT_S = 20.0
+_PIN = "TOKEN_PIN"
+# What the flags of a token say of its PIN (PKCS#11 2.40 §3.2, CK_TOKEN_INFO), in the words of the tool.
+COUNT_LOW, FINAL_TRY, LOCKED = "user PIN count low", "final user PIN try", "user PIN locked"
+_REFUSALS = ("CKR_PIN_INCORRECT", "CKR_PIN_INVALID", "CKR_PIN_LEN_RANGE", "CKR_PIN_EXPIRED", "CKR_PIN_LOCKED")
+
+
+class PinRefusedError(UnreadableError):
+    """The token refused the PIN: each further attempt brings it nearer to locking itself."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token in a slot; ``flags`` in the words of the tool."""
+
+    slot: str
+    label: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    serial: str = ""
+    flags: frozenset[str] = field(default=frozenset())
+
+    @property
+    def is_initialized(self) -> bool:
+        return "token initialized" in self.flags
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The attributes of its URI."""
+        found = {"model": self.model, "manufacturer": self.manufacturer, "serial": self.serial, "token": self.label}
+        return {name: value for name, value in found.items() if value}
+
+    @property
+    def uri(self) -> str:
+        return token_uri.text_of(self.attributes)
+
+    def is_meant_by(self, attributes: Mapping[str, str]) -> bool:
+        """Return whether the attributes of a URI fit this token."""
+        mine = {**self.attributes, "slot-id": str(int(self.slot, 16))}
+        return all(mine.get(name, "") == attributes[name] for name in token_uri.OF_TOKEN if name in attributes)
+
+
+@dataclass(frozen=True)
+class TokenKey:
+    """One half of a key pair in a token; ``identifier`` in hexadecimal."""
+
+    token: Token
+    is_private: bool
+    kind: str
+    label: str = ""
+    identifier: str = ""
+
+    @property
+    def uri(self) -> str:
+        named = {"id": self.identifier, "object": self.label}
+        kept = {name: value for name, value in named.items() if value}
+        return token_uri.text_of({**self.token.attributes, **kept, "type": "private" if self.is_private else "public"})
+
+    def is_meant_by(self, attributes: Mapping[str, str]) -> bool:
+        """Return whether the attributes of a URI fit this key."""
+        mine = {"object": self.label, "id": self.identifier}
+        return all(mine[name] == attributes[name] for name in token_uri.OF_KEY if name in attributes)
+
+
+def tokens(module: str, through: Sequence[str] = ()) -> list[Token]:
+    """List the slots of a module that hold a token, one that has no label yet included; no PIN is needed.
+
+    ``through`` is a program with its arguments that runs the tool, such as one that runs it as another user.
+    """
+    found: list[Token] = []
+    facts: dict[str, str] = {}
+    for line in _run(module, ["--list-slots"], through=through).splitlines():
+        if slot := re.match(r"Slot \d+ \((0x[0-9a-f]+)\)", line):
+            facts = {"slot": slot[1]}
+        name, _, value = (each.strip() for each in line.partition(":"))
+        if name == "token state" and value == "uninitialized":
+            found.append(Token(facts.get("slot", "0x0")))
+        elif name in _FACTS:
+            facts[_FACTS[name]] = value
+            if name == "serial num":
+                flags = frozenset(each.strip() for each in facts.pop("flags", "").split(","))
+                found.append(Token(**facts, flags=flags))
+    return found
+
+
+_FACTS = {
+    "token label": "label", "token manufacturer": "manufacturer", "token model": "model", "token flags": "flags",
+    "serial num": "serial",
+}  # fmt: skip
+
+
+def keys(module: str, token: Token, pin: str) -> list[TokenKey]:
+    """List the keys in a token after one login; raises PinRefusedError."""
+    found: list[TokenKey] = []
+    for line in _run(module, ["--slot", token.slot, "--list-objects"], pin).splitlines():
+        if head := re.match(r"(Private|Public) Key Object; (\w+)", line):
+            found.append(TokenKey(token, head[1] == "Private", head[2]))
+        elif not line.startswith(" "):
+            found.append(TokenKey(token, False, ""))
+        elif found and (part := re.match(r"  (label|ID): +(.*)", line)):
+            last = found[-1]
+            label, identifier = (part[2], last.identifier) if part[1] == "label" else (last.label, part[2])
+            found[-1] = TokenKey(token, last.is_private, last.kind, label, identifier.replace(":", ""))
+    return [each for each in found if each.kind]
+
+
+def make_key(module: str, token: Token, pin: str, kind: str, label: str, identifier: str) -> None:
+    """Make a key pair, ``kind`` as the tool names it (``EC:prime256v1``); raises TedgeCertError."""
+    named = ["--label", label, "--id", identifier]
+    _run(module, ["--slot", token.slot, "--keypairgen", "--key-type", kind, *named], pin)
+
+
+def chosen(module: str, attributes: Mapping[str, str]) -> Token:
+    """Return the one token that the attributes of a URI mean; raises UnreadableError that lists what there is."""
+    present = [each for each in tokens(module) if each.is_initialized]
+    found = [each for each in present if each.is_meant_by(attributes)]
+    if len(found) == 1:
+        return found[0]
+    wanted = token_uri.text_of({name: attributes[name] for name in token_uri.OF_TOKEN if name in attributes})
+    if found:
+        raise UnreadableError(
+            f"{len(found)} tokens are meant by {wanted}: {_listed(found)}; name one with its serial number"
+        )
+    raise UnreadableError(
+        f"there is no token {wanted} (user {_user()} sees {_listed(present) or 'none'}); plug it in, or let this user "
+        f"reach it: {_hint(module)}"
+    )
+
+
+def _hint(module: str) -> str:
+    if provider.is_softhsm(module):
+        return "`sudo chmod -R g+rwX /var/lib/softhsm/tokens`, with tedge and mosquitto in group softhsm"
+    return f"`sudo -u tedge {_TOOL} --module {shlex.quote(module)} --list-slots` shows what it sees"
+
+
+def _user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _listed(found: Iterable[Token]) -> str:
+    return " and ".join(each.uri for each in found)
+
+
+def _run(module: str, words: list[str], pin: str | None = None, through: Sequence[str] = ()) -> str:
+    """Return what the tool prints; a PIN goes through its environment, which other users cannot read."""
+    if not Path(module).exists():
+        raise UnreadableError(
+            f"there is no PKCS#11 library at {module}; install it, or set device.cryptoki.module_path to where it is"
+        )
+    login = ["--login", "--pin", f"env:{_PIN}"] if pin is not None else []
+    variables = {**provider.variables(), **({_PIN: pin} if pin is not None else {})}
+    try:
+        done = processes.pipe(
+            [*through, _TOOL, "--module", module, *login, *words], b"", variables, timeout_s=_TIMEOUT_S
+        )
+    except TedgeCertError as error:
+        missing = f"; {INSTALL}" if "is not installed" in str(error) else ""
+        raise UnreadableError(f"cannot look into the token: {error}{missing}") from error
+    said = done.stderr.decode("utf-8", "replace")
+    if done.returncode < 0:
+        raise UnreadableError(f"the PKCS#11 library {module} crashed (signal {-done.returncode}); update or replace it")
+    if done.returncode:
+        raise _fault(module, said)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _fault(module: str, said: str) -> UnreadableError:
+    journal.debug(f"{_TOOL}: {said.strip()}")
+    code = (re.findall(r"CKR_[A-Z0-9_]+", said) or [""])[0]
+    if "C_Login" in said and code in _REFUSALS:
+        return PinRefusedError(f"the token refused the PIN ({code})")
+    if "load pkcs11 module" in said.lower() or "failed to load" in said.lower():
+        return UnreadableError(
+            f"{module} cannot be loaded as a PKCS#11 library (device.cryptoki.module_path); "
+            f"`{_TOOL} --module {shlex.quote(module)} --show-info` says more"
+        )
+    if code in ("CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED", "CKR_SLOT_ID_INVALID"):
+        return UnreadableError(f"the token was removed while it was used ({code}); plug it in and try again")
+    last = (said.strip().splitlines() or ["without a word"])[0].removeprefix("error: ")
+    return UnreadableError(f"the token does not do what it was asked: {last}")
