@@ -9,7 +9,7 @@ from typing import Literal
 from system import trees
 from system.device import Device
 
-Layer = Literal["base", "archive", "dependencies", "installed"]
+Layer = Literal["base", "archive", "dependencies", "installed", "tpm"]
 
 _REPORT = """
 systemctl --no-pager --full status 'tedge*' mosquitto 2>&1
@@ -30,7 +30,10 @@ class Devices:
     def _layers(self, layer: Layer) -> tuple[Path, ...]:
         if layer == "base":
             return trees.base(self.release)
-        build = {"archive": trees.archive, "dependencies": trees.dependencies, "installed": trees.installed}
+        build = {
+            "archive": trees.archive, "dependencies": trees.dependencies, "installed": trees.installed,
+            "tpm": trees.tpm,
+        }  # fmt: skip
         return build[layer](self.release, self._package())
 
     def make(

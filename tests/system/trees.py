@@ -5,6 +5,7 @@ base          minbase with systemd and mosquitto, as an image builder makes it
 archive       + the lists and packages that apt needs to install our packages, or mosquitto again, without a network
 dependencies  + those packages installed
 installed     + tedge-cert-renewer installed, with what it needs of ours
+tpm           dependencies, + a TPM 2.0 made of software, and what apt needs to install OpenSSL's provider for it
 """
 
 import hashlib
@@ -27,6 +28,9 @@ NEXT = "forky"
 NAMES = {**RELEASES, NEXT: "testing"}
 PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
 BROKER = "mosquitto"
+# The TPM, and a daemon for it that stands for the kernel's resource manager: several processes use it at a time.
+TPM = ["swtpm", "tpm2-abrmd", "libtss2-tcti-swtpm0", "libtss2-tcti-tabrmd0"]
+TPM_PROVIDER = "tpm2-openssl"
 UNUSED_S = 7 * 24 * 3600
 # Bytecode goes beside its module, where a device looks for it: without it, each program would compile its modules.
 _APT = [
@@ -129,6 +133,15 @@ def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
     commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
     return _layer(final, lowers, commands, f"{NAMES[release]}: install dependencies")
+
+
+def tpm(release: str, package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian with everything that the package depends on, and with a TPM."""
+    lowers = dependencies(release, package)
+    final = _trees() / f"{release}-tpm-{_digest(PACKAGES, BROKER, depends(package), *TPM, TPM_PROVIDER)}"
+    install = [*_APT, "--no-install-recommends", "install"]
+    commands = [[*install, *TPM], [*install, "--download-only", TPM_PROVIDER]]
+    return _layer(final, lowers, commands, f"{RELEASES[release]}: install a TPM")
 
 
 def installed(release: str, package: Path) -> tuple[Path, ...]:
