@@ -129,9 +129,14 @@ def finish(profile: str, directory: str = "", ca: str = "c8y") -> int:
     password, url = (read(each) for each in (PASSWORD, URL))
     mark = _MARKS / f"{names.name}.connected"
     given = password or (ca if ca == download.EST else "")
-    if not given or (mark.exists() and mark.read_text(encoding="ascii") == record.digest(given)):
+    if not given:
         return 0
     config = load_config("c8y", profile, directory)
+    if mark.exists() and mark.read_text(encoding="ascii") == record.digest(given):
+        if config.is_of_system:
+            privileges.drop()
+        _conclude(load_instance("c8y", profile, directory))
+        return 0
     if url and config.get("c8y.http") is None:
         _set_tenant(config, checked_host(url))
     code = root_tasks.serve(profile) if config.is_of_system else None
@@ -160,6 +165,16 @@ def _connect(instance: Instance) -> None:
         else:
             reconnect.reconnect(instance, offline=False)
         # `connect` does this itself.
+        outcome.tell_fleet(instance)
+    record.finish(instance)
+
+
+def _conclude(instance: Instance) -> None:
+    """Finish, as tedge, a further registration of a device that root has connected before."""
+    if record.unfinished(instance) is None:
+        return
+    journal.info(f"the device has its certificate: {download.next_step(instance)}")
+    if instance.bridge_file.exists():
         outcome.tell_fleet(instance)
     record.finish(instance)
 
