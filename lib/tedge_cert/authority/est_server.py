@@ -4,6 +4,7 @@
 It is asked with certificates and passwords that it knows; no token is needed, so tenant, bridge and broker may be down.
 """
 
+import shlex
 import ssl
 from collections.abc import Mapping
 
@@ -13,7 +14,7 @@ from tedge_cert import journal
 from tedge_cert.authority import answer_checks, est_wire
 from tedge_cert.config import credentials
 from tedge_cert.device.connections import EstAuthority, EstServer, KeyPair
-from tedge_cert.errors import RequestRefusedError, TedgeCertError
+from tedge_cert.errors import CertificateError, RequestRefusedError, TedgeCertError
 from tedge_cert.net import https, tls
 from tedge_cert.net.authorization import basic
 from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Request
@@ -98,7 +99,7 @@ def _certificates(
 ) -> list[x509.Certificate]:
     context = None
     if shown is not None:
-        context = client_context(server.trust, shown.certificate, shown.key)
+        context = _context(server, shown)
         # Servers before an authority want a certificate for one address only, and ask for it late (RFC 8446 §4.6.2).
         context.post_handshake_auth = True
     request = est_wire.request_of(operation, csr, basic(*login) if login else None, server.base)
@@ -110,6 +111,20 @@ def _certificates(
         raise
     advice = _advice(answer, server, shown, login[0] if login else "", source)
     return est_wire.certificates_in(answer, advice)
+
+
+def _context(server: EstServer, shown: KeyPair) -> tls.ClientContext:
+    """Make the TLS context; raises CertificateError, for a factory certificate with what lets user tedge read it."""
+    try:
+        return client_context(server.trust, shown.certificate, shown.key)
+    except CertificateError as error:
+        cause = error.__cause__
+        if not isinstance(cause, PermissionError):
+            raise
+        # The certificate stays root's, because it lets the device register.
+        is_key = cause.filename == str(shown.key)
+        cure = f"sudo {'chown tedge' if is_key else 'chmod 644'} {shlex.quote(str(cause.filename))}"
+        raise CertificateError(f"{error}; `{cure}` lets user tedge read it", cure) from error
 
 
 def _certificate_refused(error: BrokenExchangeError, server: EstServer, shown: KeyPair | None) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registration from the credentials of a unit, one attempt a start."""
 
+import errno
 import json
 import runpy
 import time
@@ -330,6 +331,22 @@ def test_a_factory_certificate_needs_no_person(boot: Boot, authority: EstAuthori
     assert first_boot.finish("", "", "est") == 0
     assert record.unfinished(boot.instance) is None
     assert connected.call_count == 1
+
+
+@pytest.mark.parametrize(("refused", "cure"), [("factory.key", "chown tedge"), ("factory.pem", "chmod 644")])
+@pytest.mark.usefixtures("authority")
+def test_a_factory_certificate_that_is_roots_has_its_cure(
+    boot: Boot, mocker: MockerFixture, refused: str, cure: str
+) -> None:
+    path, read = boot.device.directory / refused, files.read_regular
+
+    def read_as_tedge(asked: Path, limit: int = 1 << 20, follow: bool = False) -> bytes:
+        if asked == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(asked, limit, follow)
+
+    mocker.patch.object(files, "read_regular", read_as_tedge)
+    assert f"Permission denied; `sudo {cure} {path}` lets user tedge read it" in boot.failure()
 
 
 def test_an_authority_needs_a_factory_certificate_or_a_password(boot: Boot, authority: EstAuthority) -> None:
