@@ -35,6 +35,14 @@ def command(verb: str, *options: str) -> str:
     return f"`{' '.join(['sudo', beside.typed(f'tedge {verb}'), _words, *options])}`"
 
 
+def trust(issuer: str) -> str:
+    """Return how the tenant gets to trust ``issuer``; other words follow."""
+    return (
+        f"add the certificate of {issuer} to the trusted certificates of the tenant (Device management > Management > "
+        f"Trusted certificates), by hand or by `{beside.typed('tedge cert upload')} {_words} --authority`"
+    )
+
+
 def finish() -> str:
     """Return the command that finishes an unfinished switch, or takes a candidate into use."""
     return command("cert verify" if beside.is_beside() else "reconnect")

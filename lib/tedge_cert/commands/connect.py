@@ -4,7 +4,7 @@
 import os
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.bridge import conf_change
 from tedge_cert.commands import broker_files, drop_in, switch_by_hand
 from tedge_cert.commands.connection_check import check, summary
@@ -19,8 +19,10 @@ from tedge_cert.device.instance import Instance, check_files, warn_of_id
 from tedge_cert.disk import files, privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
+from tedge_cert.net.tls import UNKNOWN_AUTHORITY
 from tedge_cert.steps import outcome
 from tedge_cert.tenant import proof
+from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.terminal import Step
 from tedge_cert.x509 import certificate, clock, hardware_keys, keys
 
@@ -108,9 +110,18 @@ def _announce(instance: Instance, tenant: Tenant, active: certificate.Certificat
     with Step("Announcing the device to the tenant"):
         verdict = proof.prove_own(tenant)
         if not verdict.accepted:
-            unknown = verdict.refused and active is not None and active.is_self_signed
-            first = f", `tedge cert upload {instance.words}` first" if unknown else ""
-            raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured")
+            first, then = _what_to_upload(instance, verdict, active) if active is not None else ("", "")
+            raise TedgeCertError(f"cannot connect{first}: {verdict.reason}; no bridge was configured{then}")
+
+
+def _what_to_upload(instance: Instance, verdict: Verdict, active: certificate.Certificate) -> tuple[str, str]:
+    """Return what the tenant has to know before it takes ``active``: words for the begin and the end of the error."""
+    if active.is_self_signed and verdict.refused:
+        return f", `tedge cert upload {instance.words}` first", ""
+    # Without an authority of the operator's, the certificate is one of another tenant.
+    if verdict.alert == UNKNOWN_AUTHORITY and instance.config.get("c8y.est.url") is not None:
+        return "", f": {cures.trust(active.issuer)}, then {cures.command('connect')}"
+    return "", ""
 
 
 def load_active(instance: Instance) -> certificate.Certificate | None:

@@ -206,7 +206,7 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             BROKEN if late else ATTENTION,
             f"{what}: {left.reason or left.result}",
-            f"tedge cert upload {facts.words}" if waits and _is_self_signed(facts.candidate) else _journal_of(facts),
+            _upload(facts) if waits and facts.candidate is not None else _journal_of(facts),
         )
     if facts.previous is not None:
         yield Problem(
@@ -217,6 +217,11 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
     elif facts.candidate is not None and not waits:
         cure = facts.candidate.cure or _finish(facts)
         yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
+
+
+def _upload(facts: Facts) -> str:
+    """Return the command by which the tenant gets to trust the candidate, or the authority that issued it."""
+    return f"tedge cert upload {facts.words}{'' if _is_self_signed(facts.candidate) else ' --authority'}"
 
 
 def _finish(facts: Facts) -> str:

@@ -219,9 +219,9 @@ def _not_accepted(party: _Party, switch: Switch, verdict: Verdict, found: bytes,
         )
     if verdict.alert == UNKNOWN_AUTHORITY and not new.has_issuer_of(certificate.load(switch.certificate)):
         return NotTrustedYetError(
-            f"{instance.candidate} is issued by {new.issuer}, which {party.tenant.mqtt[0]} does not trust yet: add the "
-            f"certificate of {new.issuer} to the trusted certificates of the tenant (Device management > Management > "
-            f"Trusted certificates), then the next run takes the new certificate into use; {stays} ({verdict.reason})"
+            f"{instance.candidate} is issued by {new.issuer}, which {party.tenant.mqtt[0]} does not trust yet: "
+            f"{cures.trust(new.issuer)}, then the next run takes the new certificate into use; {stays} "
+            f"({verdict.reason})"
         )
     rejection.record(instance, found)
     return CandidateRejectedError(f"new certificate {instance.candidate} rejected: {verdict.reason}; {stays}")

@@ -49,7 +49,7 @@ EXPECTED = {
         "the renewal waits for approval",
         "journalctl -x -u tedge-cert-renewer@c8y.service",
     ),
-    "issuer-unknown": (ATTENTION, "failed 3 times", "journalctl -x -u tedge-cert-renewer@c8y.service"),
+    "issuer-unknown": (ATTENTION, "failed 3 times", "tedge cert upload c8y --authority"),
     "candidate": (
         ATTENTION,
         f"a new certificate waits since {local(NOW_S - DAY_S)}: /c.pem.new",

@@ -71,7 +71,7 @@ def test_another_authority_that_the_tenant_does_not_know_is_waited_for(
     issuer = certificate.load(local_device.candidate).issuer
     host = local_device.tenant.address
     assert f"{local_device.candidate} is issued by {issuer}, which {host} does not trust yet: add the" in said
-    assert "Trusted certificates" in said
+    assert "Trusted certificates), by hand or by `tedge cert upload c8y --authority`" in said
 
 
 @pytest.mark.parametrize(
