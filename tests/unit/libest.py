@@ -46,14 +46,14 @@ def command() -> str | None:
 class LibEst:
     """The server, started with `options`: -n takes certificates alone, -h Digest, -t wants proof of possession."""
 
-    def __init__(self, program: str, directory: Path, *options: str) -> None:
+    def __init__(self, program: str, directory: Path, *options: str, host: str = "localhost") -> None:
         directory.mkdir()
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         self.authority = make("libest CA", end=datetime.now(UTC) + timedelta(days=3650), extension=constraints)
         web = trustme.CA()
         self.trust = directory / "web.pem"
         web.cert_pem.write_to_path(str(self.trust))
-        server = web.issue_cert("localhost")
+        server = web.issue_cert(host)
         server.cert_chain_pems[0].write_to_path(str(directory / "server.pem"))
         server.private_key_pem.write_to_path(str(directory / "server.key"))
         for name, content in {
