@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -39,11 +39,23 @@ _APT = [
     *("-o", "Dpkg::Use-Pty=0"),
     *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),  # 40 MB in each layer else
 ]
+_INSTALL = [*_APT, "--no-install-recommends", "install"]
 # In a chroot maintainer scripts would start the broker on this machine.
 _PREPARE = r"""
 mkdir /run/harness
 printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
+"""
+# apt reads the lists of the whole archive each time it runs, which takes it seconds; it needs what was fetched.
+_SHORTEN = r"""
+cd /var/lib/apt/lists
+find /var/cache/apt/archives -name '*.deb' -printf '%f\n' | cut -d_ -f1 > /run/harness/fetched
+for list in *_Packages; do
+    awk 'NR == FNR { fetched[$1]; next } /^Package: / { kept = $2 in fetched } kept' /run/harness/fetched "$list" \
+        > /run/harness/list
+    cat /run/harness/list > "$list"
+done
+rm -f ./*_Translation-en
 """
 _TIDY = "rm -r /run/harness /usr/sbin/policy-rc.d"
 
@@ -92,9 +104,17 @@ def base(release: str) -> tuple[Path, ...]:
     return (final / "tree",)
 
 
-def _layer(final: Path, lowers: tuple[Path, ...], argv: list[list[str]], what: str, *files: Path) -> tuple[Path, ...]:
-    """Add what the commands change, run in the tree with `files` in /run/harness, as one more layer."""
-    with built_once(final, what) as building:
+def _layer(
+    release: str, kind: str, lowers: tuple[Path, ...], argv: Sequence[Sequence[str]], what: str, *files: Path
+) -> tuple[Path, ...]:
+    """Add what the commands change, run in the tree with `files` in /run/harness, as one more layer.
+
+    It is made again when anything changes that it is made of.
+    """
+    content = [hashlib.sha256(each.read_bytes()).hexdigest() for each in files]
+    made_of = _digest(lowers[0].parent.name, *("\n".join(one) for one in argv), *content)
+    final = _trees() / f"{release}-{kind}-{made_of}"
+    with built_once(final, f"{NAMES[release]}: {what}") as building:
         if building is not None:
             tree = Overlay(lowers, building)
             tree.prepare()
@@ -120,38 +140,33 @@ def depends(package: Path) -> str:
 
 def archive(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian that can `apt-get install` the package without a network."""
-    wanted, lowers = depends(package), base(release)
-    fetch = [*_APT, "--download-only"]
-    commands = [[*_APT, "update"], [*fetch, "satisfy", wanted], [*fetch, "--reinstall", "install", BROKER]]
-    final = _trees() / f"{release}-archive-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
-    return _layer(final, lowers, commands, f"{NAMES[release]}: fetch dependencies")
+    fetch = [*_INSTALL, "--download-only"]
+    commands = [
+        [*_APT, "update"],
+        [*_APT, "--download-only", "satisfy", depends(package)],
+        [*fetch, "--reinstall", BROKER],
+        [*fetch, *TPM, TPM_PROVIDER],
+        ["sh", "-ec", _SHORTEN],
+    ]
+    return _layer(release, "archive", base(release), commands, "fetch dependencies")
 
 
 def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on."""
-    wanted, lowers = depends(package), archive(release, package)
-    final = _trees() / f"{release}-dependencies-{_digest(PACKAGES, BROKER, *_APT, wanted)}"
-    commands = [[*_APT, "--no-install-recommends", "satisfy", wanted]]
-    return _layer(final, lowers, commands, f"{NAMES[release]}: install dependencies")
+    satisfy = [*_APT, "--no-install-recommends", "satisfy", depends(package)]
+    return _layer(release, "dependencies", archive(release, package), [satisfy], "install dependencies")
 
 
 def tpm(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on, and with a TPM."""
-    lowers = dependencies(release, package)
-    final = _trees() / f"{release}-tpm-{_digest(PACKAGES, BROKER, depends(package), *TPM, TPM_PROVIDER)}"
-    install = [*_APT, "--no-install-recommends", "install"]
-    commands = [[*install, *TPM], [*install, "--download-only", TPM_PROVIDER]]
-    return _layer(final, lowers, commands, f"{RELEASES[release]}: install a TPM")
+    return _layer(release, "tpm", dependencies(release, package), [[*_INSTALL, *TPM]], "install a TPM")
 
 
 def installed(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package installed before its first boot."""
-    lowers = dependencies(release, package)
     needed = with_common(package)
-    content = hashlib.sha256(b"".join(each.read_bytes() for each in needed)).hexdigest()[:12]
-    final = _trees() / f"{release}-installed-{_digest(PACKAGES, BROKER, *_APT, depends(package))}-{content}"
-    commands = [[*_APT, "--no-install-recommends", "install", *(f"/run/harness/{each.name}" for each in needed)]]
-    return _layer(final, lowers, commands, f"{NAMES[release]}: install {package.name}", *needed)
+    install = [*_INSTALL, *(f"/run/harness/{each.name}" for each in needed)]
+    return _layer(release, "installed", dependencies(release, package), [install], f"install {package.name}", *needed)
 
 
 def prune() -> None:
