@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Explain why TLS with a server failed, in words that a person can act on."""
 
+import os
 import ssl
 import time
 
@@ -41,6 +42,20 @@ _WITHOUT_CERTIFICATE = {
 }
 
 
+# What a server says that finds no key exchange in common.
+_OF_NO_GROUP = ("HANDSHAKE_FAILURE", "ILLEGAL_PARAMETER")
+_LIMITS_OF_TPM = (
+    "it ended the handshake: with a private key in the TPM, Debian 12 can TLS 1.3 with X25519 only, which this server "
+    "may not offer. Upgrade to Debian 13, or use the TPM as a token: `sudo apt install libtpm2-pkcs11-1 "
+    "libtpm2-pkcs11-tools && sudo apt install -t bookworm-backports pkcs11-provider`, and go on as tedge-hsm(1) says"
+)
+
+
+def _is_limited_by_tpm() -> bool:
+    """Return whether this process has OpenSSL 3.0 prefer the TPM: the provider of that time knows no curve of NIST."""
+    return ssl.OPENSSL_VERSION_INFO < (3, 1) and "TPM2OPENSSL_TCTI" in os.environ
+
+
 def explain(error: ssl.SSLError, server: str, trust: Trust, shows_certificate: bool = True) -> str:
     """Explain why TLS with ``server`` failed; ``trust`` are the anchors that verified it.
 
@@ -57,6 +72,8 @@ def explain(error: ssl.SSLError, server: str, trust: Trust, shows_certificate: b
             f"it sends more in its handshake than TLS here takes ({reason.replace('_', ' ').lower()}), a very "
             "long chain or list of authorities: its operator has to shorten that"
         )
+    if (alert or reason) in _OF_NO_GROUP and _is_limited_by_tpm():
+        return _LIMITS_OF_TPM
     words = None if shows_certificate else _WITHOUT_CERTIFICATE.get(alert or reason)
     words = words or _REASONS.get(alert or reason)
     if words is None and alert:

@@ -128,8 +128,26 @@ def test_a_server_that_does_not_speak_tls(local_device: LocalDevice) -> None:
             https.ask(replace(tenant, host=f"127.0.0.1:{port}"), Request("GET", "/"))
 
 
-def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevice) -> None:
+@pytest.mark.parametrize(
+    ("openssl", "tpm", "said"),
+    [
+        ((3, 0, 0), False, "it ended the handshake and gave no reason"),
+        ((3, 5, 0), True, "it ended the handshake and gave no reason"),
+        ((3, 0, 0), True, "with a private key in the TPM, Debian 12 can TLS 1.3 with X25519 only"),
+    ],
+)
+def test_a_server_that_shares_no_cipher_gives_no_reason(
+    local_device: LocalDevice,
+    openssl: tuple[int, ...],
+    tpm: bool,
+    said: str,
+    mocker: MockerFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     certify(local_device)
+    mocker.patch("ssl.OPENSSL_VERSION_INFO", openssl)
+    if tpm:
+        monkeypatch.setenv("TPM2OPENSSL_TCTI", "device:/dev/tpmrm0")
     root = local_device.directory / "root.pem"
     context = server("fine", root)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -137,7 +155,7 @@ def test_a_server_that_shares_no_cipher_gives_no_reason(local_device: LocalDevic
     configure(local_device, str(local_device.tenant.server_ca), str(root))
     with serving(context) as port:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{port}")
-        assert "it ended the handshake and gave no reason" in proof.why_no_tls(tenant_of(local_device))
+        assert said in proof.why_no_tls(tenant_of(local_device))
 
 
 def test_a_handshake_that_is_too_long(local_device: LocalDevice) -> None:
