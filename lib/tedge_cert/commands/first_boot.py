@@ -20,8 +20,8 @@ from tedge_cert.device.instance import Instance, Names, device_id_for, load_conf
 from tedge_cert.device.registration_record import Attempts, RegistrationRecord
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
-from tedge_cert.errors import CredentialError, TedgeCertError
-from tedge_cert.steps import outcome
+from tedge_cert.errors import CredentialError, RequestRefusedError, TedgeCertError, WaitsForApprovalError
+from tedge_cert.steps import back_off, outcome
 from tedge_cert.x509 import certificate, clock
 
 DEVICE_ID = "tedge.device-id"
@@ -48,7 +48,8 @@ class Wanted:
 def wait_to_connect(instance: Instance) -> None:
     """Pause before another attempt to connect a device that is registered; raises ClockError if the clock is wrong."""
     before = _wait(instance, _CONNECTING)
-    record.save_attempts(instance, Attempts(_CONNECTING, before.failed + 1, time.monotonic()))
+    failed = before.failed + 1
+    record.save_attempts(instance, Attempts(_CONNECTING, failed, time.monotonic(), _pause_s(failed)))
     # Connecting needs a clock that is right.
     clock.check_clock(certificate.load(instance.certificate), instance.certificate)
     journal.info("the device is registered and not connected yet")
@@ -97,7 +98,7 @@ def refuse_spent_password(instance: Instance, wanted: Wanted) -> None:
 
 
 def register(instance: Instance, wanted: Wanted) -> None:
-    """Ask the tenant once, after a pause that grows with each failed attempt since the boot.
+    """Ask once, after a pause that grows with each failed attempt since the boot, or that the last answer asked for.
 
     Raises TedgeCertError, which the next start may mend. The pause does not apply to other credentials.
     """
@@ -108,10 +109,11 @@ def register(instance: Instance, wanted: Wanted) -> None:
         new = download.download_once(instance, registration)
     except TedgeCertError as error:
         failed = before.failed + 1
-        record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic()))
+        pause_s = _pause_s(failed, error)
+        record.save_attempts(instance, Attempts(before.credentials, failed, time.monotonic(), pause_s))
         # A certificate that is not valid yet by our clock was written; it only has to be connected.
         state = "registered, but not connected" if is_certified(instance) else "not registered"
-        following = format_duration(_pause_s(failed))
+        following = format_duration(pause_s, 2)
         raise TedgeCertError(
             f"{registration.device_id} is {state}: {error}; asking again in {following} (attempt {failed})"
         ) from error
@@ -227,18 +229,33 @@ def _identity(instance: Instance) -> str:
 
 
 def _wait(instance: Instance, digest: str) -> Attempts:
-    """Sleep for the rest of the pause after the last attempt with the same credentials, and return what is recorded."""
+    """Sleep for the rest of the pause after the last attempt with the same credentials, and return what is recorded.
+
+    Raises TedgeCertError after an hour, because a start of the unit has a time limit; the next one goes on.
+    """
     before = record.attempts(instance)
     if before.credentials != digest:
         return Attempts(digest)
-    pause_s = _pause_s(before.failed)
-    time.sleep(min(pause_s, max(0.0, before.at_s + pause_s - time.monotonic())))
+    left_s = before.at_s + before.pause_s - time.monotonic()
+    time.sleep(min(LAST_PAUSE_S, before.pause_s, max(0.0, left_s)))
+    if LAST_PAUSE_S < left_s <= before.pause_s:
+        ends = format_duration(int(left_s - LAST_PAUSE_S), 2)
+        raise TedgeCertError(f"nothing asked for: the last answer asked for a pause, which ends in {ends}")
     return before
 
 
-def _pause_s(failed: int) -> int:
-    """Return ten seconds after the first failure, and twice as long after each further one, up to an hour."""
-    return min(LAST_PAUSE_S, FIRST_PAUSE_S << min(failed - 1, 20)) if failed else 0
+def _pause_s(failed: int, error: TedgeCertError | None = None) -> int:
+    """Return ten seconds after the first failure, and twice as long after each further one, up to an hour.
+
+    A pause that the last answer asked for is kept, up to a day; while a person has to approve the request, it alone
+    decides.
+    """
+    growing = min(LAST_PAUSE_S, FIRST_PAUSE_S << min(failed - 1, 20)) if failed else 0
+    requested = error.retry_after_s if isinstance(error, RequestRefusedError) else None
+    if requested is None:
+        return growing
+    shortest = FIRST_PAUSE_S if isinstance(error, WaitsForApprovalError) else growing
+    return max(shortest, min(requested, back_off.LONGEST_REQUESTED_S))
 
 
 def _remove_password(path: Path) -> None:

@@ -25,11 +25,15 @@ class RegistrationRecord:
 
 @dataclass(frozen=True)
 class Attempts:
-    """How many attempts failed since the boot with the same credentials; the last one in monotonic seconds."""
+    """How many attempts failed since the boot with the same credentials, and how long to wait after the last one.
+
+    ``at_s`` is in monotonic seconds.
+    """
 
     credentials: str = ""
     failed: int = 0
     at_s: float = 0.0
+    pause_s: int = 0
 
 
 def digest(*parts: str) -> str:
@@ -50,10 +54,10 @@ def last(instance: Instance) -> RegistrationRecord:
 
 def attempts(instance: Instance) -> Attempts:
     found = _load(_attempts_file(instance))
-    failed, at_s = found.get("failed"), found.get("at_s")
-    if not (isinstance(failed, int) and isinstance(at_s, float)):
+    failed, at_s, pause_s = (found.get(each) for each in ("failed", "at_s", "pause_s"))
+    if not (isinstance(failed, int) and isinstance(at_s, float) and isinstance(pause_s, int)):
         return Attempts()
-    return Attempts(str(found.get("credentials")), failed, at_s)
+    return Attempts(str(found.get("credentials")), failed, at_s, pause_s)
 
 
 def keep_password(instance: Instance, device_id: str, host: str, password: str) -> None:

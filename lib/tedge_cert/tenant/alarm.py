@@ -15,6 +15,7 @@ from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.state import State
 from tedge_cert.disk import files, owners
 from tedge_cert.durations import counted, format_duration
+from tedge_cert.events import WAITS_FOR_APPROVAL
 from tedge_cert.hourly.validity import Validity
 from tedge_cert.tenant.smartrest import ALARM_CLEARED, ALARM_MAJOR, MESSAGES, message
 from tedge_cert.tenant.smartrest import EVENT as EVENT_TEMPLATE
@@ -91,6 +92,8 @@ def news_of(report: Report, alarm_is_raised: bool) -> list[News]:
     left = report.state
     if report.is_alarming:
         failed = f"{counted(left.attempts, 'attempt')} to renew it {'has' if left.attempts == 1 else 'have'} failed"
+        if left.result == WAITS_FOR_APPROVAL.name:
+            failed = "its renewal still waits for approval"
         text = (
             f"The certificate expires in {format_duration(max(0, report.left_s), 2)}, and {failed}: "
             f"{left.reason or left.result}"

@@ -20,7 +20,7 @@ from tedge_cert.errors import CredentialError, TedgeCertError
 from tedge_cert.x509 import certificate
 from unit.certificates import DAY_S
 from unit.connected import behind, certify, instance_of, issue
-from unit.est_authority import EstAuthority, first_certificate
+from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import ROOT, LocalDevice
 
 PASSWORD = "one-time-password"
@@ -331,6 +331,31 @@ def test_a_factory_certificate_needs_no_person(boot: Boot, authority: EstAuthori
     assert first_boot.finish("", "", "est") == 0
     assert record.unfinished(boot.instance) is None
     assert connected.call_count == 1
+
+
+def test_a_pause_that_the_authority_asks_for_is_kept(
+    boot: Boot, authority: EstAuthority, mocker: MockerFixture
+) -> None:
+    """No start of the unit sleeps for longer than an hour, because a start has a time limit."""
+    real = time.monotonic
+    mocker.patch.object(time, "monotonic", side_effect=lambda: real() + sum(boot.slept))
+    waits = [Answer(202, b"", {"Retry-After": text}) for text in ("600", "9000", "0", "99999999")]
+    authority.answers = [*waits, Answer(503, b"", {"Retry-After": "300"})]
+    said = [boot.failure() for _ in range(5)]
+    assert "waits for approval at the authority localhost" in said[0]
+    assert "asking again in 10m (attempt 1)" in said[0]
+    assert "asking again in 2h 30m (attempt 2)" in said[1]
+    assert said[2].startswith("nothing asked for: the last answer asked for a pause, which ends in 1h ")
+    assert [round(each, -2) for each in boot.slept] == [600, 3600, 3600, 1800]
+    assert "asking again in 10s (attempt 3)" in said[4]
+    csrs = [each.csr for each in authority.enrolments()]
+    assert csrs == [csrs[0]] * 3
+    # A day at most.
+    assert "asking again in 1d (attempt 4)" in boot.failure()
+    for _ in range(23):
+        boot.failure()
+    assert "asking again in 5m (attempt 5)" in boot.failure()
+    assert len(authority.enrolments()) == 5
 
 
 @pytest.mark.parametrize(("refused", "cure"), [("factory.key", "chown tedge"), ("factory.pem", "chmod 644")])

@@ -47,6 +47,10 @@ def test_an_alarm_needs_failures_and_little_time() -> None:
     once = news_of(report(replace(FAILING, attempts=1), 9 * DAY_S), True)[0]
     assert "and 1 attempt to renew it has failed: " in once.payload
     assert "expires in 0s" in news_of(report(FAILING, -DAY_S), True)[0].payload
+    waiting = replace(FAILING, result="waits-for-approval", reason="est.test answered 202 Accepted")
+    assert not any(ALARM in each.payload for each in news_of(report(waiting, 20 * DAY_S), False))
+    told = news_of(report(waiting, 9 * DAY_S), False)[0].payload
+    assert "expires in 9d, and its renewal still waits for approval: est.test answered 202" in told
 
 
 def test_an_alarm_that_was_raised_is_cleared_once_it_is_over() -> None:
