@@ -64,6 +64,11 @@ def register(device_id: str = "", *options: str) -> str:
     return f"`sudo {registration(_words, device_id, *options)}`"
 
 
+def register_again(device_id: str = "") -> str:
+    """Return what registers a device whose certificate is lost or expired."""
+    return f"register the device again: {register(device_id)} with a new one-time password"
+
+
 def registration(words: str, device_id: str, *options: str) -> str:
     """Return the command that registers the instance that ``words`` name, without sudo."""
     import shlex
@@ -142,6 +147,18 @@ def _acts_as_tedge() -> bool:
         return os.geteuid() in (0, pwd.getpwnam("tedge").pw_uid)
     except KeyError:
         return os.geteuid() == 0
+
+
+def once_expired(cure: str) -> str:
+    """Return ``cure`` of an expired certificate; before it, the clock, if nothing synchronises that.
+
+    A new registration costs a one-time password, and the right time costs nothing.
+    """
+    from tedge_cert import systemd
+
+    if systemd.is_clock_synchronised() is not False:
+        return cure
+    return f"the clock is not synchronised: if it is wrong, {clock()} and try again; otherwise {cure}"
 
 
 def clock() -> str:

@@ -12,10 +12,31 @@ from tedge_cert.deadline import bounded
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.processes import PATH, run
 
+# timedated may have to be started first.
+_CLOCK_LIMIT_S = 5.0
+
 
 def is_running() -> bool:
     """Return whether systemd is the service manager (sd_booted(3)) and systemctl is installed."""
     return Path("/run/systemd/system").is_dir() and shutil.which("systemctl", path=PATH) is not None
+
+
+def is_clock_synchronised() -> bool | None:
+    """Return whether something keeps the clock right, as timedatectl says it; None if that is not known."""
+    if not is_running():
+        return None
+    try:
+        with bounded(_CLOCK_LIMIT_S, "asking for it"):
+            return synchronised_by(run(["timedatectl", "show", "--property=NTPSynchronized"]).stdout)
+    except (TedgeCertError, OSError) as error:
+        journal.debug(f"it is not known whether the clock is synchronised: {error}")
+        return None
+
+
+def synchronised_by(shown: str) -> bool | None:
+    """Return whether the clock is synchronised, by the properties that timedatectl shows; None if they do not say."""
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    return {"yes": True, "no": False}.get(found.get("NTPSynchronized", ""))
 
 
 def unit_run() -> str:

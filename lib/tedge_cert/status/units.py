@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from tedge_cert import systemd
 from tedge_cert.deadline import Deadline
 from tedge_cert.device.instance import Names
 from tedge_cert.errors import BROKEN_CONDITION
@@ -88,7 +89,7 @@ class Inquiry:
 def clock_of(shown: str, in_container: bool) -> tuple[bool | None, str]:
     """Return whether the clock is synchronised, and what could set it, by the properties of timedatectl."""
     found = dict(line.partition("=")[::2] for line in shown.splitlines())
-    synchronised = {"yes": True, "no": False}.get(found.get("NTPSynchronized", ""))
+    synchronised = systemd.synchronised_by(shown)
     if in_container:
         return synchronised, "container"
     if found.get("CanNTP") == "no":

@@ -204,6 +204,6 @@ class Confirmation:
             self._undo(str(error))
         if active.validity.state(time.time(), 0) == EXPIRED:
             raise ExpiredError(
-                f"{self.switch.certificate} has expired before it was confirmed; register the device again: "
-                f"{cures.register(active.validity.device_id)} with a new one-time password"
+                f"{self.switch.certificate} has expired before it was confirmed; "
+                f"{cures.once_expired(cures.register_again(active.validity.device_id))}"
             )

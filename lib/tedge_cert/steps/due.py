@@ -43,15 +43,9 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         journal.info(f"{path} is due, and a candidate is there: {path}.new")
         return True
     if validity.state(now_s, 0) == EXPIRED:
-        if factory := _factory_certificate(settings):
-            raise ExpiredError(
-                f"{path} expired {left} ago and can no longer be renewed; the factory certificate {factory} gets a new "
-                f"one: {cures.register(validity.device_id, '--ca', 'est')}, or the unit "
-                "tedge-cert-download@c8y.service by itself where it has Environment=REGISTER_WITH_CA=est"
-            )
         raise ExpiredError(
-            f"{path} expired {left} ago and can no longer be renewed; get a new one-time password for the device, "
-            f"then run {cures.register(validity.device_id)}"
+            f"{path} expired {left} ago and can no longer be renewed; "
+            f"{cures.once_expired(_way_back(settings, validity.device_id))}"
         )
     if kept.settings == fingerprint(settings) and back_off.is_held_back(
         kept.next_attempt_s, now_s, validity.left_s(now_s)
@@ -63,6 +57,16 @@ def go_on(settings: Config, cloud: str, path: str, validity: Validity, now_s: fl
         )
     journal.info(f"{path} is valid for {left}, renewing below {threshold}: renewing")
     return True
+
+
+def _way_back(settings: Config, device_id: str) -> str:
+    """Return how an expired device gets a new certificate."""
+    if factory := _factory_certificate(settings):
+        return (
+            f"the factory certificate {factory} gets a new one: {cures.register(device_id, '--ca', 'est')}, or the "
+            "unit tedge-cert-download@c8y.service by itself where it has Environment=REGISTER_WITH_CA=est"
+        )
+    return f"get a new one-time password for the device, then run {cures.register(device_id)}"
 
 
 def _factory_certificate(settings: Config) -> str:

@@ -244,7 +244,7 @@ def _read(path: str) -> Validity:
 def _cure(error: PemError, path: str) -> str:
     """Return what mends the file: a command, or, where nothing can, the way to another certificate."""
     if not error.cure:
-        return f"restore it, or register the device again: {cures.register()} with a new one-time password"
+        return f"restore it, or {cures.register_again()}"
     from shlex import quote
 
     return f"`{error.cure.replace('FILE', quote(path))}` mends it"

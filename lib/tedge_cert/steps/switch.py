@@ -90,8 +90,7 @@ class Switch:
             return str(error)
         if previous.validity.state(time.time(), 0) == EXPIRED:
             return (
-                f"{self.previous} has expired; register the device again: "
-                f"{cures.register(previous.validity.device_id)} with a new one-time password"
+                f"{self.previous} has expired; {cures.once_expired(cures.register_again(previous.validity.device_id))}"
             )
         return None
 

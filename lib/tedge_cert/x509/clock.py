@@ -17,8 +17,7 @@ def check_presentable(current: Certificate, path: Path) -> None:
     if current.validity.state(time.time(), 0) == EXPIRED:
         raise ExpiredError(
             f"{path} expired {format_duration(int(time.time() - current.validity.not_after_s), 2)} ago, so no server "
-            f"accepts it any more; register the device again: {cures.register(current.validity.device_id)} with a "
-            "new one-time password"
+            f"accepts it any more; {cures.once_expired(cures.register_again(current.validity.device_id))}"
         )
 
 
