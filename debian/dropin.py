@@ -43,6 +43,16 @@ StartLimitIntervalSec=0
 LoadCredential=tedge.key:/run/tedge-cert-renewer-key
 SetCredential=tedge.key:none
 """
+# Profiles can share a certificate; then a renewal of one restarts the mappers of all.
+TIMER = """\
+# SPDX-License-Identifier: Apache-2.0
+#
+# While this timer is active, systemd waits for requests to restart the mapper. The renewal of another profile with the
+# same certificate makes them too.
+
+[Unit]
+Wants=tedge-cert-renewer-mapper@{mapper}.path
+"""
 
 
 def drop_in(unit: str, text: str) -> str:
@@ -54,10 +64,12 @@ def drop_in(unit: str, text: str) -> str:
 
 
 def main(directory: Path) -> None:
-    for unit in MAPPERS:
-        made = directory / f"{unit}.d" / NAME
-        made.parent.mkdir(parents=True, exist_ok=True)
-        made.write_text(drop_in(unit, (UNITS / unit).read_text(encoding="utf-8")), encoding="utf-8")
+    for unit, mapper in MAPPERS.items():
+        service = drop_in(unit, (UNITS / unit).read_text(encoding="utf-8"))
+        for name, text in ((unit, service), (unit.replace(".service", ".timer"), TIMER.format(mapper=mapper))):
+            made = directory / f"{name}.d" / NAME
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
