@@ -52,11 +52,49 @@ def key_refused(error: Exception, path: "str | os.PathLike[str]") -> str:
     """Return what lets this process read the private key at ``path``, which thin-edge gives to the bridge's user."""
     if not (beside.is_beside() and isinstance(error, PermissionError)):
         return f"; expected owner tedge, group mosquitto, mode 0640{_mend_key(error, path)}"
+    if "INVOCATION_ID" not in os.environ:
+        return f"; systemd hands it to the unit: `sudo systemctl start {_unit()}`"
+    owner = _owner_of(path)
+    if owner not in ("", "mosquitto"):
+        return f"; it belongs to {owner}: {run_as()}"
+    import shlex
+
+    return f"; {_hand_over(shlex.quote(os.fspath(path)))}"
+
+
+def run_as() -> str:
+    """Return what makes the renewal run as another user than tedge."""
+    return f"`sudo systemctl edit {_unit()}` sets User= and Group= (see {_PAGE})"
+
+
+def other_key_handed() -> str:
+    """Return what to do where systemd hands over another key than that of the instance."""
+    return _hand_over(f"FILE`, the value of `{_pair[1]}")
+
+
+def _hand_over(path: str) -> str:
+    """Return what gives the renewal the key at ``path`` of user mosquitto: systemd hands over one key only."""
+    if " " not in _words:
+        return f"`sudo systemctl edit tedge-cert-renewer-key@.service` names the file to hand over (see {_PAGE})"
+    return (
+        f"`sudo chmod 0440 {path}`, and SupplementaryGroups=mosquitto by `sudo systemctl edit {_unit()}`, let the "
+        f"renewal read it (see {_PAGE})"
+    )
+
+
+def _unit() -> str:
     profile = _words.partition(" --profile ")[2]
-    unit = f"tedge-cert-renewer-c8y@{profile}.service" if profile else "tedge-cert-renewer@c8y.service"
-    if "INVOCATION_ID" in os.environ:
-        return "; `sudo systemctl edit tedge-cert-renewer-key@.service` names the file to hand over"
-    return f"; systemd hands it to the unit: `sudo systemctl start {unit}`"
+    return f"tedge-cert-renewer-c8y@{profile}.service" if profile else "tedge-cert-renewer@c8y.service"
+
+
+def _owner_of(path: "str | os.PathLike[str]") -> str:
+    """Return who owns a file; empty if that cannot be seen."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.stat(path).st_uid).pw_name  # noqa: PTH116 (an hour imports no pathlib)
+    except (OSError, KeyError):
+        return ""
 
 
 def register(device_id: str = "", *options: str) -> str:
@@ -137,6 +175,7 @@ _ROOTS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/sys", "/u
 # ... and what lies here may not, but these directories themselves do.
 _SHARED = ("/", "/home", "/mnt", "/opt", "/run", "/srv", "/var", "/var/lib")
 _PLACE = "/etc/tedge/device-certs/tedge-certificate.pem"
+_PAGE = "tedge-cert-renewer-beside(7)"
 
 
 def _acts_as_tedge() -> bool:

@@ -17,7 +17,7 @@ from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
 from tedge_cert.config.values import is_profile
-from tedge_cert.cures import mend, name_instance
+from tedge_cert.cures import mend, name_instance, run_as
 from tedge_cert.device.instance import Instance, Names, load_config, load_instance, pair_of
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError
@@ -91,6 +91,9 @@ def need_root(arguments: argparse.Namespace) -> None:
         return
     if _only_reads_key(arguments):
         return
+    if beside.is_beside() and systemd.unit_run():
+        name_instance(" --profile ".join(each for each in ("c8y", getattr(arguments, "profile", "")) if each))
+        raise TedgeCertError(f"{beside.DIRECTORY} belongs to {beside.user()}, as whom this unit has to run: {run_as()}")
     raise TedgeCertError(f"this needs root: {with_sudo(command.split() + sys.argv[1:])}")
 
 

@@ -77,6 +77,8 @@ class UnitFacts:
     # Whether mosquitto is installed as a service.
     has_broker: bool = True
     is_confined: bool = False
+    # As whom it runs; empty where that is not known.
+    user: str = ""
     environment: tuple[str, ...] = ()
 
 
@@ -130,6 +132,8 @@ class Facts:
     is_read: bool = False
     # Whether thin-edge connects the device, and this package only renews its certificate.
     is_beside: bool = False
+    # Whose settings they are there, as whom the renewal has to run.
+    settings_user: str = ""
     # True for a user other than root and tedge, who may not read all that these may.
     is_other_user: bool = False
     device_id: str = ""

@@ -90,7 +90,9 @@ def _sudoers() -> str:
 def _head(instance: Instance) -> Facts:
     others = os.geteuid() != 0 and not privileges.is_user()
     head = Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
-    return replace(head, is_other_user=others, is_beside=beside.is_beside())
+    if not beside.is_beside():
+        return replace(head, is_other_user=others)
+    return replace(head, is_other_user=others, is_beside=True, settings_user=beside.user())
 
 
 def _of_files(instance: Instance, facts: Facts) -> Facts:

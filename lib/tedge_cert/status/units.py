@@ -134,6 +134,7 @@ def facts_of(
         registration=registration.get("Id", "") if registration.get("ActiveState") in _AT_WORK else "",
         not_started=_not_started(service.get("ExecCondition", ""), entries),
         is_confined=_is_confined(service),
+        user=service.get("User", ""),
         environment=tuple(service.get("Environment", "").split()),
     )
 

@@ -26,6 +26,7 @@ _OF_ROOT = (
         "tedge config set",
         "tedge config unset",
         "tedge config upgrade",
+        "systemctl edit",
         "systemctl start",
         "systemctl enable",
         "systemctl restart",
@@ -316,6 +317,13 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             ATTENTION,
             f"the certificate is not renewed: {units.timer} is {state}",
             f"systemctl {'start' if facts.is_beside else 'enable --now'} {units.timer}",
+        )
+    if units.user and facts.settings_user not in ("", units.user):
+        yield Problem(
+            ATTENTION,
+            f"the renewal runs as user {units.user}, and {beside.DIRECTORY} belongs to {facts.settings_user}: set "
+            "User= and Group= (see tedge-cert-renewer-beside(7))",
+            f"systemctl edit {units.service}",
         )
     if not units.is_confined:
         yield Problem(

@@ -147,6 +147,11 @@ def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> Pr
                     f"device's certificate is {ordinal(number)}; put it first",
                     f"sudoedit {shlex.quote(str(certificate_path))}",
                 )
+        if path.parent == Path(os.environ.get("CREDENTIALS_DIRECTORY", os.devnull)):
+            raise CertificateError(
+                f"the private key that tedge-cert-renewer-key@.service hands over is not the one of the certificate "
+                f"{certificate_path}: {cures.other_key_handed()}"
+            )
         cure = cures.register(certificate.validity.device_id)
         raise CertificateError(
             f"the private key {path} is not the one of the certificate {certificate_path} {cures.other_key()}; "

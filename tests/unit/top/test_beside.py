@@ -21,6 +21,8 @@ from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertErr
 from tedge_cert.status import verdict
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
 from tedge_cert.x509 import keys
+from tedge_cert.x509.certificate import load
+from unit.certificates import key_pem, new_key
 from unit.children import BIN
 from unit.connected import certify, configure, hurry, instance_of, issue, key_file, serials
 from unit.disk.test_privileges import ROOT as AS_ROOT
@@ -98,6 +100,15 @@ def test_a_timer_that_the_mapper_wants_is_not_enabled() -> None:
 
 
 @AS_ROOT
+@pytest.mark.usefixtures("mark")
+@pytest.mark.parametrize(
+    ("user", "cures"), [("tedge", ["sudo systemctl edit tedge-cert-renewer@c8y.service"]), ("gateway", [])]
+)
+def test_a_renewal_as_another_user_than_thin_edge_s_is_told(user: str, cures: list[str]) -> None:
+    found = facts(is_beside=True, settings_user="gateway", units=units(user=user))
+    assert [each.cure for each in verdict.problems(found)] == cures
+
+
 @pytest.mark.usefixtures("mark")
 def test_root_becomes_the_owner_of_the_settings(mocker: MockerFixture, tmp_path: Path) -> None:
     """What that user writes into system.toml names nobody else."""
@@ -178,20 +189,49 @@ def test_the_key_is_the_one_that_systemd_hands_over(
     assert instance_of(local_device).key == key_file(local_device)
 
 
+@pytest.mark.parametrize(
+    ("owner", "words", "wanted"),
+    [
+        ("", "c8y", "`sudo systemctl start tedge-cert-renewer@c8y.service`"),
+        ("mosquitto", "c8y", "`sudo systemctl edit tedge-cert-renewer-key@.service` names the file"),
+        (
+            "mosquitto",
+            "c8y --profile p",
+            "`sudo chmod 0440 {path}`, and SupplementaryGroups=mosquitto by `sudo systemctl edit "
+            "tedge-cert-renewer-c8y@p.service`",
+        ),
+        ("gateway", "c8y", "belongs to gateway: `sudo systemctl edit tedge-cert-renewer@c8y.service` sets User="),
+    ],
+)
 @pytest.mark.usefixtures("mark")
-@pytest.mark.parametrize("in_unit", [False, True])
 def test_a_key_that_cannot_be_read(
-    mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_unit: bool
+    mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: str, words: str, wanted: str
 ) -> None:
     path = tmp_path / "key.pem"
     mocker.patch.object(files, "read_regular", side_effect=PermissionError(13, "Permission denied", str(path)))
-    if in_unit:
+    mocker.patch.object(cures, "_owner_of", return_value=owner)
+    mocker.patch.object(cures, "_words", words)
+    if owner:
         monkeypatch.setenv("INVOCATION_ID", "1")
     with pytest.raises(CertificateError) as raised:
         keys.load(path)
-    by_hand = "`sudo systemctl start tedge-cert-renewer@c8y.service`"
-    wanted = "tedge-cert-renewer-key@.service` names the file" if in_unit else by_hand
-    assert wanted in str(raised.value)
+    assert wanted.format(path=path) in str(raised.value)
+
+
+@pytest.mark.usefixtures("mark")
+def test_the_key_of_another_instance_that_systemd_hands_over(
+    local_device: LocalDevice, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is that of the default profile; the line names what gives a profile its own."""
+    certify(local_device)
+    handed = tmp_path / "credentials" / "tedge.key"
+    handed.parent.mkdir()
+    handed.write_bytes(key_pem(new_key()))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed.parent))
+    mocker.patch.object(cures, "_words", "c8y --profile p")
+    mocker.patch.object(cures, "_pair", ("", "c8y.profiles.p.device.key_path"))
+    with pytest.raises(CertificateError, match=r"`sudo chmod 0440 FILE`, the value of `c8y.profiles.p.device.key_path"):
+        keys.load_for(handed, load(local_device.certificate), local_device.certificate)
 
 
 @pytest.mark.usefixtures("mark")
