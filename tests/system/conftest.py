@@ -14,7 +14,7 @@ from system.device import Device
 from system.devices import Devices
 from system.installing import install
 from system.onboarding import TENANT, connect, introduce
-from system.stands import Stand, Stands
+from system.stands import STATES, Stand, Stands
 from tenant.client import Tenant
 
 _DEVICES = pytest.StashKey[Devices]()
@@ -107,7 +107,8 @@ def stand(release: str, request: pytest.FixtureRequest) -> Stand | None:
     """Return the shared device with its tenant, as new; None for a test that has a device of its own."""
     if request.node.get_closest_marker("own_device") is not None:
         return None
-    given: Stand = request.getfixturevalue("stands").give(release, connected="connected" in request.fixturenames)
+    state = next((each for each in STATES if each in request.fixturenames), "introduced")
+    given: Stand = request.getfixturevalue("stands").give(release, state)
     request.node.stash[_DEVICES] = given.devices
     return given
 
@@ -151,6 +152,18 @@ def connected(stand: Stand | None, device: Device, tenant: Tenant) -> Device:
     """Return a device that is registered under its host name and connected."""
     if stand is None:
         connect(device, tenant)
+    return device
+
+
+@pytest.fixture
+def mapped(device: Device) -> Device:
+    """Return a device with thin-edge's packages and ours beside them, which thin-edge's mapper connects."""
+    return device
+
+
+@pytest.fixture
+def bridged(device: Device) -> Device:
+    """Return a device with thin-edge's packages and ours beside them, which mosquitto connects."""
     return device
 
 

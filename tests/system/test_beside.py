@@ -9,7 +9,19 @@ from system import thin_edge
 from system.debs import BESIDE, COMMON, PACKAGE, sibling
 from system.device import Device
 from system.installing import another_version, install, remove
-from system.renewer import CERTIFICATE, KEY, PREVIOUS, SERVICE, TIMER, serial, start
+from system.renewer import (
+    CANDIDATE,
+    CERTIFICATE,
+    DIRECTORY,
+    KEY,
+    PREVIOUS,
+    SERVICE,
+    TIMER,
+    main_status,
+    said,
+    serial,
+    start,
+)
 from tenant.client import Tenant
 
 TOML = "/etc/tedge/tedge.toml"
@@ -39,6 +51,12 @@ def make_due(device: Device, tenant: Tenant) -> None:
     """As `make_due` of `renewer`, which needs our own `tedge`."""
     tenant.settings(lifetime_s=400 * 86_400)
     device.run(f"printf '[certificate.validity]\\nminimum_duration = \"366d\"\\n' >> {TOML}")
+
+
+def drop_in(device: Device, unit: str, *lines: str) -> None:
+    """Write what `systemctl edit` does."""
+    device.write(f"/etc/systemd/system/{unit}.d/override.conf", "\n".join(["[Service]", *lines, ""]))
+    device.systemctl("daemon-reload")
 
 
 def owners(device: Device) -> list[str]:
@@ -108,7 +126,8 @@ def check_profile(device: Device) -> None:
     pids = pid(device, own), pid(device, others), pid(device, thin_edge.MAPPER)
     path = "tedge-cert-renewer-mapper@c8y@p-1.path"
     assert path in device.unit("tedge-cert-renewer-c8y@p-1.service", "Wants")["Wants"].split()
-    device.systemctl("start", path)
+    # Another profile with the same certificate can ask for it before the first hour of this one.
+    assert device.unit(path, "ActiveState")["ActiveState"] == "active"
     device.run("touch /run/tedge-cert-renewer/c8y@p-1.mapper", user="tedge")
     device.wait_for(f"test $(systemctl show -P MainPID {own}) != {pids[0]}")
     assert (pid(device, others), pid(device, thin_edge.MAPPER)) == pids[1:]
@@ -116,23 +135,94 @@ def check_profile(device: Device) -> None:
 
 
 @pytest.mark.one_release
+@pytest.mark.parametrize("trouble", ["masked", "failing"])
 def test_a_restart_that_does_not_come_leaves_the_switch_to_the_next_hour(
-    before: tuple[Device, Tenant], beside: Path
+    mapped: Device, tenant: Tenant, trouble: str
 ) -> None:
-    device, tenant = before
-    thin_edge.connect_by_mapper(device, tenant)
-    install(device, beside)
-    old = serial(tenant, device)
-    device.systemctl("mask", RESTART)
-    make_due(device, tenant)
-    run = start(device)
+    old = serial(tenant, mapped)
+    if trouble == "masked":
+        mapped.systemctl("mask", RESTART)
+    else:
+        drop_in(mapped, RESTART, "ExecStart=", "ExecStart=/bin/false")
+    make_due(mapped, tenant)
+    run = start(mapped)
     assert run.outcome == "failed", run.lines
-    assert any(RESTART in line for line in run.lines), run.lines
-    assert device.exists(PREVIOUS)
-    device.systemctl("unmask", RESTART)
-    assert start(device).outcome == "success"
-    tenant.wait_connected(device.name, not_serial=old)
-    assert not device.exists(PREVIOUS)
+    assert said(run, RESTART), run.lines
+    assert mapped.exists(PREVIOUS)
+    mapped.run(f"systemctl unmask {RESTART}; systemctl revert {RESTART}")
+    assert start(mapped).outcome == "success"
+    tenant.wait_connected(mapped.name, not_serial=old)
+    assert not mapped.exists(PREVIOUS)
+
+
+@pytest.mark.one_release
+def test_a_restart_that_is_asked_for_while_another_is_served(mapped: Device, tenant: Tenant) -> None:
+    """systemd starts nothing for it, so it is asked for again."""
+    old, mapper = serial(tenant, mapped), pid(mapped, thin_edge.MAPPER)
+    drop_in(mapped, RESTART, "ExecStartPost=/bin/sleep 10")
+    make_due(mapped, tenant)
+    mapped.run("touch /run/tedge-cert-renewer/c8y.mapper", user="tedge")
+    mapped.wait_for(f"test $(systemctl show -P MainPID {thin_edge.MAPPER}) != {mapper}")
+    run = start(mapped)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(mapped.name, not_serial=old)
+
+
+@pytest.mark.one_release
+def test_refused_after_the_promotion_the_mapper_goes_back_too(mapped: Device, tenant: Tenant) -> None:
+    old, certificate = serial(tenant, mapped), mapped.read(CERTIFICATE)
+    tenant.fault(where="mqtt", do="connack", code=5, except_serials=[old], accept_first=1)
+    make_due(mapped, tenant)
+    run = start(mapped)
+    assert main_status(mapped) == "3", run.lines
+    assert said(run, "the previous certificate is active again"), run.lines
+    assert (mapped.read(CERTIFICATE), mapped.exists(PREVIOUS)) == (certificate, False)
+    assert tenant.wait_connected(mapped.name)["serial"] == old
+
+
+@pytest.mark.one_release
+def test_another_user_than_tedge(mapped: Device, tenant: Tenant) -> None:
+    """As tedge-cert-renewer-beside(7) says."""
+    mapped.systemctl("stop", thin_edge.MAPPER)
+    mapped.run(
+        "useradd --system gateway; chown -R gateway:gateway /etc/tedge; "
+        'printf \'[user]\nuser = "gateway"\ngroup = "gateway"\n\' >> /etc/tedge/system.toml'
+    )
+    drop_in(mapped, thin_edge.MAPPER, "User=gateway")
+    mapped.systemctl("start", thin_edge.MAPPER)
+    tenant.wait_connected(mapped.name)
+    make_due(mapped, tenant)
+    old, run = serial(tenant, mapped), start(mapped)
+    assert run.outcome == "failed"
+    cure = "sudo systemctl edit tedge-cert-renewer@c8y.service"
+    assert said(run, f"belongs to gateway, as whom this unit has to run: `{cure}` sets User="), run.lines
+    assert cure in mapped.run("tedge-cert-status", check=False).stdout
+    drop_in(mapped, SERVICE, "User=gateway", "Group=gateway")
+    lines = "".join(f"d /{each}/tedge-cert-renewer 0755 gateway mosquitto\n" for each in ("run", "var/lib"))
+    mapped.write("/etc/tmpfiles.d/tedge-cert-renewer-common.conf", lines)
+    mapped.run("rm -rf /run/tedge-cert-renewer/* /var/lib/tedge-cert-renewer/*; systemd-tmpfiles --create")
+    run = start(mapped)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(mapped.name, not_serial=old)
+    assert mapped.stat(CERTIFICATE).owner == "gateway"
+    assert "healthy" in mapped.run("tedge-cert-status").stdout
+
+
+@pytest.mark.one_release
+def test_a_profile_with_its_own_key_of_user_mosquitto(bridged: Device, tenant: Tenant) -> None:
+    """systemd hands over the key of the default profile; its own one is read as tedge-cert-renewer-beside(7) says."""
+    thin_edge.connect_profile(bridged, tenant, "other")
+    name, service = f"{bridged.name}-other", "tedge-cert-renewer-c8y@other.service"
+    old = tenant.wait_connected(name)["serial"]
+    make_due(bridged, tenant)
+    run = bridged.start_unit(service)
+    assert run.outcome == "failed"
+    assert said(run, "`sudo chmod 0440 "), run.lines
+    bridged.run(f"chmod 0440 {DIRECTORY}/other-key.pem")
+    drop_in(bridged, service, "SupplementaryGroups=mosquitto")
+    run = bridged.start_unit(service)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(name, not_serial=old)
 
 
 def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], beside: Path) -> None:
@@ -150,19 +240,31 @@ def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], bes
 
 
 @pytest.mark.one_release
-def test_no_file_of_roots_is_handed_to_tedge_as_the_key(before: tuple[Device, Tenant], beside: Path) -> None:
+def test_no_file_of_roots_is_handed_to_tedge_as_the_key(bridged: Device) -> None:
     """Its directory is tedge's, who could put a link there."""
-    device, tenant = before
-    thin_edge.connect(device, tenant)
-    install(device, beside)
-    make_due(device, tenant)
-    keep = "ExecCondition=\nExecStartPre=\nExecStart=\nExecStopPost=\nExecStart=/bin/cat %d/tedge.key"
-    device.write(f"/etc/systemd/system/{SERVICE}.d/override.conf", f"[Service]\n{keep}\n")
-    device.systemctl("daemon-reload")
+    device = bridged
+    steps = ("ExecCondition=", "ExecStartPre=", "ExecStart=", "ExecStopPost=")
+    drop_in(device, SERVICE, *steps, "ExecStart=/bin/cat %d/tedge.key")
     assert "-----BEGIN PRIVATE KEY-----" in "\n".join(start(device).lines)  # this shows what is handed over
     device.run(f"mv {KEY} {KEY}.away; ln -s /etc/shadow {KEY}", user="tedge")
     assert not [line for line in start(device).lines if "root:" in line]
     assert "root:" in device.read(KEY)
+
+
+def check_upgrade_in_mid_run(device: Device, tenant: Tenant, newer: list[Path]) -> None:
+    """While the renewal waits for an operation, thin-edge is upgraded, which restarts mosquitto and the mapper."""
+    operation = 'mosquitto_pub -r -q 1 -t te/device/main///cmd/software_update/1 -m \'{"status":"%s"}\''
+    device.run(operation % "executing")
+    make_due(device, tenant)
+    old, after = serial(tenant, device), device.cursor()
+    device.systemctl("start", "--no-block", SERVICE)
+    device.await_entry(lambda entry: "is in progress" in entry.message, after=after)
+    install(device, *newer)
+    assert device.exists(CANDIDATE)
+    device.run(operation % "successful")
+    device.await_entry(lambda entry: "the certificate was renewed" in entry.message, after=after, timeout_s=90)
+    tenant.wait_connected(device.name, not_serial=old)
+    assert not device.exists(PREVIOUS)
 
 
 def test_each_side_comes_and_goes(
@@ -179,10 +281,9 @@ def test_each_side_comes_and_goes(
     assert tenant.device(device.name)["connections"] == connections
     newer = thin_edge.build(tmp_path / "newer", "2.0.1", agent=True)
     install(device, another_version(beside, tmp_path / "again", "0.2.91~test"))
-    install(device, *newer)
+    assert start(device).outcome == "skipped"
+    check_upgrade_in_mid_run(device, tenant, newer)
     assert "tedge-cert-verify" in device.run(f"systemctl cat {SERVICE}").stdout
-    tenant.wait_connected(device.name)
-    check_hour(device, tenant)
     # Theirs goes: the mapper takes ours with it, the library stays.
     remove(device, "remove", "tedge-mapper")
     state = "dpkg-query -Wf '${db:Status-Status}' "

@@ -45,7 +45,7 @@ def facts(stand: Stand) -> str:
 
 
 def test_a_spoilt_device_is_as_new(stands: Stands, release: str) -> None:
-    stand = stands.give(release, connected=True)
+    stand = stands.give(release, "connected")
     device, tenant = stand.device, stand.tenant
     before, known, old = facts(stand), tenant.device(device.name), serial(tenant, device)
     tenant.settings(lifetime_s=400 * 86_400)
@@ -57,7 +57,7 @@ def test_a_spoilt_device_is_as_new(stands: Stands, release: str) -> None:
     device.run(_SPOIL)
     device.cut()
     assert facts(stand) != before
-    assert stands.give(release, connected=True) is stand
+    assert stands.give(release, "connected") is stand
     assert facts(stand) == before
     assert tenant.settings()["faults"] == []
     now = tenant.device(device.name)
@@ -65,7 +65,7 @@ def test_a_spoilt_device_is_as_new(stands: Stands, release: str) -> None:
     assert len(now["connections"]) == 1
     make_due(device)
     assert start(device).outcome == "success"
-    assert stands.give(release, connected=False) is stand
+    assert stands.give(release, "introduced") is stand
     assert not device.exists(KEY)
     assert not tenant.device(device.name)["connected"]
     assert device.state == "running"
@@ -73,12 +73,12 @@ def test_a_spoilt_device_is_as_new(stands: Stands, release: str) -> None:
 
 @pytest.mark.parametrize("end", ["power cut", "no systemctl"])
 def test_a_device_without_a_way_back_is_replaced(stands: Stands, release: str, end: str) -> None:
-    stand = stands.give(release, connected=False)
+    stand = stands.give(release, "introduced")
     if end == "power cut":
         stand.device.power_cut()
         stand.device.boot()
     else:
         stand.device.run("rm /usr/bin/systemctl")
-    another = stands.give(release, connected=False)
+    another = stands.give(release, "introduced")
     assert another is not stand
     assert another.device.state == "running"

@@ -90,7 +90,10 @@ WantedBy=multi-user.target
 _MAPPER_POSTINST = """#!/bin/sh
 set -e
 systemctl daemon-reload
-[ ! -e /etc/tedge/mosquitto-conf/c8y-bridge.conf ] || systemctl enable --now tedge-mapper-c8y.service
+[ -e /etc/tedge/mosquitto-conf/c8y-bridge.conf ] || exit 0
+# It writes the bridges anew, at each upgrade.
+systemctl restart mosquitto.service
+systemctl enable --now tedge-mapper-c8y.service
 """
 _MAPPER_PRERM = '#!/bin/sh\nset -e\n[ "$1" != remove ] || systemctl disable --now tedge-mapper-c8y.service\n'
 _MAPPER_POSTRM = "#!/bin/sh\nset -e\nsystemctl daemon-reload\n"
@@ -132,11 +135,11 @@ _DEPENDS = {"tedge": "", "tedge-mapper": "Depends: tedge\n", "tedge-agent": "Dep
 
 # As it configures a bridge in mosquitto; the listener is the broker's own.
 _BRIDGE = """### Bridge
-connection edge_to_c8y
+connection edge_to_c8y{suffix}
 address {tenant}:{port}
 bridge_capath /etc/ssl/certs
 remote_clientid {name}
-local_clientid Cumulocity
+local_clientid Cumulocity{suffix}
 bridge_certfile {certificate}
 bridge_keyfile {key}
 try_private false
@@ -144,14 +147,15 @@ start_type automatic
 cleansession true
 notifications true
 notifications_local_only true
-notification_topic te/device/main/service/mosquitto-c8y-bridge/status/health
+notification_topic te/device/main/service/mosquitto-{prefix}-bridge/status/health
 bridge_attempt_unsubscribe false
 
 ### Topics
-topic s/us/# out 1 c8y/ ""
-topic s/uat out 0 c8y/ ""
-topic s/dat in 0 c8y/ ""
+topic s/us/# out 1 {prefix}/ ""
+topic s/uat out 0 {prefix}/ ""
+topic s/dat in 0 {prefix}/ ""
 """
+_DEFAULT = {"suffix": "", "prefix": "c8y"}
 _LISTENER = "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\n"
 
 
@@ -177,20 +181,27 @@ def build(directory: Path, version: str = "1.7.1", agent: bool = False) -> list[
 
 def register(device: Device, tenant: Tenant) -> None:
     """Let the device be one that thin-edge's ``tedge`` registered, with the owners and modes that it gives."""
-    subject = f"/CN={device.name}/O=Thin Edge/OU=Device"
-    device.run(f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {KEY}")
-    csr = device.run(f"openssl req -new -key {KEY} -subj '{subject}'").stdout
-    device.write(CERTIFICATE, tenant.issue(csr, lifetime_s=300 * 86_400))
-    device.run(f"chown mosquitto:mosquitto {DIRECTORY}/*; chmod 0400 {KEY}; chmod 0444 {CERTIFICATE}")
-    toml = f'[c8y]\nurl = "{TENANT}"\nhttp = "{TENANT}:{tenant.http_port}"\nmqtt = "{TENANT}:{tenant.mqtt_port}"\n'
-    device.write("/etc/tedge/tedge.toml", f"# as thin-edge wrote it\n{toml}", owner="tedge:tedge")
+    _certify(device, tenant, device.name, KEY, CERTIFICATE)
+    toml = f"# as thin-edge wrote it\n[c8y]\n{_hosts(tenant)}"
+    device.write("/etc/tedge/tedge.toml", toml, owner="tedge:tedge")
+
+
+def _certify(device: Device, tenant: Tenant, device_id: str, key: str, certificate: str) -> None:
+    device.run(f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key}")
+    csr = device.run(f"openssl req -new -key {key} -subj '/CN={device_id}/O=Thin Edge/OU=Device'").stdout
+    device.write(certificate, tenant.issue(csr, lifetime_s=300 * 86_400))
+    device.run(f"chown mosquitto:mosquitto {key} {certificate}; chmod 0400 {key}; chmod 0444 {certificate}")
+
+
+def _hosts(tenant: Tenant) -> str:
+    return f'url = "{TENANT}"\nhttp = "{TENANT}:{tenant.http_port}"\nmqtt = "{TENANT}:{tenant.mqtt_port}"\n'
 
 
 def connect(device: Device, tenant: Tenant) -> None:
     """Let it be one that thin-edge's ``tedge`` has connected by mosquitto, too."""
     register(device, tenant)
     facts = {"tenant": TENANT, "port": tenant.mqtt_port, "name": device.name}
-    device.write(BRIDGE, _BRIDGE.format(**facts, certificate=CERTIFICATE, key=KEY), owner="tedge:tedge")
+    device.write(BRIDGE, _BRIDGE.format(**facts, **_DEFAULT, certificate=CERTIFICATE, key=KEY), owner="tedge:tedge")
     device.write("/etc/tedge/mosquitto-conf/tedge-mosquitto.conf", _LISTENER)
     device.run("systemctl restart mosquitto.service; systemctl enable --now tedge-mapper-c8y.service")
     tenant.wait_connected(device.name)
@@ -206,3 +217,18 @@ def connect_by_mapper(device: Device, tenant: Tenant) -> None:
     device.write(f"{MAPPERS}/c8y", f"{told} --device-id {device.name}\n")
     device.run(f"systemctl restart mosquitto.service; systemctl enable --now {MAPPER}")
     tenant.wait_connected(device.name)
+
+
+def connect_profile(device: Device, tenant: Tenant, profile: str) -> None:
+    """Let a device that mosquitto connects have a profile too, with a device id, key and certificate of its own."""
+    name = f"{device.name}-{profile}"
+    pair = {"key": f"{DIRECTORY}/{profile}-key.pem", "certificate": f"{DIRECTORY}/{profile}.pem"}
+    _certify(device, tenant, name, **pair)
+    paths = f'device.cert_path = "{pair["certificate"]}"\ndevice.key_path = "{pair["key"]}"\n'
+    toml = f'[c8y.profiles.{profile}]\n{_hosts(tenant)}bridge.topic_prefix = "c8y-{profile}"\n{paths}'
+    device.write("/etc/tedge/tedge.toml", f"{device.read('/etc/tedge/tedge.toml')}{toml}", owner="tedge:tedge")
+    facts = {"tenant": TENANT, "port": tenant.mqtt_port, "name": name, "suffix": f"@{profile}"}
+    bridge = _BRIDGE.format(**facts, **pair, prefix=f"c8y-{profile}")
+    device.write(BRIDGE.replace("c8y-", f"c8y@{profile}-"), bridge, owner="tedge:tedge")
+    device.systemctl("restart", "mosquitto.service")
+    tenant.wait_connected(name)
