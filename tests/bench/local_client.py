@@ -81,10 +81,11 @@ class LocalClient:
         else:
             tell("health", message.payload.decode())
 
-    def run(self, prefix: str, rate: float, retained: int = 0) -> None:
-        """Publish at a steady rate until told to stop, then see all of it acknowledged by the broker.
+    def run(self, prefix: str, rate: float, retained: int, topics: list[str]) -> None:
+        """Publish on these topics in turn, steadily, until told to stop; then see all acknowledged by the broker.
 
-        So many messages are retained there before, and looked for after it.
+        So many messages are retained there before, and looked for after it. What is for the mapper of thin-edge
+        (te/#) lacks the number of the template, which the mapper sets.
         """
         self.client.connect("127.0.0.1")
         self.client.loop_start()
@@ -92,7 +93,9 @@ class LocalClient:
             self.client.publish(f"{KEPT}{number}", "kept", 1, retain=True)
         due = time.monotonic()
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
-            self.client.publish("c8y/s/us", f"{prefix}{self.sent}", 1)
+            topic = topics[self.sent % len(topics)]
+            begin = prefix.removeprefix("200,") if topic.startswith("te/") else prefix
+            self.client.publish(topic, f"{begin}{self.sent}", 1)
             self.sent += 1
             due += 1 / rate
         until = time.monotonic() + 20
@@ -106,7 +109,7 @@ class LocalClient:
 
 
 if __name__ == "__main__":
-    topic, certificate, message_prefix, per_second, *kept = sys.argv[1:]
+    health, certificate, message_prefix, per_second, kept, used = sys.argv[1:]
     os.nice(-10)  # what it sees is to be told when it happens, however busy the machine is
     threading.Thread(target=watch, args=os.path.split(certificate), daemon=True).start()
-    LocalClient(topic).run(message_prefix, float(per_second), int(kept[0]) if kept else 0)
+    LocalClient(health).run(message_prefix, float(per_second), int(kept), used.split(","))

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from system import machine, slots, trees
 from system import package as packages
 from system.device import Device
-from system.devices import Devices
+from system.devices import Devices, Layer
 from system.onboarding import TENANT, introduce
 from tenant.client import Tenant
 
@@ -53,12 +53,12 @@ def tidy_machine() -> Iterator[Path]:
 
 
 @contextmanager
-def staged(release: str, package: Path) -> Iterator[tuple[Device, Tenant]]:
+def staged(release: str, package: Path, layer: Layer = "installed") -> Iterator[tuple[Device, Tenant]]:
     """Give a booted device that knows and trusts a tenant; nothing is configured."""
     devices = Devices(release, lambda: package)
     with TemporaryDirectory(prefix="bench-tenant-") as directory:
         try:
-            device = devices.make("installed")
+            device = devices.make(layer)
             address = device.network.host
             with Tenant.start(Path(directory), [TENANT, address], address) as tenant:
                 introduce(device, tenant, address)

@@ -21,6 +21,7 @@ RATE = 30.0
 """messages per second"""
 _PROGRAM = "/run/bench-local-client.py"
 _BRIDGE = "/etc/tedge/mosquitto-conf/c8y-bridge.conf"
+_HEALTH_OF_MAPPER = "te/device/main/service/tedge-mapper-bridge-c8y/status/health"
 _NUMBERS = count()
 
 
@@ -84,12 +85,14 @@ class Account:
 class Traffic:
     """A local client that publishes; use it as a context manager."""
 
-    def __init__(self, device: Device, tenant: Tenant, rate: float = RATE, retained: int = 0) -> None:
+    def __init__(
+        self, device: Device, tenant: Tenant, rate: float = RATE, retained: int = 0, topics: str = "c8y/s/us"
+    ) -> None:
         self._device, self._tenant = device, tenant
         tenant.clear_messages()
         self._prefix = f"200,bench,{next(_NUMBERS)},"
         device.copy_in(Path(__file__).with_name("local_client.py"), _PROGRAM)
-        words = [health_topic(device), CERTIFICATE, self._prefix, str(rate), str(retained)]
+        words = [health_topic(device), CERTIFICATE, self._prefix, str(rate), str(retained), topics]
         self._client: Background = device.start(["/usr/bin/python3", "-u", _PROGRAM, *words])
         self._client.expect('"what": "health"')
 
@@ -147,6 +150,6 @@ def _outage(fall: Event, back: Event, told: list[Event]) -> Outage:
 
 
 def health_topic(device: Device) -> str:
-    """Return the topic on which the broker tells of its bridge."""
+    """Return the topic on which the broker, or the mapper of thin-edge, tells of its bridge."""
     lines = [line.split() for line in device.read(_BRIDGE).splitlines()]
-    return next(words[1] for words in lines if words[:1] == ["notification_topic"])
+    return next((words[1] for words in lines if words[:1] == ["notification_topic"]), _HEALTH_OF_MAPPER)
