@@ -8,12 +8,10 @@ from unit.local_device import ROOT, LocalDevice
 
 _PROGRAM = """
 import os, signal, sys
-from tedge_cert.bridge import mapper
 from tedge_cert.disk import files
 from tedge_cert.device.instance import load_instance
 from unit.recipes import verify
 
-mapper.OPERATIONS_S = 0.1
 left = int(sys.argv[1])
 
 def counted(real):

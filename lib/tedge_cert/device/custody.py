@@ -31,7 +31,7 @@ def remove_leftovers(instance: Instance) -> None:
     A killed run may have left a private key in one. A file that cannot be removed stops nothing.
     """
     switched = (instance.certificate, instance.candidate, instance.previous)
-    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file)
+    handed_over = (instance.rejection_file, instance.access_token_file, instance.state_file, instance.mapper_file)
     for path in (*switched, instance.key_file, instance.csr, *handed_over):
         try:
             stale = files.remove_stale_temporaries(path)

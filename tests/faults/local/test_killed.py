@@ -2,7 +2,8 @@
 """Steps killed at every system call that changes a file: the next run of the timer repairs the device by itself."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from faults.goodness import expect_good
 from faults.hourly import CLEANUP, RENEW, VERIFY, Hour, Traced, hour, traced
 from faults.record import Matrix
+from faults.syscalls import Call
 from tenant.client import Tenant
 from unit.connected import certify, connect, issue, serial_of
 from unit.local_device import LocalDevice
+from unit.mapper_device import mapped
 
 # So many tests share the calls of a step, to run beside each other.
 PARTS = 4
@@ -26,6 +29,10 @@ def due(device: LocalDevice) -> None:
 
 def with_candidate(device: LocalDevice) -> None:
     due(device)
+    candidate(device)
+
+
+def candidate(device: LocalDevice) -> None:
     issue(device)
 
 
@@ -41,12 +48,25 @@ def rejected(device: LocalDevice) -> None:
 
 def unfinished(device: LocalDevice) -> None:
     certify(device)
+    promoted(device)
+
+
+def promoted(device: LocalDevice) -> None:
     device.previous.write_bytes(device.certificate.read_bytes())
     issue(device, device.certificate)
 
 
 def unfinished_and_refused(device: LocalDevice) -> None:
     unfinished(device)
+    refused(device)
+
+
+def promoted_and_refused(device: LocalDevice) -> None:
+    promoted(device)
+    refused(device)
+
+
+def refused(device: LocalDevice) -> None:
     device.tenant.fault(where="mqtt", do="connack", code=5, serials=[serial_of(device.certificate)])
 
 
@@ -58,6 +78,8 @@ class Step:
     words: str
     exit: int = 0
     variables: dict[str, str] = field(default_factory=dict)
+    # What has the connection to the tenant while the step runs, other than mosquitto.
+    by: Callable[[LocalDevice], AbstractContextManager[object]] = nullcontext
 
 
 STEPS = {
@@ -67,16 +89,26 @@ STEPS = {
     "verify that finishes": Step(unfinished, VERIFY),
     "verify that undoes": Step(unfinished_and_refused, VERIFY, 3),
     "cleanup": Step(rejected, CLEANUP, 0, {"SERVICE_RESULT": "exit-code"}),
+    "verify by the mapper": Step(candidate, VERIFY, by=mapped),
+    "verify by the mapper that finishes": Step(promoted, VERIFY, by=mapped),
+    "verify by the mapper that undoes": Step(promoted_and_refused, VERIFY, 3, by=mapped),
 }
 # Those of a renewal in which nothing goes wrong; `make test` kills these alone.
 CLEAN = ("renew", "verify")
+# Beside thin-edge it kills the step where certificate and request for a restart change.
+MAPPED = "verify by the mapper"
 
 
-def fresh(tenant: Tenant, directory: Path, step: Step) -> LocalDevice:
+@contextmanager
+def fresh(tenant: Tenant, directory: Path, step: Step) -> Iterator[LocalDevice]:
     device = LocalDevice(directory / "device", tenant, f"{directory.parent.name}-{directory.name}")
     device.tenant.clear_faults()
-    step.begin(device)
-    return device
+    with step.by(device):
+        step.begin(device)
+        try:
+            yield device
+        finally:
+            device.stop_broker()
 
 
 def run(device: LocalDevice, step: Step, number: int, when: str = "before") -> Traced:
@@ -84,8 +116,7 @@ def run(device: LocalDevice, step: Step, number: int, when: str = "before") -> T
 
 
 def kill(tenant: Tenant, directory: Path, step: Step, number: int, when: str) -> None:
-    device = fresh(tenant, directory, step)
-    try:
+    with fresh(tenant, directory, step) as device:
         killed = run(device, step, number, when)
         assert killed.result.exit == -signal.SIGKILL, killed.result
         assert len(killed.calls) == (number if when == "after" else number - 1)
@@ -93,8 +124,6 @@ def kill(tenant: Tenant, directory: Path, step: Step, number: int, when: str) ->
         context = f"killed {when} call {number} after {killed.calls[-1:]}: {[each.exit for each in after.steps]}"
         expect_good(device, f"{context}\n{after.said}")
         check_end(after, context)
-    finally:
-        device.stop_broker()
 
 
 def check_end(after: Hour, context: str) -> None:
@@ -113,15 +142,34 @@ def check_end(after: Hour, context: str) -> None:
     "name", [pytest.param(each, marks=[] if each in CLEAN else pytest.mark.whole) for each in STEPS]
 )
 def test_killed_anywhere(tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str, part: int) -> None:
-    step = STEPS[name]
-    device = fresh(tenant, tmp_path / "clean", step)
-    clean = run(device, step, 0)
-    device.stop_broker()
-    assert clean.result.exit == step.exit, clean.result
+    calls = calls_of(tenant, tmp_path / "clean", name)
     whens = ("before", "after") if matrix.whole else ("before",)
     # After the last call is the end of the step, which the tests of the steps begin from.
-    points = [(call.number, when) for call in clean.calls for when in whens]
+    points = [(call, when) for call in calls for when in whens]
     assert len(points) > PARTS
-    for number, when in points[part::PARTS]:
-        with matrix.case(f"{name}: {when} {clean.calls[number - 1]}"):
-            kill(tenant, tmp_path / f"{number}-{when}", step, number, when)
+    for call, when in points[part::PARTS]:
+        with matrix.case(f"{name}: {when} {call}"):
+            kill(tenant, tmp_path / f"{call.number}-{when}", STEPS[name], call.number, when)
+
+
+def calls_of(tenant: Tenant, directory: Path, name: str) -> list[Call]:
+    """The calls of a step that is not killed."""
+    step = STEPS[name]
+    with fresh(tenant, directory, step) as device:
+        clean = run(device, step, 0)
+    assert clean.result.exit == step.exit, clean.result
+    return clean.calls
+
+
+@pytest.mark.row("Killed anywhere")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_the_restart_of_the_mapper(tenant: Tenant, tmp_path: Path, matrix: Matrix, when: str) -> None:
+    """Where the certificate, the request for a restart and previous come and go."""
+    calls = calls_of(tenant, tmp_path / "clean", MAPPED)
+    kept = ("cert.pem.previous", "cert.pem", "cert.pem.new", "c8y.mapper")
+    moves = [each for each in calls if each.name.startswith(("rename", "unlink"))]
+    chosen = [each for each in moves if Path(each.target or each.path).name in kept]
+    assert [Path(each.target or each.path).name for each in chosen] == [*kept, "cert.pem.previous"]
+    for call in chosen:
+        with matrix.case(f"{MAPPED}: {when} {call}"):
+            kill(tenant, tmp_path / f"{call.number}-{when}", STEPS[MAPPED], call.number, when)

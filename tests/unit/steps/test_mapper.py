@@ -2,7 +2,6 @@
 """A device that the mapper of thin-edge connects: the certificate comes into use by a restart of the mapper."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +19,6 @@ from tedge_cert.status.facts import Facts
 from tedge_cert.steps import verify as verification
 from tedge_cert.steps.switch import Switch
 from unit.connected import after, before, broker_of, configure, digest, hurry, instance_of, issue, rejected, serials
-from unit.killed import verify_until
 from unit.local_device import LocalDevice
 from unit.mapper_device import BRIDGE_FILE, Telemetry, await_health, cgroups_of, mapped, publish
 from unit.switching import refuse, verify
@@ -294,23 +292,6 @@ def test_a_proof_by_a_token_pushes_nobody_out(token_device: LocalDevice, mocker:
         seen = token_device.tenant.wait_connected(token_device.device_id, serial=new)
         assert [each["serial"] for each in seen["connections"]] == [old, new]
         assert mapper.restarts == 1
-
-
-# As in test_resume.py, and three for the request of the restart and its file.
-STEPS = 15
-
-
-@pytest.mark.parametrize("step", range(6, STEPS + 1))
-def test_killed_at_every_step(local_device: LocalDevice, mocker: MockerFixture, step: int) -> None:
-    """The next run alone brings the certificate into use: at every instant the mapper has one that the tenant takes."""
-    shorten(mocker)
-    with mapped(local_device):
-        new = issue(local_device)
-        killed = verify_until(local_device, step)
-        assert killed.returncode == (-signal.SIGKILL if step < STEPS else 0), killed.stderr
-        await_health(local_device, "up")
-        assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
-        local_device.tenant.wait_connected(local_device.device_id, serial=new)
 
 
 def test_a_mapper_older_than_the_certificate_is_told(local_device: LocalDevice, mocker: MockerFixture) -> None:
