@@ -2,10 +2,12 @@
 """Keys in hardware: a software TPM (swtpm) and a software token (SoftHSM), used by OpenSSL's real providers."""
 
 import os
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tedge_cert.config import token_uri
@@ -52,7 +54,6 @@ def software_tpm(directory: Path) -> Iterator[str]:
     """Run a TPM; yield how one process at a time reaches it."""
     state, end = directory / "tpm", directory / "tpm.sock"
     state.mkdir()
-    subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", state, "--createek"], check=True, capture_output=True)
     server = subprocess.Popen(
         ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--flags", "not-need-init,startup-clear",
          "--server", f"type=unixio,path={end}", "--ctrl", f"type=unixio,path={end}.ctrl"],
@@ -63,6 +64,16 @@ def software_tpm(directory: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def tell_tpm(reached_by: str, command: int, handle: int, parameters: bytes = b"") -> None:
+    """Send a command with an empty password (TPM 2.0 Library, part 3); for what OpenSSL's provider cannot do."""
+    password = struct.pack(">IIHBH", 9, 0x40000009, 0, 1, 0)
+    content = struct.pack(">I", handle) + password + parameters
+    with socket.socket(socket.AF_UNIX) as tpm:
+        tpm.connect(reached_by.removeprefix("swtpm:path="))
+        tpm.sendall(struct.pack(">HII", 0x8002, 10 + len(content), command) + content)
+        assert struct.unpack(">I", tpm.recv(4096)[6:10]) == (0,)
 
 
 def has_token_provider() -> bool:
@@ -108,7 +119,11 @@ def shared_tpm(directory: Path) -> Iterator[dict[str, str]]:
 
 def _await(end: Path) -> None:
     until = time.monotonic() + 30
-    while not end.exists():
+    while True:
+        # The file is there before anything listens.
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(str(end))
+            return
         assert time.monotonic() < until, f"nothing listens at {end}"
         time.sleep(0.01)
 

@@ -92,7 +92,7 @@ def create_key(arguments: argparse.Namespace) -> int:
             # The broker reads this when it starts, so `reconnect` restarts it.
             conf_change.begin(files_of(instance))
         provider.enable(instance.config.directory)
-        _try(made)
+        _try(instance.key, made)
         if is_kept:
             terminal.tell(f"The private key {instance.key} is in the TPM already, and is kept.\n")
             return 0
@@ -151,9 +151,12 @@ def _made_in_tpm(instance: Instance, kind: list[str]) -> bytes:
     return done.stdout
 
 
-def _try(made: bytes) -> None:
-    """Sign with the key before it is used; raises CertificateError."""
+def _try(path: Path, made: bytes) -> None:
+    """Sign with the key for ``path`` before it is used; raises CertificateError."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "key.pem"
         file.write_bytes(made)
-        hardware_keys.load(file, made).sign(b"")
+        try:
+            hardware_keys.load(file, made).sign(b"")
+        except TedgeCertError as error:
+            raise type(error)(str(error).replace(str(file), str(path))) from error

@@ -5,12 +5,13 @@
 label in the file is read before anything else, and signatures are made by ``openssl``.
 """
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tedge_cert import processes
+from tedge_cert import cures, processes
 from tedge_cert.config import token_uri
 from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, TedgeCertError, UnreadableError
@@ -228,7 +229,8 @@ def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes
     except TedgeCertError as error:
         raise UnreadableError(f"cannot use the private key {path}: {error}") from error
     if done.returncode or not done.stdout:
-        raise UnreadableError(f"cannot use the private key {path}: {_why(path, kind)}")
+        why = _why(path, kind) or _answer_of_tpm(words, content)
+        raise UnreadableError(f"cannot use the private key {path}: {why}")
     return done.stdout
 
 
@@ -245,10 +247,36 @@ def _why(path: Path, kind: bytes) -> str:
         return why
     if name not in _said(["openssl", "list", "-providers"]).split():
         return f"OpenSSL's provider {name} is not on; expected an OPENSSL_CONF that names it, and a {what} that answers"
-    return (
-        f"OpenSSL's provider {name} is on, and the {what} does not sign with this key; expected the {what} in which "
-        "the key was made, with nothing cleared since"
-    )
+    if kind == TOKEN:
+        return (
+            "OpenSSL's provider pkcs11 is on, and the token does not sign with this key; expected the token in which "
+            "the key was made, with nothing cleared since"
+        )
+    return ""
+
+
+def _answer_of_tpm(words: list[str], content: bytes) -> str:
+    """Return what the TPM answers when it is asked once more: only its library's log tells the answers apart."""
+    said = processes.pipe(["openssl", *words], content, {**_variables(), "TSS2_LOG": "all+error"}).stderr
+    for codes, answer in _ANSWERS.items():
+        if any(f"(0x{code:08x})".encode() in said for code in codes):
+            return answer.replace("NEW KEY", cures.command("hsm create-key", "--tpm", "--force-new"))
+    return "the TPM answers, and does not sign with this key; `sudo journalctl -k --grep=tpm` may tell why"
+
+
+# Answers of a TPM (TPM 2.0 Library, part 2, §6.6.3), with the parameter or session that they are about.
+_ANSWERS = {
+    (0x1DF,): "the TPM did not make this key, or was cleared since, which ends the key for good; expected the TPM in "
+    "which the key was made. If there is no way back to it, NEW KEY makes another one, and then the device has to be "
+    "registered again",
+    (0x98E, 0x9A2): "the TPM's owner hierarchy has a password now, and keys are used without one; "
+    "`sudo tpm2_changeauth -c owner -p PASSWORD` (package tpm2-tools) takes it away",
+    (0x921,): "the TPM is locked out because some program tried wrong passwords, and this key has none; it ends by "
+    "itself after a time, `sudo tpm2_dictionarylockout --clear-lockout` (package tpm2-tools) ends it at once",
+    (0x902, 0x903): "other programs fill the TPM; the kernel makes room for all on /dev/tpmrm0: `sudo tedge config set "
+    "device.tpm.tcti device:/dev/tpmrm0`, then `sudo tedge hsm create-key --tpm`, which keeps the key",
+    (0x908, 0x922): "the TPM is busy; try again",
+}
 
 
 def why_no_token(path: Path) -> str:
@@ -267,16 +295,34 @@ def why_no_tpm(reached_by: str) -> str:
     if not _is_installed("tpm2"):
         return _PACKAGES["tpm2"]
     node = reached_by.removeprefix("device:")
-    if node.startswith("/") and not os.path.lexists(node):
-        return f"there is no TPM at {node}; switch it on in the firmware, or set device.tpm.tcti to where it is"
-    if node.startswith("/") and not os.access(node, os.R_OK | os.W_OK):
-        return f"user tedge may not open the TPM {node}; `sudo usermod --append --groups tss tedge` lets it"
+    if node.startswith("/") and (why := _why_shut(node)):
+        return why
     listed = processes.pipe(
         ["openssl", "list", "-providers", "-provider", "tpm2", "-provider", "default"],
         b"",
         {**provider.variables(), "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"},
     )
     return f"the TPM does not answer (device.tpm.tcti {reached_by})" if listed.returncode else ""
+
+
+def _why_shut(node: str) -> str:
+    try:
+        os.close(os.open(node, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"there is no TPM at {node}; switch it on in the firmware, or set device.tpm.tcti to where it is"
+    except PermissionError:
+        return (
+            f"user tedge may not open the TPM {node}; `sudo tedge hsm create-key --tpm` lets it, and keeps the key; "
+            "expected the group tss to own it, with mode 0660, as package tpm-udev sets it"
+        )
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return (
+                f"another program uses the TPM {node}, which serves one at a time; `sudo tedge config set "
+                "device.tpm.tcti device:/dev/tpmrm0`, then `sudo tedge hsm create-key --tpm`, which keeps the key"
+            )
+        return f"the TPM {node} cannot be opened: {error.strerror}; restart the device"
+    return ""
 
 
 _PACKAGES = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private key in a TPM: made, registered, renewed and used for TLS by the commands as a person types them."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,12 +65,30 @@ def test_a_device_lives_with_a_key_in_its_tpm(device: LocalDevice, monkeypatch: 
     again = device.run(CREATE)
     assert (again.exit, "is in the TPM already, and is kept" in again.stderr) == (0, True)
     assert key_of(device).read_bytes() == before
-    # Nothing in the file is of use elsewhere, and the status needs no TPM.
-    assert b"BEGIN TSS2 PRIVATE KEY" in before
-    for each in ("OPENSSL_CONF", "TPM2OPENSSL_TCTI", "DBUS_SYSTEM_BUS_ADDRESS"):
-        monkeypatch.delenv(each)
-    (device.directory / "openssl.env").unlink()
-    assert '"fits": true' in device.run("tedge-cert-status c8y --json").stdout
+    # A TPM that is gone is named, and the bridge stays as it is.
+    monkeypatch.setenv("TPM2OPENSSL_TCTI", "swtpm:path=/nowhere")
+    for each in ("tedge-reconnect c8y", "tedge-cert-renew c8y", CREATE):
+        refused = device.run(each)
+        said = f"cannot use the private key {key_of(device)}: the TPM does not answer"
+        assert (refused.exit, said in refused.stderr) == (1, True), refused.stderr
+    assert (device.broker_pid, device.run("tedge-connect c8y --test").exit) == (broker, 0)
+
+
+def test_a_status_waits_for_no_tpm(device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.run(CREATE).exit == 0
+    assert device.register().exit == 0
+    silent = tmp_path / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(silent))
+        listener.listen()
+        (device.directory / "openssl.env").write_text(
+            f"OPENSSL_CONF={device.directory}/openssl.cnf\nTPM2OPENSSL_TCTI=swtpm:path={silent}\n"
+        )
+        assert '"fits": true' in device.run("tedge-cert-status c8y --json").stdout
+        assert device.run("tedge-cert-show c8y").exit == 0
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_a_self_signed_certificate_takes_the_key_that_is_there(device: LocalDevice) -> None:

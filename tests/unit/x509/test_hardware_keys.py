@@ -2,6 +2,10 @@
 """Keys in a TPM and in a token: their public key, and what is signed with them."""
 
 import base64
+import errno
+import os
+import re
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from pytest_mock import MockerFixture
 
 from tedge_cert import processes
 from tedge_cert.authority import self_signed
@@ -147,5 +152,63 @@ def test_the_key_is_of_no_use_on_another_machine(parts: Parts, tmp_path: Path, m
     with hardware.software_tpm(tmp_path) as reached_by:
         for name, value in hardware.tpm_variables(tmp_path, reached_by).items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(UnreadableError, match="the TPM does not sign with this key; expected the TPM in which"):
+        with pytest.raises(UnreadableError, match=ANSWERS["cleared"][3]):
             key.sign(b"")
+
+
+_LOCKOUT, _OWNER = 0x4000000A, 0x40000001
+# A command, the hierarchy that it is for, its parameters, and what is said of the key then.
+ANSWERS = {
+    "cleared": (
+        0x126, _LOCKOUT, b"",
+        "did not make this key, or was cleared since.*`sudo tedge hsm create-key c8y --tpm --force-new` makes another",
+    ),
+    "an owner's password": (0x129, _OWNER, b"\0\2pw", "`sudo tpm2_changeauth -c owner -p PASSWORD`"),
+    "locked out": (0x13A, _LOCKOUT, struct.pack(">III", 0, 1000, 1000), "locked out .*`sudo tpm2_dictionarylockout"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ANSWERS)
+def test_what_the_tpm_answers_is_named(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, handle, parameters, said = ANSWERS[fault]
+    with hardware.software_tpm(tmp_path) as reached_by:
+        variables = hardware.tpm_variables(tmp_path, reached_by)
+        hardware.make_tpm_key(tmp_path / "key.pem", variables, "EC")
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        key = keys.load(tmp_path / "key.pem")
+        assert isinstance(key, HardwareKey)
+        assert key.sign(b"")
+        hardware.tell_tpm(reached_by, command, handle, parameters)
+        with pytest.raises(UnreadableError, match=f"{tmp_path}/key.pem: the TPM.*{said}"):
+            key.sign(b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOENT, "there is no TPM at /dev/tpm0; switch it on in the firmware"),
+        (errno.EACCES, "user tedge may not open the TPM /dev/tpm0; `sudo tedge hsm create-key --tpm` lets it"),
+        (errno.EBUSY, "another program uses the TPM /dev/tpm0, which serves one at a time; .* device:/dev/tpmrm0`"),
+        (errno.EIO, "the TPM /dev/tpm0 cannot be opened: Input/output error"),
+    ],
+)
+def test_a_device_that_cannot_be_opened_is_named(code: int, said: str, mocker: MockerFixture) -> None:
+    open_file = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if path == "/dev/tpm0":
+            raise OSError(code, os.strerror(code))
+        return open_file(path, flags, mode)
+
+    mocker.patch("os.open", refuse)
+    assert re.match(said, hardware_keys.why_no_tpm("device:/dev/tpm0"))
+
+
+def test_a_tpm_that_is_gone_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**parts[1]["tpm"], "TPM2OPENSSL_TCTI": "swtpm:path=/nowhere"}.items():
+        monkeypatch.setenv(name, value)
+    key = keys.load(parts[0] / "tpm-EC")
+    assert isinstance(key, HardwareKey)
+    with pytest.raises(UnreadableError, match=r"the TPM does not answer \(device.tpm.tcti swtpm:path=/nowhere\)"):
+        key.sign(b"")
