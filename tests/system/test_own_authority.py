@@ -42,12 +42,11 @@ def image(_off: Device, tenant: Tenant) -> Device:
 
 
 def name_authority(device: Device, authority: LibEst) -> None:
-    """Let the device reach the authority, and let the timer ask it; the settings are typed as the manual has them."""
+    """Let the device reach the authority; the settings are typed as the manual has them."""
     device.know({TENANT: device.network.host, HOST: device.network.host})
     device.write(ROOT, authority.trust.read_text())
     device.run(f"tedge config set est.url {HOST}:{authority.port}")
     device.run(f"tedge config set est.root_cert_path {ROOT}")
-    drop_in(device, SERVICE, "RENEW_WITH_CA=est")
 
 
 def drop_in(device: Device, unit: str, environment: str) -> None:
@@ -84,7 +83,6 @@ def test_a_password_registers_and_the_unit_renews(
     authority = start_authority("-o")
     configure(device, tenant)
     name_authority(device, authority)
-    device.systemctl("daemon-reload")
     device.run(f"tedge config set est.username {libest.USER}")
     words = f"tedge cert download c8y --ca est --device-id {device.name}"
     device.run(words, env={"DEVICE_ONE_TIME_PASSWORD": libest.PASSWORD})
@@ -95,6 +93,10 @@ def test_a_password_registers_and_the_unit_renews(
     device.run(UPLOAD)
     device.run("tedge connect c8y", timeout_s=120)
     tenant.wait_connected(device.name)
+    assert f"=> sudo systemctl edit {SERVICE}" in device.run("tedge cert status", check=False).stdout
+    drop_in(device, SERVICE, "RENEW_WITH_CA=est")
+    device.systemctl("daemon-reload")
+    assert "systemctl edit" not in device.run("tedge cert status", check=False).stdout
     expect_renewal_there(device, tenant)
 
 
@@ -105,6 +107,7 @@ def test_a_factory_certificate_registers_at_the_first_boot_and_after_an_expiry(
     device, authority = image, start_authority("-n")
     configure(device, tenant)
     name_authority(device, authority)
+    drop_in(device, SERVICE, "RENEW_WITH_CA=est")
     drop_in(device, REGISTRATION, "REGISTER_WITH_CA=est")
     factory = authority.issue("serial-4711", 3650)
     device.write(FACTORY, factory.pem.decode())

@@ -159,6 +159,9 @@ class Facts:
     units: UnitFacts | None = None
     is_systemd_asked: bool = False
     bridge: BridgeFacts = BridgeFacts()
+    # The operator's own authority (est.url), and whether a profile has it only from the plain key.
+    est_url: str = ""
+    is_est_inherited: bool = False
     # Keys in the files that nothing knows, where a known one was probably meant.
     misspelt: tuple[Unknown, ...] = ()
     # The setting that says that the private key is in hardware; empty if the key is a file.

@@ -119,6 +119,8 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         state=left,
         state_fault=state_fault,
         misspelt=unknown_keys.misspelt(instance.config),
+        est_url=str(config.get("c8y.est.url") or "") if instance.cloud == "c8y" else "",
+        is_est_inherited=bool(config.profile) and config.stored("c8y.est.url")[0] is None,
         key_in_hardware=no_effect.key_in_hardware(instance.config, instance.cloud),
     )
 

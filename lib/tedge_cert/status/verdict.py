@@ -325,9 +325,29 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             "User= and Group= (see tedge-cert-renewer-beside(7))",
             f"systemctl edit {units.service}",
         )
+    yield from _of_authority(facts, units)
     if not units.is_confined:
         yield Problem(
             ATTENTION, f"{units.service} is not confined: a drop-in took that away", f"systemctl cat {units.service}"
+        )
+
+
+def _of_authority(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
+    """Say that the timer asks another authority than the settings name."""
+    asked = dict(each.partition("=")[::2] for each in units.environment).get("RENEW_WITH_CA")
+    if asked == "c8y" and facts.est_url and not facts.is_est_inherited:
+        yield Problem(
+            ATTENTION,
+            f"the timer asks the tenant for the next certificate, and not {facts.est_url} (est.url): add the lines "
+            "[Service] and Environment=RENEW_WITH_CA=est",
+            f"systemctl edit {units.service}",
+        )
+    elif asked == "est" and not facts.est_url:
+        yield Problem(
+            ATTENTION,
+            "the timer asks an authority of your own (RENEW_WITH_CA=est), and est.url names none: set it, or ask the "
+            "tenant with Environment=RENEW_WITH_CA=c8y",
+            f"systemctl edit {units.service}",
         )
 
 

@@ -4,6 +4,8 @@
 import json
 from typing import Any
 
+from tedge_cert.device.instance import load_instance
+from tedge_cert.status.gather import gather
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, configure_bridge, connect, instance_of, issue, key_file
 from unit.local_device import LocalDevice
@@ -139,3 +141,15 @@ def test_status_writes_nothing(local_device: LocalDevice) -> None:
     status(local_device)
     assert {path: path.stat().st_mtime_ns for path in local_device.directory.rglob("*")} == before
     assert not instance_of(local_device).run_directory.joinpath("c8y.json").exists()
+
+
+def test_the_authority_is_that_of_the_profile(local_device: LocalDevice) -> None:
+    file = local_device.directory / "tedge.toml"
+    profiles = '[c8y.profiles.p]\nurl = "p.test"\n[c8y.profiles.q]\nurl = "q.test"\nest.url = "q.test/est"\n'
+    file.write_text(f'{file.read_text()}[est]\nurl = "est.test"\n{profiles}')
+    found = [gather(load_instance("c8y", each, str(local_device.directory)), online=False) for each in ("", "p", "q")]
+    assert [(each.est_url, each.is_est_inherited) for each in found] == [
+        ("https://est.test/.well-known/est", False),
+        ("https://est.test/.well-known/est", True),
+        ("https://q.test/est", False),
+    ]

@@ -55,6 +55,18 @@ EXPECTED = {
         f"a new certificate waits since {local(NOW_S - DAY_S)}: /c.pem.new",
         "tedge reconnect c8y",
     ),
+    "authority-not-asked": (
+        ATTENTION,
+        "the timer asks the tenant for the next certificate, and not https://est.test/.well-known/est (est.url): add "
+        "the lines [Service] and Environment=RENEW_WITH_CA=est",
+        "sudo systemctl edit tedge-cert-renewer@c8y.service",
+    ),
+    "authority-unset": (
+        ATTENTION,
+        "the timer asks an authority of your own (RENEW_WITH_CA=est), and est.url names none: set it, or ask the "
+        "tenant with Environment=RENEW_WITH_CA=c8y",
+        "sudo systemctl edit tedge-cert-renewer@c8y.service",
+    ),
     "no-bridge": (ATTENTION, "not connected", "tedge connect c8y"),
     "no-broker": (ATTENTION, "no answer from the local broker", "systemctl status mosquitto"),
     "broker-missing": (ATTENTION, "mosquitto is not installed", "apt install mosquitto"),
@@ -93,6 +105,21 @@ def test_each_problem_has_its_cure(name: str) -> None:
     assert found[0].rank == rank == health(found)
     assert what in found[0].what
     assert cure in found[0].cure
+
+
+@pytest.mark.parametrize(
+    ("ca", "changed"),
+    [
+        ("c8y", {}),
+        # A profile may have its certificates from another authority than the plain est.url.
+        ("c8y", {"est_url": "https://est.test", "is_est_inherited": True}),
+        ("est", {"est_url": "https://est.test"}),
+        ("est", {"est_url": "https://est.test", "is_est_inherited": True}),
+        ("self-signed", {"est_url": "https://est.test"}),
+    ],
+)
+def test_a_timer_that_asks_the_right_authority(ca: str, changed: dict[str, Any]) -> None:
+    assert problems(facts(units=units(environment=(f"RENEW_WITH_CA={ca}",)), **changed)) == []
 
 
 def test_the_worst_stands_first() -> None:
