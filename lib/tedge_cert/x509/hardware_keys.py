@@ -229,35 +229,32 @@ def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes
     except TedgeCertError as error:
         raise UnreadableError(f"cannot use the private key {path}: {error}") from error
     if done.returncode or not done.stdout:
-        why = _why(path, kind) or _answer_of_tpm(words, content)
-        raise UnreadableError(f"cannot use the private key {path}: {why}")
+        raise UnreadableError(f"cannot use the private key {path}: {_why(path, kind, words, content)}")
     return done.stdout
 
 
-def _why(path: Path, kind: bytes) -> str:
+def _why(path: Path, kind: bytes, words: list[str], content: bytes) -> str:
     """Return the cause: OpenSSL's own words are the same for all of them, so they are looked at one by one."""
     name, what = ("tpm2", "TPM") if kind == TPM else ("pkcs11", "token")
     if not _is_installed(name):
         return _PACKAGES[name]
     if kind == TPM and "OPENSSL_CONF" not in os.environ:
         return "OpenSSL is not set up for it; `sudo tedge hsm create-key --tpm` does that, and keeps the key"
-    if kind == TPM and (why := why_no_tpm(os.environ.get("TPM2OPENSSL_TCTI", ""))):
-        return why
-    if kind == TOKEN and (why := why_no_token(path)):
+    if why := why_no_tpm(os.environ.get("TPM2OPENSSL_TCTI", "")) if kind == TPM else why_no_token(path):
         return why
     if name not in _said(["openssl", "list", "-providers"]).split():
         return f"OpenSSL's provider {name} is not on; expected an OPENSSL_CONF that names it, and a {what} that answers"
-    if kind == TOKEN:
-        return (
-            "OpenSSL's provider pkcs11 is on, and the token does not sign with this key; expected the token in which "
-            "the key was made, with nothing cleared since"
-        )
-    return ""
+    if kind == TPM:
+        return _answer_of_tpm(words, content)
+    return (
+        "OpenSSL's provider pkcs11 is on, and the token does not sign with this key; expected the token in which the "
+        "key was made, with nothing cleared since"
+    )
 
 
 def _answer_of_tpm(words: list[str], content: bytes) -> str:
     """Return what the TPM answers when it is asked once more: only its library's log tells the answers apart."""
-    said = processes.pipe(["openssl", *words], content, {**_variables(), "TSS2_LOG": "all+error"}).stderr
+    said = processes.pipe(["openssl", *words], content, {**provider.variables(), "TSS2_LOG": "all+error"}).stderr
     for codes, answer in _ANSWERS.items():
         if any(f"(0x{code:08x})".encode() in said for code in codes):
             return answer.replace("NEW KEY", cures.command("hsm create-key", "--tpm", "--force-new"))
