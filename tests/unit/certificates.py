@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates of any date, name, key and issuer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +66,7 @@ def make(
     key: Key | None = None,
     issuer: Made | None = None,
     extension: x509.ExtensionType | None = None,
+    extensions: Sequence[x509.ExtensionType] = (),
     serial: int = 4660,
 ) -> Made:
     """Make a certificate; without an issuer it is self-signed."""
@@ -79,8 +81,8 @@ def make(
         .not_valid_before(begin.replace(tzinfo=None))
         .not_valid_after(end.replace(tzinfo=None))
     )
-    if extension is not None:
-        builder = builder.add_extension(extension, critical=False)
+    for each in [*extensions, *([extension] if extension is not None else [])]:
+        builder = builder.add_extension(each, critical=False)
     signer = issuer.key if issuer else key
     digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return Made(builder.sign(signer, digest), key)

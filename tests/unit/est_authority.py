@@ -41,24 +41,27 @@ class Asked:
 
 
 def _of_ca(name: str, issuer: Made | None = None) -> Made:
-    return make(
-        name,
-        end=datetime.now(UTC) + timedelta(days=3650),
-        issuer=issuer,
-        extension=x509.BasicConstraints(ca=True, path_length=None),
-    )
+    key = new_key()
+    extensions: list[x509.ExtensionType] = [
+        x509.BasicConstraints(ca=True, path_length=None),
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        *([_authority_key(issuer)] if issuer else []),
+    ]
+    return make(name, end=datetime.now(UTC) + timedelta(days=3650), key=key, issuer=issuer, extensions=extensions)
+
+
+def _authority_key(issuer: Made) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.certificate.public_key())  # type: ignore[arg-type]
 
 
 class EstAuthority:
     """The server; `answers` are given in turn before certificates are issued."""
 
     def __init__(self, directory: Path) -> None:
-        self.root = _of_ca("ACME root")
-        self.issuing = _of_ca("ACME devices", self.root)
+        self._become("ACME root", "ACME devices")
         self.cacerts: Answer | list[Made] = [self.issuing, self.root]
         self.answers: list[Answer] = []
         self.asked: list[Asked] = []
-        self.extensions: list[x509.ExtensionType] = [x509.BasicConstraints(ca=False, path_length=None)]
         self.subject: x509.Name | None = None
         self.trust = directory / "est-root.pem"
         web = trustme.CA()
@@ -97,6 +100,20 @@ class EstAuthority:
     def takes_leaf_alone(self) -> None:
         """Know the issuing CA from now on, so that a device need not show it."""
         self._context.load_verify_locations(cadata=self.issuing.pem.decode())
+
+    def renew_itself(self, root: str, issuing: str) -> None:
+        """Issue by a new issuing CA below a new root from now on; certificates of the former ones are still taken."""
+        self._become(root, issuing)
+        self.cacerts = [self.issuing, self.root]
+
+    def _become(self, root: str, issuing: str) -> None:
+        self.root = _of_ca(root)
+        self.issuing = _of_ca(issuing, self.root)
+        # By the key of their issuer, certificates of two authorities of one name differ.
+        self.extensions: list[x509.ExtensionType] = [
+            x509.BasicConstraints(ca=False, path_length=None),
+            _authority_key(self.issuing),
+        ]
 
     def enrolments(self) -> list[Asked]:
         """The requests for certificates."""

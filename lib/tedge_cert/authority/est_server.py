@@ -132,7 +132,7 @@ def _certificate_refused(error: BrokenExchangeError, server: EstServer, shown: K
     if shown is None:
         wants = isinstance(error.cause, ssl.SSLError) and "CERTIFICATE_REQUIRED" in (error.cause.reason or "")
         return f"the authority {server.host} wants a factory certificate: est.bootstrap.cert_path" if wants else ""
-    if error.alert == tls.UNKNOWN_AUTHORITY:
+    if error.alert in tls.UNKNOWN_AUTHORITY:
         return f"the authority {server.host} does not know its issuer: is its chain in {shown.certificate}?"
     return f"see the log of the authority {server.host}, and {shown.certificate}" if error.alert else ""
 

@@ -119,7 +119,7 @@ def _what_to_upload(instance: Instance, verdict: Verdict, active: certificate.Ce
     if active.is_self_signed and verdict.refused:
         return f", `tedge cert upload {instance.words}` first", ""
     # Without an authority of the operator's, the certificate is one of another tenant.
-    if verdict.alert == UNKNOWN_AUTHORITY and instance.config.get("c8y.est.url") is not None:
+    if verdict.alert in UNKNOWN_AUTHORITY and instance.config.get("c8y.est.url") is not None:
         return "", f": {cures.trust(active.issuer)}, then {cures.command('connect')}"
     return "", ""
 

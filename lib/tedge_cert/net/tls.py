@@ -23,11 +23,13 @@ _ABOUT_OUR_CERTIFICATE = (
     "CERTIFICATE_UNKNOWN",
     "UNKNOWN_CA",
     "ACCESS_DENIED",
+    # A signature that does not verify: it trusts an authority of the same name that has another key.
+    "DECRYPT_ERROR",
 )
 
 
-# How ``refusal_in`` words two of them.
-UNKNOWN_AUTHORITY, REVOKED = "unknown ca", "certificate revoked"
+# How ``refusal_in`` words them.
+UNKNOWN_AUTHORITY, REVOKED = ("unknown ca", "decrypt error"), "certificate revoked"
 
 
 class AlertSocket(ssl.SSLSocket):

@@ -217,7 +217,7 @@ def _not_accepted(party: _Party, switch: Switch, verdict: Verdict, found: bytes,
             f"{instance.candidate} is self-signed and not yet uploaded; `tedge cert upload {instance.words}` makes the "
             f"tenant trust it, then the next run takes it into use; {stays} ({verdict.reason})"
         )
-    if verdict.alert == UNKNOWN_AUTHORITY and not new.has_issuer_of(certificate.load(switch.certificate)):
+    if verdict.alert in UNKNOWN_AUTHORITY and not new.has_issuer_of(certificate.load(switch.certificate)):
         return NotTrustedYetError(
             f"{instance.candidate} is issued by {new.issuer}, which {party.tenant.mqtt[0]} does not trust yet: "
             f"{cures.trust(new.issuer)}, then the next run takes the new certificate into use; {stays} "

@@ -103,6 +103,7 @@ def test_the_context_remembers_a_refusal(local_device: LocalDevice, do: str, wor
         ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "certificate expired"),
         ("SSLV3_ALERT_CERTIFICATE_UNKNOWN", "certificate unknown"),
         ("TLSV1_ALERT_ACCESS_DENIED", "access denied"),
+        ("TLSV1_ALERT_DECRYPT_ERROR", "decrypt error"),
         ("TLSV1_ALERT_INTERNAL_ERROR", None),
         ("TLSV13_ALERT_CERTIFICATE_REQUIRED", None),
         ("SSLV3_ALERT_HANDSHAKE_FAILURE", None),

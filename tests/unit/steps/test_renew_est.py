@@ -2,11 +2,14 @@
 """Step 2 at an authority of the operator's own: with the certificate in use, and nothing of the tenant."""
 
 import base64
+from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pytest_mock import MockerFixture
 
 from tedge_cert.config import settings
 from tedge_cert.device import state
@@ -14,7 +17,7 @@ from tedge_cert.device.connection_settings import est_of
 from tedge_cert.x509 import certificate
 from unit import recipes
 from unit.certificates import Made, make, make_for
-from unit.connected import instance_of, key_file, outcome
+from unit.connected import hurry, instance_of, key_file, outcome
 from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice
 
@@ -37,7 +40,7 @@ def ask(device: LocalDevice, by_unit: bool = False) -> tuple[int, str]:
 
 
 def test_renews_with_its_certificate_and_its_chain(device: LocalDevice, authority: EstAuthority) -> None:
-    requests = len(device.tenant.state()["requests"])
+    before = len(device.tenant.state()["requests"])
     assert ask(device) == (0, "")
     (asked,) = authority.asked
     current = certificate.load(device.certificate)
@@ -46,7 +49,7 @@ def test_renews_with_its_certificate_and_its_chain(device: LocalDevice, authorit
     new = certificate.load(device.candidate)
     # The answer is the leaf alone; the present file has its issuer.
     assert [each.subject for each in new.chain] == [authority.issuing.certificate.subject]
-    assert len(device.tenant.state()["requests"]) == requests
+    assert len(device.tenant.state()["requests"]) == before
 
 
 @pytest.mark.parametrize("fault", ["", "down", "huge", "foreign", "of the same name", "garbage"])
@@ -226,17 +229,80 @@ def test_a_rehearsal_asks_for_nothing(device: LocalDevice, authority: EstAuthori
     assert "token" not in result.stdout
 
 
-def test_the_tenant_that_trusts_the_authority_takes_the_candidate(device: LocalDevice, authority: EstAuthority) -> None:
-    with device.certificate.open("ab") as file:
-        file.write(authority.root.pem)
-    uploaded = device.run("tedge-cert-upload c8y --authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
-    assert uploaded.exit == 0, uploaded.stderr
+@pytest.fixture
+def upload(device: LocalDevice) -> Iterator[Callable[[Made], None]]:
+    """Let the tenant trust an authority, as its operator does, until the test ends."""
+    address = f"https://127.0.0.1:{device.tenant.http_port}/tenant/tenants/t1/trusted-certificates"
+    with requests.Session() as operator:
+        operator.trust_env = False
+        operator.auth, operator.verify = ("t1/admin", "secret"), str(device.tenant.server_ca)
+
+        def upload(made: Made) -> None:
+            body = {"certInPemFormat": made.pem.decode(), "autoRegistrationEnabled": True}
+            assert operator.post(address, json=body, timeout=30).status_code == 201
+
+        yield upload
+        for each in device.tenant.state()["trusted"]:
+            operator.delete(f"{address}/{each['fingerprint']}", timeout=30)
+
+
+@pytest.mark.parametrize("uploaded", ["root", "issuing", "issuing of a leaf without its chain"])
+def test_the_tenant_that_trusts_the_authority_takes_the_candidate(
+    device: LocalDevice, authority: EstAuthority, upload: Callable[[Made], None], uploaded: str
+) -> None:
+    if uploaded.endswith("chain"):
+        authority.takes_leaf_alone()
+        device.certificate.write_bytes(certificate.load(device.certificate).leaf.public_bytes(Encoding.PEM))
+        authority.cacerts = Answer(503)
+    upload(authority.root if uploaded == "root" else authority.issuing)
     assert ask(device) == (0, "")
     candidate = device.candidate.read_bytes()
+    assert candidate.count(b"BEGIN CERTIFICATE") == (1 if uploaded.endswith("chain") else 2)
     verified = device.run("tedge-cert-verify c8y")
     assert verified.exit == 0, verified.stderr
     assert device.certificate.read_bytes() == candidate
     assert not device.previous.exists()
+
+
+@pytest.mark.parametrize(
+    ("root", "issuing", "alert"),
+    [
+        ("ACME root 2", "ACME devices 2", "unknown ca"),
+        ("ACME root", "ACME devices", "unknown ca"),
+        # A server that trusts a root of that name, which does not name its key.
+        ("ACME root", "ACME devices", "decrypt error"),
+    ],
+)
+def test_a_change_of_the_authority_waits_for_its_upload(
+    device: LocalDevice,
+    authority: EstAuthority,
+    upload: Callable[[Made], None],
+    mocker: MockerFixture,
+    root: str,
+    issuing: str,
+    alert: str,
+) -> None:
+    upload(authority.root)
+    if alert == "decrypt error":
+        upload(make(authority.root.certificate.subject, extension=x509.BasicConstraints(ca=True, path_length=None)))
+    before = device.certificate.read_bytes()
+    authority.renew_itself(root, issuing)
+    assert ask(device) == (0, "")
+    # The present file has the chain of the former one.
+    chain = certificate.load(device.candidate).chain
+    assert list(chain) == [authority.issuing.certificate, authority.root.certificate]
+    hurry(mocker)
+    code, text = outcome(lambda: recipes.verify(instance_of(device)))
+    assert code == 1
+    assert f"is issued by {certificate.load(device.candidate).issuer}, which" in text
+    assert "Trusted certificates), by hand or by `tedge cert upload c8y --authority`" in text
+    assert f"TLS alert: {alert}" in text
+    recipes.clean_up(instance_of(device))
+    assert (device.certificate.read_bytes(), device.candidate.exists()) == (before, True)
+    uploaded = device.run("tedge-cert-upload c8y --authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
+    assert uploaded.exit == 0, uploaded.stderr
+    if alert == "unknown ca":
+        assert outcome(lambda: recipes.verify(instance_of(device))) == (0, "")
 
 
 def test_an_expired_device_is_told_of_its_factory_certificate(device: LocalDevice, authority: EstAuthority) -> None:
