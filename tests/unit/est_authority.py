@@ -2,8 +2,10 @@
 """A certificate authority that speaks EST, with an issuing CA below its root; each fault of it can be chosen."""
 
 import base64
+import select
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -115,6 +117,11 @@ class EstAuthority:
             _authority_key(self.issuing),
         ]
 
+    def asks_late(self) -> None:
+        """Ask for a certificate only when the request is there, as a web server does that wants one for one address."""
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._context.post_handshake_auth = True
+
     def enrolments(self) -> list[Asked]:
         """The requests for certificates."""
         return [each for each in self.asked if not each.path.endswith("/cacerts")]
@@ -156,6 +163,8 @@ class EstAuthority:
 
             def _serve(self, csr: bytes) -> None:
                 assert isinstance(self.connection, ssl.SSLSocket)
+                if self.connection.context.post_handshake_auth:
+                    _ask_for_certificate(self.connection)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(self.path, headers, csr, self.connection.getpeercert(binary_form=True))
                 authority.asked.append(asked)
@@ -170,6 +179,18 @@ class EstAuthority:
                 del words
 
         return Handler
+
+
+def _ask_for_certificate(connection: ssl.SSLSocket) -> None:
+    """Ask for a certificate within the connection (RFC 8446 §4.6.2); raises ssl.SSLError without one."""
+    connection.verify_client_post_handshake()
+    connection.do_handshake()
+    connection.setblocking(False)
+    while connection.getpeercert(binary_form=True) is None:
+        select.select([connection], [], [])
+        with suppress(ssl.SSLWantReadError):
+            connection.recv(1)
+    connection.setblocking(True)
 
 
 def _certificates(found: list[x509.Certificate]) -> Answer:

@@ -7,7 +7,7 @@ import pytest
 
 from tedge_cert.x509 import certificate
 from unit import libest
-from unit.connected import key_file
+from unit.connected import key_file, signing_request
 from unit.libest import LibEst
 from unit.local_device import LocalDevice, Result
 
@@ -64,6 +64,18 @@ def test_renews_by_certificate(local_device: LocalDevice, program: str, tmp_path
         assert list(certificate.load(local_device.candidate).chain) == [server.authority.certificate]
 
 
+def test_a_certificate_for_another_name_is_not_used(local_device: LocalDevice, program: str, tmp_path: Path) -> None:
+    """The server signs any name that is asked for."""
+    request = tmp_path / "request.pem"
+    with LibEst(program, tmp_path / "est", "-n") as server:
+        set_up(local_device, server)
+        request.write_text(signing_request(local_device, "stranger"))
+        result = local_device.run(f"tedge-cert-renew c8y --ca est --csr-path {request}")
+    assert result.exit == 1
+    assert f"issued to stranger, expected the device id {local_device.device_id}" in result.stderr
+    assert not local_device.candidate.exists()
+
+
 def test_registers_by_factory_certificate(local_device: LocalDevice, program: str, tmp_path: Path) -> None:
     factory = local_device.directory / "factory.pem"
     with LibEst(program, tmp_path / "est", "-n") as server:
@@ -92,12 +104,13 @@ def test_waits_for_approval(local_device: LocalDevice, program: str, tmp_path: P
     [
         ("-h", "wants HTTP Digest, which is not spoken here"),
         ("-t", "wants the request bound to the TLS connection (RFC 7030 section 3.5)"),
+        ("--enforce-csr", "wants attributes in requests that are not sent here: its operator can allow that"),
     ],
 )
 def test_what_is_not_spoken_is_said(
     local_device: LocalDevice, program: str, tmp_path: Path, option: str, said: str
 ) -> None:
-    ways = [option, *(["-o"] if option == "-t" else [])]
+    ways = [option, *(["-o"] if option != "-h" else [])]
     with LibEst(program, tmp_path / "est", *ways) as server:
         set_up(local_device, server)
         result = renew(local_device)

@@ -80,6 +80,12 @@ def test_with_neither(device: LocalDevice, authority: EstAuthority) -> None:
     assert authority.asked == []
 
 
+def test_without_an_address(local_device: LocalDevice) -> None:
+    result = register(local_device)
+    assert result.exit == 1
+    assert "no value for 'est.url'; set one with `sudo tedge config set est.url <value>`" in result.stderr
+
+
 def test_a_wrong_password_is_tried_once(device: LocalDevice, authority: EstAuthority) -> None:
     authority.answers = [Answer(401, b"", {"WWW-Authenticate": 'Basic realm="x"'})]
     result = register(device)

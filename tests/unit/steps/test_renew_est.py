@@ -52,6 +52,12 @@ def test_renews_with_its_certificate_and_its_chain(device: LocalDevice, authorit
     assert len(device.tenant.state()["requests"]) == before
 
 
+def test_shows_its_certificate_to_a_server_that_asks_late(device: LocalDevice, authority: EstAuthority) -> None:
+    authority.asks_late()
+    assert ask(device) == (0, "")
+    assert authority.asked[-1].shown == certificate.load(device.certificate).der
+
+
 @pytest.mark.parametrize("fault", ["", "down", "huge", "foreign", "of the same name", "garbage"])
 def test_the_chain_comes_from_the_authority_where_the_file_has_none(
     device: LocalDevice, authority: EstAuthority, capsys: pytest.CaptureFixture[str], fault: str
@@ -127,7 +133,7 @@ def test_a_denied_request_is_not_sent_again(device: LocalDevice, authority: EstA
         (Answer(400, b"CSR Attributes missing in request."), "wants attributes in requests that are not sent here"),
         (Answer(400, b"no"), "could not read the request"),
         (Answer(403, b"<html>Forbidden</html>"), "something before the authority localhost"),
-        (Answer(403, b"403 Subject fields must be identical"), "what did it change?"),
+        *((Answer(status, b"Subject fields must be identical"), "what did it change?") for status in (400, 403)),
         (Answer(403, b"no"), "does not allow it"),
         (Answer(404), "est.url has to end before the operation"),
         (Answer(429), "is busy"),
@@ -183,11 +189,15 @@ def test_a_certificate_that_the_authority_does_not_know(device: LocalDevice, aut
     made = make_for(10, name=device.device_id)
     device.certificate.write_bytes(made.pem)
     key_file(device).write_bytes(made.key_pem)
-    code, text = ask(device)
+    code, text = ask(device, by_unit=True)
     assert code == 1
     assert "TLS alert: unknown ca" in text
     assert f"does not know its issuer: is its chain in {device.certificate}?" in text
     assert authority.asked == []
+    # A refusal, not a missing answer: the next hours do not ask again.
+    left = state.load(instance_of(device).state_file)
+    assert left.result == "request-refused"
+    assert left.next_attempt_s > left.at_s
 
 
 def test_user_and_password_go_with_the_certificate(device: LocalDevice, authority: EstAuthority) -> None:
