@@ -32,7 +32,12 @@ def other_key(pair: "tuple[str, str] | None" = None) -> str:
 
 def command(verb: str, *options: str) -> str:
     """Return the command of root that does ``verb`` for this instance: `sudo tedge reconnect c8y --offline`."""
-    return f"`{' '.join(['sudo', beside.typed(f'tedge {verb}'), _words, *options])}`"
+    return f"`{by_root(verb, _words, *options)}`"
+
+
+def by_root(verb: str, *words: str) -> str:
+    """Return the command of root that does ``verb``, as it is typed on this device."""
+    return " ".join(["sudo", beside.typed(f"tedge {verb}"), *words])
 
 
 def trust(issuer: str) -> str:
@@ -45,7 +50,12 @@ def trust(issuer: str) -> str:
 
 def finish() -> str:
     """Return the command that finishes an unfinished switch, or takes a candidate into use."""
-    return command("cert verify" if beside.is_beside() else "reconnect")
+    return f"`{finishing(_words)}`"
+
+
+def finishing(words: str) -> str:
+    """Return that command for the instance that ``words`` name."""
+    return by_root("cert verify" if beside.is_beside() else "reconnect", words)
 
 
 def key_refused(error: Exception, path: "str | os.PathLike[str]") -> str:
@@ -99,7 +109,7 @@ def _owner_of(path: "str | os.PathLike[str]") -> str:
 
 def register(device_id: str = "", *options: str) -> str:
     """Return the command that registers the device; it is the last resort, because it takes a new password."""
-    return f"`sudo {registration(_words, device_id, *options)}`"
+    return f"`{registration(_words, device_id, *options)}`"
 
 
 def register_again(device_id: str = "") -> str:
@@ -108,11 +118,11 @@ def register_again(device_id: str = "") -> str:
 
 
 def registration(words: str, device_id: str, *options: str) -> str:
-    """Return the command that registers the instance that ``words`` name, without sudo."""
+    """Return the command that registers the instance that ``words`` name."""
     import shlex
 
     named = ["--device-id", shlex.quote(device_id)] if device_id else []
-    return " ".join(["tedge cert download", words, *options, *named])
+    return by_root("cert download", words, *options, *named)
 
 
 def owners() -> str:

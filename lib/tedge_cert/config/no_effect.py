@@ -9,7 +9,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.errors import ConfigurationError
 
 _MODE = "device.cryptoki.mode"
-_TO_MODULE = f"tedge config set {_MODE} module"
+_TO_MODULE = f"sudo tedge config set {_MODE} module"
 
 
 def key_in_hardware(config: Config, cloud: str = "") -> str:
@@ -34,7 +34,7 @@ def refuse_key_in_hardware(config: Config, cloud: str = "") -> None:
     """
     setting = key_in_hardware(config, cloud)
     if setting:
-        cure = f"`sudo {cure_of_hardware()}`"
+        cure = f"`{cure_of_hardware()}`"
         does = "gives thin-edge its own renewal back, which can" if beside.is_beside() else "uses the token"
         raise ConfigurationError(f"{what_of_hardware(setting)}: nothing was changed; {cure} {does}{_or_file(setting)}")
 
@@ -51,7 +51,7 @@ def what_of_hardware(setting: str) -> str:
 
 
 def cure_of_hardware() -> str:
-    return "apt remove tedge-cert-renewer-beside" if beside.is_beside() else _TO_MODULE
+    return "sudo apt remove tedge-cert-renewer-beside" if beside.is_beside() else _TO_MODULE
 
 
 def _or_file(setting: str) -> str:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from tedge_cert import cures
 from tedge_cert.config import auth_method
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.device.connection_settings import server_of, tenant_of
@@ -172,7 +173,7 @@ def _space(directory: Path, facts: Facts) -> Check:
         return Check("disk", str(directory), None, f"not known of {directory}: {error.strerror}")
     fault, cure = space.fault, space.cure
     if not fault and not facts.is_other_user and not os.access(directory, os.W_OK | os.X_OK):
-        fault, cure = f"user tedge may not write in {directory}", f"tedge reconnect {facts.words}"
+        fault, cure = f"user tedge may not write in {directory}", cures.by_root("reconnect", facts.words)
     return Check("disk", str(directory), not fault, fault or f"{directory} has {space.free_bytes >> 20} MiB free", cure)
 
 

@@ -198,7 +198,7 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
 
 def _cure_of(error: CertificateError) -> str:
     # Another certificate does not help against a file system that does not let itself be read.
-    return error.cure or ("journalctl -k -n 20" if isinstance(error, UnreadableError) else "")
+    return error.cure or ("sudo journalctl -k -n 20" if isinstance(error, UnreadableError) else "")
 
 
 def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts, left: State) -> KeyFacts:
@@ -273,8 +273,8 @@ def _of_passwords(instance: Instance) -> Iterator[tuple[str, str]]:
     if config.get("proxy.password") is not None and credentials.is_exposed(Path(config.file)):
         yield (
             f"everybody on this device can read proxy.password in {config.file}",
-            "tedge config set proxy.password_file /etc/tedge/proxy-password && tedge config unset proxy.password (the "
-            "file: owner root, group mosquitto, mode 0640)",
+            "sudo tedge config set proxy.password_file /etc/tedge/proxy-password && sudo tedge config unset "
+            "proxy.password (the file: owner root, group mosquitto, mode 0640)",
         )
     if not auth_method.is_basic(config):
         return

@@ -202,7 +202,7 @@ def _bridge(facts: Facts) -> str:
     if facts.bridge.is_configured is None:
         return NOT_KNOWN
     if facts.is_disconnected:
-        return f"disconnected by `tedge disconnect {facts.words}` on {local(facts.state.disconnected_s)}"
+        return f"disconnected by `sudo tedge disconnect {facts.words}` on {local(facts.state.disconnected_s)}"
     if not facts.bridge.is_configured:
         return "not configured"
     silent = f"{NOT_KNOWN}: the broker does not answer"

@@ -2,7 +2,7 @@
 """Find the problems of an instance in its facts, each with the command that cures it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tedge_cert import beside, cures
 from tedge_cert.config import no_effect
@@ -18,22 +18,6 @@ _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
 _SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED)))
 # Differences between bridge and settings that a problem names.
 _SHOWN = 3
-# Commands that need root's rights; the others in cures only show something.
-_OF_ROOT = (
-    *("tedge cert download", "tedge cert renew", "tedge cert status", "tedge cert verify"),
-    *("tedge connect", "tedge reconnect"),
-    *(
-        "tedge config set",
-        "tedge config unset",
-        "tedge config upgrade",
-        "systemctl edit",
-        "systemctl start",
-        "systemctl enable",
-        "systemctl restart",
-        "systemd-sysusers",
-    ),
-    *("systemd-tmpfiles", "journalctl", "apt", "rm", "timedatectl set-ntp", "date", "editor"),
-)
 # EXIT_EXEC and its step.
 _PROGRAM = ("(status 203)", "step EXEC")
 WORDS = ("healthy", "attention", "broken")
@@ -54,14 +38,7 @@ def problems(facts: Facts) -> list[Problem]:
     # A person disconnected it: nothing uses its certificate, and nothing is expected to renew it.
     if not facts.is_disconnected:
         found += [*_of_certificate(facts), *_of_renewal(facts), *_of_surroundings(facts)]
-    return sorted((replace(each, cure=as_typed(each.cure)) for each in found), key=lambda each: -each.rank)
-
-
-def as_typed(cure: str) -> str:
-    """Return commands as a person types them: with sudo, save those that only show something."""
-    parts = cure.split(" && ")
-    typed = ((each, beside.typed(each)) for each in parts)
-    return " && ".join(f"sudo {each}" if named.startswith(_OF_ROOT) else each for named, each in typed)
+    return sorted(found, key=lambda each: -each.rank)
 
 
 def health(found: list[Problem]) -> int:
@@ -103,13 +80,15 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         file, is_no_toml, _ = facts.fault.partition(" is not valid TOML")
         # The reason may name its own command.
         named = facts.fault.partition("`")[2].partition("`")[0]
-        other = f"editor {file}" if is_no_toml else "tedge config list --doc"
+        other = f"sudo editor {file}" if is_no_toml else "tedge config list --doc"
         yield Problem(BROKEN, facts.fault, facts.cure or named or other)
     elif facts.unread:
         what = f"the settings of {facts.cloud} in {facts.unread} are not read, as {facts.cloud} has files below mappers"
-        yield Problem(ATTENTION if facts.host else BROKEN, what, "tedge config upgrade")
+        yield Problem(ATTENTION if facts.host else BROKEN, what, "sudo tedge config upgrade")
     elif not facts.host:
-        yield Problem(BROKEN, "no tenant is set", f"tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}")
+        yield Problem(
+            BROKEN, "no tenant is set", f"sudo tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}"
+        )
     if facts.key_in_hardware:
         what = no_effect.what_of_hardware(facts.key_in_hardware)
         yield Problem(BROKEN, what, no_effect.cure_of_hardware())
@@ -128,7 +107,9 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
         return
     yield from _of_dates(facts, active)
     if active.flaw:
-        yield Problem(BROKEN, f"the certificate {active.flaw}", f"tedge cert download {facts.words} --device-id <id>")
+        yield Problem(
+            BROKEN, f"the certificate {active.flaw}", cures.by_root("cert download", facts.words, "--device-id <id>")
+        )
     if facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
         yield Problem(BROKEN, reason, facts.key.cure or _register(facts))
@@ -137,14 +118,14 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
             ATTENTION,
             f"mosquitto may not read the private key {facts.key.path}, so its bridge cannot connect: expected owner "
             "and group tedge:mosquitto, mode 0640",
-            f"tedge reconnect {facts.words}",
+            cures.by_root("reconnect", facts.words),
         )
     if fault := schedule.threshold_fault(facts.threshold_s, active.lifetime_s):
         better = schedule.better_threshold(active.lifetime_s)
         yield Problem(
             ATTENTION,
             f"{fault}; {schedule.OFFLINE_RULE}",
-            f"tedge config set certificate.validity.minimum_duration {better}",
+            f"sudo tedge config set certificate.validity.minimum_duration {better}",
         )
 
 
@@ -153,9 +134,9 @@ def _unread(facts: Facts, active: CertificateFacts) -> Problem:
         return Problem(BROKEN, active.fault, active.cure or _register(facts))
     if facts.is_other_user:
         what = f"this user may not read {active.path}, so nothing is known of the certificate"
-        return Problem(ATTENTION, what, "tedge cert status")
+        return Problem(ATTENTION, what, cures.by_root("cert status"))
     what = f"user tedge may not read {active.path}, so the certificate cannot be renewed"
-    return Problem(BROKEN, what, f"tedge reconnect {facts.words}")
+    return Problem(BROKEN, what, cures.by_root("reconnect", facts.words))
 
 
 def _of_dates(facts: Facts, active: CertificateFacts) -> Iterator[Problem]:
@@ -178,17 +159,17 @@ def _of_dates(facts: Facts, active: CertificateFacts) -> Iterator[Problem]:
 def cure_of_clock(facts: Facts) -> str:
     """Return what sets the clock here: `timedatectl` can only where a service of network time is installed."""
     return {
-        "off": "timedatectl set-ntp true",
+        "off": "sudo timedatectl set-ntp true",
         "on": "timedatectl status",
-        "missing": "apt install systemd-timesyncd",
+        "missing": "sudo apt install systemd-timesyncd",
         "container": "set the clock of the machine that runs this container",
-    }.get(facts.timekeeper, "date --utc --set 'YYYY-MM-DD hh:mm'")
+    }.get(facts.timekeeper, "sudo date --utc --set 'YYYY-MM-DD hh:mm'")
 
 
 def _register(facts: Facts) -> str:
     """Return the command that registers the device; while a registration runs, the one that shows its journal."""
     if facts.units is not None and facts.units.registration:
-        return f"journalctl -u {facts.units.registration} -n 20"
+        return f"sudo journalctl -u {facts.units.registration} -n 20"
     return cures.registration(facts.words, facts.device_id)
 
 
@@ -213,21 +194,16 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             ATTENTION,
             "a switch of the certificate is unfinished: the next run finishes or undoes it",
-            _finish(facts),
+            cures.finishing(facts.words),
         )
     elif facts.candidate is not None and not waits:
-        cure = facts.candidate.cure or _finish(facts)
+        cure = facts.candidate.cure or cures.finishing(facts.words)
         yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
 
 
 def _upload(facts: Facts) -> str:
     """Return the command by which the tenant gets to trust the candidate, or the authority that issued it."""
     return f"tedge cert upload {facts.words}{'' if _is_self_signed(facts.candidate) else ' --authority'}"
-
-
-def _finish(facts: Facts) -> str:
-    """Return the command that finishes a switch, or takes a candidate into use."""
-    return f"tedge {'cert verify' if facts.is_beside else 'reconnect'} {facts.words}"
 
 
 def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
@@ -243,7 +219,7 @@ def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
 def _of_surroundings(facts: Facts) -> Iterator[Problem]:
     if facts.sudoers:
         what = f"{facts.sudoers} lets user tedge run programs as root, and nothing here needs that"
-        yield Problem(ATTENTION, what, f"rm {facts.sudoers}")
+        yield Problem(ATTENTION, what, f"sudo rm {facts.sudoers}")
     if facts.units is not None:
         yield from _of_units(facts, facts.units)
     yield from _of_bridge(facts)
@@ -256,16 +232,16 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
 
 def _of_bridge(facts: Facts) -> Iterator[Problem]:
     if facts.bridge.is_configured is False and not facts.fault:
-        yield Problem(ATTENTION, "the device is not connected: it has no bridge", f"tedge connect {facts.words}")
+        yield Problem(ATTENTION, "the device is not connected: it has no bridge", cures.by_root("connect", facts.words))
     elif facts.units is not None and not facts.units.has_broker:
         yield Problem(
-            ATTENTION, "mosquitto is not installed, whose bridge connects the device", "apt install mosquitto"
+            ATTENTION, "mosquitto is not installed, whose bridge connects the device", "sudo apt install mosquitto"
         )
     elif facts.bridge.missing_link:
         what = f"mosquitto does not know of the bridge: {facts.bridge.missing_link} is missing"
-        yield Problem(ATTENTION, what, f"tedge reconnect {facts.words}")
+        yield Problem(ATTENTION, what, cures.by_root("reconnect", facts.words))
     elif facts.bridge.differences or facts.bridge.is_unread:
-        yield Problem(ATTENTION, _other_settings(facts.bridge), f"tedge reconnect {facts.words}")
+        yield Problem(ATTENTION, _other_settings(facts.bridge), cures.by_root("reconnect", facts.words))
     elif facts.bridge.is_configured and facts.bridge.is_up is None:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up:
@@ -275,7 +251,7 @@ def _of_bridge(facts: Facts) -> Iterator[Problem]:
             f"{facts.bridge.mapper} still uses the former certificate, which it read when it started: it will not "
             "connect any more when that has expired"
         )
-        yield Problem(ATTENTION, what, f"systemctl restart {facts.bridge.mapper}")
+        yield Problem(ATTENTION, what, f"sudo systemctl restart {facts.bridge.mapper}")
 
 
 def _other_settings(bridge: BridgeFacts) -> str:
@@ -290,7 +266,7 @@ def _other_settings(bridge: BridgeFacts) -> str:
 def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
     if not units.is_installed:
         yield Problem(
-            BROKEN, f"{units.timer} or its service is missing", f"apt-get install --reinstall {beside.packages()}"
+            BROKEN, f"{units.timer} or its service is missing", f"sudo apt-get install --reinstall {beside.packages()}"
         )
         return
     if facts.missing_accounts:
@@ -299,7 +275,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             f"there is no {' and no '.join(facts.missing_accounts)}, as whom the renewal runs: systemd takes that for "
             "nothing to do, and the certificate will expire",
             # The account may have another number now, so `reconnect` corrects the owners of key and certificate.
-            f"systemd-sysusers && systemd-tmpfiles --create && tedge reconnect {facts.words}",
+            f"sudo systemd-sysusers && sudo systemd-tmpfiles --create && {cures.by_root('reconnect', facts.words)}",
         )
     elif units.not_started:
         yield Problem(
@@ -316,14 +292,14 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
         yield Problem(
             ATTENTION,
             f"the certificate is not renewed: {units.timer} is {state}",
-            f"systemctl {'start' if facts.is_beside else 'enable --now'} {units.timer}",
+            f"sudo systemctl {'start' if facts.is_beside else 'enable --now'} {units.timer}",
         )
     if units.user and facts.settings_user not in ("", units.user):
         yield Problem(
             ATTENTION,
             f"the renewal runs as user {units.user}, and {beside.DIRECTORY} belongs to {facts.settings_user}: set "
             "User= and Group= (see tedge-cert-renewer-beside(7))",
-            f"systemctl edit {units.service}",
+            f"sudo systemctl edit {units.service}",
         )
     yield from _of_authority(facts, units)
     if not units.is_confined:
@@ -340,28 +316,28 @@ def _of_authority(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
             ATTENTION,
             f"the timer asks the tenant for the next certificate, and not {facts.est_url} (est.url): add the lines "
             "[Service] and Environment=RENEW_WITH_CA=est",
-            f"systemctl edit {units.service}",
+            f"sudo systemctl edit {units.service}",
         )
     elif asked == "est" and not facts.est_url:
         yield Problem(
             ATTENTION,
             "the timer asks an authority of your own (RENEW_WITH_CA=est), and est.url names none: set it, or ask the "
             "tenant with Environment=RENEW_WITH_CA=c8y",
-            f"systemctl edit {units.service}",
+            f"sudo systemctl edit {units.service}",
         )
 
 
 def _cure_of_start(units: UnitFacts) -> str:
     """Return the cure: install a program that is missing; if nothing is missing any more, start again."""
     if units.has_program and any(word in units.not_started for word in (*_ACCOUNT, *_PROGRAM)):
-        return f"systemctl start {units.service}"
-    return f"apt-get install --reinstall {beside.packages()}"
+        return f"sudo systemctl start {units.service}"
+    return f"sudo apt-get install --reinstall {beside.packages()}"
 
 
 def _journal_of(facts: Facts) -> str:
     if facts.units is None:
-        return f"tedge cert renew {facts.words}"
-    return f"journalctl -x -u {facts.units.service} -n 20"
+        return cures.by_root("cert renew", facts.words)
+    return f"sudo journalctl -x -u {facts.units.service} -n 20"
 
 
 def _option(facts: Facts) -> str:
