@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from faults.fuzz import certificates, messages, settings
+from faults.fuzz import authority, certificates, messages, settings
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ TARGETS: dict[str, Target] = {
     "certificate-der": Target(certificates.DER, certificates.read_der, 30),
     "certificate-pem": Target(certificates.PEM, certificates.read_pem, 15),
     "refusal": Target(messages.REFUSALS, messages.read_refusal, 8),
+    "est-refusal": Target(authority.REFUSALS, authority.read_refusal, 5),
+    "est-issuers": Target(authority.ISSUERS, authority.read_issuers, 8),
+    "waiting-request": Target(authority.REQUESTS, authority.read_waiting, 3),
     "token-answer": Target(messages.TOKENS, messages.read_token, 8),
     "bridge-message": Target(messages.HEARD, messages.hear, 8),
     "tedge-toml": Target(settings.FILES, settings.read_file, 8),
