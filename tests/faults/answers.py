@@ -23,6 +23,7 @@ from faults.middlebox import Middlebox
 from tenant.client import Tenant
 from unit.certificates import make
 from unit.connected import certify, configure, connect, issue, key_file
+from unit.est_authority import EstAuthority
 from unit.local_device import LocalDevice
 
 RENEW, VERIFY = "tedge-cert-renew c8y", "tedge-cert-verify c8y"
@@ -32,14 +33,19 @@ _VOLATILE = ("run", "mosquitto.log", "certs/device.csr", "state")
 
 @dataclass
 class Standing:
-    """The device of the rows, a listener that accepts connections and says nothing, and a box that opens TLS."""
+    """The device of the rows, and what it may meet.
+
+    A listener that accepts connections and says nothing, a box that opens TLS, an authority of the operator's own.
+    """
 
     device: LocalDevice
     silent: socket.socket
     middlebox: Middlebox
+    authority: EstAuthority
 
     def restore(self, kept: Path) -> None:
         """Put back what a row changed."""
+        self.authority.behave()
         for name in ("certs", "tedge.toml"):
             path = self.device.directory / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -51,7 +57,9 @@ def stand(tenant: Tenant, directory: Path) -> Standing:
     device = LocalDevice(directory / "device", tenant, "answers")
     certify(device, 10)
     connect(device)
-    return Standing(device, socket.create_server(("127.0.0.1", 0)), Middlebox())
+    authority = EstAuthority(directory)
+    authority.takes(tenant.device_ca)
+    return Standing(device, socket.create_server(("127.0.0.1", 0)), Middlebox(), authority)
 
 
 def whole_directory(directory: Path) -> dict[str, tuple[int, int, int, str]]:

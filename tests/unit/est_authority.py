@@ -61,10 +61,8 @@ class EstAuthority:
 
     def __init__(self, directory: Path) -> None:
         self._become("ACME root", "ACME devices")
-        self.cacerts: Answer | list[Made] = [self.issuing, self.root]
-        self.answers: list[Answer] = []
+        self.behave()
         self.asked: list[Asked] = []
-        self.subject: x509.Name | None = None
         self.trust = directory / "est-root.pem"
         web = trustme.CA()
         web.cert_pem.write_to_path(str(self.trust))
@@ -85,6 +83,10 @@ class EstAuthority:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -99,6 +101,21 @@ class EstAuthority:
         """The table of `tedge.toml` that names this authority."""
         return f'[est]\nurl = "{self.url}"\nroot_cert_path = "{self.trust}"\n'
 
+    def behave(self) -> None:
+        """End all faults."""
+        self.cacerts: Answer | list[Made] = [self.issuing, self.root]
+        self.answers: list[Answer] = []
+        self.extensions: list[x509.ExtensionType] = [
+            x509.BasicConstraints(ca=False, path_length=None),
+            # By the key of their issuer, certificates of two authorities of one name differ.
+            _authority_key(self.issuing),
+        ]
+        self.subject: x509.Name | None = None
+
+    def takes(self, authority: Path) -> None:
+        """Take certificates of another authority too."""
+        self._context.load_verify_locations(authority)
+
     def takes_leaf_alone(self) -> None:
         """Know the issuing CA from now on, so that a device need not show it."""
         self._context.load_verify_locations(cadata=self.issuing.pem.decode())
@@ -106,16 +123,11 @@ class EstAuthority:
     def renew_itself(self, root: str, issuing: str) -> None:
         """Issue by a new issuing CA below a new root from now on; certificates of the former ones are still taken."""
         self._become(root, issuing)
-        self.cacerts = [self.issuing, self.root]
+        self.behave()
 
     def _become(self, root: str, issuing: str) -> None:
         self.root = _of_ca(root)
         self.issuing = _of_ca(issuing, self.root)
-        # By the key of their issuer, certificates of two authorities of one name differ.
-        self.extensions: list[x509.ExtensionType] = [
-            x509.BasicConstraints(ca=False, path_length=None),
-            _authority_key(self.issuing),
-        ]
 
     def asks_late(self) -> None:
         """Ask for a certificate only when the request is there, as a web server does that wants one for one address."""

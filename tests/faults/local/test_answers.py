@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from faults import answer_files, answer_servers
+from faults import answer_authority, answer_files, answer_servers
 from faults.answers import Row, Standing, placed, stand, whole_directory
 from faults.record import Matrix
 from tenant.client import Tenant
 
 pytestmark = pytest.mark.row("Answers")
-ROWS = [*answer_files.ROWS, *answer_servers.ROWS]
+ROWS = [*answer_files.ROWS, *answer_servers.ROWS, *answer_authority.ROWS]
 LINE = re.compile(r"(?:error: |warning: )?[^\n]+\n")
 
 
@@ -26,6 +26,7 @@ def standing(running_tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -
     made.device.stop_broker()
     made.middlebox.stop()
     made.silent.close()
+    made.authority.stop()
 
 
 @pytest.mark.parametrize("row", [pytest.param(each, marks=each.marks, id=each.name) for each in ROWS])
