@@ -22,9 +22,9 @@ from system.renewer import (
     serial,
     start,
 )
+from system.thin_edge import make_due
 from tenant.client import Tenant
 
-TOML = "/etc/tedge/tedge.toml"
 PATH = "tedge-cert-renewer-mapper@c8y.path"
 RESTART = "tedge-cert-renewer-mapper@c8y.service"
 EXPOSURE_LIMIT = 1.4
@@ -45,12 +45,6 @@ def beside(package: Path) -> Path:
 @pytest.fixture
 def theirs(tmp_path: Path) -> list[Path]:
     return thin_edge.build(tmp_path / "theirs", agent=True)
-
-
-def make_due(device: Device, tenant: Tenant) -> None:
-    """As `make_due` of `renewer`, which needs our own `tedge`."""
-    tenant.settings(lifetime_s=400 * 86_400)
-    device.run(f"printf '[certificate.validity]\\nminimum_duration = \"366d\"\\n' >> {TOML}")
 
 
 def drop_in(device: Device, unit: str, *lines: str) -> None:

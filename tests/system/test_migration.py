@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from system import thin_edge
+from system.debs import BESIDE, sibling
 from system.device import Device
 from system.devices import Devices
 from system.installing import install, remove
@@ -31,6 +32,7 @@ def test_taken_over_purged_and_back(before: tuple[Device, Tenant], package: Path
     check_takeover(device, tenant, package)
     check_their_purge(device, tenant, package)
     check_way_back(device, tenant, theirs)
+    check_beside(device, tenant, package)
 
 
 def test_the_bridge_of_the_mapper_becomes_that_of_mosquitto(before: tuple[Device, Tenant], package: Path) -> None:
@@ -119,3 +121,13 @@ def check_way_back(device: Device, tenant: Tenant, theirs: list[Path]) -> None:
     remove(device, "purge")
     for path in (KEY, thin_edge.BRIDGE, "/etc/tedge/tedge.toml"):
         assert device.exists(path)
+
+
+def check_beside(device: Device, tenant: Tenant, package: Path) -> None:
+    """The device keeps thin-edge's packages now, and gets ours beside them."""
+    old = serial(tenant, device)
+    install(device, sibling(package, BESIDE))
+    thin_edge.make_due(device, tenant)
+    run = start(device)
+    assert run.outcome == "success", run.lines
+    tenant.wait_connected(device.name, not_serial=old)
