@@ -38,6 +38,7 @@ LEAST_PAUSE_S = 0.9
 # Any local client can publish there.
 _MOST_OPERATIONS = 1000
 _EXECUTING = "executing"
+_PROCESSES_OF_START = 2
 
 
 class MapperBridge(Bridge):
@@ -130,7 +131,8 @@ class MapperBridge(Bridge):
     def ends_by_itself(self) -> bool:
         """Whether the mapper was seen not to stay since its restart was asked for."""
         found = mapper_process.processes(self.mapper.unit)
-        return found is not None and (not found or len(self._started.union(found)) > 1)
+        # A start has two processes one after the other, that of ExecStartPre= and its own.
+        return found is not None and (not found or len(self._started.union(found)) > _PROCESSES_OF_START)
 
     def _ask_for_restart(self) -> None:
         files.write(self.mapper.restart_file, b"", owners.HANDOVER)
