@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root's part: give the files of an instance below ``/etc/tedge/device-certs``, and the locks, back to tedge."""
+"""Root's part: give the files of an instance below ``/etc/tedge/device-certs``, and its lock, back to tedge."""
 
 from pathlib import Path
 
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import owners, privileges
+from tedge_cert.disk import lock, owners, privileges
 
 
 def restore(instance: Instance) -> None:
-    """Restore owners and modes of the files that the settings name in that directory, and of the locks.
+    """Restore owners and modes of the files that the settings name in that directory, and of the certificate's lock.
 
     Raises ConfigurationError for a key in hardware.
     """
@@ -22,6 +22,6 @@ def restore(instance: Instance) -> None:
     directory = Path(instance.config.directory) / "device-certs"
     owners.restore(directory, {path.name: access for path, access in kinds if path.parent == directory})
     if instance.config.is_of_system:
-        # A lock is never removed, so one of root would stop the renewal for good.
-        locks = Path(privileges.RUN_DIRECTORY)
-        owners.restore(locks, {path.name: owners.LOCK for path in locks.glob("*.lock")})
+        # A lock is never removed, so one of root would stop the renewal for good. Its name is that of the certificate:
+        # user tedge chooses the others there.
+        owners.restore(Path(privileges.RUN_DIRECTORY), {lock.name_for(instance.certificate): owners.LOCK})

@@ -24,7 +24,7 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
     ``directory`` holds the lock files (``/run/tedge-cert-renewer``). The lock ends with the process, and no child
     inherits it. Raises BusyError, which names the holder.
     """
-    lock_file = directory / (os.fspath(certificate).strip("/").replace("/", "-") + ".lock")
+    lock_file = directory / name_for(certificate)
     descriptor = _open(lock_file)
     try:
         _acquire(descriptor, lock_file, certificate, wait_s)
@@ -32,6 +32,11 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
         yield
     finally:
         os.close(descriptor)
+
+
+def name_for(certificate: Path) -> str:
+    """Return the name of the file that locks ``certificate``."""
+    return os.fspath(certificate).strip("/").replace("/", "-") + ".lock"
 
 
 @contextmanager
