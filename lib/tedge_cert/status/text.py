@@ -188,7 +188,8 @@ def _timer(facts: Facts) -> str:
         return "none: no unit of systemd reads this configuration; cron or another service has to call the steps"
     if not units.is_installed:
         return "not installed"
-    words = ["enabled" if units.is_enabled else "not enabled", "active" if units.is_active else "not active"]
+    others = "started with the mapper" if facts.is_beside else "not enabled"
+    words = ["enabled" if units.is_enabled else others, "active" if units.is_active else "not active"]
     if units.is_running:
         words.append("a run is under way")
     elif units.next_run_s:

@@ -20,6 +20,7 @@ from tedge_cert.disk import files, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.status import verdict
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
+from tedge_cert.status.text import text_of
 from tedge_cert.x509 import keys
 from tedge_cert.x509.certificate import load
 from unit.certificates import key_pem, new_key
@@ -95,7 +96,9 @@ def test_every_cure_exists_there() -> None:
 
 @pytest.mark.usefixtures("mark")
 def test_a_timer_that_the_mapper_wants_is_not_enabled() -> None:
-    assert verdict.problems(facts(is_beside=True, units=units(is_enabled=False))) == []
+    found = facts(is_beside=True, units=units(is_enabled=False))
+    assert verdict.problems(found) == []
+    assert "started with the mapper, active, next run" in text_of(found, [])
     assert verdict.problems(facts(units=units(is_enabled=False))) != []
 
 
