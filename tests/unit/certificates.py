@@ -9,7 +9,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 DAY_S = 86_400
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -56,6 +56,11 @@ class Made:
     def key_pem(self) -> bytes:
         """The key in PEM."""
         return key_pem(self.key)
+
+    @property
+    def key_public(self) -> bytes:
+        """The public key in DER."""
+        return self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def make(

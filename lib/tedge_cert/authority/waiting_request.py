@@ -19,6 +19,14 @@ def same(path: Path, csr: bytes) -> bytes:
     return kept if requests.asks_the_same(kept, csr) else csr
 
 
+def public_key(path: Path) -> bytes:
+    """Return the public key of the request kept at ``path``; empty if there is none that can be read."""
+    try:
+        return requests.public_key_in(files.read_regular(path))
+    except OSError:
+        return b""
+
+
 def keep(path: Path, csr: bytes) -> None:
     """Keep the request in DER; raises TedgeCertError."""
     files.make_directory(path.parent, owners.SHARED_DIRECTORY)

@@ -41,6 +41,7 @@ from tedge_cert.errors import (
 )
 from tedge_cert.net.https import WrongServerError
 from tedge_cert.steps import outcome
+from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import rest
 from tedge_cert.terminal import Progress, waiting
 from tedge_cert.times import CLOCK_TOLERANCE_S
@@ -128,8 +129,7 @@ def download(
     Previous and candidate of an earlier registration are removed before the new certificate is written.
     """
     with custody(instance):
-        token_key.settle(instance)
-        key = keys.load_or_create(instance.key)
+        key = _key(instance)
         request = _request(instance, registration, key, csr)
         received = _ask_until(instance, registration, request, retry_every_s, max_timeout_s)
         new = _keep(instance, registration, keys.public_key(key), received)
@@ -143,10 +143,16 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
     """Ask for the first certificate once; raises RequestRefusedError, NoAnswerError or another TedgeCertError."""
     with custody(instance):
         check_clock(instance, registration.host, registration.est)
-        token_key.settle(instance)
-        key = keys.load_or_create(instance.key)
+        key = _key(instance)
         received = _ask(instance, registration, _request(instance, registration, key, None))
         return _keep(instance, registration, keys.public_key(key), received)
+
+
+def _key(instance: Instance) -> keys.PrivateKey:
+    """Return the key of the device, made if there is none; a switch that was interrupted gives its key back first."""
+    Switch.of(instance).settle_keys()
+    token_key.settle(instance)
+    return keys.load_or_create(instance.key)
 
 
 def _request(instance: Instance, registration: Registration, key: keys.PrivateKey, csr: CallerFile | None) -> bytes:

@@ -18,7 +18,9 @@ def end(instance: Instance) -> None:
     """Remove the state before the new certificate is written; call it under the lock. Raises TedgeCertError."""
     # Previous goes first: while it exists, the next run takes the switch for unfinished and would put it back.
     files.remove(instance.previous)
+    files.remove(instance.previous_key)
     files.remove(instance.candidate)
+    files.remove(instance.candidate_key)
     files.remove(instance.waiting_file)
     state.forget(instance.state_file)
     for forget in (rejection.forget, record.end_attempts, record.end_password, record.tidy):

@@ -102,6 +102,16 @@ class Instance(Names):
         return _with_suffix(self.certificate, ".previous")
 
     @property
+    def candidate_key(self) -> Path:
+        """A new private key: a candidate belongs to it, or is still to be asked for."""
+        return _with_suffix(self.key_file, ".new")
+
+    @property
+    def previous_key(self) -> Path:
+        """The private key just replaced, that of previous."""
+        return _with_suffix(self.key_file, ".previous")
+
+    @property
     def bridge_file(self) -> Path:
         """Mosquitto's configuration of the bridge; while it exists, the device is connected."""
         return bridge_file_of(self.config)

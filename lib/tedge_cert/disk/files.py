@@ -71,6 +71,22 @@ def rename(source: Path, target: Path) -> float:
     return renamed_s
 
 
+def rename_both(first: tuple[Path, Path], second: tuple[Path, Path]) -> float:
+    """Rename two files, one right after the other, then sync both directories; returns as ``rename`` does.
+
+    A sync between the renames could take seconds on a slow disk, and a reader of both files would see one of each.
+    """
+    for source, target in (first, second):
+        try:
+            source.rename(target)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
+    renamed_s = time.monotonic()
+    for directory in dict.fromkeys(target.parent for _, target in (first, second)):
+        sync_directory(directory)
+    return renamed_s
+
+
 def make_directory(path: Path, access: Access, above: Access | None = None) -> None:
     """Create a directory, and with ``above`` those that are missing above it; an existing one stays as it is.
 

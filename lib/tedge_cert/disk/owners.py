@@ -23,6 +23,15 @@ class Access:
     mode: int
 
 
+def access_of(facts: os.stat_result) -> Access:
+    """Return owner and group of a file with a private key, and its mode without what it allows to other users."""
+    try:
+        user, group = pwd.getpwuid(facts.st_uid).pw_name, grp.getgrgid(facts.st_gid).gr_name
+    except KeyError:
+        user, group = PRIVATE_KEY.user, PRIVATE_KEY.group
+    return Access(user, group, facts.st_mode & 0o660)
+
+
 # Group mosquitto reads key and certificate for the bridge; the renewer, as tedge, writes the certificate.
 PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
 CERTIFICATE = Access("tedge", "mosquitto", 0o644)

@@ -155,7 +155,7 @@ class Confirmation:
 
     def _undo(self, reason: str) -> NoReturn:
         """Restore previous, because the new certificate is refused, and wait for the bridge."""
-        flaw = self.switch.flaw_of_previous(self.instance.key)
+        flaw = self.switch.flaw_of_previous()
         if flaw:
             raise CertificateError(f"certificate unusable: {reason}; and there is no way back: {flaw}")
         began_s = time.monotonic()
@@ -166,11 +166,12 @@ class Confirmation:
 
     def _undo_and_see(self, bridge: Bridge, reason: str) -> None:
         """Restore previous, because the bridge stays away with the new one; keep the new one if that does not help."""
-        if self.switch.flaw_of_previous(self.instance.key):
+        if self.switch.flaw_of_previous():
             journal.warning(f"{reason}: see {bridge.journal}; {self.switch.previous} cannot be put back")
             self._confirm("the tenant accepts it over a connection of our own")
             return
         new = self.switch.certificate.read_bytes()
+        public_key = certificate.load(self.switch.certificate).public_key
         began_s = time.monotonic()
         self.switch.put_back(keep=new)
         if self._comes_back(bridge, began_s):
@@ -178,7 +179,7 @@ class Confirmation:
             raise RolledBackError(
                 f"{reason}; it is back with the previous certificate, which is active again: {self.switch.certificate}"
             )
-        self.switch.promote(self.switch.prepare(new), new)
+        self.switch.promote(self.switch.prepare(new, self.switch.candidate_key_for(public_key)), new)
         self.reconnect()
         journal.warning(f"{reason} with the previous certificate too: see {bridge.journal}")
         self._confirm("the tenant accepts it over a connection of our own")

@@ -13,14 +13,13 @@ from tedge_cert.authority import est_server
 from tedge_cert.device.connection_settings import connected_broker, est_of, tenant_of
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance, identity
-from tedge_cert.disk.files import CallerFile
 from tedge_cert.disk.space import space_in
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CertificateError, ClockError, TedgeCertError
 from tedge_cert.net import https, server_clock
 from tedge_cert.net.https import Request
 from tedge_cert.net.server import Server
-from tedge_cert.steps.renew import EST, SELF_SIGNED, check_place
+from tedge_cert.steps.renew import EST, SELF_SIGNED, Wanted, changes_key, check_place
 from tedge_cert.steps.switch import Switch
 from tedge_cert.tenant import rest, token
 from tedge_cert.x509 import certificate, clock, keys, requests
@@ -31,10 +30,10 @@ _NOWHERE = Path("/dev/null/nothing")
 Check = tuple[str, Callable[[], str]]
 
 
-def rehearse(instance: Instance, authority: str, csr: CallerFile | None) -> int:
+def rehearse(instance: Instance, wanted: Wanted) -> int:
     """Print a line for each thing that the request needs; return 1 if one is missing."""
     failed = False
-    for name, look in _checks(instance, authority, csr):
+    for name, look in _checks(instance, wanted):
         try:
             is_good, said = True, look()
         except TedgeCertError as error:
@@ -44,10 +43,11 @@ def rehearse(instance: Instance, authority: str, csr: CallerFile | None) -> int:
     return 1 if failed else 0
 
 
-def _checks(instance: Instance, authority: str, csr: CallerFile | None) -> Iterator[Check]:
+def _checks(instance: Instance, wanted: Wanted) -> Iterator[Check]:
+    authority = wanted.authority
     yield "switch", partial(_switch, instance)
     yield "certificate", partial(_certificate, instance, authority)
-    yield "key", partial(_key, instance, csr)
+    yield "key", partial(_key, instance, wanted)
     yield "directory", partial(_directory, instance)
     if authority == EST:
         yield "authority and clock", partial(_est, instance)
@@ -73,11 +73,15 @@ def _certificate(instance: Instance, authority: str) -> str:
     return f"{instance.certificate}, {format_duration(current.validity.left_s(time.time()), 2)} left"
 
 
-def _key(instance: Instance, csr: CallerFile | None) -> str:
+def _key(instance: Instance, wanted: Wanted) -> str:
+    changes = changes_key(instance, wanted)
     key = keys.load_for(instance.key, certificate.load(instance.certificate), instance.certificate)
-    if csr is not None:
-        requests.load_request(csr, key)
-    return f"{instance.key} is that of the certificate"
+    said = f"{instance.key} is that of the certificate"
+    if changes:
+        return f"{said}, and a new one can be put beside it ({instance.candidate_key})"
+    if wanted.csr is not None:
+        requests.load_request(wanted.csr, key)
+    return said
 
 
 def _directory(instance: Instance) -> str:

@@ -15,6 +15,7 @@ from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity, est_server, self_signed, waiting_request
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
+from tedge_cert.device import rotation
 from tedge_cert.device.connection_settings import connected_broker, est_of, tenant_of
 from tedge_cert.device.connections import KeyPair
 from tedge_cert.device.instance import Instance, identity
@@ -38,6 +39,16 @@ from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
 
 EST, SELF_SIGNED = "est", "self-signed"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose certificate is wanted, and how: with this signing request, or with a new key."""
+
+    authority: str
+    csr: CallerFile | None = None
+    new_key: bool = False
+    by_unit: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,17 +87,35 @@ def is_switch_unfinished(instance: Instance) -> bool:
     return switch.is_unfinished
 
 
-def candidate_of(
-    authority: str, instance: Instance, current: Certificate, csr: CallerFile | None, by_unit: bool
-) -> Certificate:
-    """Obtain a certificate from ``authority`` and write it as the candidate; raises TedgeCertError."""
+def candidate_of(wanted: Wanted, instance: Instance, current: Certificate) -> Certificate:
+    """Obtain a certificate and write it as the candidate, with its key if that is a new one; raises TedgeCertError."""
     # Before the tenant issues a certificate that could not be written.
     check_place(instance.candidate)
-    if authority != SELF_SIGNED:
-        return _obtain(instance, _authority(authority, instance, current), current, csr, by_unit)
-    if csr is not None:
-        journal.warning(f"{csr} is not used: a self-signed certificate takes key and subject of the current one")
-    return _sign(instance, current)
+    if wanted.authority != SELF_SIGNED:
+        return _obtain(instance, _authority(wanted.authority, instance, current), current, wanted)
+    if wanted.csr is not None:
+        journal.warning(f"{wanted.csr} is not used: a self-signed certificate takes key and subject of the current one")
+    return _sign(instance, current, wanted)
+
+
+def changes_key(instance: Instance, wanted: Wanted) -> bool:
+    """Return whether the certificate is asked for with a new key; raises TedgeCertError if that is impossible.
+
+    A request that waits for approval is sent again with its key, also when nothing wants a new key any more.
+    """
+    if wanted.csr is not None and wanted.authority != SELF_SIGNED:
+        return False
+    changes = wanted.new_key or rotation.is_wanted(instance) or _waits_with_new_key(instance)
+    if changes:
+        rotation.check(instance)
+    return changes
+
+
+def _waits_with_new_key(instance: Instance) -> bool:
+    if not (os.path.lexists(instance.candidate_key) and os.path.lexists(instance.waiting_file)):
+        return False
+    found = rotation.candidate_key(instance)
+    return found is not None and waiting_request.public_key(instance.waiting_file) == found.public_key
 
 
 def check_place(candidate: Path) -> None:
@@ -163,13 +192,13 @@ def _authority(name: str, instance: Instance, current: Certificate) -> Authority
     )
 
 
-def _obtain(
-    instance: Instance, authority: Authority, current: Certificate, csr: CallerFile | None, by_unit: bool
-) -> Certificate:
+def _obtain(instance: Instance, authority: Authority, current: Certificate, wanted: Wanted) -> Certificate:
+    changes = changes_key(instance, wanted)
     clock.check_presentable(current, instance.certificate)
-    key = keys.load_for(instance.key, current, instance.certificate)
-    if csr is not None:
-        request = requests.load_request(csr, key)
+    present = keys.load_for(instance.key, current, instance.certificate)
+    key = rotation.need(instance, present).key if changes else present
+    if wanted.csr is not None:
+        request = requests.load_request(wanted.csr, key)
     else:
         request = waiting_request.same(instance.waiting_file, requests.renewal_request(key, current))
         files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
@@ -182,11 +211,13 @@ def _obtain(
         except RequestRefusedError as error:
             if error.status in est_server.FINAL:
                 waiting_request.end(instance.waiting_file)
+                if changes:
+                    raise _with_new_key(error) from error
             raise
         waiting_request.end(instance.waiting_file)
     try:
         new = answer_checks.pick(certificates, keys.public_key(key))
-        answer_checks.check(new, keys.public_key(key), authority.device_id, current, by_unit=by_unit)
+        answer_checks.check(new, keys.public_key(key), authority.device_id, current, by_unit=wanted.by_unit)
         new = authority.complete(new)
     except UnfitCertificateError as error:
         raise RequestRefusedError(
@@ -195,27 +226,49 @@ def _obtain(
     except ClockError as error:
         # Otherwise a clock that is behind would have the device ask for another certificate each hour.
         new = authority.complete(new)
-        files.write(instance.candidate, new.pem, owners.CERTIFICATE)
+        _keep(instance, new, changes)
         raise ClockError(
             f"the answer of {authority.host} is kept as {instance.candidate} until it is valid: {error}"
         ) from error
-    files.write(instance.candidate, new.pem, owners.CERTIFICATE)
+    _keep(instance, new, changes)
     return new
 
 
-def _sign(instance: Instance, current: Certificate) -> Certificate:
-    """Sign a candidate with the same key and subject by the device itself; the certificate may have expired."""
+def _with_new_key(error: RequestRefusedError) -> RequestRefusedError:
+    """Add to a refusal that the request has a new key, which not every authority takes."""
+    return RequestRefusedError(
+        f"{error}; the request has a new key: an authority that takes none (RFC 7030 §4.2.2, re-key) renews without "
+        "--new-key and with certificate.rotate_key false",
+        error.status,
+        error.retry_after_s,
+    )
+
+
+def _keep(instance: Instance, new: Certificate, changes: bool) -> None:
+    """Write the candidate; a candidate key that it does not belong to is of no use any more."""
+    files.write(instance.candidate, new.pem, owners.CERTIFICATE)
+    if not (changes or rotation.is_wanted(instance)) and files.remove(instance.candidate_key):
+        journal.info(f"removed the candidate key {instance.candidate_key}: the candidate is for the present key")
+
+
+def _sign(instance: Instance, current: Certificate, wanted: Wanted) -> Certificate:
+    """Sign a candidate with the same key and subject by the device itself; the certificate may have expired.
+
+    Where a new key is wanted, that key signs it.
+    """
     if not current.is_self_signed:
         raise ConfigurationError(
             f"{instance.certificate} is not self-signed but issued by {current.issuer}, which its successor "
             "has to come from too: renew it with `--ca c8y` (in the unit: Environment=RENEW_WITH_CA=c8y)"
         )
+    changes = changes_key(instance, wanted)
     clock.check_clock(current, instance.certificate)
-    key = keys.load_for(instance.key, current, instance.certificate)
+    present = keys.load_for(instance.key, current, instance.certificate)
+    key = rotation.need(instance, present).key if changes else present
     new = self_signed.successor(key, current, instance.config)
     try:
         answer_checks.check(new, keys.public_key(key), identity(instance), current)
     except UnfitCertificateError as error:
         raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
-    files.write(instance.candidate, new.pem, owners.CERTIFICATE)
+    _keep(instance, new, changes)
     return new

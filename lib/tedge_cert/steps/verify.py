@@ -4,8 +4,8 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from tedge_cert import cures, journal, systemd, terminal
 from tedge_cert.authority import answer_checks
@@ -13,7 +13,7 @@ from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.bridge.kinds import open_bridge, reopen
 from tedge_cert.deadline import Deadline
-from tedge_cert.device import profiles
+from tedge_cert.device import profiles, rotation
 from tedge_cert.device.connection_settings import connected_broker, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance, identity
@@ -31,7 +31,7 @@ from tedge_cert.net.tls import UNKNOWN_AUTHORITY
 from tedge_cert.steps import due, outcome, rejection
 from tedge_cert.steps.confirmation import Confirmation
 from tedge_cert.steps.mapper_confirmation import MapperConfirmation
-from tedge_cert.steps.switch import Switch
+from tedge_cert.steps.switch import Prepared, Switch
 from tedge_cert.tenant import device_token
 from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.tenant.proof import prove
@@ -43,6 +43,14 @@ from tedge_cert.x509.certificate import Certificate
 # not at all when the certificate ends within a day.
 IDLE_WAIT_S = 300.0
 URGENT_S = 86_400
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A certificate that may become the active one; ``key`` is the content of its key, if it is not the active one."""
+
+    certificate: Certificate
+    key: bytes | None = None
 
 
 @dataclass
@@ -106,17 +114,29 @@ def _identity_in_switch(instance: Instance) -> str:
     return ""
 
 
-def check_candidate(
-    instance: Instance, current: Certificate, found: bytes, device_id: str, by_unit: bool
-) -> Certificate:
-    """Return the certificate in the bytes of a candidate; raises UnfitCertificateError or ClockError."""
-    public_key = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
-    new = answer_checks.parse_candidate(found, public_key)
+def check_candidate(instance: Instance, current: Certificate, found: bytes, device_id: str, by_unit: bool) -> Candidate:
+    """Return the certificate in the bytes of a candidate, with its key if it has one of its own.
+
+    Its public key decides which key that is. Raises UnfitCertificateError, also in the unit for a candidate of the
+    present key where each renewal shall have a new one; ClockError; or ConfigurationError if the key cannot change.
+    """
+    present = keys.public_key(keys.load_for(instance.key, current, instance.certificate))
+    waiting = rotation.candidate_key(instance)
+    new, key = None, None
+    if waiting is not None:
+        with suppress(UnfitCertificateError):
+            new, key = answer_checks.parse_candidate(found, waiting.public_key), waiting.content
+    if new is None:
+        new = answer_checks.parse_candidate(found, present)
+        if by_unit and rotation.is_wanted(instance):
+            raise UnfitCertificateError(f"it is for the present key, and {rotation.setting(instance)} wants a new one")
+    else:
+        rotation.check(instance)
     try:
-        answer_checks.check(new, public_key, device_id, current, by_unit=by_unit)
+        answer_checks.check(new, new.public_key, device_id, current, by_unit=by_unit)
     except ClockError as error:
         raise ClockError(f"{error}; {instance.candidate} is kept") from error
-    return new
+    return Candidate(new, key)
 
 
 def promote_candidate(instance: Instance, switch: Switch) -> None:
@@ -136,8 +156,8 @@ def promote_candidate(instance: Instance, switch: Switch) -> None:
         raise CandidateRejectedError(f"new certificate {switch.candidate} rejected: {error}") from error
 
 
-def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate, device_id: str) -> None:
-    prepared = switch.prepare(new.pem)
+def _promote(instance: Instance, switch: Switch, found: bytes, new: Candidate, device_id: str) -> None:
+    prepared = switch.prepare(new.certificate.pem, new.key)
     parties: list[_Party] = []
     try:
         parties = _parties_of(instance, device_id)
@@ -146,14 +166,16 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
         title = f"Validating new certificate: {switch.candidate}..."
         for party in parties:
             with waiting(f"Proving the new certificate to {party.tenant.host}"):
-                verdict = _ask(party, prepared.fresh)
+                verdict = _ask(party, prepared)
             if not verdict.accepted:
                 journal.info(f"{title} {terminal.mark(False, sys.stderr)}")
-                raise _not_accepted(party, switch, verdict, found, new)
+                raise _not_accepted(party, switch, verdict, found, new.certificate)
         renamed_s = switch.promote(prepared, found)
         journal.info(f"{title} {terminal.mark(True, sys.stderr)}")
         journal.info(f"proof: {verdict.reason}")
         journal.info(f"The new certificate is now the active certificate {switch.certificate}")
+        if new.key is not None:
+            journal.info(f"its new private key is now the active key {switch.key}")
         _confirm(parties, switch, lambda party, confirmation: _after(party, confirmation, renamed_s))
         outcome.succeeded([each.instance for each in parties], RENEWED)
     finally:
@@ -161,12 +183,12 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Certificate,
         _dismiss(parties)
 
 
-def _ask(party: _Party, fresh: Path) -> Verdict:
+def _ask(party: _Party, prepared: Prepared) -> Verdict:
     party.was_up = party.bridge is not None and party.bridge.is_up
     party.began_s = time.monotonic()
-    by_token = device_token.prove(party.tenant, fresh)
+    by_token = device_token.prove(party.tenant, prepared.fresh, prepared.fresh_key)
     party.by_token = by_token is not None
-    return by_token or prove(party.tenant, fresh, party.bridge)
+    return by_token or prove(party.tenant, prepared.fresh, party.bridge, prepared.fresh_key)
 
 
 def _after(party: _Party, confirmation: Confirmation, renamed_s: float) -> None:

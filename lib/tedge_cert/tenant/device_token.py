@@ -59,14 +59,15 @@ def request(tenant: Tenant) -> str | None:
     return None
 
 
-def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
+def prove(tenant: Tenant, candidate: Path, key: Path | None = None) -> Verdict | None:
     """Prove ``candidate`` by asking for a token with it; None where that is not possible.
 
+    Its private key is the device's, or that at ``key``.
     As with the proof by MQTT, a refusal counts only if it is the last word of five.
     """
     if not may_be_asked(tenant):
         return None
-    reply = _reply_to(tenant, candidate)
+    reply = _reply_to(tenant, candidate, key)
     for number in range(2, proof.ATTEMPTS + 1):
         if reply.answer is not Answer.REFUSED:
             break
@@ -74,7 +75,7 @@ def prove(tenant: Tenant, candidate: Path) -> Verdict | None:
             journal.info(f"{reply.reason}; it gives the active certificate no token either, so that says nothing")
             return None
         time.sleep(proof.PAUSE_S)
-        before, reply = reply, _reply_to(tenant, candidate)
+        before, reply = reply, _reply_to(tenant, candidate, key)
         if reply.reason != before.reason:
             journal.info(f"attempt {number - 1} of {proof.ATTEMPTS}: {before.reason}")
     if reply.answer is Answer.NO_ANSWER:
@@ -99,14 +100,14 @@ def _log(reply: TokenReply, what: str) -> None:
     (journal.debug if reply.absent else journal.info)(f"{what}: {reply.reason}")
 
 
-def _reply_to(tenant: Tenant, shown: Path) -> TokenReply:
-    """Ask once with the certificate at ``shown`` and the device's key, and remember what that says of the endpoint."""
+def _reply_to(tenant: Tenant, shown: Path, key: Path | None = None) -> TokenReply:
+    """Ask once with the certificate at ``shown``, and remember what that says of the endpoint."""
     server = tenant.token_server
     if server.proxy is not None and server.proxy.speaks_tls:
         # Within TLS of the proxy, the alert that refuses a certificate would not be seen.
         reason = f"{url_of(tenant)} is not asked by a proxy that speaks TLS itself ({server.proxy.address})"
         return TokenReply(Answer.NO_ANSWER, reason)
-    context = client_context(server.trust, shown, tenant.key)
+    context = client_context(server.trust, shown, key or tenant.key)
     chain = _chain(shown)
     fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
     limits = Limits(CONNECT_S, CONNECT_S, DEADLINE_S, LIMIT_BYTES)

@@ -31,12 +31,13 @@ REFUSAL_S = 3.0
 RETURN_GRACE_S = 1.0
 
 
-def prove(tenant: Tenant, path: Path, bridge: Bridge | None = None) -> Verdict:
+def prove(tenant: Tenant, path: Path, bridge: Bridge | None = None, key: Path | None = None) -> Verdict:
     """Return what the tenant says of the certificate at ``path``, in at most five attempts.
 
+    Its private key is the device's, or that at ``key``.
     A refusal counts only if it is the last word: a certificate just issued may take a moment to be known everywhere.
     """
-    return _prove(tenant, client_context(tenant.trust, path, tenant.key), path, bridge)
+    return _prove(tenant, client_context(tenant.trust, path, key or tenant.key), path, bridge)
 
 
 def prove_own(tenant: Tenant) -> Verdict:

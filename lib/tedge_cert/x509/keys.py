@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tedge_cert import cures
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.exposure import is_exposed
+from tedge_cert.disk.owners import Access
 from tedge_cert.errors import CertificateError
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.pem_faults import KEY, PemError, in_place
@@ -29,7 +30,8 @@ from tedge_cert.x509.hardware_keys import HardwareKey
 
 # The object identifier id-prime-field (RFC 3279 §2.3.5), which the name of a curve does without.
 _PRIME_FIELD = bytes.fromhex("06072a8648ce3d0101")
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | HardwareKey
+SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = SoftwareKey | HardwareKey
 
 
 def load(path: Path, device_id: str = "") -> PrivateKey:
@@ -48,6 +50,11 @@ def load(path: Path, device_id: str = "") -> PrivateKey:
         raise unread(error)(
             f"cannot read the private key {path}: {error.strerror}{cures.key_refused(error, path)}"
         ) from error
+    return from_content(path, content)
+
+
+def from_content(path: Path, content: bytes) -> PrivateKey:
+    """Return the private key in the ``content`` of ``path``; raises CertificateError as ``load`` does."""
     if hardware_keys.kind_in(content):
         return hardware_keys.load(path, content)
     try:
@@ -112,9 +119,26 @@ def new() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def create(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def create(path: Path, key: SoftwareKey, access: Access = owners.PRIVATE_KEY) -> None:
     """Write ``key`` to ``path`` with its final mode at once; raises FileExistsError if there is a file already."""
-    files.create(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), owners.PRIVATE_KEY)
+    files.create(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), access)
+
+
+def create_like(present: PrivateKey, path: Path, access: Access) -> None:
+    """Make a new key of the kind of ``present`` in the file ``path``.
+
+    Raises FileExistsError if there is a file already, CertificateError for a kind that cannot be made here.
+    """
+    if isinstance(present, HardwareKey):
+        raise CertificateError(
+            f"no new key is made for {present.path}, which is a key in hardware; "
+            f"`sudo tedge config set certificate.rotate_key false` renews with the present key"
+        )
+    _dump_no_core()
+    if isinstance(present, rsa.RSAPrivateKey):
+        create(path, rsa.generate_private_key(65_537, present.key_size), access)
+    else:
+        create(path, ec.generate_private_key(present.curve), access)
 
 
 def load_or_create(path: Path) -> PrivateKey:

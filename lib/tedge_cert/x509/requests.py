@@ -80,6 +80,16 @@ def _request(key: PrivateKey, subject: Any, attributes: list[dict[str, Any]]) ->
     return encoded
 
 
+def public_key_in(der: bytes) -> bytes:
+    """Return the public key in a CSR, as SubjectPublicKeyInfo in DER; empty if it cannot be read."""
+    try:
+        found: Any = x509.load_der_x509_csr(der).public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        return b""
+    encoded: bytes = found.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
 def asks_the_same(one: bytes, other: bytes) -> bool:
     """Return whether two CSRs in DER ask for the same; their signatures differ each time they are made."""
     try:

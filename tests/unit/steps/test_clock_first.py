@@ -29,7 +29,9 @@ def before_a_request(_: Path, path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def at_the_way_back(_: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    return str(Switch(path, path, path).flaw_of_previous(path.with_name("key.pem")))
+    return str(
+        Switch(path, path, path, path.with_name("key.pem"), path.with_name("k"), path.with_name("k")).flaw_of_previous()
+    )
 
 
 @pytest.mark.parametrize("said_by", [in_the_hour, before_a_request, at_the_way_back])

@@ -183,14 +183,14 @@ def test_nothing_by_hand_replaces_a_candidate_that_tedge_may_not_read(hidden: Lo
     before, current = serials(hidden), certificate.load(hidden.certificate)
     said = f"it is kept as it is: `sudo chmod 644 {hidden.candidate}`"
     with pytest.raises(UnreadableError, match=said):
-        renew.candidate_of(authority, instance_of(hidden), current, None, by_unit=False)
+        renew.candidate_of(renew.Wanted(authority), instance_of(hidden), current)
     assert serials(hidden) == before
 
 
 def test_a_rehearsal_names_a_candidate_that_tedge_may_not_read(
     hidden: LocalDevice, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert dry_run.rehearse(instance_of(hidden), "self-signed", None) == 1
+    assert dry_run.rehearse(instance_of(hidden), renew.Wanted("self-signed")) == 1
     assert f"directory: cannot look at the candidate {hidden.candidate}" in capsys.readouterr().out
 
 

@@ -22,7 +22,12 @@ def switch(tmp_path: Path) -> Switch:
     """A certificate and a candidate."""
     (tmp_path / "c.pem").write_bytes(OLD)
     (tmp_path / "c.pem.new").write_bytes(NEW)
-    return Switch(tmp_path / "c.pem", tmp_path / "c.pem.new", tmp_path / "c.pem.previous")
+    return switch_of(tmp_path / "c.pem", tmp_path / "k.pem")
+
+
+def switch_of(*paths: Path) -> Switch:
+    """Return the switch of a certificate and a key."""
+    return Switch(*(each.with_name(each.name + suffix) for each in paths for suffix in ("", ".new", ".previous")))
 
 
 def state(switch: Switch) -> tuple[bytes | None, bytes | None, bytes | None]:
@@ -37,8 +42,8 @@ def leftovers(switch: Switch) -> list[str]:
 
 
 def test_of_an_instance(tmp_path: Path) -> None:
-    (tmp_path / "tedge.toml").write_text('[device]\ncert_path = "/a/cert.pem"\n')
-    wanted = Switch(Path("/a/cert.pem"), Path("/a/cert.pem.new"), Path("/a/cert.pem.previous"))
+    (tmp_path / "tedge.toml").write_text('[device]\ncert_path = "/a/cert.pem"\nkey_path = "/b/key.pem"\n')
+    wanted = switch_of(Path("/a/cert.pem"), Path("/b/key.pem"))
     assert Switch.of(load_instance("c8y", directory=str(tmp_path))) == wanted
 
 

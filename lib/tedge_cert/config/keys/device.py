@@ -3,7 +3,14 @@
 
 from tedge_cert.config.keys import HOURLY, PIN_IN_CLEAR, Key
 from tedge_cert.config.keys.kinds import parse_pin, parse_plain_path, parse_tcti
-from tedge_cert.config.values import parse_device_id, parse_duration, parse_path, parse_text
+from tedge_cert.config.values import parse_device_id, parse_duration, parse_flag, parse_path, parse_text
+
+_ROTATION = (
+    "Set it where a policy limits how long a key is used, or demands a new key with each certificate; without one it "
+    "only costs. The directory of the key must be writable for user tedge, the key must be a file of tedge's own that "
+    "no other certificate uses, and the authority must take a new key. Copies of the key become useless. See the "
+    "section about new keys in tedge-cert-renewer(7)."
+)
 
 DEVICE: dict[str, Key] = {
     "device.id": Key(
@@ -48,4 +55,9 @@ CERTIFICATE: dict[str, Key] = {
         parse_text, "Thin Edge", "Organization name used for certificate signing requests. ", "ACME"),
     "certificate.organization_unit": Key(
         parse_text, "Device", "Organization unit used for certificate signing requests. ", "IoT"),
+    "certificate.rotate_key": Key(
+        parse_flag, False, "Whether each renewal also makes a new private key.", "true", note=_ROTATION),
+    "c8y.certificate.rotate_key": Key(
+        parse_flag, None, "certificate.rotate_key for c8y, where a profile differs.", "true",
+        ("certificate.rotate_key",)),
 }  # fmt: skip

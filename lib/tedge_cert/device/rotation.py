@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A new private key with a new certificate: whether it is wanted, whether it is possible, and the key itself.
+
+The new key lies beside the present one, as the candidate lies beside the certificate. It is made before the request is
+sent and stays until a certificate for it came, so no authority signs for a key that is lost.
+"""
+
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tedge_cert import cures, journal
+from tedge_cert.config import no_effect
+from tedge_cert.config.keys import CLOUDS
+from tedge_cert.config.settings import Config
+from tedge_cert.config.values import to_text
+from tedge_cert.device import profiles
+from tedge_cert.device.instance import Instance
+from tedge_cert.disk import aliases, files, owners
+from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
+from tedge_cert.x509 import hardware_keys, keys
+from tedge_cert.x509.keys import PrivateKey
+
+# Pairs of settings that name a certificate and its key; those of the device itself come with every cloud.
+_PAIRS = (
+    ("device.cert_path", "device.key_path"),
+    *((f"{cloud}.device.cert_path", f"{cloud}.device.key_path") for cloud in CLOUDS),
+    ("c8y.est.bootstrap.cert_path", "c8y.est.bootstrap.key_path"),
+    ("mqtt.client.auth.cert_file", "mqtt.client.auth.key_file"),
+    ("mqtt.external.cert_file", "mqtt.external.key_file"),
+    ("http.client.auth.cert_file", "http.client.auth.key_file"),
+    ("c8y.proxy.cert_path", "c8y.proxy.key_path"),
+)
+
+
+@dataclass(frozen=True)
+class CandidateKey:
+    """A new private key beside the present one."""
+
+    key: PrivateKey
+    content: bytes
+
+    @property
+    def public_key(self) -> bytes:
+        """Its SubjectPublicKeyInfo in DER."""
+        return keys.public_key(self.key)
+
+
+def is_wanted(instance: Instance) -> bool:
+    """Return whether the settings want a new key with each renewal."""
+    return instance.config.get(_key_of(instance)) is True
+
+
+def setting(instance: Instance) -> str:
+    """Return the setting that says so, as it is set."""
+    own = _key_of(instance)
+    is_own = instance.config.stored(own)[0] is not None
+    return instance.config.full_name(own) if is_own else "certificate.rotate_key"
+
+
+def _key_of(instance: Instance) -> str:
+    return "c8y.certificate.rotate_key" if instance.cloud == "c8y" else "certificate.rotate_key"
+
+
+def candidate_key(instance: Instance) -> CandidateKey | None:
+    """Return the candidate key; None if there is none, or, with a warning, one that cannot be used."""
+    try:
+        return _load(instance)
+    except CertificateError as error:
+        journal.warning(str(error))
+        return None
+
+
+def _load(instance: Instance) -> CandidateKey | None:
+    path = instance.candidate_key
+    try:
+        content = files.read_regular(path)
+        return CandidateKey(keys.from_content(path, content), content)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        why = error.strerror or "cannot be read"
+    except CertificateError as error:
+        why = str(error)
+    raise CertificateError(
+        f"the candidate key {path} cannot be used: {why}; `sudo rm {shlex.quote(os.fspath(path))}` has the next "
+        "renewal make another one"
+    )
+
+
+def need(instance: Instance, present: PrivateKey) -> CandidateKey:
+    """Return the candidate key; make one of the kind of ``present`` if there is none. Raises TedgeCertError.
+
+    The caller has called ``check``, and holds the lock.
+    """
+    path = instance.candidate_key
+    if found := _load(instance):
+        journal.info(f"the request is made with the candidate key {path}")
+        return found
+    try:
+        keys.create_like(present, path, owners.access_of(instance.key_file.stat()))
+    except FileExistsError as error:
+        raise TedgeCertError(f"{path} appeared meanwhile; try again") from error
+    journal.info(f"made a new private key, {path}; it is used together with its certificate, and not before")
+    found = _load(instance)
+    if found is None:
+        raise TedgeCertError(f"{path} was removed by another program; try again")
+    return found
+
+
+def check(instance: Instance) -> None:
+    """Check that the key can be replaced by a new one; raises TedgeCertError that says why not.
+
+    Nothing is written or asked for before that.
+    """
+    no_effect.refuse_key_in_hardware(instance.config, instance.cloud)
+    key = instance.key_file
+    if instance.cloud not in ("", "c8y"):
+        raise _impossible(instance, f"{CLOUDS[instance.cloud]} is not connected by this package")
+    if key != Path(instance.config.need(_setting_of_key(instance))):
+        raise _impossible(
+            instance,
+            f"{instance.config.need(_setting_of_key(instance))} belongs to another user, and is only handed over to be "
+            "read",
+        )
+    if key.is_symlink():
+        raise _impossible(
+            instance, f"{key} is a symbolic link, which a new key would replace by a file: set device.key_path to the "
+            f"file itself, {os.path.realpath(key)}"
+        )  # fmt: skip
+    _check_file(instance, key)
+    _check_neighbours(instance, key)
+
+
+def _setting_of_key(instance: Instance) -> str:
+    return f"{instance.cloud}.device.key_path" if instance.cloud else "device.key_path"
+
+
+def _impossible(instance: Instance, why: str) -> ConfigurationError:
+    if is_wanted(instance):
+        name = _key_of(instance) if instance.profile else "certificate.rotate_key"
+        option = f" --profile {instance.profile}" if instance.profile else ""
+        cure = cures.by_root("config set", f"{name} false{option}")
+        return ConfigurationError(
+            f"no new private key can be made, which {setting(instance)} wants: {why}; `{cure}` renews with the present "
+            "key",
+            cure,
+        )
+    return ConfigurationError(
+        f"no new private key can be made: {why}; without --new-key the renewal keeps the present key"
+    )
+
+
+def _check_file(instance: Instance, key: Path) -> None:
+    """Check that a new key can be put beside the present one, of the same kind, owner and group."""
+    try:
+        facts = key.stat()
+        content = files.read_regular(key)
+    except OSError:
+        # The command that loads the key says what is wrong with it.
+        return
+    if hardware_keys.kind_in(content):
+        raise _impossible(instance, f"{key} is a key in hardware")
+    if os.geteuid() and facts.st_uid != os.geteuid():
+        raise _impossible(
+            instance, f"{key} belongs to user {_name(facts.st_uid)}, and a new key would belong to "
+            f"{_name(os.geteuid())}, so that other programs could not use it"
+        )  # fmt: skip
+    if os.geteuid() and facts.st_mode & 0o070 and facts.st_gid != os.getegid():
+        raise _impossible(
+            instance, f"{key} is for a group other than that of this process, which a new key would not be for: "
+            f"`sudo chgrp mosquitto {shlex.quote(os.fspath(key))}`"
+        )  # fmt: skip
+    if not os.access(key.parent, os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(key.parent).f_flag & os.ST_RDONLY
+        opens = f"it is read-only here, and {cures.command('reconnect')} opens it to the unit"
+        let_in = opens if is_read_only else cures.write_refused(instance.candidate_key)
+        raise _impossible(instance, f"this process may not write in {key.parent}, where the key is: {let_in}")
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _check_neighbours(instance: Instance, key: Path) -> None:
+    """Check that nothing else lies where the keys are put, and that no other certificate belongs to the key."""
+    for beside in (instance.candidate_key, instance.previous_key):
+        for other in (instance.certificate, instance.csr):
+            if aliases.is_same(os.fspath(beside), os.fspath(other)):
+                raise _impossible(instance, f"{beside}, where a key is put, is the file {other} of another setting")
+    for config in profiles.configs(instance.config):
+        for names in _PAIRS:
+            certificate, other_key = (_path(config, each) for each in names)
+            if certificate is None or other_key is None or not os.path.lexists(certificate):
+                continue
+            has_our_key = aliases.is_same(other_key, os.fspath(key))
+            first, second = (config.full_name(each) for each in names)
+            if not aliases.is_same(certificate, os.fspath(instance.certificate)):
+                if has_our_key:
+                    raise _impossible(
+                        instance, f"{key} is also the key of {certificate} ({first}): give that one a key of its own"
+                    )
+            elif not has_our_key and os.path.lexists(other_key):
+                raise _impossible(instance, f"{certificate} has another key file too, {other_key} ({second})")
+
+
+def _path(config: Config, name: str) -> str | None:
+    value = config.get(name)
+    return None if value is None else to_text(value)
