@@ -17,6 +17,7 @@ from tenant.client import Tenant
 from unit.connected import certify, connect, issue, serial_of
 from unit.local_device import LocalDevice
 from unit.mapper_device import mapped
+from unit.pairs import issue_pair, promote_pair, want_new_keys
 
 # So many tests share the calls of a step, to run beside each other.
 PARTS = 4
@@ -70,6 +71,27 @@ def refused(device: LocalDevice) -> None:
     device.tenant.fault(where="mqtt", do="connack", code=5, serials=[serial_of(device.certificate)])
 
 
+def due_with_a_new_key(device: LocalDevice) -> None:
+    want_new_keys(device)
+    due(device)
+
+
+def with_candidate_pair(device: LocalDevice) -> None:
+    due(device)
+    issue_pair(device)
+
+
+def unfinished_pair(device: LocalDevice) -> None:
+    certify(device)
+    issue_pair(device)
+    promote_pair(device)
+
+
+def unfinished_and_refused_pair(device: LocalDevice) -> None:
+    unfinished_pair(device)
+    refused(device)
+
+
 @dataclass(frozen=True)
 class Step:
     """A step that is killed, and the device that it finds."""
@@ -88,6 +110,10 @@ STEPS = {
     "verify that rejects": Step(with_bad_candidate, VERIFY, 3),
     "verify that finishes": Step(unfinished, VERIFY),
     "verify that undoes": Step(unfinished_and_refused, VERIFY, 3),
+    "renew with a new key": Step(due_with_a_new_key, RENEW),
+    "verify of a pair": Step(with_candidate_pair, VERIFY),
+    "verify that finishes a pair": Step(unfinished_pair, VERIFY),
+    "verify that undoes a pair": Step(unfinished_and_refused_pair, VERIFY, 3),
     "cleanup": Step(rejected, CLEANUP, 0, {"SERVICE_RESULT": "exit-code"}),
     "verify by the mapper": Step(candidate, VERIFY, by=mapped),
     "verify by the mapper that finishes": Step(promoted, VERIFY, by=mapped),
@@ -97,6 +123,8 @@ STEPS = {
 CLEAN = ("renew", "verify")
 # Beside thin-edge it kills the step where certificate and request for a restart change.
 MAPPED = "verify by the mapper"
+# Of these, `make test` has the calls alone that change the name of a key.
+PAIRS = ("renew with a new key", "verify of a pair")
 
 
 @contextmanager
@@ -173,3 +201,14 @@ def test_killed_around_the_restart_of_the_mapper(tenant: Tenant, tmp_path: Path,
     for call in chosen:
         with matrix.case(f"{MAPPED}: {when} {call}"):
             kill(tenant, tmp_path / f"{call.number}-{when}", STEPS[MAPPED], call.number, when)
+
+
+@pytest.mark.row("Killed anywhere")
+@pytest.mark.parametrize("name", PAIRS)
+def test_killed_where_a_key_changes_its_name(tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str) -> None:
+    calls = [each for each in calls_of(tenant, tmp_path / "clean", name) if "key.pem" in f"{each.path} {each.target}"]
+    chosen = [each for each in calls if each.name.startswith(("rename", "unlink", "link"))]
+    assert len(chosen) == (7 if name == "verify of a pair" else 2)
+    for call in chosen:
+        with matrix.case(f"{name}: before {call}"):
+            kill(tenant, tmp_path / f"{call.number}", STEPS[name], call.number, "before")

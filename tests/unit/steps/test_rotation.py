@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pytest_mock import MockerFixture
 
 from tedge_cert.device import rotation
-from tedge_cert.steps.switch import Switch
-from tedge_cert.x509 import certificate
 from unit import recipes
 from unit.certificates import key_pem, make_for, new_key
 from unit.connected import (
@@ -32,25 +30,14 @@ from unit.connected import (
 )
 from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice
+from unit.pairs import candidate_key, promote_pair, want_new_keys
 from unit.self_made import create, lengthen, upload
-
-WANTED = "\n[certificate]\nrotate_key = true\n"
-
-
-def want(device: LocalDevice) -> None:
-    """Set certificate.rotate_key."""
-    file = device.directory / "tedge.toml"
-    file.write_text(file.read_text() + WANTED)
 
 
 def due(device: LocalDevice) -> str:
     """A certificate that is due, and a renewal with a new key wanted."""
-    want(device)
+    want_new_keys(device)
     return certify(device)
-
-
-def candidate_key(device: LocalDevice) -> Path:
-    return instance_of(device).candidate_key
 
 
 def renew(device: LocalDevice, by_unit: bool = True, ca: str = "c8y") -> tuple[int, str]:
@@ -118,7 +105,7 @@ def test_on_the_command_line_for_one_renewal(local_device: LocalDevice) -> None:
 
 def test_a_profile_differs(local_device: LocalDevice) -> None:
     certify(local_device)
-    want(local_device)
+    want_new_keys(local_device)
     configure(local_device, "[c8y]\n", "[c8y]\ncertificate.rotate_key = false\n")
     assert renew(local_device) == (0, "")
     assert not candidate_key(local_device).exists()
@@ -180,7 +167,7 @@ def test_an_est_authority_that_approves_later_gets_the_same_request(
     authority.answers = [Answer(202), Answer(503), Answer(202)]
     assert est_device.run("tedge-cert-renew c8y --ca est --new-key").exit == 1
     if goes_on == "wanted":
-        want(est_device)
+        want_new_keys(est_device)
     made = candidate_key(est_device).read_bytes()
     assert [renew(est_device, by_unit=False, ca="est")[0] for _ in range(3)] == [1, 1, 0]
     first, *others = (each.csr for each in authority.enrolments())
@@ -190,7 +177,7 @@ def test_an_est_authority_that_approves_later_gets_the_same_request(
 
 
 def test_an_authority_that_takes_no_new_key(est_device: LocalDevice, authority: EstAuthority) -> None:
-    want(est_device)
+    want_new_keys(est_device)
     authority.answers = [Answer(403, b"no"), Answer(403, b"no")]
     code, said = renew(est_device, ca="est")
     assert code == 1
@@ -210,7 +197,7 @@ def test_self_signed_waits_for_its_upload(local_device: LocalDevice, mocker: Moc
     hurry(mocker)
     old = create(local_device, 20, trusted=True)
     lengthen(local_device)
-    want(local_device)
+    want_new_keys(local_device)
     assert renew(local_device, ca="self-signed") == (0, "")
     new, made = serial_of(local_device.candidate), candidate_key(local_device).read_bytes()
     for _ in range(2):
@@ -248,21 +235,13 @@ def test_refused_after_the_promotion_both_go_back(local_device: LocalDevice, moc
     old = due(local_device)
     former = key_file(local_device).read_bytes()
     assert renew(local_device) == (0, "")
-    switch_by_halves(local_device)
+    promote_pair(local_device)
     new = serial_of(local_device.certificate)
     local_device.tenant.fault(where="mqtt", do="connack", code=5, serials=[new])
     code, said = verify(local_device)
     assert (code, serial_of(local_device.certificate), key_file(local_device).read_bytes()) == (3, old, former)
     assert "the previous certificate is active again" in said
     assert files_of(local_device) == PAIR
-
-
-def switch_by_halves(device: LocalDevice) -> None:
-    """Promote the pair, and get no further."""
-    switch, found = Switch.of(instance_of(device)), device.candidate.read_bytes()
-    key = switch.candidate_key_for(certificate.load(device.candidate).public_key)
-    assert key
-    switch.promote(switch.prepare(found, key), found)
 
 
 def of_an_older_key(device: LocalDevice) -> None:
@@ -419,7 +398,7 @@ def test_registering_again_leaves_no_key_behind(local_device: LocalDevice, mocke
     hurry(mocker)
     due(local_device)
     assert renew(local_device) == (0, "")
-    switch_by_halves(local_device)
+    promote_pair(local_device)
     # The rename of the key did not last: the key that the certificate has is taken first.
     new = key_file(local_device).read_bytes()
     instance = instance_of(local_device)
