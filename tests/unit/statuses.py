@@ -84,6 +84,15 @@ UNHEALTHY = {
     "expired": facts(certificate=certificate(not_after_s=NOW_S - DAY_S)),
     "clock": facts(certificate=certificate(not_before_s=NOW_S + DAY_S)),
     "key": facts(key=KeyFacts("/k.pem", False)),
+    "half-switched": facts(key=KeyFacts("/k.pem", False, is_half_switched=True)),
+    "rotation": facts(
+        key=KeyFacts(
+            "/k.pem",
+            True,
+            rotation_fault="no new private key can be made: /k.pem is a symbolic link",
+            rotation_cure="sudo tedge config set certificate.rotate_key false",
+        )
+    ),
     "key-shut": facts(key=KeyFacts("/k.pem", fits=True, is_shut_to_broker=True)),
     "threshold": facts(threshold_s=400 * DAY_S),
     "threshold-short": facts(threshold_s=30),

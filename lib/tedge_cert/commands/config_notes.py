@@ -10,7 +10,7 @@ from tedge_cert.config import no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys.table import is_kept
 from tedge_cert.config.settings import Config, cloud_of
-from tedge_cert.device import profiles
+from tedge_cert.device import profiles, rotation
 from tedge_cert.device.instance import resolve, threshold_s
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.hourly import schedule
@@ -38,6 +38,8 @@ def say(directory: str, profile: str, key: str, typed: str = "") -> None:
         _warn_of_no_effect(config, key)
         if key == MINIMUM:
             _judge_threshold(config)
+        if key.endswith("certificate.rotate_key"):
+            _judge_rotation(config)
         _say_what_is_next(config, key)
     except TedgeCertError as error:
         journal.debug(f"nothing is said about {key}: {error}")
@@ -100,6 +102,20 @@ def _judge_threshold(config: Config) -> None:
             better = schedule.better_threshold(lifetime_s)
             journal.warning(f"{fault}; {schedule.OFFLINE_RULE}, such as `sudo tedge config set {MINIMUM} {better}`")
             return
+
+
+def _judge_rotation(config: Config) -> None:
+    """Warn where no new key can be made, and name the command that opens its directory to the renewal."""
+    for each in profiles.present(resolve(config, "c8y")):
+        if not rotation.is_wanted(each):
+            continue
+        try:
+            rotation.check(each)
+        except TedgeCertError as error:
+            journal.warning(str(error))
+        else:
+            if config.is_of_system and (said := hint(each.key_file, each.words)):
+                journal.say(said)
 
 
 def _lifetime_s(path: str) -> int:

@@ -46,6 +46,14 @@ class KeyFacts:
     fits: bool | None = None
     # When a run checked; 0 if it was checked just now.
     looked_at_s: int = 0
+    # When the file was written, and the candidate key beside it; 0 without one.
+    written_s: int = 0
+    candidate_s: int = 0
+    # True if keys lie beside one that does not fit, so that the next run finds the right one.
+    is_half_switched: bool = False
+    # Why no new key can be made, although the settings want one with each renewal.
+    rotation_fault: str = ""
+    rotation_cure: str = ""
     # True if the broker may not read the key, so its bridge cannot connect.
     is_shut_to_broker: bool = False
     fault: str = ""

@@ -12,7 +12,7 @@ from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.kinds import watch
 from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
 from tedge_cert.config.settings import fingerprint
-from tedge_cert.device import state
+from tedge_cert.device import rotation, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, check_files, identity, pair_of, threshold_s
 from tedge_cert.device.state import State
@@ -110,7 +110,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         host=str(http or ""),
         unread=config.file if instance.cloud in config.unread() else "",
         certificate=active,
-        key=_key(instance, found, active, left),
+        key=_with_rotation(instance, facts, _key(instance, found, active, left)),
         is_read=True,
         candidate=_if_there(instance.candidate),
         previous=_if_there(instance.previous),
@@ -152,6 +152,14 @@ def _changed_s(paths: list[Path]) -> int:
         except OSError:
             continue
     return max(times)
+
+
+def _written_s(path: Path) -> int:
+    """Return when the content of the file was written; 0 if that cannot be seen."""
+    try:
+        return int(path.stat().st_mtime)
+    except OSError:
+        return 0
 
 
 def _with_due(facts: Facts, spread: str) -> Facts:
@@ -226,6 +234,24 @@ def _is_in_token(instance: Instance) -> bool:
         return hardware_keys.kind_in(files.read_regular(instance.key_file, follow=True)) == hardware_keys.TOKEN
     except OSError:
         return False
+
+
+def _with_rotation(instance: Instance, facts: Facts, found: KeyFacts) -> KeyFacts:
+    """Return what is known of the key with what its replacement by a new one has left or needs."""
+    beside_key = os.path.lexists(instance.candidate_key) or os.path.lexists(instance.previous_key)
+    found = replace(
+        found,
+        written_s=_written_s(instance.key_file),
+        candidate_s=_written_s(instance.candidate_key),
+        is_half_switched=found.fits is False and beside_key and os.path.lexists(instance.previous),
+    )
+    if facts.is_other_user or not rotation.is_wanted(instance):
+        return found
+    try:
+        rotation.check(instance)
+    except TedgeCertError as error:
+        return replace(found, rotation_fault=str(error), rotation_cure=error.cure)
+    return found
 
 
 def _bridge(instance: Instance) -> BridgeFacts:

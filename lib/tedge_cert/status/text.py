@@ -115,6 +115,8 @@ def _of_certificate(facts: Facts, active: CertificateFacts) -> list[tuple[str, s
             ("Renewal:", _renewal(facts)),
             ("Key:", _key(facts)),
         ]
+    if facts.key.candidate_s:
+        rows.append(("New key:", f"made on {local(facts.key.candidate_s)}, waits for its certificate to be in use"))
     for label, other in (("Candidate:", facts.candidate), ("Previous:", facts.previous)):
         if other is not None and other.is_hidden:
             rows.append((label, NOT_KNOWN))

@@ -110,9 +110,18 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             BROKEN, f"the certificate {active.flaw}", cures.by_root("cert download", facts.words, "--device-id <id>")
         )
-    if facts.key.fits is False:
+    if facts.key.is_half_switched:
+        yield Problem(
+            BROKEN,
+            f"certificate and key were switched by half: {facts.key.path} is not the key of {active.path}, which lies "
+            "beside it",
+            cures.finishing(facts.words),
+        )
+    elif facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
         yield Problem(BROKEN, reason, facts.key.cure or _register(facts))
+    if facts.key.rotation_fault:
+        yield Problem(BROKEN, facts.key.rotation_fault, facts.key.rotation_cure)
     if facts.key.is_shut_to_broker:
         yield Problem(
             ATTENTION,

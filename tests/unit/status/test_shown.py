@@ -19,6 +19,7 @@ from tedge_cert.status.facts import BridgeFacts, Check, Facts, KeyFacts
 from tedge_cert.status.metrics import metrics_of
 from tedge_cert.status.text import lines_of, screen_of, text_of
 from tedge_cert.status.verdict import Problem, problems
+from tedge_cert.times import local
 from unit.certificates import DAY_S, NOW_S
 from unit.local_device import ROOT
 from unit.statuses import CERTIFICATE, FAILING, HIDDEN, UNHEALTHY, UNREAD, certificate, facts, units
@@ -153,6 +154,14 @@ def test_what_an_earlier_run_found_is_shown_with_its_time() -> None:
     text = screen(facts(key=KeyFacts("/k.pem", True, NOW_S - DAY_S)))
     assert "belongs to the certificate, as a run found on 2026-11-22 13:00:00 +0100" in text
     assert "not known: /k.pem is not for you to read" in screen(facts(key=KeyFacts("/k.pem")))
+
+
+def test_a_key_that_waits_for_its_certificate_has_a_line() -> None:
+    made = KeyFacts("/k.pem", True, written_s=NOW_S - 90 * DAY_S, candidate_s=NOW_S - DAY_S)
+    assert f"New key:       made on {local(NOW_S - DAY_S)}, waits for its certificate" in screen(facts(key=made))
+    key = json.loads(document_of(judged(facts(key=made))))["instances"][0]["key"]
+    assert (key["written_s"], key["candidate_s"]) == (NOW_S - 90 * DAY_S, NOW_S - DAY_S)
+    assert "New key" not in screen(facts())
 
 
 def test_failed_attempts_and_the_next_one_are_shown() -> None:

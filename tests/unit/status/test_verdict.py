@@ -24,6 +24,8 @@ EXPECTED = {
     "expired": (BROKEN, "expired 1d ago", "sudo tedge cert download c8y --device-id device-1"),
     "clock": (BROKEN, "begins in 1d only", "timedatectl status"),
     "key": (BROKEN, "/k.pem is not the one", "tedge cert download c8y"),
+    "half-switched": (BROKEN, "certificate and key were switched by half", "tedge reconnect c8y"),
+    "rotation": (BROKEN, "/k.pem is a symbolic link", "tedge config set certificate.rotate_key false"),
     "key-shut": (ATTENTION, "mosquitto may not read the private key /k.pem", "tedge reconnect c8y"),
     "threshold": (ATTENTION, "no shorter than the life", "minimum_duration 30d"),
     "threshold-short": (ATTENTION, "three times the longest time that the device is offline", "minimum_duration 30d"),

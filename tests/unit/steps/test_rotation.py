@@ -415,3 +415,28 @@ def test_removing_removes_every_key(local_device: LocalDevice) -> None:
     instance_of(local_device).previous_key.write_bytes(make_for(1).key_pem)
     assert local_device.run("tedge-cert-remove c8y").exit == 0
     assert files_of(local_device) == set()
+
+
+def test_a_half_switch_is_told_with_its_cure(local_device: LocalDevice) -> None:
+    """Registering again would be the way of a key that is lost."""
+    due(local_device)
+    assert renew(local_device) == (0, "")
+    promote_pair(local_device)
+    instance = instance_of(local_device)
+    instance.candidate_key.write_bytes(key_file(local_device).read_bytes())
+    key_file(local_device).write_bytes(instance.previous_key.read_bytes())
+    said = local_device.run("tedge-cert-status c8y").stdout
+    assert "certificate and key were switched by half" in said
+    assert "=> sudo tedge reconnect c8y" in said
+    assert "cert download" not in said
+    assert local_device.run("tedge-cert-needs-renewal --systemd c8y").exit == 0
+    assert verify(local_device) == (0, "")
+
+
+def test_setting_it_says_at_once_what_is_in_the_way(local_device: LocalDevice) -> None:
+    certify(local_device)
+    link(local_device)
+    said = local_device.run("tedge-config set certificate.rotate_key true")
+    assert said.exit == 0
+    assert "is a symbolic link" in said.stderr
+    assert "is a symbolic link" in local_device.run("tedge-cert-status c8y").stdout
