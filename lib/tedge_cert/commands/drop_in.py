@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tedge_cert import cures, journal, systemd
+from tedge_cert.device import rotation
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
@@ -36,9 +37,13 @@ def text_of(instance: Instance) -> str:
     directories = _elsewhere(instance)
     for each in directories:
         if {str(each), os.path.realpath(each)} & set(_ROOTS):
+            is_key = each not in (instance.certificate.parent, instance.csr.parent)
+            what, setting, file = (
+                ("key", "key", instance.key) if is_key else ("certificate", "cert", instance.certificate)
+            )
             raise ConfigurationError(
-                f"{each} is not opened to the renewal as a whole; keep the certificate in a directory of its own, for "
-                f"example `sudo tedge config set device.cert_path {each / 'tedge-certs' / instance.certificate.name}`"
+                f"{each} is not opened to the renewal as a whole; keep the {what} in a directory of its own, for "
+                f"example `sudo tedge config set device.{setting}_path {each / 'tedge-certs' / file.name}`"
             )
     for each in [*_written(instance), instance.key.parent]:
         if _is_below(each, _TEMPORARY):
@@ -116,7 +121,9 @@ def hint(certificate: Path, words: str) -> str:
 
 
 def _written(instance: Instance) -> list[Path]:
-    return sorted({instance.certificate.parent, instance.csr.parent})
+    # A new key is put beside the present one.
+    of_key = {instance.key.parent} if rotation.is_wanted(instance) else set()
+    return sorted({instance.certificate.parent, instance.csr.parent, *of_key})
 
 
 def _elsewhere(instance: Instance) -> list[Path]:

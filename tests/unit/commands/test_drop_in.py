@@ -9,8 +9,9 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.commands import drop_in
 from tedge_cert.errors import ConfigurationError
-from unit.connected import instance_of
+from unit.connected import configure, instance_of
 from unit.local_device import LocalDevice
+from unit.pairs import want_new_keys
 
 
 def move(device: LocalDevice, where: str) -> None:
@@ -126,6 +127,22 @@ def test_a_key_in_a_home_needs_it_too(local_device: LocalDevice, systemd: System
     text = drop_in.drop_in(instance_of(local_device)).read_text()
     assert text.splitlines()[1:] == ["[Service]", "ProtectHome=read-only"]
     assert systemd.reloads == 1
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_new_key_needs_the_directory_of_the_key(local_device: LocalDevice, wanted: bool) -> None:
+    move(local_device, "/data/certs")
+    configure(local_device, "/data/certs/key.pem", "/data/keys/key.pem")
+    if wanted:
+        want_new_keys(local_device)
+    assert ('ReadWritePaths="-/data/keys"' in drop_in.text_of(instance_of(local_device))) is wanted
+    configure(local_device, "/data/keys/key.pem", "/etc/key.pem")
+    if wanted:
+        said = (
+            r"^/etc is not opened .* keep the key in a directory of its own, .*device.key_path /etc/tedge-certs/key.pem"
+        )
+        with pytest.raises(ConfigurationError, match=said):
+            drop_in.text_of(instance_of(local_device))
 
 
 def test_what_an_administrator_opened_needs_none(local_device: LocalDevice, systemd: Systemd) -> None:
