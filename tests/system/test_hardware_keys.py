@@ -77,8 +77,28 @@ def install_and_connect(device: Device, tenant: Tenant, package: Path) -> None:
             device.run("tedge config set device.tpm.tcti tabrmd")
             device.run(in_tpm.group(1), timeout_s=100)
             typed += f" --one-time-password {PASSWORD}"
+        if "tedge connect" in line:
+            the_servers_tls_is_tried(device)
         said = device.run(f"cd /root && {typed}", timeout_s=300).stdout
     assert said.startswith("c8y\nStatus:        healthy\n")
+
+
+def the_servers_tls_is_tried(device: Device) -> None:
+    """On Debian 12, connect to a server that offers less than TLS 1.3 with X25519: nothing is configured."""
+    if not device.run("openssl version").stdout.startswith("OpenSSL 3.0."):
+        return
+    mqtt = device.run("tedge config get c8y.mqtt").stdout.strip()
+    kind = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    device.run(f"cd /run && openssl req -x509 {kind} -keyout key -out cert -subj /CN=x")
+    server = device.start("cd /run && exec openssl s_server -accept 8885 -key key -cert cert -tls1_2 -www")
+    server.expect("ACCEPT")
+    device.run("tedge config set c8y.mqtt localhost:8885")
+    refused = device.run("tedge connect c8y", check=False)
+    assert (refused.exit_code, device.exists("/etc/tedge/mosquitto-conf/c8y-bridge.conf")) == (1, False)
+    assert "Debian 12 can TLS 1.3 with X25519 only" in refused.stderr, refused.stderr
+    assert "apt install -t bookworm-backports pkcs11-provider" in refused.stderr
+    server.stop()
+    device.run(f"tedge config set c8y.mqtt {mqtt}")
 
 
 def test_a_device_lives_with_its_key_in_the_tpm(device: Device, tenant: Tenant, package: Path) -> None:
@@ -106,6 +126,13 @@ def test_a_device_lives_with_its_key_in_the_tpm(device: Device, tenant: Tenant, 
     device.power_cut()
     device.boot()
     tenant.wait_connected(ID, connections=before + 1)
+
+    # A broker that has lost the TPM is named, and `reconnect` gives it back.
+    device.systemctl("restart", "tpm2-abrmd.service")
+    tenant.drop(ID)
+    device.wait_for(r"tedge cert status | grep -A1 'may have lost it since' | grep -q '=> sudo tedge reconnect c8y'")
+    device.run("tedge reconnect c8y")
+    tenant.wait_connected(ID)
 
     # Without network and TPM, the status of a user who may read neither key nor TPM is as good as ever.
     device.cut()

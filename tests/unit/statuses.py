@@ -114,6 +114,7 @@ UNHEALTHY = {
     "broker-missing": facts(bridge=BridgeFacts(True), units=units(has_broker=False)),
     "link-missing": facts(bridge=BridgeFacts(True, missing_link="/etc/mosquitto/conf.d/50-x.conf", is_up=False)),
     "bridge-down": facts(bridge=BridgeFacts(True, is_up=False)),
+    "bridge-without-hardware": facts(bridge=BridgeFacts(True, is_up=False, uses_hardware=True)),
     "other-settings": facts(
         bridge=BridgeFacts(True, is_up=True, differences=("address old.test:8883 instead of tenant.test:8883",))
     ),

@@ -11,15 +11,17 @@ from tedge_cert.commands import broker_files, connect, switch_by_hand
 from tedge_cert.commands.connect import prepare
 from tedge_cert.commands.connection_check import check
 from tedge_cert.commands.root_tasks import Root
+from tedge_cert.config import auth_method
 from tedge_cert.device.connection_settings import broker_of, connected_broker, files_of, mosquitto_of
 from tedge_cert.device.connections import LocalBroker, Mosquitto, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
+from tedge_cert.disk import files
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
 from tedge_cert.tenant.eviction import evict_bridge
 from tedge_cert.terminal import Step
-from tedge_cert.x509 import clock
+from tedge_cert.x509 import clock, hardware_keys
 
 
 def reconnect(instance: Instance, offline: bool) -> int:
@@ -46,7 +48,10 @@ def reconnect(instance: Instance, offline: bool) -> int:
         elif not (offline or started or switched.switched or switched.left_out or switched.unfinished):
             if active is not None:
                 clock.check_presentable(active, instance.certificate)
-            _connect_once_more(instance, tenant, broker)
+            if instance.manages_services and _may_have_lost_key(instance, broker):
+                broker_files.restart(root, instance, broker_of(instance))
+            else:
+                _connect_once_more(instance, tenant, broker)
         if offline:
             journal.info("offline: the connection was not checked")
         elif not changed:
@@ -97,6 +102,19 @@ def _take_settings(root: Root, instance: Instance, wanted: Mosquitto, offline: b
             f"not connected with the changed settings: {error}; {instance.bridge_file} is as it was: see "
             f"`tedge config list c8y`, or apply them unchecked by `sudo tedge reconnect {instance.words} --offline`"
         ) from error
+
+
+def _may_have_lost_key(instance: Instance, broker: LocalBroker | None) -> bool:
+    """Return whether the bridge is down and its key is in hardware, which mosquitto opens only when it starts."""
+    if auth_method.is_basic(instance.config):
+        return False
+    if not hardware_keys.kind_in(files.read_regular(instance.key, follow=True)):
+        return False
+    bridge = open_bridge(broker)
+    if bridge is None:
+        return False
+    with bridge:
+        return not bridge.is_up
 
 
 def _connect_once_more(instance: Instance, tenant: Tenant, broker: LocalBroker | None) -> None:

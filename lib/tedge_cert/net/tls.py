@@ -115,16 +115,16 @@ def client_context(
     TLS 1.2 at least, name checked. ``settings`` name the two files if they are not the device's own. Raises
     ConfigurationError or CertificateError.
     """
-    context = verifying_context(trust)
+    context, is_in_tpm = verifying_context(trust), False
     try:
-        for each in (certificate, key):
-            # OpenSSL would wait for a pipe, and read a device for ever.
-            files.read_regular(each, follow=True)
+        # OpenSSL would wait for a pipe, and read a device for ever.
+        files.read_regular(certificate, follow=True)
+        is_in_tpm = b"-----BEGIN TSS2 PRIVATE KEY-----" in files.read_regular(key, follow=True)
         context.load_cert_chain(certificate, key)
         context.shows_certificate = True
     except (OSError, ssl.SSLError) as error:
         raise CertificateError(
-            f"cannot use {certificate} with the key {key}: {_why_unusable(error, settings)}"
+            f"cannot use {certificate} with the key {key}: {_why_unusable(error, settings, is_in_tpm)}"
         ) from error
     return context
 
@@ -150,11 +150,14 @@ def verifying_context(trust: Trust) -> ClientContext:
     return context
 
 
-def _why_unusable(error: OSError, settings: tuple[str, str] | None) -> str:
+def _why_unusable(error: OSError, settings: tuple[str, str] | None, is_in_tpm: bool) -> str:
     if isinstance(error, ssl.SSLError) and "VALUES_MISMATCH" in (error.reason or ""):
         # A certificate for the local broker is not the tenant's.
         last = "" if settings else f"; without a copy, {cures.register()} with a new one-time password makes a new pair"
         return f"the key is that of another certificate {cures.other_key(settings)}{last}"
+    if isinstance(error, ssl.SSLError) and is_in_tpm:
+        # OpenSSL says the same of all causes, or nothing.
+        return f"the TPM does not answer, or does not have this key; {cures.command('reconnect')} names the cause"
     if isinstance(error, ssl.SSLError):
         return f"expected a certificate and a key in PEM, without a password; OpenSSL says: {reason_of(error)}"
     return reason_of(error)

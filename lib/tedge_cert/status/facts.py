@@ -106,6 +106,8 @@ class BridgeFacts:
     uses_former: bool = False
     # Whether the broker has yet to be restarted with these files.
     is_unread: bool = False
+    # Whether it uses a private key in hardware, which it reaches only as it did when it started.
+    uses_hardware: bool = False
 
 
 @dataclass(frozen=True)

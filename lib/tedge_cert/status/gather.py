@@ -22,7 +22,7 @@ from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import flaw_of_name
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
-from tedge_cert.x509 import certificate, hardware_keys, keys
+from tedge_cert.x509 import certificate, hardware_keys, keys, provider
 from tedge_cert.x509.certificate import Certificate
 
 BROKER_S = 2.0
@@ -279,6 +279,7 @@ def _of_mosquitto(instance: Instance) -> BridgeFacts:
         missing_link="" if link is None or link.is_symlink() else str(link),
         differences=_differences(instance),
         is_unread=conf_change.is_unfinished(files_of(instance)),
+        uses_hardware=(Path(instance.config.directory) / provider.ENVIRONMENT).exists(),
     )
 
 

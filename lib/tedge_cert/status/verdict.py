@@ -253,6 +253,13 @@ def _of_bridge(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, _other_settings(facts.bridge), cures.by_root("reconnect", facts.words))
     elif facts.bridge.is_configured and facts.bridge.is_up is None:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
+    elif facts.bridge.is_configured and not facts.bridge.is_up and facts.bridge.uses_hardware:
+        yield Problem(
+            ATTENTION,
+            "the bridge is not connected; mosquitto opens the hardware with the private key when it starts, and may "
+            "have lost it since",
+            f"tedge reconnect {facts.words}",
+        )
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
     if facts.bridge.uses_former:

@@ -71,6 +71,8 @@ def test_a_device_lives_with_a_key_in_its_tpm(device: LocalDevice, monkeypatch: 
         refused = device.run(each)
         said = f"cannot use the private key {key_of(device)}: the TPM does not answer"
         assert (refused.exit, said in refused.stderr) == (1, True), refused.stderr
+    refused = device.run("tedge-http get /c8y/tenant/currentTenant")
+    assert (refused.exit, "`sudo tedge reconnect c8y` names the cause" in refused.stderr) == (1, True), refused.stderr
     assert (device.broker_pid, device.run("tedge-connect c8y --test").exit) == (broker, 0)
 
 
@@ -156,6 +158,13 @@ def test_the_units_get_the_device_and_nothing_else(tmp_path: Path) -> None:
             for unit in ("tedge-cert-renewer@c8y", "tedge-cert-download@c8y")
         },
     }
+
+
+def test_mosquitto_waits_for_the_daemon_of_the_tpm(tmp_path: Path) -> None:
+    (tmp_path / "tedge.toml").write_text('[device]\ntpm.tcti = "tabrmd"\n')
+    texts = provider_files._drop_ins(load_instance("c8y", "", str(tmp_path)))
+    assert [path.parent.name for path in texts] == ["mosquitto.service.d"]
+    assert "Wants=tpm2-abrmd.service\nAfter=tpm2-abrmd.service\n" in "".join(texts.values())
 
 
 @pytest.mark.parametrize("text", ["device:/dev/tpm rm0", "device:/dev/%n", "tabrmd:$HOME", "../x", "a\nb"])
