@@ -29,6 +29,7 @@ EXAMPLES = {
         "sudo tedge cert renew c8y && sudo tedge reconnect c8y": "renew today, and use the new certificate",
         "sudo tedge cert renew c8y --profile other": "renew the certificate of a profile",
         "sudo tedge cert renew c8y --ca self-signed": "sign the new certificate on the device",
+        "sudo tedge cert renew c8y --new-key && sudo tedge reconnect c8y": "change the private key too",
     },
     "tedge cert show": {
         "tedge cert show c8y": "see whose certificate it is, and until when",

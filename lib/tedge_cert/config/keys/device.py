@@ -6,10 +6,9 @@ from tedge_cert.config.keys.kinds import parse_pin, parse_plain_path, parse_tcti
 from tedge_cert.config.values import parse_device_id, parse_duration, parse_flag, parse_path, parse_text
 
 _ROTATION = (
-    "Set it where a policy limits how long a key is used, or demands a new key with each certificate; without one it "
-    "only costs. The directory of the key must be writable for user tedge, the key must be a file of tedge's own that "
-    "no other certificate uses, and the authority must take a new key. Copies of the key become useless. See the "
-    "section about new keys in tedge-cert-renewer(7)."
+    "It is used together with its certificate, and not before. Set it where a policy asks for it: copies of the key "
+    "become useless with each renewal, and a power cut between two renames leaves the bridge down until the next hour. "
+    "The section A NEW KEY WITH EACH RENEWAL of tedge-cert-renewer(7) says when it is not possible."
 )
 
 DEVICE: dict[str, Key] = {
