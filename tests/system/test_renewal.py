@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service on a connected device: nothing to do, a renewal, a device without broker, two runs at once."""
 
+from bench.traffic import Traffic
 from system.device import Device
 from system.renewer import (
     CANDIDATE,
     CERTIFICATE,
+    DIRECTORY,
     KEY,
     PREVIOUS,
     SERVICE,
@@ -48,6 +50,24 @@ def test_due_certificate_is_replaced_and_nobody_notices(connected: Device, tenan
     assert said(run, f"confirmed: the bridge is connected with it; serial {int(new):x}")
     assert said(run, "token received through the bridge")
     assert tenant.device(connected.name)["evictions"] == 1
+
+
+def test_certificate_and_key_are_replaced_together_and_nobody_notices(connected: Device, tenant: Tenant) -> None:
+    old, key, facts = serial(tenant, connected), connected.read(KEY), connected.stat(KEY)
+    connected.run("tedge config set certificate.rotate_key true")
+    make_due(connected)
+    with Traffic(connected, tenant) as traffic:
+        run = start(connected)
+        assert run.outcome == "success", run.lines
+        tenant.wait_connected(connected.name, not_serial=old)
+        account = traffic.stop()
+    assert (account.lost, account.disconnects, account.unacknowledged) == (0, 0, 0), account
+    assert connected.read(KEY) != key
+    made = connected.stat(KEY)
+    assert (made.owner, made.group, made.mode) == (facts.owner, facts.group, facts.mode)
+    assert said(run, f"its new private key is now the active key {KEY}")
+    left = [each for each in connected.run(f"ls -A {DIRECTORY}").stdout.split() if "new" in each or "previous" in each]
+    assert left == []
 
 
 def test_renewal_works_with_mosquitto_stopped(connected: Device, tenant: Tenant) -> None:

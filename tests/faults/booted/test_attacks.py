@@ -90,11 +90,14 @@ def test_another_user_gets_at_nothing(connected: Device, tenant: Tenant, matrix:
     connected.run("useradd -m stranger")
     lock = "/run/tedge-cert-renewer/etc-tedge-device-certs-tedge-certificate.pem.lock"
     config_lock = "/run/tedge-cert-renewer/etc-tedge-tedge.toml.lock"
+    connected.run("tedge cert renew c8y --new-key")
     tries = {
         "key": f"cat {KEY}",
         "lock": f"flock -n {lock} true",
         "lock of the configuration": f"flock -n {config_lock} true",
         "candidate": f"touch {CERTIFICATE}.new",
+        "candidate key": f"cat {KEY}.new",
+        "key of previous": f"touch {KEY}.previous",
         "directory of locks": "touch /run/tedge-cert-renewer/x",
         "previous": f"ln -s /etc/passwd {CERTIFICATE}.previous",
         "broker": "touch /etc/tedge/mosquitto-conf/x.conf",
@@ -111,6 +114,7 @@ def test_another_user_gets_at_nothing(connected: Device, tenant: Tenant, matrix:
             assert done.exit_code == 1, done
             refused = ("error: cannot", "cannot", f"error: this needs root: sudo tedge cert {command} c8y")
             assert matrix.said(done.stderr).startswith(refused), done
+    connected.run(f"rm {CERTIFICATE}.new {KEY}.new")
     make_due(connected)
     assert start(connected).outcome == "success"
     assert tenant.device(connected.name)["connected"]

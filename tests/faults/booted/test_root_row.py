@@ -36,7 +36,7 @@ COMMANDS: dict[str, dict[str, bool]] = {
     "tedge-cert-needs-download": {"c8y": False},
     "tedge-cert-download-once": {"c8y": False},
     "tedge-cert-finish-download": {"c8y": True},
-    "tedge-cert-renew": {"c8y": False, "--ca self-signed c8y": True, "--systemd c8y": False},
+    "tedge-cert-renew": {"c8y": False, "--ca self-signed c8y": True, "--systemd c8y": False, "--new-key c8y": False},
     "tedge-cert-verify": {"c8y": True},
     "tedge-cert-cleanup": {"c8y": False},
     "tedge-cert-create-csr": {"--device-id x": True},
@@ -218,7 +218,7 @@ def test_a_host(attacked: Device, matrix: Matrix, name: str) -> None:
 
 
 FILES = (
-    CERTIFICATE, CANDIDATE, PREVIOUS, KEY, STATE, "/etc/tedge/device-certs/tedge.csr",
+    CERTIFICATE, CANDIDATE, PREVIOUS, KEY, f"{KEY}.new", f"{KEY}.previous", STATE, "/etc/tedge/device-certs/tedge.csr",
     *(f"/var/lib/tedge-cert-renewer/c8y.{each}" for each in MARKS if each != "json"),
     *(f"/run/tedge-cert-renewer/{each}" for each in RUN_MARKS),
     "/run/tedge-cert-renewer/etc-tedge-device-certs-tedge-certificate.pem.lock",

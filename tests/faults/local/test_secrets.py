@@ -13,6 +13,7 @@ from faults.hourly import DOWNLOAD, RENEW, VERIFY, Traced, traced
 from faults.record import Matrix
 from unit.connected import certify, connect, instance_of, key_file
 from unit.local_device import ROOT, LocalDevice
+from unit.pairs import want_new_keys
 
 PASSWORD = "one-time-password-of-this-test"
 
@@ -50,6 +51,27 @@ def test_the_key_is_never_readable_by_others(local_device: LocalDevice, matrix: 
     assert key_file(local_device).stat().st_mode & 0o777 == 0o640
     for each in run.calls:
         assert secret[60:120].hex() not in each.data or each.path in holding
+
+
+@pytest.mark.row("Who may do what: the key")
+def test_a_new_key_is_never_readable_by_others(local_device: LocalDevice, matrix: Matrix) -> None:
+    """From the call that makes its file to its way into the place of the former one."""
+    certify(local_device)
+    want_new_keys(local_device)
+    before = os.umask(0)
+    try:
+        runs = [traced(local_device, words) for words in (RENEW, VERIFY)]
+    finally:
+        os.umask(before)
+    assert [each.result.exit for each in runs] == [0, 0]
+    calls = [call for each in runs for call in each.calls]
+    holding = {each.path for each in calls if each.name == "write" and b"PRIVATE KEY" in bytes.fromhex(each.data)}
+    # The new key, and for the switch a copy of it and of the former one.
+    assert len(holding) == 3
+    for each in (call for call in calls if call.path in holding and call.mode >= 0):
+        with matrix.case(f"{each}"):
+            assert each.mode & (0o077 if each.name == "openat" else 0o007) == 0
+    assert key_file(local_device).stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.row("Who may do what: the key")

@@ -18,9 +18,23 @@ from tedge_cert.status import gather, verdict
 from tedge_cert.status.facts import Facts
 from tedge_cert.steps import verify as verification
 from tedge_cert.steps.switch import Switch
-from unit.connected import after, before, broker_of, configure, digest, hurry, instance_of, issue, rejected, serials
+from unit.connected import (
+    after,
+    before,
+    broker_of,
+    configure,
+    digest,
+    hurry,
+    instance_of,
+    issue,
+    key_file,
+    rejected,
+    serial_of,
+    serials,
+)
 from unit.local_device import LocalDevice
 from unit.mapper_device import BRIDGE_FILE, Telemetry, await_health, cgroups_of, mapped, publish
+from unit.pairs import candidate_key, issue_pair
 from unit.switching import refuse, verify
 
 
@@ -65,6 +79,29 @@ def test_confirmed_by_another_process(
         assert telemetry.losses == 0
         assert local_device.tenant.device(local_device.device_id)["evictions"] == 1
         assert "confirmed: the bridge is connected with it" in capsys.readouterr().err
+
+
+def test_a_new_key_comes_into_use_with_its_certificate(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        issue_pair(local_device)
+        made, new = candidate_key(local_device).read_bytes(), serial_of(local_device.candidate)
+        assert verify(local_device) == (0, "")
+        assert (mapper.restarts, key_file(local_device).read_bytes()) == (1, made)
+        local_device.tenant.wait_connected(local_device.device_id, serial=new)
+
+
+def test_a_new_key_goes_back_with_its_certificate(local_device: LocalDevice, mocker: MockerFixture) -> None:
+    """The tenant takes the new pair, and the mapper does not come back with it."""
+    shorten(mocker)
+    with mapped(local_device) as mapper:
+        former, old = key_file(local_device).read_bytes(), serials(local_device)[0]
+        issue_pair(local_device)
+        new = serial_of(local_device.candidate) or ""
+        before(mocker, Switch, "promote", lambda: refuse(local_device, new))
+        assert verify(local_device)[0] == 3
+        assert (mapper.restarts, key_file(local_device).read_bytes()) == (2, former)
+        local_device.tenant.wait_connected(local_device.device_id, serial=old)
 
 
 def test_a_mapper_that_is_not_restarted_uses_the_previous_one(local_device: LocalDevice, mocker: MockerFixture) -> None:
