@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tedge_cert import cures, processes, terminal
+from tedge_cert import cures, terminal
 from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
@@ -18,14 +18,6 @@ from tedge_cert.device.instance import Instance, check_files, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.x509 import hardware_keys, provider
-
-_KINDS = {
-    "p256": ["-algorithm", "EC", "-pkeyopt", "group:P-256"],
-    "p384": ["-algorithm", "EC", "-pkeyopt", "group:P-384"],
-    "2048": ["-algorithm", "RSA", "-pkeyopt", "bits:2048"],
-    "3072": ["-algorithm", "RSA", "-pkeyopt", "bits:3072"],
-    "4096": ["-algorithm", "RSA", "-pkeyopt", "bits:4096"],
-}
 
 
 def add_to(parser: Parser) -> None:
@@ -82,12 +74,13 @@ def create_key(arguments: argparse.Namespace) -> int:
     instance = _instance_of(arguments)
     check_files(instance)
     kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
+    reached_by = instance.config.need("device.tpm.tcti")
     with custody(instance):
         present = _present(instance)
         is_kept = hardware_keys.kind_in(present or b"") == hardware_keys.TPM and not arguments.force_new
         if present is not None and not is_kept and not arguments.force_new:
             raise _in_use(instance)
-        made = present if is_kept and present is not None else _made_in_tpm(instance, _KINDS[kind])
+        made = present if is_kept and present is not None else hardware_keys.made_in_tpm(kind, reached_by)
         if Root(instance).update_provider(tpm=True) and instance.bridge_file.exists():
             # The broker reads this when it starts, so `reconnect` restarts it.
             conf_change.begin(files_of(instance))
@@ -135,20 +128,6 @@ def _in_use(instance: Instance) -> CertificateError:
         f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` replaces it, and then the device has to be "
         "registered again"
     )
-
-
-def _made_in_tpm(instance: Instance, kind: list[str]) -> bytes:
-    """Return the file of a new key; raises TedgeCertError with what is missing."""
-    reached_by = instance.config.need("device.tpm.tcti")
-    variables = provider.variables() | {"TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
-    providers = ["-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
-    done = processes.pipe(["openssl", "genpkey", *providers, *kind], b"", variables)
-    if done.returncode or hardware_keys.kind_in(done.stdout) != hardware_keys.TPM:
-        refused = (
-            f"the TPM makes no key of this kind ({' '.join(kind[1::2])}); another --type, --curve or --bits may do"
-        )
-        raise TedgeCertError(hardware_keys.why_no_tpm(reached_by) or refused)
-    return done.stdout
 
 
 def _try(path: Path, made: bytes) -> None:

@@ -160,8 +160,8 @@ def _check_file(instance: Instance, key: Path) -> None:
     except OSError:
         # The command that loads the key says what is wrong with it.
         return
-    if hardware_keys.kind_in(content):
-        raise _impossible(instance, f"{key} is a key in hardware")
+    if hardware_keys.kind_in(content) == hardware_keys.TOKEN:
+        raise _impossible(instance, f"{key} names a key in a token")
     if os.geteuid() and facts.st_uid != os.geteuid():
         raise _impossible(
             instance, f"{key} belongs to user {_name(facts.st_uid)}, and a new key would belong to "

@@ -25,6 +25,14 @@ TPM, TOKEN = b"TSS2 PRIVATE KEY", b"PKCS#11 PROVIDER URI"
 # TPM 2.0 Library, part 2: algorithms (§6.3) and curves (§6.4).
 _RSA, _ECC, _NULL = 0x0001, 0x0023, 0x0010
 _CURVES = {0x0003: "SECP256R1", 0x0004: "SECP384R1", 0x0005: "SECP521R1"}
+# What openssl is told for a key of this kind, as `tedge hsm create-key` names it.
+_KINDS = {
+    "p256": ["-algorithm", "EC", "-pkeyopt", "group:P-256"],
+    "p384": ["-algorithm", "EC", "-pkeyopt", "group:P-384"],
+    "2048": ["-algorithm", "RSA", "-pkeyopt", "bits:2048"],
+    "3072": ["-algorithm", "RSA", "-pkeyopt", "bits:3072"],
+    "4096": ["-algorithm", "RSA", "-pkeyopt", "bits:4096"],
+}
 _BOOLEAN_TRUE = b"\x01\x01"
 
 
@@ -131,6 +139,40 @@ def _chosen_key(there: list[TokenKey], attributes: Mapping[str, str]) -> TokenKe
             f"the token has only the private half of {wanted}, and OpenSSL needs the public one too; make another key"
         )
     return private[0]
+
+
+def made_in_tpm(kind: str, reached_by: str) -> bytes:
+    """Make a key in the TPM and return its file; raises TedgeCertError with what is missing.
+
+    ``kind`` is p256, p384, or the bits of an RSA key; ``reached_by`` says how the TPM is reached (its TCTI).
+    """
+    wanted = _KINDS[kind]
+    variables = provider.variables() | {"TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
+    providers = ["-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
+    done = processes.pipe(["openssl", "genpkey", *providers, *wanted], b"", variables)
+    if done.returncode or kind_in(done.stdout) != TPM:
+        refused = (
+            f"the TPM makes no key of this kind ({' '.join(wanted[1::2])}); another --type, --curve or --bits may do"
+        )
+        raise TedgeCertError(why_no_tpm(reached_by) or refused)
+    return done.stdout
+
+
+def made_like(present: HardwareKey) -> bytes:
+    """Make a key of the kind of ``present``, where that is, and return its file.
+
+    Raises CertificateError for a key in a token, TedgeCertError as ``made_in_tpm``.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    public = load_der_public_key(present.public_key)
+    curves = {"secp256r1": "p256", "secp384r1": "p384"}
+    kind = str(public.key_size) if isinstance(public, rsa.RSAPublicKey) else ""
+    kind = curves.get(public.curve.name, "") if isinstance(public, ec.EllipticCurvePublicKey) else kind
+    if present.kind != TPM or kind not in _KINDS:
+        raise CertificateError(f"no new key is made like {present.path}: expected a key in a TPM, P-256, P-384 or RSA")
+    return made_in_tpm(kind, os.environ.get("TPM2OPENSSL_TCTI", ""))
 
 
 def _block(content: bytes) -> tuple[bytes, bytes]:

@@ -127,13 +127,11 @@ def create(path: Path, key: SoftwareKey, access: Access = owners.PRIVATE_KEY) ->
 def create_like(present: PrivateKey, path: Path, access: Access) -> None:
     """Make a new key of the kind of ``present`` in the file ``path``.
 
-    Raises FileExistsError if there is a file already, CertificateError for a kind that cannot be made here.
+    Raises FileExistsError if there is a file already, TedgeCertError where no such key can be made.
     """
     if isinstance(present, HardwareKey):
-        raise CertificateError(
-            f"no new key is made for {present.path}, which is a key in hardware; "
-            f"`sudo tedge config set certificate.rotate_key false` renews with the present key"
-        )
+        files.create(path, hardware_keys.made_like(present), access)
+        return
     _dump_no_core()
     if isinstance(present, rsa.RSAPrivateKey):
         create(path, rsa.generate_private_key(65_537, present.key_size), access)

@@ -59,6 +59,11 @@ def test_a_device_lives_with_a_key_in_its_tpm(device: LocalDevice, monkeypatch: 
     verified = device.run("tedge-cert-verify c8y")
     assert verified.exit == 0, verified.stderr
     assert x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number != first
+    changed = [device.run(each) for each in ("tedge-cert-renew c8y --new-key", "tedge-cert-verify c8y")]
+    assert [each.exit for each in changed] == [0, 0], changed
+    former, before = before, key_of(device).read_bytes()
+    assert (before != former, key_of(device).stat().st_mode & 0o777) == (True, 0o640)
+    assert not list(device.certificate.parent.glob("*.previous"))
     assert (device.broker_pid, device.run("tedge-connect c8y --test").exit) == (broker, 0)
     assert device.run("tedge-http get /c8y/tenant/currentTenant").exit == 0
     # Typed again, it keeps the key.

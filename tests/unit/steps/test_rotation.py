@@ -310,9 +310,9 @@ def link(device: LocalDevice) -> str:
     )
 
 
-def in_hardware(device: LocalDevice) -> str:
-    key_file(device).write_bytes(pem.armor("TSS2 PRIVATE KEY", b"\x30\x00"))
-    return "is a key in hardware"
+def in_a_token(device: LocalDevice) -> str:
+    key_file(device).write_bytes(pem.armor("PKCS#11 PROVIDER URI", b"\x30\x00"))
+    return "names a key in a token"
 
 
 def shared_with_a_profile(device: LocalDevice) -> str:
@@ -348,7 +348,7 @@ def in_place_of_the_request(device: LocalDevice) -> str:
     "spoil",
     [
         link,
-        in_hardware,
+        in_a_token,
         shared_with_a_profile,
         shared_with_the_factory_certificate,
         with_a_copy_of_the_key,

@@ -13,11 +13,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pytest_mock import MockerFixture
 
 from tedge_cert import processes
 from tedge_cert.authority import self_signed
 from tedge_cert.config import settings
+from tedge_cert.disk import owners
 from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.hourly import pem
 from tedge_cert.x509 import hardware_keys, keys, provider, requests
@@ -139,6 +141,28 @@ def test_a_key_that_is_not_in_the_token_is_named(key_file: Path, tmp_path: Path)
     hardware.token_key(tmp_path / "key.pem", "pkcs11:token=gateway;object=other;type=private")
     with pytest.raises(UnreadableError, match=r"there is no key pkcs11:object=other in the token \(it has .*object=EC"):
         keys.load(tmp_path / "key.pem")
+
+
+@pytest.mark.parametrize("key_file", TPM, indirect=True)
+def test_a_new_key_is_of_the_same_kind(key_file: Path, tmp_path: Path) -> None:
+    present = keys.load(key_file)
+    keys.create_like(present, tmp_path / "key.pem", owners.access_of(key_file.stat()))
+    made = keys.load(tmp_path / "key.pem")
+    assert isinstance(made, HardwareKey)
+    assert (made.kind, len(made.public_key)) == (hardware_keys.TPM, len(keys.public_key(present)))
+    assert made.public_key != keys.public_key(present)
+    request = x509.load_der_x509_csr(requests.first_request(made, "gateway-1", "ACME", "IoT"))
+    assert request.is_signature_valid
+    with pytest.raises(FileExistsError):
+        keys.create_like(present, tmp_path / "key.pem", owners.access_of(key_file.stat()))
+
+
+def test_no_new_key_is_made_in_a_token(tmp_path: Path) -> None:
+    public = new_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    present = HardwareKey(tmp_path / "key.pem", hardware_keys.TOKEN, public)
+    with pytest.raises(CertificateError, match="expected a key in a TPM"):
+        keys.create_like(present, tmp_path / "new.pem", owners.PRIVATE_KEY)
+    assert not (tmp_path / "new.pem").exists()
 
 
 def test_a_file_is_no_key_in_hardware() -> None:
