@@ -83,7 +83,7 @@ def _of_tpm(instance: Instance) -> dict[Path, str]:
     node = _node(instance.config)
     head = _HEAD.format("the TPM")
     # mosquitto opens the TPM as root, when it starts, and never again: it has to wait for the device.
-    unit = "tpm2-abrmd.service" if reached_by.startswith("tabrmd") else ""
+    unit = "tpm2-abrmd.service" if instance.config.need("device.tpm.tcti").startswith("tabrmd") else ""
     if node.count("/") == 2 and "-" not in node:
         unit = f"dev-{node.removeprefix('/dev/')}.device"
     first = f"[Unit]\nWants={unit}\nAfter={unit}\n" if unit else ""
