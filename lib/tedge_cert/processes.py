@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # systemctl waits for its job: a broker with many sessions to save takes long to stop. systemd kills it after 90 s, and
 # gives the next one 90 s to start (DefaultTimeoutStopSec=, DefaultTimeoutStartSec=); then systemctl says what happened.
 TIMEOUT_S = 190.0
+DESCRIPTORS = "/proc/self/fd/"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -29,8 +30,12 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 def pipe(
     command: list[str], content: bytes, variables: dict[str, str], timeout_s: float = TIMEOUT_S
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run a program as ``run`` does, with ``content`` as its input and these variables; its output is bytes."""
-    return _run(command, variables, timeout_s, input=content)
+    """Run a program as ``run`` does, with ``content`` as its input and these variables; its output is bytes.
+
+    A variable may name an open file by its descriptor, which the program gets.
+    """
+    named = [value.removeprefix(DESCRIPTORS) for value in variables.values() if value.startswith(DESCRIPTORS)]
+    return _run(command, variables, timeout_s, input=content, pass_fds=[int(each) for each in named if each.isdigit()])
 
 
 def _run(

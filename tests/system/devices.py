@@ -9,7 +9,7 @@ from typing import Literal
 from system import trees
 from system.device import Device
 
-Layer = Literal["base", "archive", "dependencies", "installed", "tpm"]
+Layer = Literal["base", "archive", "dependencies", "installed", "tpm", "token"]
 
 _REPORT = """
 systemctl --no-pager --full status 'tedge*' mosquitto 2>&1
@@ -32,7 +32,7 @@ class Devices:
             return trees.base(self.release)
         build = {
             "archive": trees.archive, "dependencies": trees.dependencies, "installed": trees.installed,
-            "tpm": trees.tpm,
+            "tpm": trees.tpm, "token": trees.token,
         }  # fmt: skip
         return build[layer](self.release, self._package())
 

@@ -6,6 +6,7 @@ archive       + the lists and packages that apt needs to install our packages, o
 dependencies  + those packages installed
 installed     + tedge-cert-renewer installed, with what it needs of ours
 tpm           dependencies, + a TPM 2.0 made of software, and what apt needs to install OpenSSL's provider for it
+token         installed, on a Debian with a PKCS#11 token made of software, and what OpenSSL needs to use it
 """
 
 import hashlib
@@ -31,6 +32,9 @@ BROKER = "mosquitto"
 # The TPM, and a daemon for it that stands for the kernel's resource manager: several processes use it at a time.
 TPM = ["swtpm", "tpm2-abrmd", "libtss2-tcti-swtpm0", "libtss2-tcti-tabrmd0"]
 TPM_PROVIDER = "tpm2-openssl"
+# Debian 12 has the provider in its backports only; it needs nothing else from there.
+TOKEN = ["softhsm2", "opensc", "pkcs11-provider"]
+_BACKPORTS = "deb http://deb.debian.org/debian bookworm-backports main"
 UNUSED_S = 7 * 24 * 3600
 # Bytecode goes beside its module, where a device looks for it: without it, each program would compile its modules.
 _APT = [
@@ -164,9 +168,28 @@ def tpm(release: str, package: Path) -> tuple[Path, ...]:
 
 def installed(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package installed before its first boot."""
+    return _with_ours("installed", release, package, dependencies(release, package))
+
+
+def token(release: str, package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian with the package, and with a token made of software."""
+    backports = f"echo '{_BACKPORTS}' > /etc/apt/sources.list.d/backports.list"
+    commands = [
+        # apt would take the short lists for the present ones.
+        ["sh", "-ec", "rm -rf /var/lib/apt/lists"],
+        *([["sh", "-ec", backports]] if release == "bookworm" else []),
+        [*_APT, "update"],
+        [*_INSTALL, *TOKEN],
+        ["sh", "-ec", _SHORTEN],
+    ]
+    lowers = _layer(release, "token-programs", dependencies(release, package), commands, "install a token")
+    return _with_ours("token", release, package, lowers)
+
+
+def _with_ours(kind: str, release: str, package: Path, lowers: tuple[Path, ...]) -> tuple[Path, ...]:
     needed = with_common(package)
     install = [*_INSTALL, *(f"/run/harness/{each.name}" for each in needed)]
-    return _layer(release, "installed", dependencies(release, package), [install], f"install {package.name}", *needed)
+    return _layer(release, kind, lowers, [install], f"install {package.name}", *needed)
 
 
 def prune() -> None:

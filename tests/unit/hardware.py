@@ -157,8 +157,8 @@ def bare_token(directory: Path, pin: str = "4711", label: str = "gateway") -> di
     return variables
 
 
-def software_token(directory: Path, pin: str = "4711") -> dict[str, str]:
-    """Make a token with an EC and an RSA key, named by their kind; return the environment that uses it."""
+def software_token(directory: Path, pin: str = "4711", kinds: tuple[str, ...] = ("EC", "RSA")) -> dict[str, str]:
+    """Make a token with a key of each kind, which is its label too; return the environment that uses it."""
     (directory / "pin").write_text(pin + "\n")
     (directory / "token.cnf").write_text(_TOKEN.format(module=MODULE, pin=directory / "pin"))
     variables = {
@@ -166,7 +166,8 @@ def software_token(directory: Path, pin: str = "4711") -> dict[str, str]:
         "CRYPTOKI_PIN_FILE": f"{directory}/pin",
     }  # fmt: skip
     made = {**os.environ, **variables}
-    for number, (label, kind) in enumerate({"EC": "EC:prime256v1", "RSA": "rsa:2048"}.items(), 1):
+    for number, label in enumerate(kinds, 1):
+        kind = {"EC": "EC:prime256v1", "RSA": "rsa:2048"}[label]
         words = ["pkcs11-tool", "--module", MODULE, "--token-label", "gateway", "--login", "--pin", pin]
         words += ["--keypairgen", "--key-type", kind, "--label", label, "--id", f"0{number}"]
         subprocess.run(words, env=made, check=True, capture_output=True)

@@ -114,7 +114,7 @@ def _only_reads_key(arguments: argparse.Namespace) -> bool:
 
 def with_sudo(words: list[str]) -> str:
     """Return a command as root has to type it; sudo drops the environment, and a password is not repeated."""
-    secrets = ("-p", "--one-time-password")
+    secrets = ("-p", "--one-time-password", "--pin")
     profile = os.environ.get("TEDGE_CLOUD_PROFILE")
     kept = ["env", f"TEDGE_CLOUD_PROFILE={profile}"] if profile else []
     shown = [

@@ -83,19 +83,21 @@ def execute(arguments: argparse.Namespace) -> int:
             change[arguments.command](config, key, arguments.value)
         edit.make_main_file(config)
     if key.startswith(_OF_TOKEN):
-        _set_up_openssl(arguments.config_dir)
+        _set_up_openssl(arguments.config_dir, profile)
     act_as_tedge(arguments)
     config_notes.say(arguments.config_dir, profile, key, arguments.value if arguments.command == "set" else "")
     return 0
 
 
-def _set_up_openssl(directory: str) -> None:
+def _set_up_openssl(directory: str, profile: str) -> None:
     """Let OpenSSL use the token that the settings name now, or no token any more."""
     try:
-        provider_files.update_openssl(configuration.load(directory))
-    except TedgeCertError as error:
+        provider_files.update_openssl(configuration.load(directory, profile))
+    except ConfigurationError as error:
         # One setting comes after the other.
         journal.debug(str(error))
+    except TedgeCertError as error:
+        journal.warning(str(error))
 
 
 def _upgrade(config: Config) -> int:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tedge_cert import cures, journal
 from tedge_cert.bridge import conf_change
-from tedge_cert.commands import broker_files, drop_in, switch_by_hand
+from tedge_cert.commands import broker_files, drop_in, provider_files, switch_by_hand
 from tedge_cert.commands.connection_check import check, summary
 from tedge_cert.commands.root_tasks import Root
-from tedge_cert.config import auth_method, credentials, token_settings, token_uri
+from tedge_cert.config import auth_method, credentials, token_settings
 from tedge_cert.config.values import to_text
 from tedge_cert.device import profiles, state, token_key
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
@@ -24,7 +24,7 @@ from tedge_cert.steps import outcome
 from tedge_cert.tenant import proof
 from tedge_cert.tenant.own_connection import Verdict
 from tedge_cert.terminal import Step
-from tedge_cert.x509 import certificate, clock, hardware_keys, keys
+from tedge_cert.x509 import certificate, clock, hardware_keys, keys, token
 
 
 def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> int:
@@ -202,23 +202,20 @@ def _check_key_in_hardware(root: Root, instance: Instance) -> None:
     hardware_keys.load(instance.key, content).sign(b"tedge")
     changed = root.update_provider(tpm=kind == hardware_keys.TPM)
     if kind == hardware_keys.TOKEN:
-        _check_token_of_broker(root, instance, content)
+        _check_broker(root, instance)
         _warn_of_pin(instance)
-    if changed:
+    if changed or (kind == hardware_keys.TOKEN and provider_files.has_withheld_pin()):
+        # The broker reads it when it starts.
         conf_change.begin(files_of(instance))
 
 
-def _check_token_of_broker(root: Root, instance: Instance, content: bytes) -> None:
-    """Raise TedgeCertError if the bridge, as user mosquitto, would not find the token that user tedge finds."""
-    attributes = hardware_keys.attributes_in(content)
-    if not instance.manages_services or attributes is None:
-        return
-    there = [token_uri.parse(each) for each in root.tokens_of_broker()]
-    wanted = {name: attributes[name] for name in token_uri.OF_TOKEN if name in attributes and name != "slot-id"}
-    if not any(wanted.items() <= each.items() for each in there):
+def _check_broker(root: Root, instance: Instance) -> None:
+    """Raise TedgeCertError if the bridge, as user mosquitto, could not use the key that user tedge can use."""
+    if instance.manages_services and not root.can_broker_sign():
         raise TedgeCertError(
-            f"user mosquitto, as whom the bridge uses the key, does not reach the token {token_uri.text_of(wanted)}: "
-            "let it, as user tedge; with SoftHSM `sudo chmod -R g+rwX /var/lib/softhsm/tokens`"
+            f"user tedge can use the private key {instance.key}, but user mosquitto, whose bridge needs it, cannot: "
+            "let it read the PIN and reach the token, as user tedge; with SoftHSM "
+            f"`{token.OPEN_SOFTHSM}`, group softhsm"
         )
 
 

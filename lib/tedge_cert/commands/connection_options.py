@@ -43,7 +43,7 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     profile = profile or arguments.profile
     if not getattr(arguments, "test", False):
         entry.need_root(arguments)
-        token_keys.set_up(arguments.config_dir)
+        token_keys.set_up(arguments.config_dir, profile)
     if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
         os._exit(code)
     instance = load_instance(cloud, profile, arguments.config_dir, known)

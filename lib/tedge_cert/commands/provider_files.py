@@ -2,6 +2,7 @@
 """Write what OpenSSL, mosquitto and the renewal need to use a key in the TPM or in a token; root does that."""
 
 import grp
+import shlex
 from pathlib import Path
 
 from tedge_cert import journal, processes, systemd
@@ -12,10 +13,13 @@ from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.owners import Access
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.x509 import provider
 
 # Only root writes it, and systemd reads it before it starts mosquitto.
 BROKER_ENVIRONMENT = Path("/run/tedge-token.env")
+# A comment in it: a PIN that the token refused was not given to mosquitto.
+WITHHELD = "# The token refused the PIN.\n"
 _DEVICE = "device:"
 _OF_TPM, _OF_TOKEN = "52-tpm.conf", "53-token.conf"
 _HEAD = "# Written by tedge hsm create-key or tedge connect: the private key is in {}.\n"
@@ -42,6 +46,14 @@ def update(instance: Instance, tpm: bool = False) -> bool:
     return changed or written
 
 
+def has_withheld_pin() -> bool:
+    """Return whether mosquitto was started without a PIN, because it was refused."""
+    try:
+        return WITHHELD in BROKER_ENVIRONMENT.read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def update_openssl(config: Config, tpm: bool = False) -> bool:
     """Write OpenSSL's configuration for these settings, or remove it; return whether it had changed."""
     directory = Path(config.directory).absolute()
@@ -52,6 +64,12 @@ def update_openssl(config: Config, tpm: bool = False) -> bool:
     if not tpm and found is None:
         ours = provider.SECTION in present
         return ours and any([files.remove(configuration), files.remove(environment)])
+    if found and config.is_of_system and not provider.only_root_writes(found.pin_file):
+        file = shlex.quote(found.pin_file)
+        raise TedgeCertError(
+            f"{found.pin_file} is not used as the PIN, because others than root can write it, or a directory above it: "
+            f"`sudo chown root:mosquitto {file} && sudo chmod 640 {file}`, in directories of root"
+        )
     is_first_version = processes.run(["openssl", "version"]).stdout.startswith("OpenSSL 3.0.")
     module, pin_file = (found.module, found.pin_file) if found else ("", "")
     reached_by = config.need("device.tpm.tcti") if tpm else ""
@@ -100,11 +118,13 @@ def _of_tpm(instance: Instance) -> dict[Path, str]:
 def _of_token(instance: Instance, found: TokenSettings) -> dict[Path, str]:
     head = _HEAD.format("a token")
     environment = Path(instance.config.directory).absolute() / provider.ENVIRONMENT
+    # What the file of the start before says.
+    without = f"--unset={provider.PIN_FILE} --unset=OPENSSL_CONF"
     texts = {
         drop_in.UNITS / "mosquitto.service.d" / _OF_TOKEN: f"{head}[Service]\nEnvironmentFile=-{environment}\n"
         "# mosquitto would try a wrong PIN five times at each attempt to connect, which locks a token. This tries it\n"
         "# once, and keeps it from mosquitto if it was refused.\n"
-        f"ExecStartPre=-+/usr/bin/tedge-hsm check-pin\nEnvironmentFile=-{BROKER_ENVIRONMENT}\n"
+        f"ExecStartPre=-+/usr/bin/env {without} /usr/bin/tedge-hsm check-pin\nEnvironmentFile=-{BROKER_ENVIRONMENT}\n"
     }
     opened = ""
     if provider.is_softhsm(found.module):

@@ -25,7 +25,7 @@ from tedge_cert.device.instance import Instance, connectable_id, load_config, lo
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.privileges import Task
 from tedge_cert.errors import ConfigurationError, TedgeCertError
-from tedge_cert.x509 import token
+from tedge_cert.x509 import provider
 
 _MOSQUITTO = broker_failure.UNIT
 _UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y|download)@[A-Za-z0-9_-]+\.(service|timer)")
@@ -83,9 +83,9 @@ class Root:
         """
         return bool(self._do("update_provider", tpm=tpm))
 
-    def tokens_of_broker(self) -> list[str]:
-        """Return the URIs of the tokens that user mosquitto reaches; raises TedgeCertError."""
-        return [str(each) for each in self._do("tokens_of_broker")]
+    def can_broker_sign(self) -> bool:
+        """Return whether user mosquitto can use the private key in the token, whose PIN is known to be right."""
+        return bool(self._do("can_broker_sign"))
 
     def set_key_uri(self, setting: str, uri: str) -> None:
         """Store the URI of the key in the token as ``setting``, that of the device or of the cloud."""
@@ -223,12 +223,11 @@ def _update_provider(of: Callable[[], Instance], tpm: bool) -> bool:
     return provider_files.update(of(), tpm is True)
 
 
-def _tokens_of_broker(of: Callable[[], Instance]) -> list[str]:
-    found = token_settings.of(of().config)
-    if found is None:
-        return []
+def _can_broker_sign(of: Callable[[], Instance]) -> bool:
     as_broker = ["setpriv", f"--reuid={owners.BROKER}", f"--regid={owners.BROKER}", "--init-groups", "--"]
-    return [each.uri for each in token.tokens(found.module, as_broker) if each.is_initialized]
+    sign = ["openssl", "dgst", "-sha256", "-sign", str(of().key)]
+    provider.enable(SYSTEM_DIRECTORY)
+    return processes.pipe([*as_broker, *sign], b"tedge", provider.variables()).returncode == 0
 
 
 def _set_key_uri(of: Callable[[], Instance], setting: str, uri: str) -> None:
@@ -270,7 +269,7 @@ _TASKS: Mapping[str, Task] = {
     "update_drop_in": _update_drop_in,
     "remove_drop_in": _remove_drop_in,
     "update_provider": _update_provider,
-    "tokens_of_broker": _tokens_of_broker,
+    "can_broker_sign": _can_broker_sign,
     "set_key_uri": _set_key_uri,
     "systemctl": _systemctl,
     "why_broker_failed": _why_broker_failed,

@@ -34,19 +34,20 @@ _KINDS = {
 _SHARED_REFUSED, _OWN_REFUSED = 3, 4
 
 
-def set_up(directory: str) -> None:
+def set_up(directory: str, profile: str = "") -> None:
     """Write OpenSSL's files for these settings; if they change, begin this command again, with OpenSSL set up.
 
     Called before root's rights go: the files follow from the settings of root alone.
     """
-    config = configuration.load(directory)
-    if config.is_of_system and os.geteuid() != 0:
-        return
     try:
+        config = configuration.load(directory, profile)
+        if config.is_of_system and os.geteuid() != 0:
+            return
         if config.is_of_system:
             privileges.keep_groups(provider_files.let_in(config))
         changed = provider_files.update_openssl(config)
-    except (TedgeCertError, OSError) as error:
+    except (ConfigurationError, OSError) as error:
+        # The command says so itself, as tedge.
         journal.debug(f"OpenSSL is not set up: {error}")
         return
     if changed and token_settings.of(config, "") is not None:
@@ -66,6 +67,7 @@ def create(arguments: argparse.Namespace) -> int:
         journal.warning(
             "--pin: every user of this device can read a command line; device.cryptoki.pin_path names a file"
         )
+    hardware_keys.check_installed(hardware_keys.TOKEN)
     kind = _KINDS[arguments.curve if arguments.type == "ecdsa" else arguments.bits]
     with custody(instance):
         present = _present(instance)
@@ -104,6 +106,8 @@ def place_of(words: list[str]) -> tuple[str, str]:
 
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print the tokens that the library reaches."""
+    entry.need_root(arguments)
+    set_up(arguments.config_dir)
     entry.act_as_tedge(arguments)
     found = token.tokens(_settings(load_config(directory=arguments.config_dir), "").module)
     if not found:
@@ -114,6 +118,8 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print the keys of a token that fit the arguments."""
+    entry.need_root(arguments)
+    set_up(arguments.config_dir)
     entry.act_as_tedge(arguments)
     found = _settings(load_config(directory=arguments.config_dir), "")
     attributes = _parsed(arguments.uri or "")
@@ -145,11 +151,11 @@ def check_pin(arguments: argparse.Namespace) -> int:
         return code
     lines = {
         # OpenSSL's own configuration knows no token.
-        _OWN_REFUSED: "OPENSSL_CONF=/etc/ssl/openssl.cnf\n",
+        _OWN_REFUSED: f"{provider_files.WITHHELD}OPENSSL_CONF=/etc/ssl/openssl.cnf\n",
         # Without a PIN nothing is tried.
-        _SHARED_REFUSED: f"{provider.PIN_FILE}={environment}.refused\n",
+        _SHARED_REFUSED: f"{provider_files.WITHHELD}{provider.PIN_FILE}={environment}.refused\n",
     }
-    text = lines.get(code, f"{provider.PIN_FILE}={os.environ.get(provider.PIN_FILE, '')}\n" if code == 0 else "")
+    text = lines.get(code, f"{provider.PIN_FILE}={provider.pin_file()}\n" if code == 0 else "")
     if text:
         files.write(environment, text.encode(), owners.BROKER_CONFIGURATION)
     return 0
@@ -186,7 +192,7 @@ def _was_right(attributes: dict[str, str]) -> bool:
 
 def _instance_of(arguments: argparse.Namespace) -> Instance:
     entry.need_root(arguments)
-    set_up(arguments.config_dir)
+    set_up(arguments.config_dir, arguments.profile)
     if entry.is_of_system(arguments) and (code := root_tasks.serve(arguments.profile)) is not None:
         os._exit(code)
     instance = load_instance(arguments.cloud, arguments.profile, arguments.config_dir)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tedge_cert import beside, cures
 from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.kinds import watch
-from tedge_cert.config import auth_method, credentials, no_effect, unknown_keys
+from tedge_cert.config import auth_method, credentials, no_effect, token_settings, unknown_keys
 from tedge_cert.config.settings import fingerprint
 from tedge_cert.device import rotation, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
@@ -22,7 +22,7 @@ from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import flaw_of_name
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, KeyFacts, UnitFacts
 from tedge_cert.status.units import Inquiry
-from tedge_cert.x509 import certificate, hardware_keys, keys, provider
+from tedge_cert.x509 import certificate, hardware_keys, keys, pin_guard, provider
 from tedge_cert.x509.certificate import Certificate
 
 BROKER_S = 2.0
@@ -217,23 +217,35 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     path = str(instance.key_file)
     if active is None:
         return KeyFacts(path)
+    known = KeyFacts(path, left.key_fits if left.serial == facts.serial else None, left.looked_at_s)
+    attributes = _in_token(instance)
+    if attributes is not None:
+        # A status tries no PIN.
+        fault = _fault_of_pin(instance, attributes)
+        return replace(known, fault=fault, cure=f"tedge reconnect {instance.words}" if fault else "")
     try:
-        if _is_in_token(instance):
-            raise UnreadableError("a status tries no PIN")
         keys.load_for(instance.key_file, active, instance.certificate)
+    except UnreadableError:
+        return known
     except CertificateError as error:
-        if not isinstance(error, UnreadableError):
-            return KeyFacts(path, False, fault=str(error), cure=error.cure)
-        known = left.key_fits if left.serial == facts.serial else None
-        return KeyFacts(path, known, left.looked_at_s)
+        return KeyFacts(path, False, fault=str(error), cure=error.cure)
     return KeyFacts(path, True)
 
 
-def _is_in_token(instance: Instance) -> bool:
+def _in_token(instance: Instance) -> dict[str, str] | None:
+    """Return the attributes of the URI of a key in a token; None for another key, and for a user who cannot see."""
     try:
-        return hardware_keys.kind_in(files.read_regular(instance.key_file, follow=True)) == hardware_keys.TOKEN
+        return hardware_keys.attributes_in(files.read_regular(instance.key_file, follow=True))
     except OSError:
-        return False
+        return None
+
+
+def _fault_of_pin(instance: Instance, attributes: dict[str, str]) -> str:
+    try:
+        found = token_settings.of(instance.config, instance.cloud)
+        return pin_guard.why_refused(attributes, Path(found.pin_file), instance.config.directory) if found else ""
+    except (ConfigurationError, UnreadableError) as error:
+        return str(error)
 
 
 def _with_rotation(instance: Instance, facts: Facts, found: KeyFacts) -> KeyFacts:

@@ -120,6 +120,9 @@ def _of_certificate(facts: Facts) -> Iterator[Problem]:
     elif facts.key.fits is False:
         reason = facts.key.fault or f"the private key {facts.key.path} is not the one of the certificate"
         yield Problem(BROKEN, reason, facts.key.cure or _register(facts))
+    elif facts.key.fault:
+        # Of a key in a token, which a status does not use.
+        yield Problem(BROKEN, facts.key.fault, facts.key.cure)
     if facts.key.rotation_fault:
         yield Problem(BROKEN, facts.key.rotation_fault, facts.key.rotation_cure)
     if facts.key.is_shut_to_broker:

@@ -111,8 +111,7 @@ def _find_in_token(path: Path, der: bytes) -> TokenKey:
             raise UnreadableError(
                 "OpenSSL is not set up for tokens; `sudo tedge config set device.cryptoki.mode module` does that"
             )
-        if not _is_installed("pkcs11"):
-            raise UnreadableError(_PACKAGES["pkcs11"])
+        check_installed(TOKEN)
         there = pin_guard.keys(module, token.chosen(module, attributes), attributes)
         return _chosen_key(there, attributes)
     except UnreadableError as error:
@@ -369,6 +368,13 @@ _PACKAGES = {
     "pkcs11": "OpenSSL's provider for a token is not installed: `sudo apt install pkcs11-provider` (Debian 12: with "
     "`-t bookworm-backports`), then try again",
 }
+
+
+def check_installed(kind: bytes) -> None:
+    """Raise UnreadableError with what to install, if OpenSSL's provider for this kind of key is missing."""
+    name = "tpm2" if kind == TPM else "pkcs11"
+    if not _is_installed(name):
+        raise UnreadableError(_PACKAGES[name])
 
 
 def _is_installed(name: str) -> bool:

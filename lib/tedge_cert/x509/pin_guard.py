@@ -41,6 +41,27 @@ def is_tried_and_right(attributes: Mapping[str, str]) -> bool:
     return _results().get(_digest(attributes, read(pin_file(attributes)))) == _ACCEPTED
 
 
+def why_refused(attributes: Mapping[str, str], file: Path, directory: str) -> str:
+    """Return what to do about the PIN in ``file`` if the token refused it before; ``directory`` is of the settings.
+
+    A file that this user cannot read, or that is not there because a credential is used, says nothing.
+    """
+    try:
+        refused = _results(directory).get(_digest(attributes, read(file))) == _REFUSED
+    except UnreadableError:
+        return ""
+    if not refused:
+        return ""
+    return _refused_before(f"the PIN in {file}", attributes.get("token", ""))
+
+
+def _refused_before(where: str, label: str) -> str:
+    return (
+        f"{where} was refused by the token {label} and is not tried again, because that would lock the token: expected "
+        f"another PIN there; if the token has been given this PIN since, `sudo rm {_record()}`"
+    )
+
+
 def keys(module: str, found: Token, attributes: Mapping[str, str], pin: str | None = None) -> list[TokenKey]:
     """List the keys in a token, after one login with the PIN of the URI's ``attributes`` or with this one.
 
@@ -54,10 +75,7 @@ def keys(module: str, found: Token, attributes: Mapping[str, str], pin: str | No
         pin, where = read(file), f"the PIN in {file}"
     digest, results = _digest(attributes, pin), _results()
     if results.get(digest) == _REFUSED:
-        raise PinRefusedError(
-            f"{where} was refused by the token {found.label} and is not tried again, because that would lock the "
-            f"token: expected another PIN there; if the token has been given this PIN since, `sudo rm {_record()}`"
-        )
+        raise PinRefusedError(_refused_before(where, found.label))
     if token.FINAL_TRY in found.flags:
         raise PinRefusedError(
             f"a wrong PIN would lock the token {found.label}: one try is left, which a person should make: "
@@ -107,13 +125,13 @@ def _digest(attributes: Mapping[str, str], pin: str) -> str:
     return hashlib.scrypt(pin.encode(), salt=repr(sorted(of_token.items())).encode(), n=1 << 13, r=8, p=1).hex()
 
 
-def _record() -> Path:
-    return Path(provider.state_directory()) / "token-pins"
+def _record(directory: str = "") -> Path:
+    return Path(provider.state_directory(directory)) / "token-pins"
 
 
-def _results() -> dict[str, str]:
+def _results(directory: str = "") -> dict[str, str]:
     try:
-        lines = files.read_regular(_record(), 1 << 16).decode("ascii", "replace").splitlines()
+        lines = files.read_regular(_record(directory), 1 << 16).decode("ascii", "replace").splitlines()
     except FileNotFoundError:
         return {}
     except OSError as error:

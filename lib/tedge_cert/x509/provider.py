@@ -7,6 +7,8 @@ and nothing slow is imported here.
 
 import os
 
+from tedge_cert.processes import DESCRIPTORS
+
 CONFIGURATION, ENVIRONMENT = "openssl.cnf", "openssl.env"
 # The group that Debian lets use the TPM, and the daemon for it; the group of SoftHSM's tokens.
 GROUP, SOFTHSM = "tss", "softhsm"
@@ -56,14 +58,54 @@ def enable(directory: str) -> tuple[str, ...]:
             return ()
     except (OSError, ValueError):
         return ()
-    for line in lines:
-        name, _, value = line.partition("=")
-        if name in VARIABLES:
-            os.environ.setdefault(name, value)
-    credential = f"{os.environ.get('CREDENTIALS_DIRECTORY', '')}/{PIN_CREDENTIAL}"
-    if os.path.exists(credential):  # noqa: PTH110 (no pathlib: see above)
-        os.environ[PIN_FILE] = credential
+    found = {name: value for name, _, value in (line.partition("=") for line in lines) if name in VARIABLES}
+    # OpenSSL reads the PIN into this process.
+    if os.geteuid() == 0 and is_of_system(directory) and not only_root_writes(found.get(PIN_FILE, "/")):
+        return ()
+    for name, value in found.items():
+        os.environ.setdefault(name, value)
+    if credential := _pin_credential():
+        os.environ[PIN_FILE] = credential if os.geteuid() else _handed_over(credential)
     return (GROUP, SOFTHSM) if is_softhsm(os.environ.get(MODULE, "")) else (GROUP,)
+
+
+def is_of_system(directory: str) -> bool:
+    """Return whether the services of the system read the configuration in ``directory``."""
+    return os.path.realpath(directory) == os.path.realpath("/etc/tedge")
+
+
+def only_root_writes(path: str) -> bool:
+    """Return whether only root can write ``path``, or create it; no part of it is a link."""
+    while True:
+        try:
+            facts = os.lstat(path)
+            if facts.st_uid != 0 or facts.st_mode & 0o022:
+                return False
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        if path == "/":
+            return True
+        path = os.path.dirname(path)  # noqa: PTH120 (no pathlib: see above)
+
+
+def pin_file() -> str:
+    """Return the path of the PIN as another process of this unit can open it; empty without one."""
+    return _pin_credential() or os.environ.get(PIN_FILE, "")
+
+
+def _pin_credential() -> str:
+    path = f"{os.environ.get('CREDENTIALS_DIRECTORY', '')}/{PIN_CREDENTIAL}"
+    return path if os.access(path, os.R_OK) else ""
+
+
+def _handed_over(path: str) -> str:
+    """Return a file without a name that has the PIN at ``path``: only root can read that, and root becomes tedge."""
+    descriptor = os.memfd_create(PIN_CREDENTIAL, 0)
+    with open(path, "rb") as file:  # noqa: PTH123 (no pathlib: see above)
+        os.write(descriptor, file.read(4096))
+    return f"{DESCRIPTORS}{descriptor}"
 
 
 def _is_believed(facts: os.stat_result) -> bool:
@@ -76,10 +118,10 @@ def variables() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED if name in os.environ}
 
 
-def state_directory() -> str:
+def state_directory(directory: str = "") -> str:
     """Return where the results of PINs are remembered; a configuration outside /etc/tedge has its own."""
-    is_of_system = _directory.rstrip("/") in ("", "/etc/tedge")
-    return "/var/lib/tedge-cert-renewer" if is_of_system else f"{_directory}/state"
+    directory = directory or _directory or "/etc/tedge"
+    return "/var/lib/tedge-cert-renewer" if is_of_system(directory) else f"{directory}/state"
 
 
 def is_softhsm(module: str) -> bool:

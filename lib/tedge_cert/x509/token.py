@@ -4,7 +4,8 @@
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tedge_cert.errors import TedgeCertError, UnreadableError
 from tedge_cert.x509 import provider
 
 _TOOL = "pkcs11-tool"
+OPEN_SOFTHSM = "sudo chmod -R g+rwX /var/lib/softhsm/tokens"
 INSTALL = "`sudo apt install --no-install-recommends opensc`, then try again"
 # A reader that hangs must not keep the broker from starting, which systemd gives 90 s.
 _TIMEOUT_S = 20.0
@@ -80,14 +82,11 @@ class TokenKey:
         return all(mine[name] == attributes[name] for name in token_uri.OF_KEY if name in attributes)
 
 
-def tokens(module: str, through: Sequence[str] = ()) -> list[Token]:
-    """List the slots of a module that hold a token, one that has no label yet included; no PIN is needed.
-
-    ``through`` is a program with its arguments that runs the tool, such as one that runs it as another user.
-    """
+def tokens(module: str) -> list[Token]:
+    """List the slots of a module that hold a token, one that has no label yet included; no PIN is needed."""
     found: list[Token] = []
     facts: dict[str, str] = {}
-    for line in _run(module, ["--list-slots"], through=through).splitlines():
+    for line in _run(module, ["--list-slots"]).splitlines():
         if slot := re.match(r"Slot \d+ \((0x[0-9a-f]+)\)", line):
             facts = {"slot": slot[1]}
         name, _, value = (each.strip() for each in line.partition(":"))
@@ -126,6 +125,26 @@ def make_key(module: str, token: Token, pin: str, kind: str, label: str, identif
     """Make a key pair, ``kind`` as the tool names it (``EC:prime256v1``); raises TedgeCertError."""
     named = ["--label", label, "--id", identifier]
     _run(module, ["--slot", token.slot, "--keypairgen", "--key-type", kind, *named], pin)
+    if provider.is_softhsm(module):
+        _share_files()
+
+
+def _directory_of_softhsm() -> Path:
+    """Return where SoftHSM keeps its tokens (softhsm2.conf(5))."""
+    file = Path(os.environ.get("SOFTHSM2_CONF", "/etc/softhsm/softhsm2.conf"))
+    try:
+        lines = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines())
+        return next(Path(value.strip()) for name, _, value in lines if name.strip() == "directories.tokendir")
+    except (OSError, UnicodeDecodeError, StopIteration):
+        return Path("/var/lib/softhsm/tokens")
+
+
+def _share_files() -> None:
+    """Let the group of SoftHSM's tokens use the key files of this user, which no umask opens to it."""
+    for each in _directory_of_softhsm().glob("*/*"):
+        facts = each.lstat()
+        if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o020:
+            each.chmod(facts.st_mode & 0o777 | 0o060)
 
 
 def chosen(module: str, attributes: Mapping[str, str]) -> Token:
@@ -147,7 +166,7 @@ def chosen(module: str, attributes: Mapping[str, str]) -> Token:
 
 def _hint(module: str) -> str:
     if provider.is_softhsm(module):
-        return "`sudo chmod -R g+rwX /var/lib/softhsm/tokens`, with tedge and mosquitto in group softhsm"
+        return f"`{OPEN_SOFTHSM}`, and `sudo tedge hsm list-tokens` makes tedge and mosquitto members of group softhsm"
     return f"`sudo -u tedge {_TOOL} --module {shlex.quote(module)} --list-slots` shows what it sees"
 
 
@@ -164,7 +183,7 @@ def _listed(found: Iterable[Token]) -> str:
     return " and ".join(each.uri for each in found)
 
 
-def _run(module: str, words: list[str], pin: str | None = None, through: Sequence[str] = ()) -> str:
+def _run(module: str, words: list[str], pin: str | None = None) -> str:
     """Return what the tool prints; a PIN goes through its environment, which other users cannot read."""
     if not Path(module).exists():
         raise UnreadableError(
@@ -173,9 +192,7 @@ def _run(module: str, words: list[str], pin: str | None = None, through: Sequenc
     login = ["--login", "--pin", f"env:{_PIN}"] if pin is not None else []
     variables = {**provider.variables(), **({_PIN: pin} if pin is not None else {})}
     try:
-        done = processes.pipe(
-            [*through, _TOOL, "--module", module, *login, *words], b"", variables, timeout_s=_TIMEOUT_S
-        )
+        done = processes.pipe([_TOOL, "--module", module, *login, *words], b"", variables, timeout_s=_TIMEOUT_S)
     except TedgeCertError as error:
         missing = f"; {INSTALL}" if "is not installed" in str(error) else ""
         raise UnreadableError(f"cannot look into the token: {error}{missing}") from error
@@ -199,5 +216,9 @@ def _fault(module: str, said: str) -> UnreadableError:
         )
     if code in ("CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED", "CKR_SLOT_ID_INVALID"):
         return UnreadableError(f"the token was removed while it was used ({code}); plug it in and try again")
+    if "C_Initialize" in said:
+        return UnreadableError(
+            f"the PKCS#11 library {module} does not start as user {_user()} ({code}): {_hint(module)}"
+        )
     last = (said.strip().splitlines() or ["without a word"])[0].removeprefix("error: ")
     return UnreadableError(f"the token does not do what it was asked: {last}")

@@ -43,7 +43,8 @@ COMMANDS: dict[str, dict[str, bool]] = {
     "tedge-cert-create": {"--device-id x": False},
     "tedge-cert-upload": {"c8y --user admin": False},
     "tedge-http": {"get /c8y/inventory/managedObjects": True},
-    "tedge-hsm": {"create-key --tpm c8y": False},
+    "tedge-hsm": {"create-key --tpm c8y": False, "create-key c8y": True, "list-tokens": False, "check-pin": True},
+    "tedge-cert-create-key-hsm": {"c8y": False},
     "tedge-reconnect": {"c8y --offline": True, "c8y": False},
     "tedge-cert-download": {f"c8y {DOWNLOAD_OPTIONS}": False},
     "tedge-disconnect": {"c8y": False},
@@ -78,11 +79,16 @@ COMPANIONS: dict[str, dict[str, str | int]] = {
     "mqtt.external.cert_file": {"mqtt.external.key_file": PAIR["key_file"]},
     "mqtt.external.key_file": {"mqtt.external.cert_file": PAIR["cert_file"]},
     "c8y.credentials_path": {"c8y.auth_method": "basic"},
+    "device.cryptoki.pin_path": {
+        "device.cryptoki.mode": "module",
+        "device.cryptoki.module_path": "/usr/lib/x86_64-linux-gnu/libc.so.6",
+    },
+    "device.cryptoki.module_path": {"device.cryptoki.mode": "module"},
 }
 for _name in ("ca_path", "cert_file", "key_file"):
     COMPANIONS[f"mqtt.external.{_name}"]["mqtt.external.bind.port"] = 8884
 # All other paths are only stored, for thin-edge's other parts; the whole form tries them too.
-USED = ("device.key_path", "device.cert_path", "device.csr_path", "c8y.", "mqtt.", "run.path")
+USED = ("device.key_path", "device.cert_path", "device.csr_path", "device.cryptoki.", "c8y.", "mqtt.", "run.path")
 # Those of a cloud follow those of the device, by the same lines of code.
 UNUSED = ("c8y.proxy.", "c8y.device.")
 PATHS = [name for name, key in KEYS.items() if key.is_path]
@@ -193,8 +199,9 @@ def test_all_commands_are_tried() -> None:
 def test_a_path(attacked: Device, matrix: Matrix, name: str, trap: str) -> None:
     prepare = _directory_of_locks if (name, trap) == ("run.path", "directory") else TRAPS[trap]
     aim(attacked, {**COMPANIONS.get(name, {}), name: prepare(attacked)})
-    # A password file that root's settings name, on a path that only root can write, is root's to read.
-    expect_nothing(attacked, matrix, may_read=(name, trap) == ("c8y.credentials_path", "itself"))
+    # A secret that root's settings name, on a path that only root can write, is root's to read.
+    secrets = ("c8y.credentials_path", "device.cryptoki.pin_path")
+    expect_nothing(attacked, matrix, may_read=name in secrets and trap == "itself")
 
 
 @pytest.mark.parametrize(

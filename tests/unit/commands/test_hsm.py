@@ -167,7 +167,7 @@ def test_the_units_get_the_device_and_nothing_else(tmp_path: Path) -> None:
 
 def test_mosquitto_waits_for_the_daemon_of_the_tpm(tmp_path: Path) -> None:
     (tmp_path / "tedge.toml").write_text('[device]\ntpm.tcti = "tabrmd"\n')
-    texts = provider_files._drop_ins(load_instance("c8y", "", str(tmp_path)))
+    texts = provider_files._of_tpm(load_instance("c8y", "", str(tmp_path)))
     assert [path.parent.name for path in texts] == ["mosquitto.service.d"]
     assert "Wants=tpm2-abrmd.service\nAfter=tpm2-abrmd.service\n" in "".join(texts.values())
 

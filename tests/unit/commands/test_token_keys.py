@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private key in a PKCS#11 token (SoftHSM): made, registered, renewed and used for TLS by the commands."""
 
+import json
+import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from tedge_cert.commands import provider_files, root_tasks
+from tedge_cert.config import token_settings
+from tedge_cert.config.keys.table import KEYS
+from tedge_cert.device.instance import load_instance
+from tedge_cert.x509 import hardware_keys
 from unit import hardware
-from unit.connected import connect
+from unit.certificates import key_pem, new_key
+from unit.connected import configure_bridge, connect
+from unit.local_client import Local
 from unit.local_device import LocalDevice
 
 PIN = "471100"
@@ -32,6 +43,14 @@ def device(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def key_of(device: LocalDevice) -> Path:
     return device.certificate.with_name("key.pem")
+
+
+def pin_of(device: LocalDevice) -> Path:
+    return Path(load_instance("c8y", "", str(device.directory)).config.need("device.cryptoki.pin_path"))
+
+
+def files_of(device: LocalDevice) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in device.certificate.parent.iterdir()}
 
 
 def test_a_device_lives_with_a_key_in_a_token(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +80,217 @@ def test_a_device_lives_with_a_key_in_a_token(device: LocalDevice, monkeypatch: 
     # Typed again, it takes the key that is there.
     again = device.run("tedge-hsm create-key c8y")
     assert (again.exit, key_of(device).read_bytes()) == (0, before), again.stderr
+
+
+def test_a_token_that_goes_in_mid_renewal_changes_nothing(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.run("tedge-hsm create-key c8y").exit == 0
+    assert device.register().exit == 0
+    for line in (device.directory / "openssl.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    connect(device)
+    assert device.run("tedge-cert-renew c8y").exit == 0
+    before, broker = files_of(device), device.broker_pid
+    tokens = Path(os.environ["SOFTHSM2_CONF"]).with_name("tokens")
+    tokens.rename(tokens.with_name("gone"))
+    tokens.mkdir()
+    verified = device.run("tedge-cert-verify c8y")
+    assert (verified.exit, "there is no token pkcs11:" in verified.stderr) == (1, True), verified.stderr
+    assert (files_of(device), device.broker_pid) == (before, broker)
+    device.tenant.wait_connected(device.device_id)
+    refused = device.run("tedge-reconnect c8y")
+    assert (refused.exit, "there is no token pkcs11:" in refused.stderr) == (1, True)
+    # Plugged in again, the next run goes on.
+    tokens.rmdir()
+    tokens.with_name("gone").rename(tokens)
+    again = device.run("tedge-cert-verify c8y")
+    assert again.exit == 0, again.stderr
+    assert not device.candidate.exists()
+
+
+def test_mosquitto_gets_no_pin_that_was_refused(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.run("tedge-hsm create-key c8y").exit == 0
+    assert device.register().exit == 0
+    directory = Path(os.environ["SOFTHSM2_CONF"]).parent
+    spied = hardware.counted_logins(directory)
+    for name, value in spied.items():
+        monkeypatch.setenv(name, value)
+    assert device.run(f"tedge-config set device.cryptoki.module_path {spied['CRYPTOKI_MODULE']}").exit == 0
+    pin_of(device).write_text("000000\n")
+    # What the unit of mosquitto runs first: here it says by its code what root's part writes down.
+    checked = device.run("tedge-hsm check-pin")
+    assert (checked.exit, "mosquitto gets no PIN, and its bridge stays down: cannot use" in checked.stderr) == (3, True)
+    assert "is not that of the token gateway" in checked.stderr
+    again = device.run("tedge-hsm check-pin")
+    assert (again.exit, "is not tried again" in again.stderr) == (3, True)
+    for line in (device.directory / "openssl.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    monkeypatch.setenv("CRYPTOKI_PIN_FILE", f"{directory}/withheld")
+    configure_bridge(device, 1)
+    device.start_broker()
+    # It attempts to connect once and again, and works for local clients.
+    with Local(device) as local:
+        local.wait_health("0")
+    until = time.monotonic() + 30
+    while (device.directory / "mosquitto.log").read_text().count("Connecting bridge") < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert hardware.logins(directory) == 1
+    monkeypatch.delenv("CRYPTOKI_PIN_FILE")
+    status = json.loads(device.run("tedge-cert-status c8y --json").stdout)["instances"][0]
+    problem = next(each for each in status["problems"] if "was refused by the token gateway" in each["what"])
+    assert (problem["rank"], problem["cure"]) == ("broken", "sudo tedge reconnect c8y")
+    pin_of(device).write_text(f"{PIN}\n")
+    assert device.run("tedge-hsm check-pin").exit == 0
+
+
+def test_the_settings_of_thin_edge_are_taken_over(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that thin-edge made, named by device.key_uri, with the PIN in its settings."""
+    words = ["pkcs11-tool", "--module", hardware.MODULE, "--token-label", "gateway", "--login", "--pin", PIN]
+    words += ["--keypairgen", "--key-type", "EC:prime256v1", "--label", "tedge", "--id", "0102"]
+    subprocess.run(words, check=True, capture_output=True)
+    assert device.run("tedge-config unset device.cryptoki.pin_path").exit == 0
+    (device.directory / "openssl.env").unlink()
+    for each in ("device.cryptoki.mode module", "device.key_uri pkcs11:token=gateway;object=tedge"):
+        assert device.run(f"tedge-config set {each}").exit == 0
+    warned = device.run(f"tedge-config set device.cryptoki.pin {PIN}")
+    assert "every user of this device can read device.cryptoki.pin: write the PIN to" in warned.stderr
+    pin_file = device.directory / "token-pin"
+    assert (pin_file.read_text(), pin_file.stat().st_mode & 0o777) == (f"{PIN}\n", 0o640)
+    registered = device.register()
+    assert registered.exit == 0, registered.stderr
+    assert "names the key in the token: pkcs11:token=gateway;object=tedge" in registered.stderr
+    # An editor changed the settings, and OpenSSL's files are not there: the command begins again with them.
+    (device.directory / "openssl.env").unlink()
+    (device.directory / "openssl.cnf").unlink()
+    connected = device.run("tedge-connect c8y")
+    assert connected.exit == 0, connected.stderr
+    assert f"`sudo tedge config set device.cryptoki.pin_path {pin_file}`" in connected.stderr
+    # The pin of a profile, or one in a URI, is another file, and never in the file of the key.
+    assert (
+        device.run("tedge-config set c8y.device.key_uri pkcs11:token=gateway;object=tedge?pin-value=000000").exit == 0
+    )
+    refused = device.run("tedge-reconnect c8y")
+    assert (refused.exit, f"the PIN in {pin_file}-c8y is not that of the token" in refused.stderr) == (1, True)
+    named = hardware_keys.attributes_in(key_of(device).read_bytes())
+    assert named == {
+        "type": "private", "token": "gateway", "object": "tedge", "pin-source": f"file:{pin_file}-c8y"
+    }  # fmt: skip
+
+
+def test_create_key_takes_what_thin_edge_takes(device: LocalDevice, tmp_path: Path) -> None:
+    made = device.run(
+        f"tedge-cert-create-key-hsm --type rsa --id 01:02:03 --label my-key --outfile-pubkey {tmp_path}/p"
+    )
+    assert made.exit == 0, made.stderr
+    assert "id=%01%02%03;object=my-key" in made.stderr
+    assert (tmp_path / "p").read_text() in made.stderr
+    assert device.run("tedge-config get device.key_uri").stdout.endswith("id=%01%02%03;object=my-key;type=private\n")
+    again = device.run("tedge-hsm create-key --label my-key --id 010203 pkcs11:token=gateway")
+    assert (again.exit, "has the key my-key already, which is used" in again.stderr) == (0, True)
+    same_id = device.run("tedge-hsm create-key --label other --id 010203")
+    assert (same_id.exit, "has a key of the id 010203 already" in same_id.stderr) == (1, True)
+    listed = device.run("tedge-hsm list-keys --label my-key").stdout
+    assert listed.startswith(
+        ("Private key\n  Label: my-key\n  Id:    010203\n  Type:  RSA\n", "Public key\n  Label: my-k")
+    )
+    assert device.run("tedge-hsm list-keys pkcs11:token=gateway;object=none").stdout == ""
+    both = device.run("tedge-hsm list-keys --label x pkcs11:object=y")
+    assert (both.exit, "use only one" in both.stderr) == (1, True)
+    # Another token: which one is meant has to be said.
+    hardware.bare_token(tmp_path / "token", PIN, "second")
+    several = device.run("tedge-hsm create-key --label third")
+    assert (several.exit, "token=gateway" in several.stderr, "token=second" in several.stderr) == (0, True, False)
+    assert device.run("tedge-config unset device.key_uri").exit == 0
+    several = device.run("tedge-hsm create-key --label fourth")
+    assert (several.exit, "token=gateway" in several.stderr, "token=second" in several.stderr) == (1, True, True)
+    tokens = device.run("tedge-hsm list-tokens").stdout
+    assert tokens.count("Slot ") == 3
+    assert "  Label:        second\n  Initialized:  yes\n  Model:        SoftHSM v2\n" in tokens
+    typed = device.run("tedge-hsm create-key --label fifth --pin 000000 pkcs11:token=second")
+    assert (typed.exit, "the PIN that was typed is not that of the token second" in typed.stderr) == (1, True)
+
+
+def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None:
+    key_of(device).write_bytes(key_pem(new_key()))
+    before = key_of(device).read_bytes()
+    refused = device.run("tedge-hsm create-key c8y")
+    assert (refused.exit, "key.pem is another key and is not replaced" in refused.stderr) == (1, True)
+    assert "`sudo tedge hsm create-key --force-new c8y`" in refused.stderr
+    assert key_of(device).read_bytes() == before
+    assert device.run("tedge-config get device.key_uri").exit == 1
+    forced = device.run("tedge-hsm create-key --force-new c8y")
+    assert forced.exit == 0, forced.stderr
+    first = key_of(device).read_bytes()
+    # Nothing depends on it yet, and a certificate does.
+    assert device.run("tedge-hsm create-key --label other c8y").exit == 0
+    created = device.run("tedge-cert-create --device-id gateway-1")
+    assert created.exit == 0, created.stderr
+    second = key_of(device).read_bytes()
+    assert first != second
+    assert device.run("tedge-hsm create-key --label tedge --id 77 c8y").exit == 1
+    assert key_of(device).read_bytes() == second
+
+
+def test_each_setting_that_is_missing_is_named(local_device: LocalDevice) -> None:
+    said = local_device.run("tedge-hsm create-key c8y")
+    assert (said.exit, "`sudo tedge config set device.cryptoki.mode module` uses keys" in said.stderr) == (1, True)
+    assert local_device.run("tedge-config set device.cryptoki.mode module").exit == 0
+    said = local_device.run("tedge-hsm list-tokens")
+    assert (said.exit, "no value for device.cryptoki.module_path" in said.stderr) == (1, True)
+    assert local_device.run("tedge-config set device.cryptoki.module_path /nowhere.so").exit == 0
+    said = local_device.run("tedge-hsm list-tokens")
+    assert (said.exit, "there is no PKCS#11 library at /nowhere.so" in said.stderr) == (1, True)
+    said = local_device.run("tedge-cert-download c8y --device-id x --one-time-password secret-0815")
+    assert (said.exit, "`sudo tedge hsm create-key c8y` makes one in the token" in said.stderr) == (1, True)
+    assert sorted(each.name for each in key_of(local_device).parent.iterdir()) == []
+    # Switched off again, OpenSSL is as it was.
+    assert (local_device.directory / "openssl.cnf").exists()
+    assert local_device.run("tedge-config set device.cryptoki.mode off").exit == 0
+    assert not (local_device.directory / "openssl.cnf").exists()
+
+
+@pytest.mark.parametrize("text", ["/lib/x.so\nactivate = 1", "/lib/$ENV::X", "/lib/x #", "lib.so", "/a b"])
+def test_no_line_comes_in_by_a_path(text: str) -> None:
+    for name in ("device.cryptoki.module_path", "device.cryptoki.pin_path"):
+        with pytest.raises(ValueError, match="expected"):
+            KEYS[name].parse(text)
+
+
+@pytest.mark.parametrize(
+    ("setting", "uri"),
+    [
+        ("c8y.url", "pkcs11:token=gateway"),
+        ("device.key_uri", "pkcs11:token=gateway?pin-source=file:/etc/shadow"),
+        ("device.key_uri", "pkcs11:token=gateway?module-path=/tmp/theirs.so"),
+        ("device.key_uri", "tenant.test"),
+    ],
+)
+def test_root_stores_only_the_uri_of_a_key(local_device: LocalDevice, setting: str, uri: str) -> None:
+    before = (local_device.directory / "tedge.toml").read_bytes()
+    instance = load_instance("c8y", "", str(local_device.directory))
+    with pytest.raises(ValueError, match="expected"):
+        root_tasks._set_key_uri(lambda: instance, setting, uri)
+    assert (local_device.directory / "tedge.toml").read_bytes() == before
+
+
+def test_the_units_get_what_the_token_needs(device: LocalDevice) -> None:
+    instance = load_instance("c8y", "", str(device.directory))
+    found = token_settings.of(instance.config)
+    assert found is not None
+    texts = provider_files._of_token(instance, found)
+    assert {str(path.relative_to("/etc/systemd/system")): lines_of(text) for path, text in texts.items()} == {
+        "mosquitto.service.d/53-token.conf": [
+            "[Service]",
+            f"EnvironmentFile=-{device.directory}/openssl.env",
+            "ExecStartPre=-+/usr/bin/env --unset=CRYPTOKI_PIN_FILE --unset=OPENSSL_CONF /usr/bin/tedge-hsm check-pin",
+            "EnvironmentFile=-/run/tedge-token.env",
+        ],
+        **{
+            f"{unit}.service.d/53-token.conf": ["[Service]", "ReadWritePaths=-/var/lib/softhsm/tokens"]
+            for unit in ("tedge-cert-renewer@c8y", "tedge-cert-download@c8y")
+        },
+    }  # fmt: skip
+
+
+def lines_of(text: str) -> list[str]:
+    return [each for each in text.splitlines() if not each.startswith("#")]

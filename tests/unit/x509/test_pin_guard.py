@@ -25,7 +25,7 @@ PIN = "471100"
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a key in a token, of which each login is counted."""
     for name, value in {
-        **hardware.software_token(tmp_path, PIN), **hardware.counted_logins(tmp_path)
+        **hardware.software_token(tmp_path, PIN, ("EC",)), **hardware.counted_logins(tmp_path)
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(provider, "_directory", str(tmp_path))
@@ -145,7 +145,7 @@ def remove_public_half(key_file: Path) -> None:
         ),
         (remove_token, "there is no token pkcs11:token=gateway"),
         (make_second_token, "2 tokens are meant by pkcs11:token=gateway: .*; name one with its serial"),
-        (make_second_key, "2 keys in the token are meant by pkcs11:object=EC .id .. and id ... name one of them"),
+        (make_second_key, "2 keys in the token are meant by pkcs11:object=EC .id .. and id .*; name one of them"),
         (remove_public_half, "the token has only the private half of pkcs11:object=EC"),
         (lambda key_file: key_file.with_name("pin").unlink(), "cannot read the PIN in .*: No such file"),
         (lambda key_file: key_file.with_name("pin").write_text(""), "holds no PIN; expected one line"),

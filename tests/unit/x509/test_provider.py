@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
+from tedge_cert import processes
 from tedge_cert.x509 import provider
 
 
@@ -54,3 +56,45 @@ def test_what_another_user_can_write_loads_no_library(directory: Path, name: str
         path.symlink_to(path.rename(path.with_suffix(".real")))
     assert provider.enable(str(directory)) == ()
     assert "OPENSSL_CONF" not in os.environ
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+def test_root_hands_the_pin_over(
+    is_root: bool, directory: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+) -> None:
+    """A credential is root's in a unit of root; a command of root goes on as tedge, and so do its children."""
+    if not is_root and os.geteuid() == 0:
+        mocker.patch.object(provider, "_is_believed", return_value=True)
+    mocker.patch("os.geteuid", return_value=0 if is_root else 1)
+    (directory / "tedge.token-pin").write_text("4711\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
+    provider.enable(str(directory))
+    said = os.environ["CRYPTOKI_PIN_FILE"]
+    assert said.startswith("/proc/self/fd/") if is_root else said == f"{directory}/tedge.token-pin"
+    assert provider.pin_file() == f"{directory}/tedge.token-pin"
+    done = processes.pipe(["cat", said], b"", {"CRYPTOKI_PIN_FILE": said})
+    assert done.stdout == b"4711\n"
+
+
+def test_a_pin_that_others_can_write_is_not_read_by_root(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+) -> None:
+    """OpenSSL would read whatever is there into a process of root."""
+    mocker.patch.object(provider, "_is_believed", return_value=True)
+    mocker.patch.object(provider, "is_of_system", return_value=True)
+    mocker.patch("os.geteuid", return_value=0)
+    text = provider.environment_text(str(directory), "", "/usr/lib/x.so", f"{directory}/pin")
+    (directory / "openssl.env").write_text(text)
+    directory.chmod(0o777)
+    assert provider.enable(str(directory)) == ()
+    assert "OPENSSL_CONF" not in os.environ
+    mocker.patch.object(provider, "only_root_writes", return_value=True)
+    provider.enable(str(directory))
+    assert os.environ["CRYPTOKI_PIN_FILE"] == f"{directory}/pin"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/etc/passwd", True), ("/etc/no-such-file", True), ("/tmp/pin", False), ("/proc/self", False)]
+)
+def test_root_alone_can_write(path: str, said: bool) -> None:
+    assert provider.only_root_writes(path) is said

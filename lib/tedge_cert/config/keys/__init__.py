@@ -69,7 +69,7 @@ class Key:
 
     @property
     def is_path(self) -> bool:
-        return self._parse is values.parse_path
+        return self._parse.__name__ in ("parse_path", "parse_plain_path")
 
     def parse(self, text: str) -> values.Value:
         """Check ``text``; raises ValueError.

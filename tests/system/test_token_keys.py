@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private key in a token of software (SoftHSM), from its making to the renewal, on a booted device."""
+
+import pytest
+
+from system.device import Device
+from system.devices import Devices
+from system.onboarding import configure, register
+from system.renewer import KEY, SERVICE, make_due, serial, start
+from tenant.client import Tenant
+
+pytestmark = pytest.mark.own_device
+
+PIN_FILE = "/etc/tedge/gateway-pin"
+TOKEN = f"""
+softhsm2-util --init-token --free --label gateway --pin 471100 --so-pin 1234
+chmod -R g+rwX /var/lib/softhsm/tokens
+install -o root -g mosquitto -m 640 /dev/null {PIN_FILE}
+echo 471100 > {PIN_FILE}
+tedge config set device.cryptoki.module_path /usr/lib/softhsm/libsofthsm2.so
+tedge config set device.cryptoki.pin_path {PIN_FILE}
+tedge config set device.cryptoki.mode module
+"""
+
+
+@pytest.fixture
+def _off(devices: Devices) -> Device:
+    return devices.make("token")
+
+
+def test_a_key_in_a_token(device: Device, tenant: Tenant) -> None:
+    device.run(["sh", "-ec", TOKEN])
+    configure(device, tenant)
+    # User tedge is let in to the token.
+    assert "  Label:        gateway\n" in device.run("tedge hsm list-tokens").stdout
+    device.run("tedge hsm create-key c8y")
+    facts = device.stat(KEY)
+    assert (facts.owner, facts.group, facts.mode) == ("tedge", "mosquitto", 0o640)
+    key = device.read(KEY)
+    assert key.startswith("-----BEGIN PKCS#11 PROVIDER URI-----\n")
+    register(device, tenant)
+    device.run("tedge connect c8y", timeout_s=120)
+    old = tenant.wait_connected(device.name)["serial"]
+
+    # The unit renews, and no local client is dropped.
+    broker = device.unit("mosquitto.service", "MainPID")
+    watcher = device.subscribe("#")
+    make_due(device)
+    run = start(device)
+    assert (run.exit_code, run.outcome) == (0, "success"), run.lines
+    tenant.wait_connected(device.name, not_serial=old)
+    assert device.read(KEY) == key
+    assert device.unit("mosquitto.service", "MainPID") == broker
+    assert sum("CONNACK" in line for line in watcher.lines) == 1
+    exposure = device.run(f"systemd-analyze security --no-pager {SERVICE}").stdout.splitlines()[-1]
+    assert float(exposure.split("service: ")[1].split()[0]) <= 1.5
+
+    # mosquitto gets no wrong PIN, and works for local clients without one.
+    device.run(f"echo 000000 > {PIN_FILE}; systemctl restart mosquitto.service")
+    said = device.run("journalctl -u mosquitto.service --no-pager").stdout
+    assert said.count("mosquitto gets no PIN, and its bridge stays down") == 1
+    refused = device.run("tedge reconnect c8y", check=False)
+    assert (refused.exit_code, "is not tried again" in refused.stderr) == (1, True), refused
+    assert device.unit("mosquitto.service", "ActiveState") == {"ActiveState": "active"}
+    assert "was refused by the token gateway" in device.run("tedge cert status", check=False).stdout
+    device.run(f"echo 471100 > {PIN_FILE}")
+    device.run("tedge reconnect c8y", timeout_s=120)
+    tenant.wait_connected(device.name, serial=serial(tenant, device))
