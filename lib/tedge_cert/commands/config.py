@@ -13,7 +13,7 @@ from tedge_cert.commands import config_notes, provider_files
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.keys.table import KEYS, listed, nearest, present_name, unknown_key
+from tedge_cert.config.keys.table import KEYS, is_named, listed, nearest, present_name, unknown_key
 from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.config.values import to_text
 from tedge_cert.device.instance import value_of
@@ -166,7 +166,7 @@ def listing(config: Config, wanted: str, with_unset: bool) -> str:
         # Read each key, listed or not, so that an error anywhere is reported before anything is printed.
         stored, _ = own.stored(name)
         full = own.full_name(name)
-        if wanted in full:
+        if wanted in full and (stored is not None or is_named(name, wanted)):
             # thin-edge has no such keys; the value for all profiles stands at est.* already.
             is_taken_over = name.startswith("c8y.est.") and stored is None
             rows.append((full, None if is_taken_over else _text(own, name)))
@@ -177,7 +177,7 @@ def listing(config: Config, wanted: str, with_unset: bool) -> str:
 
 def documentation(wanted: str) -> str:
     """Describe each key that contains ``wanted``, the keys right-aligned."""
-    rows = {key: entry for key, entry in KEYS.items() if wanted in key}
+    rows = {key: entry for key, entry in KEYS.items() if wanted in key and is_named(key, wanted)}
     width = max((len(key) for key in rows), default=0)
     blocks = []
     for key, entry in rows.items():

@@ -77,7 +77,7 @@ def _warn_of_no_effect(config: Config, key: str) -> None:
     if setting := no_effect.key_in_hardware(config, cloud):
         journal.warning(
             f"{no_effect.what_of_hardware(setting)}: no key is made and no certificate renewed until "
-            f"`sudo {no_effect.cure_of_hardware()}`"
+            f"`{no_effect.cure_of_hardware()}`"
         )
     elif key in _PINS and config.stored(key)[0] is not None:
         path, full = f"{config.directory}/token-pin", config.full_name(key)

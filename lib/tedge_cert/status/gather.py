@@ -222,7 +222,7 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     if attributes is not None:
         # A status tries no PIN.
         fault = _fault_of_pin(instance, attributes)
-        return replace(known, fault=fault, cure=f"tedge reconnect {instance.words}" if fault else "")
+        return replace(known, fault=fault, cure=cures.by_root("reconnect", instance.words) if fault else "")
     try:
         keys.load_for(instance.key_file, active, instance.certificate)
     except UnreadableError:

@@ -231,6 +231,10 @@ def test_lists_keys_with_and_without_value(tmp_path: Path) -> None:
         "certificate.organization=Thin Edge\ncertificate.organization_unit=Device\n"
         "certificate.validity.requested_duration=365d\ncertificate.validity.minimum_duration=30d\n"
     )
+    assert config(tmp_path, "list", "rotate_key").stdout.startswith("certificate.rotate_key=false\n")
+    assert "rotate_key" in config(tmp_path, "list", "--doc", "rotate_key").stdout
+    config(tmp_path, "set", "certificate.rotate_key", "true")
+    assert "certificate.rotate_key=true\n" in config(tmp_path, "list", "certificate").stdout
     assert config(tmp_path, "list", "c8y.url").stdout == ""
     assert config(tmp_path, "list", "c8y.url", "--all").stdout == "\nc8y.url=\n"
     config(tmp_path, "set", "c8y.url", "two.example", "--profile", "second")

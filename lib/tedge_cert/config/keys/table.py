@@ -46,6 +46,17 @@ def is_kept(name: str) -> bool:
     return name in ("az.device.key_pin", "aws.device.key_pin") or name.startswith(_KEPT)
 
 
+# Keys in groups of thin-edge that it does not have: scripts that read the lists of these groups find what it lists.
+_ADDED = (
+    "certificate.rotate_key", "c8y.certificate.rotate_key", "device.cryptoki.pin_path", "device.tpm.tcti"
+)  # fmt: skip
+
+
+def is_named(name: str, wanted: str) -> bool:
+    """Return whether a list for ``wanted`` names this key though it has no value of its own."""
+    return name not in _ADDED or bool(wanted) and name.endswith(wanted)
+
+
 def listed(names: Iterable[str]) -> list[str]:
     """Return names in the order of `tedge config list`: on each level the plain keys before the groups."""
     return _ordered(list(names), 0)
