@@ -54,7 +54,7 @@ _ADDED = (
 
 def is_named(name: str, wanted: str) -> bool:
     """Return whether a list for ``wanted`` names this key though it has no value of its own."""
-    return name not in _ADDED or bool(wanted) and name.endswith(wanted)
+    return name not in _ADDED or (bool(wanted) and name.endswith(wanted))
 
 
 def listed(names: Iterable[str]) -> list[str]:
