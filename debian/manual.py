@@ -36,6 +36,14 @@ FILES = {
     },
     "tedge connect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
     "tedge disconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
+    "tedge hsm": {
+        "/etc/tedge/openssl.cnf": "how OpenSSL uses the private key; no other user may be able to write it",
+        "/etc/tedge/openssl.env": "the variables that say so, for every command that uses the key, and for mosquitto",
+        "/etc/systemd/system/mosquitto.service.d/52-tpm.conf": "gives these variables to mosquitto, which then waits "
+        "for the TPM at boot",
+        "/etc/systemd/system/tedge-cert-renewer@c8y.service.d/52-tpm.conf": "opens the TPM, and no other device, to "
+        "the renewal; the registration has the same",
+    },
     "tedge reconnect": {"/etc/tedge/mosquitto-conf/": "the bridge, reached by links in /etc/mosquitto/conf.d"},
 }
 

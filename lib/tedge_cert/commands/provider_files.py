@@ -90,11 +90,18 @@ def _write_pins(config: Config) -> bool:
 
 
 def _write(wanted: dict[Path, tuple[str, Access]]) -> bool:
-    changed = {path: to for path, to in wanted.items() if not path.exists() or path.read_text() != to[0]}
+    changed = {path: to for path, to in wanted.items() if not _has(path, to[0])}
     for path, (text, access) in changed.items():
         files.make_directory(path.parent, owners.DIRECTORY_OF_ROOT)
         files.write(path, text.encode(), access)
     return bool(changed)
+
+
+def _has(path: Path, text: str) -> bool:
+    try:
+        return provider.is_believed(path.lstat()) and path.read_text() == text
+    except FileNotFoundError:
+        return False
 
 
 def _of_tpm(instance: Instance) -> dict[Path, str]:

@@ -47,7 +47,8 @@ _OF_NO_GROUP = ("HANDSHAKE_FAILURE", "ILLEGAL_PARAMETER")
 _LIMITS_OF_TPM = (
     "it ended the handshake: with a private key in the TPM, Debian 12 can TLS 1.3 with X25519 only, which this server "
     "may not offer. Upgrade to Debian 13, or use the TPM as a token: `sudo apt install libtpm2-pkcs11-1 "
-    "libtpm2-pkcs11-tools && sudo apt install -t bookworm-backports pkcs11-provider`, and go on as tedge-hsm(1) says"
+    "libtpm2-pkcs11-tools && sudo apt install -t bookworm-backports pkcs11-provider`, and go on as "
+    "tedge-cert-renewer(7) says"
 )
 
 

@@ -253,6 +253,13 @@ def test_a_key_of_another_certificate(local_device: LocalDevice) -> None:
         client_context(tenant_of(local_device).trust, local_device.certificate, key_file(local_device))
 
 
+def test_a_key_of_a_tpm_that_cannot_be_used(local_device: LocalDevice) -> None:
+    certify(local_device)
+    key_file(local_device).write_text("-----BEGIN TSS2 PRIVATE KEY-----\nMAA=\n-----END TSS2 PRIVATE KEY-----\n")
+    with pytest.raises(CertificateError, match="does not have this key; `sudo tedge reconnect c8y` names the cause"):
+        client_context(tenant_of(local_device).trust, local_device.certificate, key_file(local_device))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

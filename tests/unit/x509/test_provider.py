@@ -64,7 +64,7 @@ def test_root_hands_the_pin_over(
 ) -> None:
     """A credential is root's in a unit of root; a command of root goes on as tedge, and so do its children."""
     if not is_root and os.geteuid() == 0:
-        mocker.patch.object(provider, "_is_believed", return_value=True)
+        mocker.patch.object(provider, "is_believed", return_value=True)
     mocker.patch("os.geteuid", return_value=0 if is_root else 1)
     (directory / "tedge.token-pin").write_text("4711\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(directory))
@@ -80,7 +80,7 @@ def test_a_pin_that_others_can_write_is_not_read_by_root(
     directory: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> None:
     """OpenSSL would read whatever is there into a process of root."""
-    mocker.patch.object(provider, "_is_believed", return_value=True)
+    mocker.patch.object(provider, "is_believed", return_value=True)
     mocker.patch.object(provider, "is_of_system", return_value=True)
     mocker.patch("os.geteuid", return_value=0)
     text = provider.environment_text(str(directory), "", "/usr/lib/x.so", f"{directory}/pin")
