@@ -40,10 +40,10 @@ _WITHOUT_KEY = (
     "tedge-cert-cleanup", "tedge-cert-needs-download", "tedge-cert-remove", "tedge-cert-show", "tedge-cert-status",
     "tedge-completions", "tedge-config", "tedge-disconnect", "tedge-init",
 )  # fmt: skip
-# Here, because an executable imports this module first: later, OpenSSL would have read its configuration already.
 # With --online, the status shows the certificate to the tenant.
-if Path(sys.argv[0]).name not in _WITHOUT_KEY or "--online" in sys.argv:
-    privileges.keep_groups(provider.enable(_directory(sys.argv)))
+_USES_KEY = Path(sys.argv[0]).name not in _WITHOUT_KEY or "--online" in sys.argv
+# Here, because an executable imports this module first: later, OpenSSL would have read its configuration already.
+privileges.keep_groups(provider.enable(_directory(sys.argv), _USES_KEY))
 
 
 def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tuple(CLOUDS)) -> None:

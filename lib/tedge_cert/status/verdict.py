@@ -261,7 +261,7 @@ def _of_bridge(facts: Facts) -> Iterator[Problem]:
             ATTENTION,
             "the bridge is not connected; mosquitto opens the hardware with the private key when it starts, and may "
             "have lost it since",
-            f"tedge reconnect {facts.words}",
+            cures.by_root("reconnect", facts.words),
         )
     elif facts.bridge.is_configured and not facts.bridge.is_up:
         yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")

@@ -41,14 +41,16 @@ digest = SHA256
 _directory = ""
 
 
-def enable(directory: str) -> tuple[str, ...]:
-    """Have this process and its children use the providers that are configured in ``directory``.
+def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
+    """Have this process and its children use the providers that are configured in ``directory``, if it ``uses_key``.
 
     Return the groups that may use the hardware. The configuration names libraries that OpenSSL loads into this process,
     which may be root's; so it is believed only if root or this user wrote it, and only they can.
     """
     global _directory  # noqa: PLW0603 (one process, one configuration)
     _directory = directory
+    if not uses_key:
+        return ()
     try:
         with open(f"{directory}/{ENVIRONMENT}", encoding="utf-8") as file:  # noqa: PTH123 (no pathlib: see above)
             lines = file.read().splitlines()
@@ -66,7 +68,10 @@ def enable(directory: str) -> tuple[str, ...]:
         os.environ.setdefault(name, value)
     if credential := _pin_credential():
         os.environ[PIN_FILE] = credential if os.geteuid() else _handed_over(credential)
-    return (GROUP, SOFTHSM) if is_softhsm(os.environ.get(MODULE, "")) else (GROUP,)
+    module = os.environ.get(MODULE, "")
+    # A PKCS#11 library can keep its tokens in the TPM.
+    uses_tpm = "TPM2OPENSSL_TCTI" in os.environ or "tpm2" in module
+    return tuple(name for name, used in ((GROUP, uses_tpm), (SOFTHSM, is_softhsm(module))) if used)
 
 
 def is_of_system(directory: str) -> bool:

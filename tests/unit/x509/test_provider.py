@@ -32,6 +32,25 @@ def test_its_variables_are_taken_and_no_other(directory: Path, monkeypatch: pyte
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("module", "groups"),
+    [
+        ("/usr/lib/softhsm/libsofthsm2.so", ("softhsm",)),
+        ("/usr/lib/libtpm2_pkcs11.so", ("tss",)),
+        ("/usr/lib/x.so", ()),
+    ],
+)
+def test_only_the_group_of_the_hardware_is_wanted(directory: Path, module: str, groups: tuple[str, ...]) -> None:
+    (directory / "openssl.env").write_text(f"OPENSSL_CONF={directory}/openssl.cnf\nCRYPTOKI_MODULE={module}\n")
+    assert provider.enable(str(directory)) == groups
+
+
+def test_a_command_without_a_key_takes_none(directory: Path) -> None:
+    assert provider.enable(str(directory), uses_key=False) == ()
+    assert "OPENSSL_CONF" not in os.environ
+    assert provider.state_directory() == f"{directory}/state"
+
+
 def test_without_the_file_nothing_changes(tmp_path: Path) -> None:
     before = dict(os.environ)
     assert (provider.enable(str(tmp_path)), dict(os.environ)) == ((), before)
