@@ -46,7 +46,7 @@ import sys
 sys.path.insert(0, "/usr/lib/tedge-cert-renewer")
 from tedge_cert.commands import provider_files
 from tedge_cert.device.instance import load_instance
-provider_files.update(load_instance("c8y", "", "/etc/tedge"))
+provider_files.update(load_instance("c8y", "", "/etc/tedge"), tpm=True)
 """
 
 
