@@ -3,6 +3,8 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
@@ -15,7 +17,7 @@ from tedge_cert.config import settings
 from tedge_cert.device import state
 from tedge_cert.device.connection_settings import est_of
 from tedge_cert.x509 import certificate
-from unit import recipes
+from unit import hardware, recipes
 from unit.certificates import Made, make, make_for
 from unit.connected import hurry, instance_of, key_file, outcome
 from unit.est_authority import Answer, EstAuthority, first_certificate
@@ -56,6 +58,36 @@ def test_shows_its_certificate_to_a_server_that_asks_late(device: LocalDevice, a
     authority.asks_late()
     assert ask(device) == (0, "")
     assert authority.asked[-1].shown == certificate.load(device.certificate).der
+
+
+@pytest.mark.parametrize("kind", ["TPM", "token"])
+def test_a_key_in_hardware_registers_and_renews(
+    local_device: LocalDevice, authority: EstAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Python's own TLS shows the certificate with it."""
+    device, file = local_device, local_device.directory / "tedge.toml"
+    file.write_text(file.read_text() + authority.settings)
+    with ExitStack() as running:
+        if kind == "TPM":
+            shared = running.enter_context(hardware.shared_tpm(tmp_path))
+            variables = {**hardware.tpm_variables(tmp_path, "tabrmd"), **shared}
+            hardware.make_tpm_key(key_file(device), variables, "EC")
+        elif hardware.has_token_provider():
+            variables = hardware.software_token(tmp_path)
+            hardware.token_key(key_file(device), "pkcs11:token=gateway;object=EC;type=private")
+        else:
+            pytest.skip("pkcs11-provider is not installed")
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        before = key_file(device).read_bytes()
+        words = f"tedge-cert-download c8y --ca est --device-id {device.device_id}"
+        registered = device.run(words, DEVICE_ONE_TIME_PASSWORD="secret-1")
+        assert registered.exit == 0, registered.stderr
+        renewed = device.run("tedge-cert-renew c8y --ca est")
+    assert renewed.exit == 0, renewed.stderr
+    current, new = certificate.load(device.certificate), certificate.load(device.candidate)
+    assert authority.asked[-1].shown == current.der
+    assert (new.public_key, key_file(device).read_bytes()) == (current.public_key, before)
 
 
 @pytest.mark.parametrize("fault", ["", "down", "huge", "foreign", "of the same name", "garbage"])
@@ -230,6 +262,24 @@ def test_a_profile_has_an_authority_of_its_own(device: LocalDevice) -> None:
     assert (plain.renewal.url_of(plain.renewal.base), plain.username) == ("https://renew.example/.well-known/est", "me")
     assert (own.enrolment, own.username) == (own.renewal, "me")
     assert (own.enrolment.host, own.enrolment.base) == ("p.example", "/est")
+
+
+def test_two_profiles_have_two_authorities(device: LocalDevice, authority: EstAuthority, tmp_path: Path) -> None:
+    place, file = tmp_path / "other", device.directory / "tedge.toml"
+    place.mkdir()
+    with EstAuthority(place) as other:
+        pem, key = first_certificate(other, "device-2")
+        (place / "cert.pem").write_bytes(pem)
+        (place / "key.pem").write_bytes(key)
+        own = f'est.url = "{other.url}"\nest.root_cert_path = "{other.trust}"\n'
+        own += f'device.cert_path = "{place}/cert.pem"\ndevice.key_path = "{place}/key.pem"\n'
+        own += 'bridge.topic_prefix = "c8y-p"\nproxy.bind.port = 8002\n'
+        file.write_text(f'{file.read_text()}[c8y.profiles.p]\nurl = "p.test"\n{own}')
+        asked = [device.run(f"tedge-cert-renew c8y {each} --ca est") for each in ("", "--profile p")]
+    assert [each.exit for each in asked] == [0, 0], asked
+    issuers = [certificate.load(each).chain[0] for each in (device.candidate, place / "cert.pem.new")]
+    assert issuers == [each.issuing.certificate for each in (authority, other)]
+    assert [len(each.enrolments()) for each in (authority, other)] == [1, 1]
 
 
 def test_a_rehearsal_asks_for_nothing(device: LocalDevice, authority: EstAuthority) -> None:
