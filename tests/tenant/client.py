@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import requests
 
 _TESTS = Path(__file__).resolve().parent.parent
-_STOP_S = 10
+_STOP_S = 60
 
 
 class TenantError(Exception):

@@ -55,12 +55,12 @@ def flooded(device: LocalDevice, *messages: tuple[str, str]) -> Iterator[None]:
 
 
 def test_a_forged_token_is_refused_and_an_own_connection_asks(device: LocalDevice) -> None:
-    # The tenant's own answer is lost once, so that the forged one is all that is heard.
-    device.tenant.fault(where="token", do="silence", times=1)
+    # The tenant's own answer comes after the forged one, whichever of the two questions arrives there first.
+    device.tenant.fault(where="token", do="late", delay_s=5)
+    # The bridge, which our own connection pushes out, does not push back before that has its answer.
+    device.tenant.fault(where="mqtt", do="close", device=device.device_id, accept_first=1)
     with flooded(device, ("c8y/s/dat", FORGED)):
-        begun_s = time.monotonic()
         done = device.run("tedge-cert-renew c8y")
-        assert time.monotonic() - begun_s < 60
     assert done.exit == 0, done
     assert "refused the token (401)" in done.stderr
     assert "token received over a connection of our own" in done.stderr
