@@ -15,7 +15,7 @@ from tenant.client import Tenant
 pytestmark = pytest.mark.own_device
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto 2>&1"
-FORGET = "deluser --quiet mosquitto; delgroup --quiet mosquitto; rm -rf /etc/mosquitto; ! getent group mosquitto"
+FORGET = "userdel mosquitto; groupdel mosquitto; rm -rf /etc/mosquitto; ! getent group mosquitto"
 LINK = "/etc/mosquitto/conf.d/50-tedge-c8y-bridge.conf"
 CURE = "`sudo apt install mosquitto`, then try again"
 

@@ -2,6 +2,7 @@
 """README's screens agree with the output of the programs."""
 
 from demo import screens
+from system import trees
 from system.device import Device
 from system.package import CHECKOUT
 from tenant.client import Tenant
@@ -14,7 +15,12 @@ def test_readme_shows_what_a_run_shows(device: Device, tenant: Tenant, release: 
     for name in screens.NAMES:
         # The page shows Debian 13, and the unit's status is systemd's own.
         if release == "trixie" or name != "unit":
-            assert screens.shape(shown[name]) == screens.shape(found[name])
+            assert _lines(shown[name], release) == _lines(found[name], release)
+
+
+def _lines(screen: str, release: str) -> list[str]:
+    """Return what is compared: on testing without systemd's own lines, which change from version to version."""
+    return [each for each in screens.shape(screen) if release in trees.RELEASES or " systemd[0]: " not in each]
 
 
 def test_a_screen_takes_its_place_and_nothing_else() -> None:

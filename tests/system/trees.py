@@ -35,6 +35,14 @@ TPM_PROVIDER = "tpm2-openssl"
 # Debian 12 has the provider in its backports only; it needs nothing else from there.
 TOKEN = ["softhsm2", "opensc", "pkcs11-provider"]
 _BACKPORTS = "deb http://deb.debian.org/debian bookworm-backports main"
+# What the unit tests need beside the product's own dependencies, all of it from Debian.
+UNITS = (
+    *("python3-pytest", "python3-pytest-mock", "python3-pytest-xdist", "python3-hypothesis", "python3-jsonschema"),
+    *("python3-trustme", "python3-prometheus-client", "python3-aiohttp", "python3-websockets", "python3-yaml"),
+    *("python3-transitions", "python3-dacite", "python3-typing-extensions", "python3-qrcode", "python3-rich"),
+    *("bash-completion", "debhelper", "dh-python", "faketime", "fish", "git", "make", "mandoc", "openssh-client"),
+    *("dbus-bin", "openssl", "strace", "zsh", *TPM, TPM_PROVIDER, *TOKEN),
+)
 UNUSED_S = 7 * 24 * 3600
 # Bytecode goes beside its module, where a device looks for it: without it, each program would compile its modules.
 _APT = [
@@ -190,6 +198,12 @@ def _with_ours(kind: str, release: str, package: Path, lowers: tuple[Path, ...])
     needed = with_common(package)
     install = [*_INSTALL, *(f"/run/harness/{each.name}" for each in needed)]
     return _layer(release, kind, lowers, [install], f"install {package.name}", *needed)
+
+
+def units(package: Path) -> tuple[Path, ...]:
+    """Return the layers of a Debian testing with what the unit tests need."""
+    commands = [["sh", "-ec", "rm -rf /var/lib/apt/lists"], [*_APT, "update"], [*_INSTALL, *UNITS]]
+    return _layer(NEXT, "units", dependencies(NEXT, package), commands, "install what the unit tests need")
 
 
 def prune() -> None:

@@ -52,9 +52,9 @@ async def _serve_web(
     application: web.Application, address: str, port: int, context: ssl.SSLContext | None
 ) -> web.AppRunner:
     # A client that hangs up ends its handler, else every silent answer would stay for ever.
-    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, address, port, ssl_context=context, backlog=_BACKLOG, shutdown_timeout=0.1).start()
+    await web.TCPSite(runner, address, port, ssl_context=context, backlog=_BACKLOG).start()
     return runner
 
 
@@ -63,9 +63,9 @@ async def _serve_tokens(
 ) -> tuple[asyncio.Server, web.AppRunner]:
     """The port for client certificates; what is behind it has a socket without a file."""
     behind = f"\0tenant-{secrets.token_hex(8)}"
-    runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.UnixSite(runner, behind, backlog=_BACKLOG, shutdown_timeout=0.1).start()
+    await web.UnixSite(runner, behind, backlog=_BACKLOG).start()
     front = Front(state, trust, behind)
     return await asyncio.start_server(front.serve, arguments.listen, arguments.token_port, backlog=_BACKLOG), runner
 

@@ -14,7 +14,7 @@ BIN = ROOT / "bin"
 def environment_for(directory: Path | None, **more: str) -> dict[str, str]:
     """Return the variables by which a command of the checkout finds its library and configuration."""
     ours = ("TEDGE_", "DEVICE_", "C8Y", "PYTHON")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) or name == "PYTHONWARNINGS"}
     configured = {} if directory is None else {"TEDGE_CONFIG_DIR": str(directory)}
     return {**kept, "PYTHONPATH": str(ROOT / "lib"), **configured, **more}
 

@@ -51,7 +51,7 @@ def starts(broker: Path) -> bool:
     argv = [MOSQUITTO, "-v", "-c", str(broker / "mosquitto.conf")]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
-            if " running" in line:
+            if line.rstrip().endswith(" running"):
                 process.kill()  # at this point 2.0 forgets to be terminated
                 return True
     return False

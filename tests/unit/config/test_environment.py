@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,8 +82,11 @@ def old_tls(directory: Path) -> Iterator[tuple[int, list[str]]]:
     authority.cert_pem.write_to_path(str(directory / "root.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:@SECLEVEL=0")
-    context.minimum_version = ssl.TLSVersion.TLSv1
-    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        # Python deprecates what no server should speak; this one does it on purpose.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     authority.issue_cert("localhost").configure_cert(context)
 
     def serve() -> None:

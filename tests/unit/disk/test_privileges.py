@@ -169,7 +169,8 @@ def unwritable() -> None:
         (lambda: privileges.ask_root("fail", path="/etc/shadow"), "RootTaskError: root refused a task: TypeError"),
         (lambda: privileges.ask_root("words", words=[5]), "RootTaskError: root refused a task: AttributeError"),
         (lambda: send(b"["), "refused a task: JSONDecodeError"),
-        (lambda: send(b"[" * 60_000), "refused a task: RecursionError"),
+        # Python 3.14 reads it to its end, and does not find one.
+        (lambda: send(b"[" * 60_000), "refused a task: "),
         (lambda: send(b"\xff\xfe"), "refused a task: "),
         (lambda: send(b'{"task": [], "values": {}}'), "refused a task: TypeError"),
         (lambda: send(b'{"task": "fail", "values": []}'), "refused a task: TypeError"),

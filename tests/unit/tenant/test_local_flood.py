@@ -2,6 +2,7 @@
 """A local client that floods the topics of the bridge's answers."""
 
 import resource
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tedge_cert.net import mqtt
 from tedge_cert.tenant import smartrest
 from unit.connected import broker_of, certify, connect, hurry, serials
 from unit.local_client import HEALTH, Local
-from unit.local_device import LocalDevice
+from unit.local_device import MOSQUITTO, LocalDevice
 
 FORGED = "71,eyJhbGciOiJub25lIn0.eyJzdWIiOiJmb3JnZWQifQ.Zm9yZ2Vk"
 
@@ -92,7 +93,15 @@ def test_what_is_heard_takes_no_more_and_more_memory(device: LocalDevice, mocker
     assert bridge._answer == FORGED[3:]
 
 
+def is_bounded_by_the_broker() -> bool:
+    """Whether mosquitto takes no packet above 2 MB (2.1, unless it is told otherwise): it drops the sender then."""
+    said = subprocess.run([str(MOSQUITTO), "-h"], capture_output=True, text=True, check=False).stdout
+    return not said.startswith("mosquitto version 2.0.")
+
+
 def test_a_message_of_any_size_is_not_read(device: LocalDevice) -> None:
+    if is_bounded_by_the_broker():
+        pytest.skip("this mosquitto does not pass on a message of that size")
     size = 64 * mqtt.LIMIT_BYTES
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Local(device) as local:
