@@ -131,12 +131,22 @@ def check_candidate(instance: Instance, current: Certificate, found: bytes, devi
         if by_unit and rotation.is_wanted(instance):
             raise UnfitCertificateError(f"it is for the present key, and {rotation.setting(instance)} wants a new one")
     else:
-        rotation.check(instance)
+        _check_key(instance)
     try:
         answer_checks.check(new, new.public_key, device_id, current, by_unit=by_unit)
     except ClockError as error:
         raise ClockError(f"{error}; {instance.candidate} is kept") from error
     return Candidate(new, key)
+
+
+def _check_key(instance: Instance) -> None:
+    """Check that the key can change; where no setting wants that any more, such a candidate can never serve."""
+    try:
+        rotation.check(instance)
+    except TedgeCertError as error:
+        if rotation.is_wanted(instance):
+            raise
+        raise UnfitCertificateError(str(error)) from error
 
 
 def promote_candidate(instance: Instance, switch: Switch) -> None:

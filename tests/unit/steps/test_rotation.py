@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -440,3 +441,27 @@ def test_setting_it_says_at_once_what_is_in_the_way(local_device: LocalDevice) -
     assert said.exit == 0
     assert "is a symbolic link" in said.stderr
     assert "is a symbolic link" in local_device.run("tedge-cert-status c8y").stdout
+
+
+def test_a_pair_that_cannot_be_switched_any_more_gives_way(local_device: LocalDevice) -> None:
+    """A profile got a certificate of the same key meanwhile; what the line advises is enough."""
+    due(local_device)
+    assert renew(local_device) == (0, "")
+    reason = shared_with_a_profile(local_device)
+    code, said = verify(local_device)
+    assert (code, reason in said) == (1, True)
+    assert files_of(local_device) == WITH_CANDIDATE
+    configure(local_device, "rotate_key = true", "rotate_key = false")
+    assert renew(local_device) == (0, "")
+    assert files_of(local_device) == PAIR | {"cert.pem.new"}
+    assert verify(local_device) == (0, "")
+
+
+def test_a_key_that_is_handed_over_cannot_be_replaced(local_device: LocalDevice, tmp_path: Path) -> None:
+    """As beside thin-edge, where it belongs to the user of mosquitto."""
+    due(local_device)
+    handed = tmp_path / "tedge.key"
+    handed.write_bytes(key_file(local_device).read_bytes())
+    code, said = outcome(lambda: rotation.check(replace(instance_of(local_device), key_file=handed)))
+    assert code == 1
+    assert f"{key_file(local_device)} belongs to another user, and is only handed over to be read" in said
