@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from system import renewer
 from system.debs import with_common
 from system.device import Device
 from system.devices import Devices
@@ -111,6 +112,7 @@ def test_a_device_lives_with_its_key_in_the_tpm(device: Device, tenant: Tenant, 
     device.run("tedge cert create-csr c8y --output-path /root/request.pem")
     device.run("openssl req -in /root/request.pem -verify -noout")
     assert device.read(KEY) == key
+    renews_with_a_new_key(device, tenant)
 
     # Of use on this TPM only.
     other = f"TPM2OPENSSL_TCTI=swtpm:path={OTHER}/end"
@@ -141,6 +143,20 @@ def test_a_device_lives_with_its_key_in_the_tpm(device: Device, tenant: Tenant, 
         assert '"fits": true' in device.run("tedge cert status --json", user=user, check=False).stdout
 
     only_the_device_is_opened(device)
+
+
+def renews_with_a_new_key(device: Device, tenant: Tenant) -> None:
+    """Renew by the unit, which makes the new key in the TPM."""
+    former, old = device.read(KEY), tenant.device(ID)["serial"]
+    # The threshold is still longer than a certificate lives.
+    device.run(f"""sed -i 's/"guarded": [0-9]*/"guarded": 0/' {renewer.STATE}""")
+    device.run("tedge config set certificate.rotate_key true")
+    run = start(device)
+    assert (run.exit_code, run.outcome) == (0, "success"), run.lines
+    tenant.wait_connected(ID, not_serial=old)
+    made = device.read(KEY)
+    assert made.startswith("-----BEGIN TSS2 PRIVATE KEY-----")
+    assert made != former
 
 
 def renews_and_nobody_notices(device: Device, tenant: Tenant) -> None:
