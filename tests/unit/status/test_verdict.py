@@ -74,7 +74,11 @@ EXPECTED = {
     "broker-missing": (ATTENTION, "mosquitto is not installed", "apt install mosquitto"),
     "link-missing": (ATTENTION, "/etc/mosquitto/conf.d/50-x.conf is missing", "tedge reconnect c8y"),
     "bridge-down": (ATTENTION, "bridge is not connected", "tedge connect c8y --test"),
-    "bridge-without-hardware": (ATTENTION, "mosquitto opens the hardware with the private key", "tedge reconnect c8y"),
+    "bridge-without-hardware": (
+        ATTENTION,
+        "mosquitto opens the hardware with the private key",
+        "sudo tedge reconnect c8y",
+    ),
     "other-settings": (ATTENTION, "address old.test:8883 instead of tenant.test:8883", "tedge reconnect c8y"),
     "not-restarted": (ATTENTION, "mosquitto was not restarted", "tedge reconnect c8y"),
     "tenant": (ATTENTION, "no answer from https://tenant.test", "tedge config get c8y.http"),
