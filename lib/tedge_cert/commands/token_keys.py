@@ -71,13 +71,16 @@ def create(arguments: argparse.Namespace) -> int:
     kind = _KINDS[arguments.curve if arguments.type == "ecdsa" else arguments.bits]
     with custody(instance):
         present = _present(instance)
+        if present is not None and not arguments.force_new and not _names_key_in_token(present):
+            raise _in_use(instance)
         chosen = _token(found, wanted)
         attributes = {**_pin_of(found), **chosen.attributes}
         there = pin_guard.keys(found.module, chosen, attributes, arguments.pin)
         key = _made_or_found(found.module, chosen, attributes, there, kind, identifier, arguments)
         content = token_key.content_of(instance, key.uri)
-        if present not in (None, content) and not arguments.force_new and _is_needed(instance, present):
-            raise _in_use(instance, key)
+        if present not in (None, content) and not arguments.force_new and _is_needed(instance, present, chosen, there):
+            terminal.tell(_of_other_key(instance, key, "c8y" if arguments.cloud else ""))
+            return 0
         if Root(instance).update_provider(tpm=False) and instance.bridge_file.exists():
             # The broker reads this when it starts, so `reconnect` restarts it.
             conf_change.begin(files_of(instance))
@@ -155,7 +158,8 @@ def check_pin(arguments: argparse.Namespace) -> int:
         # Without a PIN nothing is tried.
         _SHARED_REFUSED: f"{provider_files.WITHHELD}{provider.PIN_FILE}={environment}.refused\n",
     }
-    text = lines.get(code, f"{provider.PIN_FILE}={provider.pin_file()}\n" if code == 0 else "")
+    pin_file = provider.pin_file() if code == 0 else ""
+    text = lines.get(code, f"{provider.PIN_FILE}={pin_file}\n" if pin_file else "")
     if text:
         files.write(environment, text.encode(), owners.BROKER_CONFIGURATION)
     return 0
@@ -259,22 +263,43 @@ def _made_or_found(
     if identifier and any(each.identifier == identifier for each in there):
         raise TedgeCertError(f"the token {chosen.label} has a key of the id {identifier} already; type another --id")
     identifier = identifier or os.urandom(16).hex()
-    pin = arguments.pin if arguments.pin is not None else pin_guard.read(pin_guard.pin_file(attributes))
+    pin = arguments.pin
+    if chosen.needs_login and pin is None:
+        pin = pin_guard.read(pin_guard.pin_file(attributes))
     token.make_key(module, chosen, pin, kind, arguments.label, identifier)
     terminal.tell(f"The token {chosen.label} has made the key {arguments.label}.\n")
     return TokenKey(chosen, True, kind.partition(":")[0], arguments.label, identifier)
 
 
-def _is_needed(instance: Instance, present: bytes | None) -> bool:
-    """Return whether the file of a key must stay: it is a key itself, or a certificate may be that of its key."""
-    return hardware_keys.kind_in(present or b"") != hardware_keys.TOKEN or os.path.lexists(instance.certificate)
+def _names_key_in_token(content: bytes) -> bool:
+    return hardware_keys.kind_in(content) == hardware_keys.TOKEN
 
 
-def _in_use(instance: Instance, key: TokenKey) -> CertificateError:
+def _is_needed(instance: Instance, present: bytes | None, chosen: Token, there: list[TokenKey]) -> bool:
+    """Return whether the key that the file names stays: a certificate may be its own, and nothing says it is gone."""
+    attributes = hardware_keys.attributes_in(present or b"")
+    if attributes is None or not os.path.lexists(instance.certificate):
+        return False
+    is_gone = chosen.is_meant_by(attributes) and not any(
+        each.is_private and each.is_meant_by(attributes) for each in there
+    )
+    return not is_gone
+
+
+def _of_other_key(instance: Instance, key: TokenKey, cloud: str) -> str:
+    setting = instance.config.full_name(f"{cloud}.device.key_uri".lstrip("."))
+    return (
+        f"Key URI: {key.uri}\n{instance.key} names another key and is left alone: the certificate of the device may "
+        f"depend on it.\n    => `sudo tedge config set {setting} '{key.uri}'` uses the new one, and then the device "
+        "has to be registered again\n"
+    )
+
+
+def _in_use(instance: Instance) -> CertificateError:
     return CertificateError(
         f"{instance.key} is another key and is not replaced: the certificate of the device may depend on it; "
         f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token, and then the device "
-        f"has to be registered again; nothing was changed but in the token, which has {key.uri}"
+        "has to be registered again"
     )
 
 
@@ -292,8 +317,11 @@ def _show(instance: Instance, content: bytes, key: TokenKey, file: int | None) -
     with tempfile.TemporaryDirectory() as directory:
         tried = Path(directory) / instance.key.name
         tried.write_bytes(content)
-        made = hardware_keys.load(tried, content)
-        made.sign(b"tedge")
+        try:
+            made = hardware_keys.load(tried, content)
+            made.sign(b"tedge")
+        except TedgeCertError as error:
+            raise type(error)(str(error).replace(str(tried), str(instance.key))) from error
     pem = requests.pem_of(made.public_key, "PUBLIC KEY").decode()
     terminal.tell(f"Key URI: {key.uri}\nPublic key:\n{pem}\n")
     if file is not None:

@@ -69,11 +69,17 @@ def keys(module: str, found: Token, attributes: Mapping[str, str], pin: str | No
     """
     if token.LOCKED in found.flags:
         raise PinRefusedError(f"the PIN of the token {found.label} is locked; {_as_officer(module)}")
+    if not found.needs_login:
+        return token.keys(module, found, None)
     where = "the PIN that was typed"
     if pin is None:
         file = pin_file(attributes)
         pin, where = read(file), f"the PIN in {file}"
-    digest, results = _digest(attributes, pin), _results()
+    return _tried_once(module, found, _digest(attributes, pin), where, pin)
+
+
+def _tried_once(module: str, found: Token, digest: str, where: str, pin: str) -> list[TokenKey]:
+    results = _results()
     if results.get(digest) == _REFUSED:
         raise PinRefusedError(_refused_before(where, found.label))
     if token.FINAL_TRY in found.flags:

@@ -45,6 +45,10 @@ class Token:
         return "token initialized" in self.flags
 
     @property
+    def needs_login(self) -> bool:
+        return "login required" in self.flags
+
+    @property
     def attributes(self) -> dict[str, str]:
         """The attributes of its URI."""
         found = {"model": self.model, "manufacturer": self.manufacturer, "serial": self.serial, "token": self.label}
@@ -106,8 +110,8 @@ _FACTS = {
 }  # fmt: skip
 
 
-def keys(module: str, token: Token, pin: str) -> list[TokenKey]:
-    """List the keys in a token after one login; raises PinRefusedError."""
+def keys(module: str, token: Token, pin: str | None) -> list[TokenKey]:
+    """List the keys in a token after one login, or without one; raises PinRefusedError."""
     found: list[TokenKey] = []
     for line in _run(module, ["--slot", token.slot, "--list-objects"], pin).splitlines():
         if head := re.match(r"(Private|Public) Key Object; (\w+)", line):
@@ -121,7 +125,7 @@ def keys(module: str, token: Token, pin: str) -> list[TokenKey]:
     return [each for each in found if each.kind]
 
 
-def make_key(module: str, token: Token, pin: str, kind: str, label: str, identifier: str) -> None:
+def make_key(module: str, token: Token, pin: str | None, kind: str, label: str, identifier: str) -> None:
     """Make a key pair, ``kind`` as the tool names it (``EC:prime256v1``); raises TedgeCertError."""
     named = ["--label", label, "--id", identifier]
     _run(module, ["--slot", token.slot, "--keypairgen", "--key-type", kind, *named], pin)

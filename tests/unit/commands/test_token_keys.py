@@ -196,6 +196,8 @@ def test_create_key_takes_what_thin_edge_takes(device: LocalDevice, tmp_path: Pa
     assert device.run("tedge-hsm list-keys pkcs11:token=gateway;object=none").stdout == ""
     both = device.run("tedge-hsm list-keys --label x pkcs11:object=y")
     assert (both.exit, "use only one" in both.stderr) == (1, True)
+    other = device.run("tedge-hsm create-key --curve p384 --label other")
+    assert other.exit == 0, other.stderr
     # Another token: which one is meant has to be said.
     hardware.bare_token(tmp_path / "token", PIN, "second")
     several = device.run("tedge-hsm create-key --label third")
@@ -227,8 +229,17 @@ def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None
     assert created.exit == 0, created.stderr
     second = key_of(device).read_bytes()
     assert first != second
-    assert device.run("tedge-hsm create-key --label tedge --id 77 c8y").exit == 1
+    other = device.run("tedge-hsm create-key --label tedge --id 77 c8y")
+    assert (other.exit, "names another key and is left alone" in other.stderr) == (0, True)
+    assert "id=%77;object=tedge;type=private'` uses the new one" in other.stderr
     assert key_of(device).read_bytes() == second
+    # One that is gone depends on nothing.
+    words = ["pkcs11-tool", "--module", hardware.MODULE, "--token-label", "gateway", "--login", "--pin", PIN]
+    for kind in ("privkey", "pubkey"):
+        subprocess.run([*words, "--delete-object", "--type", kind, "--label", "other"], check=True, capture_output=True)
+    again = device.run("tedge-hsm create-key --label tedge --id 77 c8y")
+    assert again.exit == 0, again.stderr
+    assert key_of(device).read_bytes() != second
 
 
 def test_each_setting_that_is_missing_is_named(local_device: LocalDevice) -> None:

@@ -102,7 +102,7 @@ def test_a_right_pin_that_becomes_wrong_is_tried_once(key_file: Path) -> None:
 )
 def test_a_token_near_its_lock_is_left_alone(key_file: Path, flag: str, said: str) -> None:
     attributes = {"token": "gateway"}
-    found = Token("0x1", "gateway", flags=frozenset({"token initialized", flag}))
+    found = Token("0x1", "gateway", flags=frozenset({"token initialized", "login required", flag}))
     with pytest.raises(PinRefusedError, match=said):
         pin_guard.keys(hardware.MODULE, found, attributes)
     assert logins(key_file) == 0
@@ -197,3 +197,14 @@ def test_a_uri_comes_back_from_its_file() -> None:
     uri = token_uri.text_of(attributes)
     assert token_uri.parse(uri) == attributes
     assert hardware_keys.attributes_in(token_uri.pem_of(uri)) == attributes
+
+
+def test_a_token_without_login_gets_no_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """p11-kit's trust module is such a token, and has no keys."""
+    trust = next(Path("/usr/lib").glob("*/pkcs11/p11-kit-trust.so"), None)
+    if trust is None:
+        pytest.skip("p11-kit-modules is not installed")
+    monkeypatch.setattr(provider, "_directory", str(tmp_path))
+    found = token.tokens(str(trust))
+    assert not any(each.needs_login for each in found)
+    assert pin_guard.keys(str(trust), found[0], {"pin-source": "file:/nowhere"}) == []
