@@ -25,7 +25,7 @@ class TokenSettings:
     # The file that holds the PIN; with a `pin`, root's part writes it there.
     pin_file: str
     pin: str = field(default="", repr=False)
-    # The setting that holds the PIN; empty if a file does.
+    # The setting that holds the PIN; empty if a file does, or if it is the default.
     pin_setting: str = ""
     # Whether this cloud has another PIN than the device.
     has_own_pin: bool = False
@@ -55,7 +55,8 @@ def of(config: Config, cloud: str = "c8y") -> TokenSettings | None:
     if (path := config.get(PIN_PATH)) is not None:
         return made(to_text(path))
     setting = PIN if config.stored(KEY_PIN)[0] is None else KEY_PIN
-    return made(shared, config.need(setting), setting)
+    # A default is no secret.
+    return made(shared, config.need(setting), setting if config.stored(setting)[0] is not None else "")
 
 
 def _uri(config: Config, name: str) -> dict[str, str]:

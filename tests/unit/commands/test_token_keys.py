@@ -13,15 +13,17 @@ from cryptography import x509
 from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.config import token_settings
 from tedge_cert.config.keys.table import KEYS
+from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device.instance import load_instance
 from tedge_cert.x509 import hardware_keys
 from unit import hardware
 from unit.certificates import key_pem, new_key
-from unit.connected import configure_bridge, connect
+from unit.connected import configure_bridge, connect, instance_of
 from unit.local_client import Local
 from unit.local_device import LocalDevice
 
 PIN = "471100"
+URI = "pkcs11:token=gateway;object=tedge"
 
 
 @pytest.fixture
@@ -165,6 +167,13 @@ def test_the_settings_of_thin_edge_are_taken_over(device: LocalDevice, monkeypat
     connected = device.run("tedge-connect c8y")
     assert connected.exit == 0, connected.stderr
     assert f"`sudo tedge config set device.cryptoki.pin_path {pin_file}`" in connected.stderr
+    # thin-edge's default is no secret.
+    config = instance_of(device).config
+    assert token_settings.of(config) == TokenSettings(hardware.MODULE, URI, str(pin_file), PIN, "device.cryptoki.pin")
+    assert device.run("tedge-config unset device.cryptoki.pin").exit == 0
+    config = instance_of(device).config
+    assert token_settings.of(config) == TokenSettings(hardware.MODULE, URI, str(pin_file), "123456", "")
+    assert device.run(f"tedge-config set device.cryptoki.pin {PIN}").exit == 0
     # The pin of a profile, or one in a URI, is another file, and never in the file of the key.
     assert (
         device.run("tedge-config set c8y.device.key_uri pkcs11:token=gateway;object=tedge?pin-value=000000").exit == 0
