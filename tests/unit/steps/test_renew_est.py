@@ -19,7 +19,7 @@ from tedge_cert.device.connection_settings import est_of
 from tedge_cert.x509 import certificate
 from unit import hardware, recipes
 from unit.certificates import Made, make, make_for
-from unit.connected import hurry, instance_of, key_file, outcome
+from unit.connected import certify, hurry, instance_of, key_file, outcome
 from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice
 
@@ -322,6 +322,21 @@ def test_the_tenant_that_trusts_the_authority_takes_the_candidate(
     assert verified.exit == 0, verified.stderr
     assert device.certificate.read_bytes() == candidate
     assert not device.previous.exists()
+
+
+def test_a_device_of_the_tenants_authority_moves(
+    device: LocalDevice, authority: EstAuthority, upload: Callable[[Made], None]
+) -> None:
+    certify(device, days=20)
+    before = certificate.load(device.certificate)
+    authority.takes(device.tenant.device_ca)
+    upload(authority.root)
+    for words in ("renew --systemd c8y --ca est", "verify c8y"):
+        done = device.run(f"tedge-cert-{words}")
+        assert done.exit == 0, done.stderr
+    after = certificate.load(device.certificate)
+    assert (authority.asked[0].shown, after.public_key) == (before.der, before.public_key)
+    assert after.leaf.issuer == authority.issuing.certificate.subject
 
 
 @pytest.mark.parametrize(
