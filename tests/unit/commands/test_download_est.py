@@ -6,8 +6,11 @@ import base64
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import AttributeOID
+from pytest_mock import MockerFixture
 
+from tedge_cert.commands import connect
 from tedge_cert.x509 import certificate
+from unit.connected import configure, hurry, instance_of, outcome
 from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice, Result
 
@@ -105,3 +108,17 @@ def test_waits_for_approval_with_the_same_request(device: LocalDevice, authority
     assert register(device).exit == 0
     first, *others = (each.csr for each in authority.enrolments())
     assert others == [first, first]
+
+
+def test_connect_names_the_authority_that_the_tenant_does_not_know(device: LocalDevice, mocker: MockerFixture) -> None:
+    assert register(device).exit == 0
+    hurry(mocker)
+    code, said = outcome(lambda: connect.connect(instance_of(device), offline=False))
+    assert code == 1
+    issuer = certificate.load(device.certificate).issuer
+    assert f"no bridge was configured: add the certificate of {issuer} to the trusted certificates" in said
+    assert said.endswith("by `tedge cert upload c8y --authority`, then `sudo tedge connect c8y`")
+    # Without such an authority, it is a certificate of another tenant.
+    configure(device, "[est]", "[other]")
+    code, said = outcome(lambda: connect.connect(instance_of(device), offline=False))
+    assert (code, said.endswith("no bridge was configured")) == (1, True)
