@@ -6,8 +6,10 @@ label in the file is read before anything else, and signatures are made by ``ope
 """
 
 import errno
+import grp
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -349,9 +351,12 @@ def _why_shut(node: str) -> str:
     except FileNotFoundError:
         return f"there is no TPM at {node}; switch it on in the firmware, or set device.tpm.tcti to where it is"
     except PermissionError:
+        if _lets_group_in(node):
+            cure = "`sudo tedge hsm create-key --tpm` lets it, and keeps the key"
+            return f"user tedge may not open the TPM {node}; {cure}"
         return (
-            f"user tedge may not open the TPM {node}; `sudo tedge hsm create-key --tpm` lets it, and keeps the key; "
-            "expected the group tss to own it, with mode 0660, as package tpm-udev sets it"
+            f"the TPM {node} is shut to group {provider.GROUP}; expected mode 0660 and that group, which a rule of "
+            f"package tpm-udev sets: `sudo udevadm trigger --action=add {node}`"
         )
     except OSError as error:
         if error.errno == errno.EBUSY:
@@ -361,6 +366,14 @@ def _why_shut(node: str) -> str:
             )
         return f"the TPM {node} cannot be opened: {error.strerror}; restart the device"
     return ""
+
+
+def _lets_group_in(node: str) -> bool:
+    """Return whether members of the group may use the TPM."""
+    with suppress(OSError, KeyError):
+        facts = Path(node).stat()
+        return facts.st_gid == grp.getgrnam(provider.GROUP).gr_gid and facts.st_mode & 0o060 == 0o060
+    return False
 
 
 _PACKAGES = {

@@ -209,24 +209,30 @@ def test_what_the_tpm_answers_is_named(fault: str, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "mode", "said"),
     [
-        (errno.ENOENT, "there is no TPM at /dev/tpm0; switch it on in the firmware"),
-        (errno.EACCES, "user tedge may not open the TPM /dev/tpm0; `sudo tedge hsm create-key --tpm` lets it"),
-        (errno.EBUSY, "another program uses the TPM /dev/tpm0, which serves one at a time; .* device:/dev/tpmrm0`"),
-        (errno.EIO, "the TPM /dev/tpm0 cannot be opened: Input/output error"),
+        (errno.ENOENT, 0o660, "there is no TPM at NODE; switch it on in the firmware"),
+        (errno.EACCES, 0o660, "user tedge may not open the TPM NODE; `sudo tedge hsm create-key --tpm` lets it"),
+        (errno.EACCES, 0o600, "the TPM NODE is shut to group tss; expected mode 0660 .*`sudo udevadm trigger .* NODE`"),
+        (errno.EBUSY, 0o660, "another program uses the TPM NODE, which serves one at a time; .* device:/dev/tpmrm0`"),
+        (errno.EIO, 0o660, "the TPM NODE cannot be opened: Input/output error"),
     ],
 )
-def test_a_device_that_cannot_be_opened_is_named(code: int, said: str, mocker: MockerFixture) -> None:
-    open_file = os.open
+def test_a_device_that_cannot_be_opened_is_named(
+    code: int, mode: int, said: str, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    node, open_file = tmp_path / "tpm0", os.open
+    node.touch()
+    node.chmod(mode)
 
     def refuse(path: str, flags: int, mode: int = 0o777) -> int:
-        if path == "/dev/tpm0":
+        if path == str(node):
             raise OSError(code, os.strerror(code))
         return open_file(path, flags, mode)
 
     mocker.patch("os.open", refuse)
-    assert re.match(said, hardware_keys.why_no_tpm("device:/dev/tpm0"))
+    mocker.patch("grp.getgrnam").return_value.gr_gid = node.stat().st_gid
+    assert re.match(said, hardware_keys.why_no_tpm(f"device:{node}").replace(str(node), "NODE"))
 
 
 def test_a_tpm_that_is_gone_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
