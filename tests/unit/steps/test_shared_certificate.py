@@ -14,8 +14,20 @@ from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant
 from tedge_cert.device.instance import Instance, load_instance
 from tenant.client import Tenant
 from unit import recipes
-from unit.connected import certify, hurry, instance_of, issue, outcome, rejected, second_tenant, serials
+from unit.connected import (
+    certify,
+    hurry,
+    instance_of,
+    issue,
+    key_file,
+    outcome,
+    rejected,
+    second_tenant,
+    serial_of,
+    serials,
+)
 from unit.local_device import LocalDevice
+from unit.pairs import candidate_key, issue_pair
 
 
 @pytest.fixture
@@ -77,6 +89,23 @@ def test_the_refusal_of_one_is_that_of_all(
     assert rejected(local_device) is None or not by_profile
     for tenant in (local_device.tenant, second):
         tenant.wait_connected(local_device.device_id, serial=old)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_new_key_goes_with_the_certificate_for_all(local_device: LocalDevice, second: Tenant, refused: bool) -> None:
+    """One tenant refuses the pair after the other one has confirmed it."""
+    old, former = serials(local_device)[0], key_file(local_device).read_bytes()
+    issue_pair(local_device)
+    new, made = serial_of(local_device.candidate), candidate_key(local_device).read_bytes()
+    if refused:
+        second.fault(where="mqtt", do="connack", code=5, serials=[new], accept_first=1)
+    code, said = verify(instance_of(local_device))
+    assert code == (3 if refused else 0), said
+    assert key_file(local_device).read_bytes() == (former if refused else made)
+    for tenant in (local_device.tenant, second):
+        tenant.wait_connected(local_device.device_id, serial=old if refused else new)
+    left = {each.name for each in local_device.certificate.parent.iterdir()} - {"device.csr"}
+    assert left == {"cert.pem", "key.pem"}
 
 
 @pytest.mark.parametrize("refused", [True, False])
