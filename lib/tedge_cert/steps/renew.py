@@ -269,6 +269,6 @@ def _sign(instance: Instance, current: Certificate, wanted: Wanted) -> Certifica
     try:
         answer_checks.check(new, keys.public_key(key), identity(instance), current)
     except UnfitCertificateError as error:
-        raise TedgeCertError(f"a certificate made now is of no use: {error}; nothing was written") from error
+        raise TedgeCertError(f"a certificate made now is of no use: {error}; {instance.certificate} stays") from error
     _keep(instance, new, changes)
     return new
