@@ -76,9 +76,16 @@ class Certificate:
         return self.issuer == self.subject
 
     def has_issuer_of(self, other: "Certificate") -> bool:
-        """Return whether the same authority issued both: the same name, and the same key where both name it."""
-        keys = {key for each in (self, other) if (key := each.authority_key)}
-        return self.issuer == other.issuer and len(keys) < 2
+        """Return whether the same authority issued both: the same name, and the same key where both tell it."""
+        named = {key for each in (self, other) if (key := each.authority_key)}
+        brought = {key for each in (self, other) if (key := each.key_of_issuer)}
+        return self.issuer == other.issuer and len(named) < 2 and len(brought) < 2
+
+    @property
+    def key_of_issuer(self) -> bytes:
+        """The key of the issuer in the chain, as ``public_key`` is; empty where the chain does not begin with it."""
+        first = Certificate(self.chain[0]) if self.chain else None
+        return first.public_key if first is not None and first.subject == self.issuer else b""
 
     @property
     def authority_key(self) -> bytes:

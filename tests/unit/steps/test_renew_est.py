@@ -344,6 +344,8 @@ def test_a_device_of_the_tenants_authority_moves(
     [
         ("ACME root 2", "ACME devices 2", "unknown ca"),
         ("ACME root", "ACME devices", "unknown ca"),
+        # Its certificates do not name the key of their issuer; the chains have it.
+        ("ACME root", "ACME devices", "unknown ca, no key named"),
         # A server that trusts a root of that name, which does not name its key.
         ("ACME root", "ACME devices", "decrypt error"),
     ],
@@ -362,6 +364,8 @@ def test_a_change_of_the_authority_waits_for_its_upload(
         upload(make(authority.root.certificate.subject, extension=x509.BasicConstraints(ca=True, path_length=None)))
     before = device.certificate.read_bytes()
     authority.renew_itself(root, issuing)
+    if "no key named" in alert:
+        authority.extensions = [x509.BasicConstraints(ca=False, path_length=None)]
     assert ask(device) == (0, "")
     # The present file has the chain of the former one.
     chain = certificate.load(device.candidate).chain
@@ -371,12 +375,12 @@ def test_a_change_of_the_authority_waits_for_its_upload(
     assert code == 1
     assert f"is issued by {certificate.load(device.candidate).issuer}, which" in text
     assert "Trusted certificates), by hand or by `tedge cert upload c8y --authority`" in text
-    assert f"TLS alert: {alert}" in text
+    assert f"TLS alert: {alert.partition(',')[0]}" in text
     recipes.clean_up(instance_of(device))
     assert (device.certificate.read_bytes(), device.candidate.exists()) == (before, True)
     uploaded = device.run("tedge-cert-upload c8y --authority", C8Y_USER="admin", C8Y_PASSWORD="secret")
     assert uploaded.exit == 0, uploaded.stderr
-    if alert == "unknown ca":
+    if alert != "decrypt error":
         assert outcome(lambda: recipes.verify(instance_of(device))) == (0, "")
 
 
