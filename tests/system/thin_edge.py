@@ -145,6 +145,7 @@ bridge_keyfile {key}
 try_private false
 start_type automatic
 cleansession true
+local_cleansession false
 notifications true
 notifications_local_only true
 notification_topic te/device/main/service/mosquitto-{prefix}-bridge/status/health
