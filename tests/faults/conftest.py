@@ -20,6 +20,14 @@ Written by `make test-faults` on {date}: how often each kind of fault was tried 
 were lost. A device is lost if, after the fault and the next run of the timer, it has no key and certificate that the
 tenant accepts, or is not connected, and no message said what a person must do.
 
+The row *User tedge against root* counts no renewals. User tedge leads root astray by one thing at a time: a setting
+that is a path (to a file of root's, by itself, a link, a mount, a directory; a pipe; a file without end), a setting
+that names a host, or a file in tedge's directories (as a link, a pipe, a hard link, a directory). Beside each of them
+root runs every executable of the package, `systemd-tmpfiles`, the units of renewal and registration, and the maintainer
+scripts of an upgrade. Each of these commands is a case, on one release. It fails if root read, wrote, gave away or
+started what is not for tedge, or if a secret arrived at a listener of tedge's. Attacks that were proved once, and the
+scripts of a removal and a purge, are cases too.
+
 """
 
 
