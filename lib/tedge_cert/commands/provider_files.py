@@ -129,7 +129,7 @@ def _of_token(instance: Instance, found: TokenSettings) -> dict[Path, str]:
     without = f"--unset={provider.PIN_FILE} --unset=OPENSSL_CONF"
     texts = {
         drop_in.UNITS / "mosquitto.service.d" / _OF_TOKEN: f"{head}[Service]\nEnvironmentFile=-{environment}\n"
-        "# mosquitto would try a wrong PIN five times at each attempt to connect, which locks a token. This tries it\n"
+        "# mosquitto would try a wrong PIN again whenever it connects, until the token locks itself. This tries it\n"
         "# once, and keeps it from mosquitto if it was refused.\n"
         f"ExecStartPre=-+/usr/bin/env {without} /usr/bin/tedge-hsm check-pin\nEnvironmentFile=-{BROKER_ENVIRONMENT}\n"
     }
