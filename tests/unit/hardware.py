@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tedge_cert.config import token_uri
+from unit.connected import connect, serial_of
+from unit.local_device import LocalDevice
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 _PROPERTIES = "?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes"
@@ -194,3 +198,22 @@ def logins(directory: Path) -> int:
 def token_key(path: Path, uri: str) -> None:
     """Write the file that names a key of a token."""
     path.write_bytes(token_uri.pem_of(uri))
+
+
+def register_and_renew(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Register, connect and renew the certificate of a device that has its key; return the broker's process."""
+    registered = device.register()
+    assert registered.exit == 0, registered.stderr
+    # systemd gives these to mosquitto.
+    for line in (device.directory / "openssl.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    connect(device)
+    # The token comes over TLS with this key, and so does the proof.
+    renewed = device.run("tedge-cert-renew c8y")
+    assert renewed.exit == 0, renewed.stderr
+    first = serial_of(device.certificate)
+    broker = device.broker_pid
+    verified = device.run("tedge-cert-verify c8y")
+    assert verified.exit == 0, verified.stderr
+    assert serial_of(device.certificate) != first
+    return broker

@@ -17,7 +17,7 @@ from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, load_instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
-from tedge_cert.x509 import hardware_keys, provider
+from tedge_cert.x509 import hardware_keys, keys, provider
 
 
 def add_to(parser: Parser) -> None:
@@ -76,7 +76,7 @@ def create_key(arguments: argparse.Namespace) -> int:
     kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
     reached_by = instance.config.need("device.tpm.tcti")
     with custody(instance):
-        present = _present(instance)
+        present = keys.content_of(instance.key)
         is_kept = hardware_keys.kind_in(present or b"") == hardware_keys.TPM and not arguments.force_new
         if present is not None and not is_kept and not arguments.force_new:
             raise _in_use(instance)
@@ -111,15 +111,6 @@ def _instance_of(arguments: argparse.Namespace) -> Instance:
     entry.warn_of_unknown(instance.config)
     cures.name_instance(instance.words_at_tenant)
     return instance
-
-
-def _present(instance: Instance) -> bytes | None:
-    try:
-        return files.read_regular(instance.key, follow=True)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CertificateError(f"cannot read the private key {instance.key}: {error.strerror}") from error
 
 
 def _in_use(instance: Instance) -> CertificateError:

@@ -24,7 +24,7 @@ from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, load_config, load_instance, resolve
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
-from tedge_cert.x509 import hardware_keys, pin_guard, provider, requests, token
+from tedge_cert.x509 import hardware_keys, keys, pin_guard, provider, requests, token
 from tedge_cert.x509.token import PinRefusedError, Token, TokenKey
 
 _KINDS = {
@@ -70,7 +70,7 @@ def create(arguments: argparse.Namespace) -> int:
     hardware_keys.check_installed(hardware_keys.TOKEN)
     kind = _KINDS[arguments.curve if arguments.type == "ecdsa" else arguments.bits]
     with custody(instance):
-        present = _present(instance)
+        present = keys.content_of(instance.key_file)
         if present is not None and not arguments.force_new and not _names_key_in_token(present):
             raise _in_use(instance)
         chosen = _token(found, wanted)
@@ -169,7 +169,7 @@ def _verdict(config: Config) -> int:
     """Return how the PINs of all profiles do, in the codes above."""
     result = 0
     for instance in profiles.present(resolve(config, "c8y")):
-        content = _present(instance) or b""
+        content = keys.content_of(instance.key_file) or b""
         attributes = hardware_keys.attributes_in(content)
         if attributes is None:
             continue
@@ -301,15 +301,6 @@ def _in_use(instance: Instance) -> CertificateError:
         f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token, and then the device "
         "has to be registered again"
     )
-
-
-def _present(instance: Instance) -> bytes | None:
-    try:
-        return files.read_regular(instance.key_file, follow=True)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CertificateError(f"cannot read the private key {instance.key_file}: {error.strerror}") from error
 
 
 def _show(instance: Instance, content: bytes, key: TokenKey, file: int | None) -> None:

@@ -34,6 +34,16 @@ SoftwareKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PrivateKey = SoftwareKey | HardwareKey
 
 
+def content_of(path: Path) -> bytes | None:
+    """Return the file of a private key, of whatever kind; None if there is none. Raises CertificateError."""
+    try:
+        return files.read_regular(path, follow=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CertificateError(f"cannot read the private key {path}: {error.strerror}") from error
+
+
 def load(path: Path, device_id: str = "") -> PrivateKey:
     """Load the private key of ``device_id`` at ``path``; raises CertificateError that says what is wrong with it."""
     _dump_no_core()

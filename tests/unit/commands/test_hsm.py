@@ -13,7 +13,6 @@ from tedge_cert.config.keys.table import KEYS
 from tedge_cert.device.instance import load_instance
 from unit import hardware
 from unit.certificates import key_pem, new_key
-from unit.connected import connect
 from unit.local_device import LocalDevice
 
 CREATE = "tedge-hsm create-key --tpm c8y"
@@ -45,20 +44,7 @@ def test_a_device_lives_with_a_key_in_its_tpm(device: LocalDevice, monkeypatch: 
     assert (made.stdout, "key.pem is in the TPM" in made.stderr) == ("", True)
     assert key_of(device).stat().st_mode & 0o777 == 0o640
     before = key_of(device).read_bytes()
-    registered = device.register()
-    assert registered.exit == 0, registered.stderr
-    # systemd gives these to mosquitto.
-    for line in (device.directory / "openssl.env").read_text().splitlines():
-        monkeypatch.setenv(*line.split("=", 1))
-    connect(device)
-    # The token comes over TLS with this key, and so does the proof.
-    renewed = device.run("tedge-cert-renew c8y")
-    assert renewed.exit == 0, renewed.stderr
-    first = x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number
-    broker = device.broker_pid
-    verified = device.run("tedge-cert-verify c8y")
-    assert verified.exit == 0, verified.stderr
-    assert x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number != first
+    broker = hardware.register_and_renew(device, monkeypatch)
     changed = [device.run(each) for each in ("tedge-cert-renew c8y --new-key", "tedge-cert-verify c8y")]
     assert [each.exit for each in changed] == [0, 0], changed
     former, before = before, key_of(device).read_bytes()

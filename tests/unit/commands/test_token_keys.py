@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
 from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.config import token_settings
@@ -62,19 +61,7 @@ def test_a_device_lives_with_a_key_in_a_token(device: LocalDevice, monkeypatch: 
     before = key_of(device).read_bytes()
     assert before.startswith(b"-----BEGIN PKCS#11 PROVIDER URI-----\n")
     assert device.run("tedge-config get c8y.device.key_uri").stdout.startswith("pkcs11:model=SoftHSM%20v2;")
-    registered = device.register()
-    assert registered.exit == 0, registered.stderr
-    # systemd gives these to mosquitto.
-    for line in (device.directory / "openssl.env").read_text().splitlines():
-        monkeypatch.setenv(*line.split("=", 1))
-    connect(device)
-    renewed = device.run("tedge-cert-renew c8y")
-    assert renewed.exit == 0, renewed.stderr
-    first = x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number
-    broker = device.broker_pid
-    verified = device.run("tedge-cert-verify c8y")
-    assert verified.exit == 0, verified.stderr
-    assert x509.load_pem_x509_certificate(device.certificate.read_bytes()).serial_number != first
+    broker = hardware.register_and_renew(device, monkeypatch)
     assert (device.broker_pid, device.run("tedge-connect c8y --test").exit) == (broker, 0)
     assert device.run("tedge-http get /c8y/tenant/currentTenant").exit == 0
     request = device.run("tedge-cert-create-csr c8y")
