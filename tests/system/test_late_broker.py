@@ -12,7 +12,7 @@ from system.onboarding import configure, register
 from system.renewer import CERTIFICATE, KEY, TIMER, expect_renewal
 from tenant.client import Tenant
 
-pytestmark = pytest.mark.own_device
+pytestmark = [pytest.mark.own_device, pytest.mark.one_release]
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto 2>&1"
 FORGET = "userdel mosquitto; groupdel mosquitto; rm -rf /etc/mosquitto; ! getent group mosquitto"

@@ -16,6 +16,9 @@ from system.transcript_differences import DIFFERENCES, NOT_YET
 from system.transcripts import Case
 from tenant.client import Tenant
 
+# What is printed comes from the same lines on each release, and the unit tests run with the libraries of both.
+pytestmark = pytest.mark.one_release
+
 # Where the tenant was in the recording, seen from the device.
 HTTP_PORT, MQTT_PORT = 18443, 18883
 DEVICE, PASSWORD = "device-1", "otp-0123456789abcdef"
