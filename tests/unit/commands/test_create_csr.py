@@ -110,6 +110,6 @@ def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> 
     first, *void, last, key = [call.args[0].name for call in spy.call_args_list]
     assert (first, last, key) == ("cert.pem.previous", "cert.pem", "key.pem")
     assert set(void) == {
-        *("cert.pem.new", "c8y.json", "c8y.rejected"),
+        *("cert.pem.new", "key.pem.new", "key.pem.previous", "c8y.json", "c8y.rejected"),
         *("c8y.attempts", "c8y.one-time-password", "c8y.registering", "c8y.waiting"),
     }
