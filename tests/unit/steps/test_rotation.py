@@ -10,7 +10,12 @@ import pytest
 from asn1crypto import pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_private_key,
+)
 from pytest_mock import MockerFixture
 
 from tedge_cert.device import rotation
@@ -49,12 +54,13 @@ def verify(device: LocalDevice) -> tuple[int, str]:
     return outcome(lambda: recipes.verify(instance_of(device)))
 
 
-def public(path: Path) -> object:
-    """The public key of a private key, or of a certificate."""
+def public(path: Path) -> bytes:
+    """The public key of a private key, or of a certificate: as bytes, because older keys are no equals."""
     content = path.read_bytes()
-    if b"CERTIFICATE" in content:
-        return x509.load_pem_x509_certificate(content).public_key()
-    return load_pem_private_key(content, None).public_key()
+    found = (
+        x509.load_pem_x509_certificate(content) if b"CERTIFICATE" in content else load_pem_private_key(content, None)
+    )
+    return found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def asked(device: LocalDevice) -> int:
@@ -119,14 +125,15 @@ def test_the_new_key_is_of_the_kind_of_the_old_one(local_device: LocalDevice, ki
     key_file(local_device).chmod(0o640)
     due(local_device)
     assert renew(local_device) == (0, "")
-    made = public(candidate_key(local_device))
+    new = public(candidate_key(local_device))
+    made = load_der_public_key(new)
     if isinstance(made, ec.EllipticCurvePublicKey):
         assert (kind, made.curve.name) == ("P-384", "secp384r1")
     else:
         assert isinstance(made, rsa.RSAPublicKey)
         assert (kind, made.key_size) == ("RSA", 3072)
     assert verify(local_device) == (0, "")
-    assert public(key_file(local_device)) == made
+    assert public(key_file(local_device)) == new
 
 
 @pytest.mark.parametrize("fault", [{"do": "status", "status": 503, "body": ""}, {"do": "close"}])
