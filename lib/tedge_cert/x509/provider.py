@@ -54,7 +54,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
     try:
         with open(f"{directory}/{ENVIRONMENT}", encoding="utf-8") as file:  # noqa: PTH123 (no pathlib: see above)
             lines = file.read().splitlines()
-        # The directory may be a link to another partition; whoever named it is believed.
+        # The directory may be a link to another partition: the person who named it is trusted.
         files = [os.lstat(f"{directory}/{name}") for name in (ENVIRONMENT, CONFIGURATION)]
         if not all(map(is_believed, [os.stat(directory), *files])):  # noqa: PTH116 (no pathlib: see above)
             return ()
