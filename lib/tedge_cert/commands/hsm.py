@@ -3,7 +3,6 @@
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
 from tedge_cert import cures, terminal
@@ -16,7 +15,7 @@ from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, load_instance
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
+from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.x509 import hardware_keys, keys, provider
 
 
@@ -85,7 +84,7 @@ def create_key(arguments: argparse.Namespace) -> int:
             # The broker reads this when it starts, so `reconnect` restarts it.
             conf_change.begin(files_of(instance))
         provider.enable(instance.config.directory)
-        _try(instance.key, made)
+        hardware_keys.tried(instance.key, made)
         if is_kept:
             terminal.tell(f"The private key {instance.key} is in the TPM already, and is kept.\n")
             return 0
@@ -119,14 +118,3 @@ def _in_use(instance: Instance) -> CertificateError:
         f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` replaces it, and then the device has to be "
         "registered again"
     )
-
-
-def _try(path: Path, made: bytes) -> None:
-    """Sign with the key for ``path`` before it is used; raises CertificateError."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "key.pem"
-        file.write_bytes(made)
-        try:
-            hardware_keys.load(file, made).sign(b"")
-        except TedgeCertError as error:
-            raise type(error)(str(error).replace(str(file), str(path))) from error

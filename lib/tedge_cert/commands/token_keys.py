@@ -5,7 +5,6 @@ import argparse
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from tedge_cert import cures, journal, terminal
@@ -109,10 +108,7 @@ def place_of(words: list[str]) -> tuple[str, str]:
 
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print the tokens that the library reaches."""
-    entry.need_root(arguments)
-    set_up(arguments.config_dir)
-    entry.act_as_tedge(arguments)
-    found = token.tokens(_settings(load_config(directory=arguments.config_dir), "").module)
+    found = token.tokens(_listed_by(arguments).module)
     if not found:
         journal.warning("no token is there; plug it in, or make one (tedge-cert-renewer(7))")
     terminal.out("\n".join(_text_of_token(each) for each in found))
@@ -121,10 +117,7 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print the keys of a token that fit the arguments."""
-    entry.need_root(arguments)
-    set_up(arguments.config_dir)
-    entry.act_as_tedge(arguments)
-    found = _settings(load_config(directory=arguments.config_dir), "")
+    found = _listed_by(arguments)
     attributes = _parsed(arguments.uri or "")
     for name, given in (("object", arguments.label), ("id", _identifier(arguments.id))):
         if given and name in attributes:
@@ -138,6 +131,14 @@ def list_keys(arguments: argparse.Namespace) -> int:
         journal.info(f"the token {chosen.label} has no such key" if listed else f"the token {chosen.label} has no keys")
     terminal.out("\n".join(_text_of_key(each) for each in shown))
     return 0
+
+
+def _listed_by(arguments: argparse.Namespace) -> TokenSettings:
+    """Return the settings of the token that a command lists, as user tedge and with OpenSSL set up."""
+    entry.need_root(arguments)
+    set_up(arguments.config_dir)
+    entry.act_as_tedge(arguments)
+    return _settings(load_config(directory=arguments.config_dir), "")
 
 
 def check_pin(arguments: argparse.Namespace) -> int:
@@ -305,14 +306,7 @@ def _in_use(instance: Instance) -> CertificateError:
 
 def _show(instance: Instance, content: bytes, key: TokenKey, file: int | None) -> None:
     """Use the key once, and tell its URI and its public half."""
-    with tempfile.TemporaryDirectory() as directory:
-        tried = Path(directory) / instance.key.name
-        tried.write_bytes(content)
-        try:
-            made = hardware_keys.load(tried, content)
-            made.sign(b"tedge")
-        except TedgeCertError as error:
-            raise type(error)(str(error).replace(str(tried), str(instance.key))) from error
+    made = hardware_keys.tried(instance.key, content)
     pem = requests.pem_of(made.public_key, "PUBLIC KEY").decode()
     terminal.tell(f"Key URI: {key.uri}\nPublic key:\n{pem}\n")
     if file is not None:

@@ -2,14 +2,13 @@
 """The file of a private key in a token: what the settings say it names, written where it is missing."""
 
 import shlex
-from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.config import token_settings, token_uri
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError
-from tedge_cert.x509 import hardware_keys
+from tedge_cert.x509 import hardware_keys, keys
 
 
 def content_of(instance: Instance, uri: str) -> bytes:
@@ -29,7 +28,7 @@ def settle(instance: Instance) -> None:
     found = token_settings.of(instance.config, instance.cloud)
     if found is None:
         return
-    present = _present(instance.key)
+    present = keys.content_of(instance.key)
     names_key = any(each in token_uri.parse(found.uri) for each in token_uri.OF_KEY) if found.uri else False
     if not names_key:
         if present is None:
@@ -49,10 +48,3 @@ def settle(instance: Instance) -> None:
         )
     files.write(instance.key, wanted, owners.PRIVATE_KEY)
     journal.info(f"{instance.key} names the key in the token: {found.uri}")
-
-
-def _present(path: Path) -> bytes | None:
-    try:
-        return files.read_regular(path, follow=True)
-    except FileNotFoundError:
-        return None

@@ -27,7 +27,7 @@ TPM, TOKEN = b"TSS2 PRIVATE KEY", b"PKCS#11 PROVIDER URI"
 # TPM 2.0 Library, part 2: algorithms (§6.3) and curves (§6.4).
 _RSA, _ECC, _NULL = 0x0001, 0x0023, 0x0010
 _CURVES = {0x0003: "SECP256R1", 0x0004: "SECP384R1", 0x0005: "SECP521R1"}
-# What openssl is told for a key of this kind, as `tedge hsm create-key` names it.
+# The options of `openssl genpkey` for each kind of key, as `tedge hsm create-key` names the kind.
 _KINDS = {
     "p256": ["-algorithm", "EC", "-pkeyopt", "group:P-256"],
     "p384": ["-algorithm", "EC", "-pkeyopt", "group:P-384"],
@@ -174,6 +174,21 @@ def made_like(present: HardwareKey) -> bytes:
     if present.kind != TPM or kind not in _KINDS:
         raise CertificateError(f"no new key is made like {present.path}: expected a key in a TPM, P-256, P-384 or RSA")
     return made_in_tpm(kind, os.environ.get("TPM2OPENSSL_TCTI", ""))
+
+
+def tried(path: Path, content: bytes) -> HardwareKey:
+    """Sign once with the key whose file at ``path`` will have this content; raises CertificateError."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / path.name
+        file.write_bytes(content)
+        try:
+            made = load(file, content)
+            made.sign(b"tedge")
+        except TedgeCertError as error:
+            raise type(error)(str(error).replace(str(file), str(path))) from error
+    return made
 
 
 def _block(content: bytes) -> tuple[bytes, bytes]:
