@@ -7,9 +7,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from faults.answers import Row, Standing
+from tenant.ports import free_port
 from unit.certificates import Made, make
 from unit.est_authority import Answer
-from unit.local_device import free_port
 
 RENEW, BY_UNIT = "tedge-cert-renew c8y --ca est", "tedge-cert-renew --systemd c8y --ca est"
 PORTAL = b"<!DOCTYPE html><html><body>Log in</body></html>"

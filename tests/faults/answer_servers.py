@@ -7,8 +7,8 @@ import pytest
 
 from faults.answers import RENEW, VERIFY, Row, Standing, fault, mqtt_port, port, setting, status
 from tenant.pkcs7 import certs_only
+from tenant.ports import free_port
 from unit.connected import issue
-from unit.local_device import free_port
 
 WHOLE = (pytest.mark.whole,)
 EMPTY_MESSAGE = base64.b64encode(certs_only([], indefinite=True)).decode()

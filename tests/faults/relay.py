@@ -8,7 +8,8 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from unit.local_device import ROOT, await_port, free_port
+from tenant.ports import free_port
+from unit.local_device import ROOT, await_port
 
 
 class Relay:

@@ -2,7 +2,6 @@
 """A mosquitto bridged to the tenant as thin-edge bridges it."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 from tenant.device import Device, new_client
+from tenant.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
 _CONFIGURATION = """\
@@ -38,16 +38,10 @@ topic s/ds in 1 c8y/ ""
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def bridged(mosquitto: str, device: Device, directory: Path, private: str = "false") -> Iterator[paho.Client]:
     """A client of a mosquitto that is bridged as the device; what it hears, the device heard."""
-    port, file = _free_port(), directory / "mosquitto.conf"
+    port, file = free_port(), directory / "mosquitto.conf"
     file.write_text(_CONFIGURATION.format(port=port, device=device, private=private))
 
     def subscribe(client: paho.Client, *_: Any) -> None:

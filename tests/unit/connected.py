@@ -24,9 +24,10 @@ from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import confirmation
 from tedge_cert.tenant import device_token, own_connection, proof, smartrest, token
 from tenant import client
+from tenant.ports import free_port
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.local_client import Local
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 REAL_TIME = time.time
 

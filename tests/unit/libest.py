@@ -12,8 +12,9 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from tenant.ports import free_port
 from unit.certificates import Made, make, name_of, new_key
-from unit.local_device import ROOT, await_port, free_port
+from unit.local_device import ROOT, await_port
 
 USER, PASSWORD = "estuser", "estpwd"
 _CONFIGURATION = """

@@ -13,17 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenant.client import Tenant
+from tenant.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MOSQUITTO = shutil.which("mosquitto", path=f"/usr/sbin:{os.environ['PATH']}")
-
-
-def free_port() -> int:
-    """A port that nothing listens on at present."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def free_address() -> str:
@@ -130,6 +123,7 @@ class LocalDevice:
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._broker = subprocess.Popen([MOSQUITTO, "-c", str(main)], stdout=log, stderr=log)
         await_port(self.port)
+        assert self._broker.poll() is None, (self.directory / "mosquitto.log").read_text()
 
     def stop_broker(self) -> None:
         """Stop mosquitto."""

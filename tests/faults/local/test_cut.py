@@ -14,9 +14,10 @@ from faults.hourly import RENEW, VERIFY, hour
 from faults.record import Matrix
 from faults.relay import Relay
 from tenant.client import Tenant
+from tenant.ports import free_port
 from unit.connected import certify, configure, connect, instance_of, issue, serials
 from unit.local_client import Local
-from unit.local_device import MOSQUITTO, LocalDevice, Result, free_port
+from unit.local_device import MOSQUITTO, LocalDevice, Result
 
 pytestmark = pytest.mark.row("Network")
 PROMOTED = "is now the active certificate"

@@ -12,9 +12,9 @@ from tedge_cert.errors import ConfigurationError, NoAnswerError, RequestRefusedE
 from tedge_cert.net import https
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.server import Server as HttpsServer
+from tenant.ports import free_port
 from unit.answering import ROOTS, answering, server_at
 from unit.certificates import make
-from unit.local_device import free_port
 
 pytestmark = pytest.mark.usefixtures("_no_alarm")
 MADE = make()

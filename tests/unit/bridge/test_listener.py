@@ -14,8 +14,9 @@ from tedge_cert.errors import ConfigurationError
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import Connection
 from tedge_cert.net.tls import client_context, verifying_context
+from tenant.ports import free_port
 from unit.connected import certify, configure, instance_of, mosquitto_of
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 
 def test_no_listener_where_it_is_somebody_elses(local_device: LocalDevice) -> None:

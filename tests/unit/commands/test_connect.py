@@ -12,6 +12,7 @@ from tedge_cert.bridge.mosquitto_conf import listener_text
 from tedge_cert.commands import connect as connection
 from tedge_cert.commands import connection_check
 from tedge_cert.device import state
+from tenant.ports import free_port
 from unit.connected import (
     certify,
     configure,
@@ -24,7 +25,7 @@ from unit.connected import (
     outcome,
     serials,
 )
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 DAY_S = 86_400
 

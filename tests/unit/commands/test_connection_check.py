@@ -16,9 +16,10 @@ from tedge_cert.commands import connection_check
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.tenant import proof, smartrest
+from tenant.ports import free_port
 from unit.children import run
 from unit.connected import certify, configure, connect, hurry, instance_of, misdirect
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 
 def token(payload: object) -> str:

@@ -6,9 +6,10 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, mosquitto_conf
 from tedge_cert.bridge.mosquitto_conf import listener_text
+from tenant.ports import free_port
 from unit.connected import certify, configure, cut_bridge, files_of, issue, mosquitto_of, serials
 from unit.local_client import Local
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 from unit.reconnecting import bridge_file, connect, connections, go, quicken
 
 DAY_S = 86_400

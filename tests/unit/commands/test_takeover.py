@@ -20,7 +20,8 @@ from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import owners
 from tedge_cert.disk.owners import Access
 from tedge_cert.errors import TedgeCertError
-from unit.local_device import MOSQUITTO, LocalDevice, free_port
+from tenant.ports import free_port
+from unit.local_device import MOSQUITTO, LocalDevice
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change an owner")
 # Calls that change a directory; a kill comes between two of them.

@@ -20,8 +20,9 @@ from tedge_cert.net.failures import innermost, reason_of
 from tedge_cert.net.https import BrokenExchangeError, Request
 from tedge_cert.net.tls import client_context
 from tedge_cert.tenant import proof, token
+from tenant.ports import free_port
 from unit.connected import certify, hurry, tenant_of
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 from unit.tls_server import TlsServer
 
 # Of ssl, errno, repr, urllib3, requests and paho.

@@ -10,9 +10,10 @@ import pytest
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.mqtt import ConnackError, Connection, ConnectionClosedError
 from tedge_cert.net.tls import client_context
+from tenant.ports import free_port
 from unit.answering import ROOTS
 from unit.connected import certify, connect, freeze, key_file, tenant_of
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 
 @pytest.fixture

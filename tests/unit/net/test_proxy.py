@@ -16,10 +16,11 @@ from tedge_cert.net import https, proxy
 from tedge_cert.net.https import Request
 from tedge_cert.status import gather
 from tedge_cert.tenant import device_token, proof
+from tenant.ports import free_port
 from unit.answering import answering
 from unit.connect_proxy import ConnectProxy
 from unit.connected import certify, hurry, instance_of, tenant_of
-from unit.local_device import LocalDevice, Result, free_port
+from unit.local_device import LocalDevice, Result
 
 PASSWORD = "gate:word %41 ä"
 

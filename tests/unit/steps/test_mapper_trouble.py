@@ -87,6 +87,7 @@ def test_the_broker_is_restarted_meanwhile(
 ) -> None:
     """By a person, or by an upgrade of the mapper."""
     shorten(mocker)
+    mocker.patch.object(mapper_process, "CGROUPS", str(cgroups_of(local_device)))
     with mapped(local_device):
         new = issue(local_device)
 
@@ -104,6 +105,7 @@ def test_the_broker_is_restarted_while_an_operation_is_waited_for(
 ) -> None:
     """The operation goes on, and so does the wait: it is retained."""
     shorten(mocker)
+    mocker.patch.object(mapper_process, "CGROUPS", str(cgroups_of(local_device)))
     topic, seen = "te/device/main///cmd/firmware_update/c8y-mapper-1", []
     with mapped(local_device) as mapper:
         new = issue(local_device)

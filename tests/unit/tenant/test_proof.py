@@ -10,9 +10,10 @@ from pytest_mock import MockerFixture
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.tenant import eviction, proof
 from tedge_cert.tenant.own_connection import Answer, Verdict
+from tenant.ports import free_port
 from unit.connected import broker_of, certify, configure, connect, hurry, issue, tenant_of
 from unit.local_client import Local
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 from unit.tls_server import TlsServer
 
 ALERTS = {48: "unknown ca", 42: "bad certificate", 44: "certificate revoked", 45: "certificate expired"}

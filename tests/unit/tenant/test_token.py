@@ -8,8 +8,9 @@ from pytest_mock import MockerFixture
 from tedge_cert.device.connection_settings import connected_broker
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.tenant import token as cloud
+from tenant.ports import free_port
 from unit.connected import certify, configure, connect, hurry, instance_of, misdirect, tenant_of
-from unit.local_device import LocalDevice, free_port
+from unit.local_device import LocalDevice
 
 
 def is_good(device: LocalDevice, token: str) -> bool:
