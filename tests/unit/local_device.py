@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,8 +131,14 @@ class LocalDevice:
         if self._broker is not None:
             # One that a test has stopped would not hear that it shall end.
             self._broker.send_signal(signal.SIGCONT)
-            self._broker.terminate()
-            self._broker.wait(10)
+            # mosquitto forgets a signal that comes before its loop begins, which is after it listens.
+            for _ in range(20):
+                self._broker.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._broker.wait(1)
+                    break
+            else:
+                raise TimeoutError((self.directory / "mosquitto.log").read_text())
             self._broker = None
 
     def connect(self) -> Result:
