@@ -9,7 +9,6 @@ import sys
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, warn_of_unknown, with_sudo
-from tedge_cert.commands import config_notes, provider_files
 from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
@@ -85,12 +84,16 @@ def execute(arguments: argparse.Namespace) -> int:
     if key.startswith(_OF_TOKEN):
         _set_up_openssl(arguments.config_dir, profile)
     act_as_tedge(arguments)
+    from tedge_cert.commands import config_notes  # scripts ask in loops: what only reads loads nothing of keys
+
     config_notes.say(arguments.config_dir, profile, key, arguments.value if arguments.command == "set" else "")
     return 0
 
 
 def _set_up_openssl(directory: str, profile: str) -> None:
     """Let OpenSSL use the token that the settings name now, or no token any more."""
+    from tedge_cert.commands import provider_files
+
     try:
         provider_files.update_openssl(configuration.load(directory, profile))
     except ConfigurationError as error:

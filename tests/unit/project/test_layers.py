@@ -75,6 +75,19 @@ def test_settings_cost_the_parser_and_no_more(tmp_path: Path, spelling: str) -> 
     assert f"{tmp_path}/cert.pem is valid for" in result.stderr
 
 
+def test_a_setting_is_read_without_a_look_at_keys(tmp_path: Path) -> None:
+    """Scripts ask for settings in loops."""
+    (tmp_path / "tedge.toml").write_text("")
+    program = (
+        "import sys\nfrom tedge_cert.cli.arguments import Parser\nfrom tedge_cert.commands import config\n"
+        "made = Parser('config', '')\nconfig.add_to(made)\nsys.argv = ['tedge-config', 'get', 'mqtt.topic_root']\n"
+        "config.execute(made.read())\n"
+        "sys.stdout.write(' '.join(n for n in ('cryptography', 'requests', 'tedge_cert.device.rotation') "
+        "if n in sys.modules))\n"
+    )
+    assert run([], tmp_path, text=program).stdout == "te\n"
+
+
 @pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not among these libraries")
 def test_a_module_uses_only_what_lies_below_it() -> None:
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
