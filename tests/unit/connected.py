@@ -185,12 +185,14 @@ def misdirect(device: LocalDevice) -> None:
 
 
 def hurry(mocker: MockerFixture, **more: float) -> None:
-    """Shorten waits; the names are those of the constants."""
+    """Shorten waits; the names are those of the constants, each of a module that reads it when it waits."""
     waits = {"BRIDGE_WAIT_S": 8.0, "SETTLE_S": 4.0, "PAUSE_S": 0.1, "PUBACK_S": 4.0, "TOKEN_WAIT_S": 4.0, **more}
-    for module in (confirmation, proof, own_connection, health, mapper, smartrest, token, device_token):
-        for name, seconds in waits.items():
-            if name in vars(module):
-                mocker.patch.object(module, name, seconds)
+    modules = (confirmation, proof, own_connection, health, mapper, smartrest, token, device_token)
+    for name, seconds in waits.items():
+        having = [each for each in modules if name in vars(each)]
+        assert having, f"no module has {name}"
+        for module in having:
+            mocker.patch.object(module, name, seconds)
 
 
 def behind(mocker: MockerFixture, by_s: float) -> None:

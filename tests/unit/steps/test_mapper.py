@@ -40,7 +40,7 @@ from unit.switching import refuse, verify
 
 def shorten(mocker: MockerFixture, **waits: float) -> None:
     """Shorten waits, those of the mapper too."""
-    hurry(mocker, **{"RESTART_S": 15.0, "CONNECT_S": 8.0, "RETAINED_S": 0.3, "OPERATIONS_S": 0.3, **waits})
+    hurry(mocker, **{"RESTART_S": 15.0, "CONNECT_S": 8.0, "OPERATIONS_S": 0.3, **waits})
 
 
 def status_of(device: LocalDevice) -> Facts:
