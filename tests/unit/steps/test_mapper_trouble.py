@@ -39,7 +39,7 @@ def test_a_mapper_that_ends_whenever_it_starts(
     local_device: LocalDevice, mocker: MockerFixture, capsys: pytest.CaptureFixture[str], helps: bool
 ) -> None:
     """If it runs with the previous certificate, that one is restored; otherwise the new one stays, with a warning."""
-    shorten(mocker, RESTART_S=4.0, CONNECT_S=4.0, SETTLE_S=1.0)
+    shorten(mocker, RESTART_S=10.0, CONNECT_S=8.0, SETTLE_S=1.0)
     mocker.patch.object(mapper_process, "CGROUPS", str(cgroups_of(local_device)))
     with mapped(local_device) as mapper:
         old, new = serials(local_device)[0], issue(local_device)
