@@ -99,10 +99,30 @@ def drop() -> None:
     name, group_name = accounts()
     user, group = pwd.getpwnam(name).pw_uid, grp.getgrnam(group_name).gr_gid
     _make_run_directory(user, group)
+    _leave_terminal()
     os.setgroups([group, *_kept(name)])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
     os.umask(0o022)
+
+
+def _leave_terminal() -> None:
+    """Give up the terminal, on which this process could type (TIOCSTI): what it loads from now on may be of tedge.
+
+    The library of a token, for one, reads files of tedge. Output, input and Ctrl-C go on as they were.
+    """
+    # The terminal of a session that this process leads ends with it, and there is no shell to type for.
+    if os.getsid(0) == os.getpid():
+        return
+    import fcntl
+    import termios
+
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return
+    fcntl.ioctl(terminal, termios.TIOCNOTTY)
+    os.close(terminal)
 
 
 def _make_run_directory(user: int, group: int) -> None:

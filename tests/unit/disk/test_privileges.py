@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root becomes tedge for good, and a process that stays root does only the tasks that it was given."""
 
+import fcntl
 import grp
 import json
 import os
+import pty
+import signal
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +102,39 @@ def test_of_tedges_groups_only_that_of_the_hardware_is_kept(
         return sorted(os.getgroups())
 
     assert in_child(work) == sorted([as_daemon[1], *kept])
+
+
+@ROOT
+@pytest.mark.usefixtures("as_daemon")
+def test_the_terminal_goes_with_the_rights_of_root() -> None:
+    """What is loaded into a command, such as the library of a token, could type on it (TIOCSTI)."""
+    shell, terminal = pty.fork()
+    if shell == 0:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = 2
+        try:
+            code = 0 if in_child(_type_as_daemon) == "KeyboardInterrupt: " else 1
+        finally:
+            os._exit(code)
+    said = b""
+    while b"ready" not in said and b"typed" not in said:
+        said += os.read(terminal, 100)
+    # Ctrl-C ends it all the same.
+    os.write(terminal, b"\x03")
+    _, status = os.waitpid(shell, 0)
+    os.close(terminal)
+    assert (os.waitstatus_to_exitcode(status), b"typed" in said) == (0, False)
+
+
+def _type_as_daemon() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    privileges.drop()
+    for way in (lambda: fcntl.ioctl(0, termios.TIOCSTI, b"x"), lambda: os.open("/dev/tty", os.O_RDWR)):
+        with suppress(OSError):
+            way()
+            os.write(1, b"typed")
+    os.write(1, b"ready")
+    signal.pause()
 
 
 @ROOT
