@@ -155,7 +155,13 @@ def test_mosquitto_waits_for_the_daemon_of_the_tpm(tmp_path: Path) -> None:
     assert "Wants=tpm2-abrmd.service\nAfter=tpm2-abrmd.service\n" in "".join(texts.values())
 
 
-@pytest.mark.parametrize("text", ["device:/dev/tpm rm0", "device:/dev/%n", "tabrmd:$HOME", "../x", "a\nb"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "device:/dev/tpm rm0", "device:/dev/%n", "tabrmd:$HOME", "../x", "a\nb", "cmd:/var/lib/tedge-cert-renewer/x",
+        "device:/var/lib/tedge-cert-renewer/x", "device:/dev/shm/x", "device:/dev//shm/x", "device:/dev/../tmp/x",
+    ],
+)  # fmt: skip
 def test_no_line_comes_in_by_the_setting(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         KEYS["device.tpm.tcti"].parse(text)

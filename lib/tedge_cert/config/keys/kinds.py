@@ -104,13 +104,22 @@ def parse_username(text: str) -> Value:
 
 
 def parse_tcti(text: str) -> Value:
-    """Accept a name of a TCTI with its configuration, which root writes into the environment of mosquitto."""
+    """Accept a name of a TCTI with its configuration, which root writes into the environment of mosquitto.
+
+    mosquitto starts as root and opens the TPM before it becomes another user: so no TCTI that runs a program (``cmd``),
+    and no device where others than root could put a link.
+    """
     name, _, rest = text.partition(":")
     if not (name.isascii() and name.isalnum()) or not all(
         each.isascii() and (each.isalnum() or each in "/_.,=:-") for each in rest
-    ):
+    ) or name == "cmd" or (name == "device" and rest and not _is_device(rest)):  # fmt: skip
         raise ValueError(f"expected a TCTI such as device:/dev/tpmrm0 or tabrmd, got {text!r}")
     return text
+
+
+def _is_device(path: str) -> bool:
+    parts = path.split("/")
+    return parts[:2] == ["", "dev"] and parts[2:3] not in ([""], ["shm"], ["mqueue"]) and not {".", ".."} & {*parts}
 
 
 def parse_plain_path(text: str) -> Value:
