@@ -2,7 +2,6 @@
 """Write what OpenSSL, mosquitto and the renewal need to use a key in the TPM or in a token; root does that."""
 
 import grp
-import shlex
 from pathlib import Path
 
 from tedge_cert import journal, processes, systemd
@@ -64,12 +63,8 @@ def update_openssl(config: Config, tpm: bool = False) -> bool:
     if not tpm and found is None:
         ours = provider.SECTION in present
         return ours and any([files.remove(configuration), files.remove(environment)])
-    if found and config.is_of_system and not provider.only_root_writes(found.pin_file):
-        file = shlex.quote(found.pin_file)
-        raise TedgeCertError(
-            f"{found.pin_file} is not used as the PIN, because others than root can write it, or a directory above it: "
-            f"`sudo chown root:mosquitto {file} && sudo chmod 640 {file}`, in directories of root"
-        )
+    if found and config.is_of_system and (why := provider.why_unsafe(found.module, found.pin_file)):
+        raise TedgeCertError(why)
     is_first_version = processes.run(["openssl", "version"]).stdout.startswith("OpenSSL 3.0.")
     module, pin_file = (found.module, found.pin_file) if found else ("", "")
     reached_by = config.need("device.tpm.tcti") if tpm else ""

@@ -111,7 +111,8 @@ def _find_in_token(path: Path, der: bytes) -> TokenKey:
         module = os.environ.get(provider.MODULE, "")
         if not module:
             raise UnreadableError(
-                "OpenSSL is not set up for tokens; `sudo tedge config set device.cryptoki.mode module` does that"
+                provider.why_off()
+                or "OpenSSL is not set up for tokens; `sudo tedge config set device.cryptoki.mode module` does that"
             )
         check_installed(TOKEN)
         there = pin_guard.keys(module, token.chosen(module, attributes), attributes)

@@ -6,6 +6,7 @@ and nothing slow is imported here.
 """
 
 import os
+import stat
 
 from tedge_cert.processes import DESCRIPTORS
 
@@ -38,7 +39,11 @@ digest = SHA256
 """
 
 
+# As many links as the kernel follows (path_resolution(7)).
+_MOST_LINKS = 40
+
 _directory = ""
+_why_off = ""
 
 
 def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
@@ -47,7 +52,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
     Return the groups that may use the hardware. The configuration names libraries that OpenSSL loads into this process,
     which may be root's; so it is believed only if root or this user wrote it, and only they can.
     """
-    global _directory  # noqa: PLW0603 (one process, one configuration)
+    global _directory, _why_off  # noqa: PLW0603 (one process, one configuration)
     _directory = directory
     if not uses_key:
         return ()
@@ -61,9 +66,10 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
     except (OSError, ValueError):
         return ()
     found = {name: value for name, _, value in (line.partition("=") for line in lines) if name in VARIABLES}
-    # OpenSSL reads the PIN into this process.
-    if os.geteuid() == 0 and is_of_system(directory) and not only_root_writes(found.get(PIN_FILE, "/")):
-        return ()
+    if os.geteuid() == 0 and is_of_system(directory):
+        _why_off = why_unsafe(found.get(MODULE, ""), found.get(PIN_FILE, ""))
+        if _why_off:
+            return ()
     for name, value in found.items():
         os.environ.setdefault(name, value)
     if credential := _pin_credential():
@@ -79,20 +85,69 @@ def is_of_system(directory: str) -> bool:
     return os.path.realpath(directory) == os.path.realpath("/etc/tedge")
 
 
-def only_root_writes(path: str) -> bool:
-    """Return whether only root can write ``path``, or create it; no part of it is a link."""
+def why_off() -> str:
+    """Return why ``enable`` did not set OpenSSL up for a token, as a command of root; empty if it found no fault."""
+    return _why_off
+
+
+def why_unsafe(module: str, pin_file: str) -> str:
+    """Return why root uses no token with this PKCS#11 library and PIN; empty if only root can write both.
+
+    OpenSSL loads the library, and reads the PIN, into the process of a command that root typed: with that process's
+    terminal, and before it becomes tedge.
+    """
+    from shlex import quote
+
+    if part := written_by_others(module) if module else "":
+        kept = f"/usr/lib/pkcs11/{module.rpartition('/')[2]}"
+        return (
+            f"{module} is not loaded as the PKCS#11 library (device.cryptoki.module_path), because others than root "
+            f"can write {part}: expected that of a package; if you trust what is there now, "
+            f"`sudo install -D -m 644 {quote(module)} {quote(kept)} && "
+            f"sudo tedge config set device.cryptoki.module_path {quote(kept)}`"
+        )
+    if part := written_by_others(pin_file) if pin_file else "":
+        file = quote(pin_file)
+        return (
+            f"{pin_file} is not used as the PIN, because others than root can write {part}: "
+            f"`sudo chown root:mosquitto {file} && sudo chmod 640 {file}`, in directories of root"
+        )
+    return ""
+
+
+def written_by_others(path: str) -> str:
+    """Return the directory, link or file, on the way to ``path``, that others than root can write; empty if none.
+
+    Links that only root can change are followed. What is missing only root can make.
+    """
+    at, links = "/", 0
+    left = path.split("/")[::-1]
     while True:
         try:
-            facts = os.lstat(path)
-            if facts.st_uid != 0 or facts.st_mode & 0o022:
-                return False
+            facts = os.lstat(at)
+            is_link = stat.S_ISLNK(facts.st_mode)
+            # The mode of a link is 0777. Links below /proc lead where their text does not.
+            if facts.st_uid != 0 or (facts.st_mode & 0o022 and not is_link) or at.startswith("/proc/"):
+                return at
+            if is_link:
+                links += 1
+                if links > _MOST_LINKS:
+                    return at
+                target = os.readlink(at)  # noqa: PTH115 (no pathlib: see above)
+                left += target.split("/")[::-1]
+                at = "/" if target.startswith("/") else os.path.dirname(at)  # noqa: PTH120 (no pathlib: see above)
+                continue
         except FileNotFoundError:
-            pass
+            return ""
         except OSError:
-            return False
-        if path == "/":
-            return True
-        path = os.path.dirname(path)  # noqa: PTH120 (no pathlib: see above)
+            return at
+        if not left:
+            return ""
+        part = left.pop()
+        if part == "..":
+            at = os.path.dirname(at)  # noqa: PTH120 (no pathlib: see above)
+        elif part not in ("", "."):
+            at = f"{at.rstrip('/')}/{part}"
 
 
 def pin_file() -> str:

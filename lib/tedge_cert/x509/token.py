@@ -189,10 +189,7 @@ def _listed(found: Iterable[Token]) -> str:
 
 def _run(module: str, words: list[str], pin: str | None = None) -> str:
     """Return what the tool prints; a PIN goes through its environment, which other users cannot read."""
-    if not Path(module).exists():
-        raise UnreadableError(
-            f"there is no PKCS#11 library at {module}; install it, or set device.cryptoki.module_path to where it is"
-        )
+    _check_is_file(module)
     login = ["--login", "--pin", f"env:{_PIN}"] if pin is not None else []
     variables = {**provider.variables(), **({_PIN: pin} if pin is not None else {})}
     try:
@@ -206,6 +203,21 @@ def _run(module: str, words: list[str], pin: str | None = None) -> str:
     if done.returncode:
         raise _fault(module, said)
     return done.stdout.decode("utf-8", "replace")
+
+
+def _check_is_file(module: str) -> None:
+    """Raise UnreadableError if there is no file at the path of a PKCS#11 library: loading a pipe would never end."""
+    try:
+        fault = "" if stat.S_ISREG(Path(module).stat().st_mode) else f"{module} is no file"
+    except FileNotFoundError:
+        fault = f"there is no PKCS#11 library at {module}"
+    except OSError as error:
+        fault = f"cannot get at the PKCS#11 library {module}: {error.strerror}"
+    if fault:
+        raise UnreadableError(
+            f"{fault}; expected a PKCS#11 library: install its package, or "
+            "`sudo tedge config set device.cryptoki.module_path FILE`"
+        )
 
 
 def _fault(module: str, said: str) -> UnreadableError:

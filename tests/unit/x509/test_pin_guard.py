@@ -120,6 +120,12 @@ def remove_token(key_file: Path) -> None:
     tokens.mkdir()
 
 
+def make_pipe(key_file: Path) -> None:
+    """OpenSSL would wait for it without end."""
+    os.mkfifo(key_file.with_name("library.so"))
+    os.environ[provider.MODULE] = str(key_file.with_name("library.so"))
+
+
 def make_second_key(key_file: Path) -> None:
     words = ["pkcs11-tool", "--module", hardware.MODULE, "--token-label", "gateway", "--login", "--pin", PIN]
     make_one = [*words, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "EC", "--id", "77"]
@@ -143,6 +149,7 @@ def remove_public_half(key_file: Path) -> None:
             lambda key_file: os.environ.update({provider.MODULE: str(key_file)}),
             "key.pem cannot be loaded as a PKCS#11 library",
         ),
+        (make_pipe, "library.so is no file; expected a PKCS#11 library: install its package, or `sudo tedge"),
         (remove_token, "there is no token pkcs11:token=gateway"),
         (make_second_token, "2 tokens are meant by pkcs11:token=gateway: .*; name one with its serial"),
         (make_second_key, "2 keys in the token are meant by pkcs11:object=EC .id .. and id .*; name one of them"),
@@ -150,8 +157,11 @@ def remove_public_half(key_file: Path) -> None:
         (lambda key_file: key_file.with_name("pin").unlink(), "cannot read the PIN in .*: No such file"),
         (lambda key_file: key_file.with_name("pin").write_text(""), "holds no PIN; expected one line"),
     ],
-    ids=["no library", "no library for tokens", "no token", "two tokens", "two keys", "half a key", "no PIN", "empty"],
-)
+    ids=[
+        "no library", "no library for tokens", "a pipe", "no token", "two tokens", "two keys", "half a key", "no PIN",
+        "empty",
+    ],
+)  # fmt: skip
 def test_each_cause_has_a_name(
     key_file: Path, fault: Callable[[Path], object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

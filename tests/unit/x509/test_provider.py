@@ -2,13 +2,17 @@
 """OpenSSL's configuration for a key in hardware: who is believed, and what is taken from it."""
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import processes
-from tedge_cert.x509 import provider
+from tedge_cert.errors import UnreadableError
+from tedge_cert.x509 import keys, provider
+from unit import hardware
 
 
 @pytest.fixture
@@ -95,25 +99,71 @@ def test_root_hands_the_pin_over(
     assert done.stdout == b"4711\n"
 
 
-def test_a_pin_that_others_can_write_is_not_read_by_root(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+@pytest.fixture
+def of_root() -> Iterator[Path]:
+    """A directory that only root can write, as every one above it, with a library and a directory of tedge's."""
+    with tempfile.TemporaryDirectory(dir="/run") as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        for each in ("lib", "theirs"):
+            (directory / each).mkdir()
+            (directory / each / "token.so").write_bytes(b"")
+        for each in ("theirs/token.so", "theirs"):
+            os.chown(directory / each, 1, 1)
+        yield directory
+
+
+def a_link_of_another(directory: Path) -> None:
+    (directory / "link.so").symlink_to("lib/token.so")
+    os.chown(directory / "link.so", 1, 1, follow_symlinks=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(
+    ("name", "make", "part"),
+    [
+        ("lib/token.so", lambda _: None, ""),
+        ("lib/none.so", lambda _: None, ""),
+        ("link.so", lambda at: (at / "link.so").symlink_to("lib/../lib/token.so"), ""),
+        ("lib64/token.so", lambda at: (at / "lib64").symlink_to(at / "lib"), ""),
+        ("theirs/token.so", lambda _: None, "theirs"),
+        ("lib/token.so", lambda at: os.chown(at / "lib" / "token.so", 1, 0), "lib/token.so"),
+        ("lib/token.so", lambda at: (at / "lib" / "token.so").chmod(0o664), "lib/token.so"),
+        ("lib/none.so", lambda at: (at / "lib").chmod(0o1777), "lib"),
+        ("link.so", a_link_of_another, "link.so"),
+        ("link.so", lambda at: (at / "link.so").symlink_to(at / "theirs" / "token.so"), "theirs"),
+        ("link.so", lambda at: (at / "link.so").symlink_to("lib/../theirs/none.so"), "theirs"),
+        ("lib64/token.so", lambda at: (at / "lib64").symlink_to("theirs"), "theirs"),
+        ("link.so", lambda at: (at / "link.so").symlink_to("link.so"), "link.so"),
+        ("link.so", lambda at: (at / "link.so").symlink_to("/proc/1/root/etc/passwd"), "/proc/1"),
+    ],
+)  # fmt: skip
+def test_links_of_root_are_followed_to_what_only_root_writes(
+    of_root: Path, name: str, make: Callable[[Path], object], part: str
 ) -> None:
-    """OpenSSL would read whatever is there into a process of root."""
+    make(of_root)
+    assert provider.written_by_others(f"{of_root}/{name}") == (str(of_root / part) if part else "")
+
+
+@pytest.mark.parametrize("way", ["the library", "the PIN"])
+def test_root_loads_nothing_that_others_can_write(
+    directory: Path, way: str, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+) -> None:
     mocker.patch.object(provider, "is_believed", return_value=True)
     mocker.patch.object(provider, "is_of_system", return_value=True)
-    mocker.patch("os.geteuid", return_value=0)
-    text = provider.environment_text(str(directory), "", "/usr/lib/x.so", f"{directory}/pin")
-    (directory / "openssl.env").write_text(text)
+    theirs = f"{directory}/theirs"
+    paths = (theirs, "/etc/passwd") if way == "the library" else ("/etc/passwd", theirs)
+    (directory / "openssl.env").write_text(provider.environment_text(str(directory), "", *paths))
     directory.chmod(0o777)
+    # Any other user loads what it likes.
+    uid = mocker.patch("os.geteuid", return_value=1)
+    provider.enable(str(directory))
+    assert os.environ.pop("OPENSSL_CONF") == f"{directory}/openssl.cnf"
+    uid.return_value = 0
     assert provider.enable(str(directory)) == ()
     assert "OPENSSL_CONF" not in os.environ
-    mocker.patch.object(provider, "only_root_writes", return_value=True)
-    provider.enable(str(directory))
-    assert os.environ["CRYPTOKI_PIN_FILE"] == f"{directory}/pin"
-
-
-@pytest.mark.parametrize(
-    ("path", "said"), [("/etc/passwd", True), ("/etc/no-such-file", True), ("/tmp/pin", False), ("/proc/self", False)]
-)
-def test_root_alone_can_write(path: str, said: bool) -> None:
-    assert provider.only_root_writes(path) is said
+    # In place of that OpenSSL is not set up.
+    hardware.token_key(directory / "key.pem", "pkcs11:token=gateway;object=tedge")
+    monkeypatch.delenv("CRYPTOKI_MODULE")
+    with pytest.raises(UnreadableError, match=f"cannot use .*key.pem: .*{theirs}.*others than root can write /"):
+        keys.load(directory / "key.pem")
