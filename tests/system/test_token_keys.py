@@ -68,5 +68,27 @@ def test_a_key_in_a_token(device: Device, tenant: Tenant) -> None:
     assert device.unit("mosquitto.service", "ActiveState") == {"ActiveState": "active"}
     assert "was refused by the token gateway" in device.run("tedge cert status", check=False).stdout
     device.run(f"echo 471100 > {PIN_FILE}")
+    refuse_library_of_others(device)
+    # A link of root's is as good as a file.
+    device.run(
+        "ln -s softhsm /usr/lib/tokens; tedge config set device.cryptoki.module_path /usr/lib/tokens/libsofthsm2.so"
+    )
     device.run("tedge reconnect c8y", timeout_s=120)
     tenant.wait_connected(device.name, serial=serial(tenant, device))
+
+
+def refuse_library_of_others(device: Device) -> None:
+    """Commands of root load nothing that user tedge could replace, wherever it is named."""
+    directory, files = "/var/lib/tedge-cert-renewer", ["/etc/tedge/openssl.cnf", "/etc/tedge/openssl.env"]
+    theirs = f"{directory}/libsofthsm2.so"
+    before = [device.read(each) for each in files]
+    device.run(f"install /usr/lib/softhsm/libsofthsm2.so {theirs}")
+    said = f"{theirs} is not loaded as the PKCS#11 library (device.cryptoki.module_path), because others than root"
+    assert said in device.run(f"tedge config set device.cryptoki.module_path {theirs}").stderr
+    refused = device.run("tedge reconnect c8y", check=False)
+    assert (refused.exit_code, f"{said} can write {directory}: " in refused.stderr) == (1, True), refused
+    assert [device.read(each) for each in files] == before
+    # As a former version may have left it.
+    device.run(["sed", "-i", f"s,^CRYPTOKI_MODULE=.*,CRYPTOKI_MODULE={theirs},", files[1]])
+    refused = device.run("tedge cert renew c8y", check=False)
+    assert (refused.exit_code, said in refused.stderr) == (1, True), refused

@@ -2,7 +2,9 @@
 """``tedge hsm`` for keys in PKCS#11 tokens: make one, list tokens and keys, and try the PIN for mosquitto."""
 
 import argparse
+import errno
 import os
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -316,16 +318,32 @@ def _show(instance: Instance, content: bytes, key: TokenKey, file: int | None) -
 
 
 def _opened(path: Path | None) -> int | None:
-    """Open the file of the caller with the caller's rights, before root's go."""
+    """Open the file of the caller with the caller's rights, before root's go.
+
+    No link or other name of a file is followed: in a directory of tedge's, it would lead root to another file.
+    """
     if path is None:
         return None
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        descriptor = os.open(path, flags, 0o644)
     except OSError as error:
+        # Of a link, and of a pipe that nobody reads.
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _no_place(path) from error
         raise UnreadableError(f"cannot write {path}: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise UnreadableError(f"cannot write {path}: expected a file")
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+        os.close(descriptor)
+        raise _no_place(path)
     return descriptor
+
+
+def _no_place(path: Path) -> UnreadableError:
+    return UnreadableError(
+        f"cannot write {path}: expected a plain file with one name, or none; type another name, or "
+        f"`sudo rm {shlex.quote(str(path))}` frees this one"
+    )
 
 
 def _identifier(typed: str | None) -> str:

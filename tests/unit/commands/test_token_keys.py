@@ -3,17 +3,21 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.config import token_settings
 from tedge_cert.config.keys.table import KEYS
+from tedge_cert.config.settings import Config
 from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device.instance import load_instance
+from tedge_cert.errors import TedgeCertError
 from tedge_cert.x509 import hardware_keys
 from unit import hardware
 from unit.certificates import key_pem, new_key
@@ -208,6 +212,21 @@ def test_create_key_takes_what_thin_edge_takes(device: LocalDevice, tmp_path: Pa
     assert (typed.exit, "the PIN that was typed is not that of the token second" in typed.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("how", ["a link", "a second name", "a pipe"])
+def test_the_public_key_goes_to_no_other_file(device: LocalDevice, tmp_path: Path, how: str) -> None:
+    """It may be named in a directory of tedge's, who would lead root to another file."""
+    (tmp_path / "root's").write_text("root's")
+    place = tmp_path / "public.pem"
+    if how == "a pipe":
+        os.mkfifo(place)
+    else:
+        (place.symlink_to if how == "a link" else place.hardlink_to)(tmp_path / "root's")
+    refused = device.run(f"tedge-hsm create-key --outfile-pubkey {place}")
+    assert (refused.exit, (tmp_path / "root's").read_text()) == (1, "root's"), refused
+    assert f"cannot write {place}: expected a plain file with one name, or none; type another name" in refused.stderr
+    assert not key_of(device).exists()
+
+
 def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None:
     key_of(device).write_bytes(key_pem(new_key()))
     before = key_of(device).read_bytes()
@@ -261,6 +280,21 @@ def test_no_line_comes_in_by_a_path(text: str) -> None:
     for name in ("device.cryptoki.module_path", "device.cryptoki.pin_path"):
         with pytest.raises(ValueError, match="expected"):
             KEYS[name].parse(text)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are root's")
+def test_no_file_names_what_others_can_write(device: LocalDevice, mocker: MockerFixture) -> None:
+    """Neither a PIN nor a library: the directory of the tests lies below /tmp."""
+    mocker.patch.object(Config, "is_of_system", new_callable=mocker.PropertyMock, return_value=True)
+    files = [device.directory / each for each in ("openssl.cnf", "openssl.env")]
+    said = f"{pin_of(device)} is not used as the PIN, because others than root can write /tmp"
+    for module in (hardware.MODULE, f"{device.directory}/token.so"):
+        assert device.run(f"tedge-config set device.cryptoki.module_path {module}").exit == 0
+        before = [each.read_bytes() for each in files]
+        with pytest.raises(TedgeCertError, match=re.escape(said)):
+            provider_files.update_openssl(instance_of(device).config)
+        assert [each.read_bytes() for each in files] == before
+        said = f"{device.directory}/token.so is not loaded as the PKCS#11 library"
 
 
 @pytest.mark.parametrize(
