@@ -172,6 +172,23 @@ def test_each_cause_has_a_name(
         keys.load(key_file)
 
 
+def test_only_the_files_of_a_token_are_opened_to_its_group(key_file: Path, tmp_path: Path) -> None:
+    """Members of the group may put links there, and root runs this in a trial."""
+    (tmp_path / "etc").mkdir()
+    others = [tmp_path / "etc" / each for each in ("shadow", "linked")]
+    for each in others:
+        each.write_text("root's")
+        each.chmod(0o600)
+    slot = next((tmp_path / "tokens").iterdir())
+    (slot / "one.object").symlink_to(others[0])
+    (slot / "two.object").hardlink_to(others[1])
+    (slot.parent / "slot").symlink_to(tmp_path / "etc")
+    ours = next(slot.glob("*-*.object"))
+    ours.chmod(0o600)
+    token.make_key(hardware.MODULE, token.tokens(hardware.MODULE)[0], PIN, "EC:prime256v1", "tedge", "77")
+    assert [each.stat().st_mode & 0o777 for each in (*others, ours)] == [0o600, 0o600, 0o660]
+
+
 def test_a_library_that_crashes_is_named(key_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pkcs11-tool").write_text("#!/bin/sh\nkill -SEGV $$\n")
     (tmp_path / "pkcs11-tool").chmod(0o755)
