@@ -240,9 +240,15 @@ def test_no_file_of_roots_is_handed_to_tedge_as_the_key(bridged: Device) -> None
     steps = ("ExecCondition=", "ExecStartPre=", "ExecStart=", "ExecStopPost=")
     drop_in(device, SERVICE, *steps, "ExecStart=/bin/cat %d/tedge.key")
     assert "-----BEGIN PRIVATE KEY-----" in "\n".join(start(device).lines)  # this shows what is handed over
-    device.run(f"mv {KEY} {KEY}.away; ln -s /etc/shadow {KEY}", user="tedge")
-    assert not [line for line in start(device).lines if "root:" in line]
-    assert "root:" in device.read(KEY)
+    device.run(f"mv {KEY} {KEY}.away", user="tedge")
+    # Nor one of mosquitto's, but for the key of the device.
+    theirs = ("/srv/passwd", "/var/lib/mosquitto/listener.key")
+    for place, source in zip(theirs, ("/etc/shadow", f"{KEY}.away"), strict=True):
+        device.run(f"install -o mosquitto -m 400 {source} {place}")
+    for target in ("/etc/shadow", *theirs):
+        device.run(f"ln -sfn {target} {KEY}", user="tedge")
+        assert not [line for line in start(device).lines if "root:" in line or "PRIVATE KEY" in line], target
+        assert "root:" in device.read(KEY) or "PRIVATE KEY" in device.read(KEY)
 
 
 def check_upgrade_in_mid_run(device: Device, tenant: Tenant, newer: list[Path]) -> None:

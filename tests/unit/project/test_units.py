@@ -3,6 +3,7 @@
 
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,19 @@ def test_the_one_line_that_runs_as_root_beside_thin_edge() -> None:
     runs = [line for text in rooted.values() for line in text.splitlines() if line.startswith("Exec")]
     assert runs == ["ExecStart=/usr/bin/systemctl try-restart tedge-mapper-%i.service"]
     assert not [line for text in services.values() for line in text.splitlines() if re.match(r"\w+=[-@:]*[+!]", line)]
+
+
+def test_only_a_private_key_is_handed_over(tmp_path: Path) -> None:
+    """User tedge may put a link to another file of mosquitto's in the place of the key."""
+    text = (BESIDE / "tedge-cert-renewer-key@.service").read_text()
+    command = shlex.split(next(line for line in text.splitlines() if line.startswith("ExecStart=-")).partition("=-")[2])
+    file = tmp_path / "key.pem"
+    kinds = ("PRIVATE KEY", "EC PRIVATE KEY", "TSS2 PRIVATE KEY")
+    pems = [f"-----BEGIN {kind}-----\nMIGH\n-----END {kind}-----\n" for kind in kinds]
+    for content, sent in (*zip(pems, pems, strict=True), ("user:$7$101$secret\n", ""), (f"a\n{pems[0]}b\n", pems[0])):
+        file.write_text(content)
+        done = subprocess.run([*command[:-1], str(file)], capture_output=True, text=True, check=True)
+        assert done.stdout == sent
 
 
 def test_the_manual_knows_every_unit() -> None:
