@@ -6,17 +6,20 @@ import os
 import re
 import subprocess
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert.commands import provider_files, root_tasks
+from tedge_cert.cli.arguments import Parser
+from tedge_cert.commands import hsm, provider_files, root_tasks, token_keys
 from tedge_cert.config import token_settings
 from tedge_cert.config.keys.table import KEYS
 from tedge_cert.config.settings import Config
 from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device.instance import load_instance
+from tedge_cert.disk import privileges
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.x509 import hardware_keys
 from unit import hardware
@@ -134,6 +137,51 @@ def test_mosquitto_gets_no_pin_that_was_refused(device: LocalDevice, monkeypatch
     assert (problem["rank"], problem["cure"]) == ("broken", "sudo tedge reconnect c8y")
     pin_of(device).write_text(f"{PIN}\n")
     assert device.run("tedge-hsm check-pin").exit == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "written"),
+    [
+        (0, "CRYPTOKI_PIN_FILE=/etc/tedge/pin\n"),
+        (3, "# The token refused the PIN.\nCRYPTOKI_PIN_FILE={file}.refused\n"),
+        (4, "# The token refused the PIN.\nOPENSSL_CONF=/etc/ssl/openssl.cnf\n"),
+        (1, None),
+    ],
+)
+def test_root_writes_one_of_these_lines_for_mosquitto(
+    code: int, written: str | None, tmp_path: Path, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PIN is tried by the part that is tedge; root takes its code, and what the start before left is gone."""
+    monkeypatch.setenv("CRYPTOKI_PIN_FILE", "/etc/tedge/pin")
+    file = tmp_path / "token.env"
+    file.write_text("OPENSSL_CONF=/former\n")
+    mocker.patch.object(provider_files, "BROKER_ENVIRONMENT", file)
+    mocker.patch.multiple(privileges, is_root=lambda: True, split=lambda tasks: code if tasks == {} else None)
+    mocker.patch.object(token_keys, "load_config", side_effect=AssertionError("root looked at the key"))
+    assert token_keys.check_pin(Namespace(config_dir="")) == 0
+    assert (file.read_text() if file.exists() else None) == (written and written.format(file=file))
+
+
+@pytest.mark.parametrize("command", ["list-tokens", "list-keys", "create-key", "create-key --tpm"])
+def test_no_token_is_looked_at_before_root_is_tedge(command: str, mocker: MockerFixture) -> None:
+    class Dropped(BaseException):
+        pass
+
+    mocker.patch.object(token_keys, "set_up")
+    mocker.patch.object(provider_files, "add_to_group")
+    mocker.patch("os.geteuid", return_value=0)
+    mocker.patch.multiple(privileges, is_root=lambda: True, drop=mocker.Mock(side_effect=Dropped))
+    mocker.patch.object(privileges, "keep_groups")
+    mocker.patch.object(privileges, "split", side_effect=Dropped)
+    mocker.patch.object(root_tasks, "_restore_roots_files")
+    ran = mocker.patch("subprocess.run")
+    parser = Parser(prog="tedge-hsm")
+    hsm.add_to(parser)
+    arguments = parser.parse_args(command.split())
+    arguments.config_dir = "/etc/tedge"
+    with pytest.raises(Dropped):
+        hsm.execute(arguments)
+    ran.assert_not_called()
 
 
 def test_the_settings_of_thin_edge_are_taken_over(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
