@@ -63,10 +63,10 @@ def update_openssl(config: Config, tpm: bool = False) -> bool:
     if not tpm and found is None:
         ours = provider.SECTION in present
         return ours and any([files.remove(configuration), files.remove(environment)])
-    if found and config.is_of_system and (why := provider.why_unsafe(found.module, found.pin_file)):
+    module, pin_file = (found.module, found.pin_file) if found else ("", "")
+    if config.is_of_system and (why := provider.why_unsafe(str(directory), module, pin_file)):
         raise TedgeCertError(why)
     is_first_version = processes.run(["openssl", "version"]).stdout.startswith("OpenSSL 3.0.")
-    module, pin_file = (found.module, found.pin_file) if found else ("", "")
     reached_by = config.need("device.tpm.tcti") if tpm else ""
     texts = {
         configuration: provider.configuration_text(is_first_version, tpm, module),

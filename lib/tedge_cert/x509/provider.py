@@ -67,7 +67,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
         return ()
     found = {name: value for name, _, value in (line.partition("=") for line in lines) if name in VARIABLES}
     if os.geteuid() == 0 and is_of_system(directory):
-        _why_off = why_unsafe(found.get(MODULE, ""), found.get(PIN_FILE, ""))
+        _why_off = why_unsafe(directory, found.get(MODULE, ""), found.get(PIN_FILE, ""))
         if _why_off:
             return ()
     for name, value in found.items():
@@ -90,14 +90,18 @@ def why_off() -> str:
     return _why_off
 
 
-def why_unsafe(module: str, pin_file: str) -> str:
-    """Return why root uses no token with this PKCS#11 library and PIN; empty if only root can write both.
+def why_unsafe(directory: str, module: str, pin_file: str) -> str:
+    """Return why root does not use this configuration, PKCS#11 library and PIN; empty if only root can write them.
 
-    OpenSSL loads the library, and reads the PIN, into the process of a command that root typed: with that process's
-    terminal, and before it becomes tedge.
+    OpenSSL loads the library, and reads the PIN, into the process of a command that root typed.
     """
     from shlex import quote
 
+    if part := written_by_others(f"{directory}/{CONFIGURATION}"):
+        return (
+            f"{directory}/{CONFIGURATION} is not used, because others than root can write {part}: "
+            f"`sudo chown root:root {quote(part)} && sudo chmod go-w {quote(part)}`"
+        )
     if part := written_by_others(module) if module else "":
         kept = f"/usr/lib/pkcs11/{module.rpartition('/')[2]}"
         return (

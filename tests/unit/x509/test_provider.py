@@ -145,25 +145,31 @@ def test_links_of_root_are_followed_to_what_only_root_writes(
     assert provider.written_by_others(f"{of_root}/{name}") == (str(of_root / part) if part else "")
 
 
-@pytest.mark.parametrize("way", ["the library", "the PIN"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("way", ["directory", "library", "pin"])
 def test_root_loads_nothing_that_others_can_write(
-    directory: Path, way: str, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
+    directory: Path, of_root: Path, way: str, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> None:
     mocker.patch.object(provider, "is_believed", return_value=True)
     mocker.patch.object(provider, "is_of_system", return_value=True)
-    theirs = f"{directory}/theirs"
-    paths = (theirs, "/etc/passwd") if way == "the library" else ("/etc/passwd", theirs)
-    (directory / "openssl.env").write_text(provider.environment_text(str(directory), "", *paths))
-    directory.chmod(0o777)
+    theirs = of_root / "theirs"
+    ours = Path("/etc/passwd")
+    paths = {"directory": of_root / "etc", "library": ours, "pin": ours, way: theirs / "etc"}
+    at = paths["directory"]
+    at.mkdir()
+    (at / "openssl.env").write_text(provider.environment_text(str(at), "", str(paths["library"]), str(paths["pin"])))
+    (at / "openssl.cnf").write_text("")
     # Any other user loads what it likes.
     uid = mocker.patch("os.geteuid", return_value=1)
-    provider.enable(str(directory))
-    assert os.environ.pop("OPENSSL_CONF") == f"{directory}/openssl.cnf"
+    provider.enable(str(at))
+    assert os.environ.pop("OPENSSL_CONF") == f"{at}/openssl.cnf"
     uid.return_value = 0
-    assert provider.enable(str(directory)) == ()
+    assert provider.enable(str(at)) == ()
     assert "OPENSSL_CONF" not in os.environ
     # In place of that OpenSSL is not set up.
     hardware.token_key(directory / "key.pem", "pkcs11:token=gateway;object=tedge")
     monkeypatch.delenv("CRYPTOKI_MODULE")
-    with pytest.raises(UnreadableError, match=f"cannot use .*key.pem: .*{theirs}.*others than root can write /"):
+    with pytest.raises(
+        UnreadableError, match=f"cannot use .*key.pem: {theirs}/etc.*others than root can write {theirs}:"
+    ):
         keys.load(directory / "key.pem")
