@@ -90,9 +90,10 @@ class Switch:
         active = _content(self.certificate)
         if active is None:
             return
-        for leftover in (self.previous, self.candidate):
-            if _content(leftover) == active:
-                files.remove(leftover)
+        if _content(self.previous) == active:
+            files.remove(self.previous)
+        if _content(self.candidate) == active and files.remove(self.candidate):
+            journal.info(f"removed {self.candidate}: it is the certificate in use already")
 
     def settle_keys(self) -> None:
         """Give the certificate its key back if they do not fit, and remove keys that mean nothing any more."""

@@ -91,13 +91,18 @@ def test_a_full_disk_leaves_nothing_behind(switch: Switch, mocker: MockerFixture
     assert (state(switch), leftovers(switch)) == ((OLD, NEW, None), [])
 
 
-@pytest.mark.parametrize("candidate", [None, NEW, OTHER])
+@pytest.mark.parametrize("candidate", [None, OLD, NEW, OTHER])
 @pytest.mark.parametrize(
     ("certificate", "previous", "left"),
     [(OLD, None, None), (OLD, OLD, None), (NEW, OLD, OLD), (OLD, b"", b""), (None, OLD, OLD)],
 )
 def test_settling_removes_what_means_nothing(
-    switch: Switch, certificate: bytes | None, previous: bytes | None, left: bytes | None, candidate: bytes | None
+    switch: Switch,
+    certificate: bytes | None,
+    previous: bytes | None,
+    left: bytes | None,
+    candidate: bytes | None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for path, content in (
         (switch.certificate, certificate),
@@ -109,6 +114,9 @@ def test_settling_removes_what_means_nothing(
             path.write_bytes(content)
     switch.settle()
     assert state(switch) == (certificate, None if candidate == certificate else candidate, left)
+    # Whoever put a candidate there learns where it went.
+    said = f"removed {switch.candidate}: it is the certificate in use already"
+    assert (said in capsys.readouterr().err) is (candidate is not None and candidate == certificate)
 
 
 def test_settling_follows_no_link(switch: Switch) -> None:
