@@ -306,8 +306,8 @@ def warn_of_id(device_id: str) -> None:
     meaning = "it takes the parts of a client id that colons separate for different things" if ":" in odd else ""
     journal.warning(
         f"the device id {device_id} has characters ({found}) that Cumulocity does not expect in one, so it may refuse "
-        f"the device{f' ({meaning})' if meaning else ''}; expected {IN_ID}: {cures.command('cert download')} "
-        "--device-id <id> gets a certificate of another name"
+        f"the device{f' ({meaning})' if meaning else ''}; expected {IN_ID}: "
+        f"{cures.command('cert download', '--device-id <id>')} gets a certificate of another name"
     )
 
 

@@ -214,6 +214,7 @@ def test_a_name_that_the_tenant_may_not_take_is_warned_of(local_device: LocalDev
         "warning: the device id gate 7:a/b has characters (a blank, a colon, /) that Cumulocity does not expect in one"
     )
     assert said in done.stderr
+    assert "`sudo tedge cert download c8y --device-id <id>` gets a certificate of another name" in done.stderr
     bridge = instance_of(local_device).bridge_file.read_text()
     assert "remote_clientid gate 7:a/b\n" in bridge
 
