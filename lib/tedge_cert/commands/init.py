@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tedge_cert import processes
+from tedge_cert import journal, processes
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
@@ -47,6 +47,9 @@ def initialise(config_dir: str, sysusers: Path = SYSUSERS, tmpfiles: Sequence[Pa
             continue
         here = Path(config_dir + path.removeprefix(ETC) if config_dir and path.startswith(ETC) else path)
         _make_directory(here, owners.Access(user, group, int(mode, 8)))
+    if (system := Path(config_dir or ETC) / "system.toml").exists():
+        # A device of thin-edge may have one, and its owner expects other users and services from it.
+        journal.warning(f"{system} has no effect: the files belong to '{OWNER}', and the service manager is systemd")
 
 
 def _lines(path: Path) -> list[list[str]]:

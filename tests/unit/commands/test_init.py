@@ -72,6 +72,18 @@ def test_other_owners_are_refused(words: list[str], tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_users_and_services_of_choice_are_told_to_have_no_effect(
+    tmp_path: Path, made: list[str], capsys: pytest.CaptureFixture[str], present: bool
+) -> None:
+    (tmp_path / "etc").mkdir()
+    if present:
+        (tmp_path / "etc/system.toml").write_text('user = "other"\n')
+    init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
+    assert (f"{tmp_path}/etc/system.toml has no effect" in capsys.readouterr().err) is present
+    assert made == ["tedge", "mosquitto"]
+
+
 def test_a_wrong_mode_is_put_right(tmp_path: Path, made: list[str]) -> None:
     (tmp_path / "etc/device-certs").mkdir(parents=True, mode=0o700)
     init.initialise(f"{tmp_path}/etc", SYSUSERS, places(tmp_path))
