@@ -2,6 +2,7 @@
 """Trust anchors, a file or a directory, and whether OpenSSL can find a certificate in them."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ LIMIT_BYTES = 8 << 20
 _OF_SYSTEM = (Path("/etc/ssl/certs"), Path("/etc/ssl/certs/ca-certificates.crt"))
 # OpenSSL finds a certificate in a directory by a hash of its subject and a number (openssl-rehash(1)).
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-_BEGIN = re.compile(rb"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----")
+_BEGIN = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+# It makes such names only for files with these endings that have one certificate each.
+_REHASHED = (".pem", ".crt", ".cer")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def check(trust: Trust) -> None:
                 f"there are no trust anchors at {path} ({setting}): {_of_system(path)}set it to a file or directory of "
                 "root certificates in PEM, such as /etc/ssl/certs"
             )
-        flaw = _flaw_of_directory(path) if path.is_dir() else _flaw_of_file(path)
+        flaw = _flaw_of_directory(trust) if path.is_dir() else _flaw_of_file(path)
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the trust anchors {path} ({setting}): {error.strerror}; expected a file or directory that "
@@ -51,8 +54,9 @@ def _of_system(path: Path) -> str:
     return "`sudo apt install ca-certificates` (installed: `sudo update-ca-certificates --fresh`) makes them; or "
 
 
-def _flaw_of_directory(path: Path) -> str:
-    entries = list(path.iterdir())
+def _flaw_of_directory(trust: Trust) -> str:
+    path = trust.path
+    entries = sorted(path.iterdir())
     if not entries:
         put = "put the root certificate of the server there, then `openssl rehash` it"
         return f"the directory is empty; {_of_system(path)}{put}"
@@ -61,12 +65,30 @@ def _flaw_of_directory(path: Path) -> str:
     odd = next((each for each in hashed if each.exists() and not each.is_file()), None)
     if odd is not None:
         return f"{odd} is not a regular file; remove it"
-    if not hashed:
-        return (
-            "OpenSSL finds certificates in a directory by links with the hash of their subject, and there are none; "
-            f"`openssl rehash {path}` makes them; or name a single file"
-        )
-    return ""
+    if hashed:
+        return ""
+    directory = shlex.quote(str(path))
+    wanted = "OpenSSL finds certificates in a directory by links with the hash of their subject, and there are none; "
+    left_out = next((each for each in entries if _is_left_out(each)), None)
+    if left_out is None:
+        return f"{wanted}`openssl rehash {directory}` makes them; or name a single file"
+    return (
+        f"{wanted}`openssl rehash` makes none for {left_out}, only for files named {', '.join(_REHASHED)} with one "
+        f"certificate each: `find {directory} -type f -exec awk 1 {{}} + > <file>.pem` puts all into one "
+        f"file, and `sudo tedge config set {trust.setting} <file>.pem` names it"
+    )
+
+
+def _is_left_out(entry: Path) -> bool:
+    """Return whether OpenSSL's program makes no link for ``entry``, which has certificates or is a directory."""
+    if entry.is_dir():
+        return True
+    try:
+        found = len(_BEGIN.findall(files.read_regular(entry, LIMIT_BYTES, follow=True)))
+    except OSError:
+        # A link to nothing, or a pipe: it has nothing that could be joined.
+        return False
+    return found > 1 or (found == 1 and entry.suffix not in _REHASHED)
 
 
 def _flaw_of_file(path: Path) -> str:
