@@ -81,11 +81,11 @@ class LocalClient:
         else:
             tell("health", message.payload.decode())
 
-    def run(self, prefix: str, rate: float, retained: int, topics: list[str]) -> None:
-        """Publish on these topics in turn, steadily, until told to stop; then see all acknowledged by the broker.
+    def run(self, name: str, rate: float, retained: int, topics: list[str]) -> None:
+        """Publish on each topic, steadily, until told to stop; then see all acknowledged by the broker.
 
-        So many messages are retained there before, and looked for after it. What is for the mapper of thin-edge
-        (te/#) lacks the number of the template, which the mapper sets.
+        So many messages are retained there before, and looked for after it. On te/# the message is a measurement that
+        the mapper of thin-edge converts, on others one for the tenant.
         """
         self.client.connect("127.0.0.1")
         self.client.loop_start()
@@ -93,23 +93,24 @@ class LocalClient:
             self.client.publish(f"{KEPT}{number}", "kept", 1, retain=True)
         due = time.monotonic()
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
-            topic = topics[self.sent % len(topics)]
-            begin = prefix.removeprefix("200,") if topic.startswith("te/") else prefix
-            self.client.publish(topic, f"{begin}{self.sent}", 1)
+            for topic in topics:
+                measurement = f'{{"{name}": {self.sent}}}'
+                self.client.publish(topic, measurement if topic.startswith("te/") else f"200,{name},{self.sent}", 1)
             self.sent += 1
             due += 1 / rate
         until = time.monotonic() + 20
         self.client.subscribe(f"{KEPT}#", 1)
-        while (self.acknowledged < self.sent + retained or self.kept < retained) and time.monotonic() < until:
+        expected = self.sent * len(topics) + retained
+        while (self.acknowledged < expected or self.kept < retained) and time.monotonic() < until:
             time.sleep(0.02)
-        totals = {"sent": self.sent, "acknowledged": self.acknowledged - retained, "disconnects": self.disconnects}
+        totals = {"sent": self.sent, "unacknowledged": expected - self.acknowledged, "disconnects": self.disconnects}
         tell("end", {**totals, "kept": self.kept})
         self.client.disconnect()
         self.client.loop_stop()
 
 
 if __name__ == "__main__":
-    health, certificate, message_prefix, per_second, kept, used = sys.argv[1:]
+    health, certificate, run, per_second, kept, used = sys.argv[1:]
     os.nice(-10)  # what it sees is to be told when it happens, however busy the machine is
     threading.Thread(target=watch, args=os.path.split(certificate), daemon=True).start()
-    LocalClient(health).run(message_prefix, float(per_second), int(kept), used.split(","))
+    LocalClient(health).run(run, float(per_second), int(kept), used.split(","))

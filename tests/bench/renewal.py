@@ -131,7 +131,7 @@ def rows(renewals: Renewals, evictions: int) -> dict[str, str]:
     found[OUTAGE] = Series([each.length_s for each in renewals.outages]).show(2)
     found[LOCAL] = str(sum(each.disconnects for each in accounts))
     found["QoS 1 messages sent"] = str(sum(each.sent for each in accounts))
-    found["QoS 1 messages received"] = str(sum(each.received for each in accounts))
+    found["QoS 1 messages received"] = str(sum(each.arrived for each in accounts))
     found["QoS 1 messages received more than once"] = str(sum(each.duplicates for each in accounts))
     found[LOST] = str(sum(each.lost for each in accounts))
     found["retained messages afterwards, least"] = str(min(each.kept for each in accounts))

@@ -17,6 +17,7 @@ from system.devices import Devices, Layer
 from system.onboarding import TENANT, introduce
 from tenant.client import Tenant
 
+TOKEN_PORT = 8443
 _VERSIONS = """
 /usr/bin/python3 -c 'import platform; print("Python", platform.python_version())'
 systemctl --version | head -n 1
@@ -53,14 +54,20 @@ def tidy_machine() -> Iterator[Path]:
 
 
 @contextmanager
-def staged(release: str, package: Path, layer: Layer = "installed") -> Iterator[tuple[Device, Tenant]]:
-    """Give a booted device that knows and trusts a tenant; nothing is configured."""
+def staged(
+    release: str, package: Path, layer: Layer = "installed", token_port: int = 0
+) -> Iterator[tuple[Device, Tenant]]:
+    """Give a booted device that knows and trusts a tenant; nothing is configured.
+
+    With `TOKEN_PORT` the tenant gives tokens by mutual TLS where ours asks for them, and so where it proves a
+    certificate.
+    """
     devices = Devices(release, lambda: package)
     with TemporaryDirectory(prefix="bench-tenant-") as directory:
         try:
             device = devices.make(layer)
             address = device.network.host
-            with Tenant.start(Path(directory), [TENANT, address], address) as tenant:
+            with Tenant.start(Path(directory), [TENANT, address], address, token_port=token_port) as tenant:
                 introduce(device, tenant, address)
                 device.boot()
                 device.systemctl("is-system-running", "--wait", check=False)

@@ -3,6 +3,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -19,6 +20,9 @@ from tenant.client import Tenant
 
 RATE = 30.0
 """messages per second"""
+SMARTREST, TELEMETRY = "c8y/s/us", "te/device/main///m/bench"
+"""where the client publishes: for the bridge, and for the mapper of thin-edge"""
+_SMARTREST_OF_TENANT, _MEASUREMENTS = "s/us", "measurement/measurements/create"
 _PROGRAM = "/run/bench-local-client.py"
 _BRIDGE = "/etc/tedge/mosquitto-conf/c8y-bridge.conf"
 _HEALTH_OF_MAPPER = "te/device/main/service/tedge-mapper-bridge-c8y/status/health"
@@ -68,31 +72,56 @@ class Outage:
 class Account:
     """What became of the messages."""
 
-    sent: int
+    numbers: int
+    """how many were sent on each topic"""
+    received: dict[str, Counter[int]]
+    """the numbers that reached the tenant, by topic of the device"""
     unacknowledged: int
-    received: int
-    duplicates: int
     disconnects: int
     kept: int
     """retained messages that the broker had afterwards"""
 
     @property
+    def sent(self) -> int:
+        """Return how many were sent."""
+        return self.numbers * len(self.received)
+
+    @property
+    def arrived(self) -> int:
+        """Return how many reached the tenant."""
+        return self.sent - self.lost
+
+    @property
+    def duplicates(self) -> int:
+        """Return how many reached it once more."""
+        return sum(each.total() - len(each) for each in self.received.values())
+
+    @property
     def lost(self) -> int:
         """Return how many never reached the tenant."""
-        return self.sent - self.received
+        return sum(self.lost_on(each) for each in self.received)
+
+    def lost_on(self, topic: str) -> int:
+        """Return how many of those on a topic never reached the tenant."""
+        return self.numbers - len(self.received[topic])
 
 
 class Traffic:
     """A local client that publishes; use it as a context manager."""
 
     def __init__(
-        self, device: Device, tenant: Tenant, rate: float = RATE, retained: int = 0, topics: str = "c8y/s/us"
+        self,
+        device: Device,
+        tenant: Tenant,
+        rate: float = RATE,
+        retained: int = 0,
+        topics: Sequence[str] = (SMARTREST,),
     ) -> None:
-        self._device, self._tenant = device, tenant
+        self._device, self._tenant, self._topics = device, tenant, topics
         tenant.clear_messages()
-        self._prefix = f"200,bench,{next(_NUMBERS)},"
+        self._name = f"bench{next(_NUMBERS)}"
         device.copy_in(Path(__file__).with_name("local_client.py"), _PROGRAM)
-        words = [health_topic(device), CERTIFICATE, self._prefix, str(rate), str(retained), topics]
+        words = [health_topic(device), CERTIFICATE, self._name, str(rate), str(retained), ",".join(topics)]
         self._client: Background = device.start(["/usr/bin/python3", "-u", _PROGRAM, *words])
         self._client.expect('"what": "health"')
 
@@ -125,21 +154,26 @@ class Traffic:
         totals = Event(**json.loads(self._client.expect('"what": "end"', 30))).value
         self._client.wait()
         with suppress(TimeoutError):  # some are lost then, and the account tells it
-            await_until(lambda: len(self._received()) >= totals["sent"], "all messages", 15, 0.2)
-        found = self._received()
+            await_until(lambda: all(len(each) >= totals["sent"] for each in self._received().values()), "all", 15, 0.2)
         return Account(
-            sent=totals["sent"],
-            unacknowledged=totals["sent"] - totals["acknowledged"],
-            received=len(found),
-            duplicates=found.total() - len(found),
+            numbers=totals["sent"],
+            received=self._received(),
+            unacknowledged=totals["unacknowledged"],
             disconnects=totals["disconnects"],
             kept=totals["kept"],
         )
 
-    def _received(self) -> Counter[str]:
-        messages = self._tenant.messages(self._device.name, "s/us")
-        payloads = [str(each.get("payload")) for each in messages]
-        return Counter(each for each in payloads if each.startswith(self._prefix))
+    def _received(self) -> dict[str, Counter[int]]:
+        found: dict[str, Counter[int]] = {each: Counter() for each in self._topics}
+        for each in self._tenant.messages(self._device.name):
+            number, payload = "", str(each["payload"])
+            if each["topic"] == _SMARTREST_OF_TENANT:
+                topic, number = SMARTREST, payload.partition(f"200,{self._name},")[2]
+            elif each["topic"] == _MEASUREMENTS and self._name in (made := json.loads(payload)):
+                topic, number = TELEMETRY, made[self._name][self._name]["value"]
+            if number != "":
+                found[topic][int(number)] += 1
+        return found
 
 
 def _outage(fall: Event, back: Event, told: list[Event]) -> Outage:

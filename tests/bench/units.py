@@ -63,6 +63,10 @@ class RenewerUnit:
         directives = [(name, _default(name, value)) for name, value in self.confinement]
         return _section(dict.fromkeys(directives))
 
+    def confine(self) -> str:
+        """Return a drop-in that confines another service as this one, with its user."""
+        return _section([*self.identity, *self.confinement])
+
     def peer(self, commands: Sequence[str], confinement: Iterable[Directive] = ()) -> str:
         """Return a service that runs commands one after the other as the renewer's user."""
         lines = [("ExecStart", command) for command in commands]

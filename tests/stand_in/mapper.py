@@ -26,6 +26,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 LONGEST_PAUSE_S = 600.0
+MEASUREMENTS = "measurement/measurements/create"
 UP = ("s/us", "s/uat", "t/us", "q/us", "c/us", "s/uc/#", "event/events/create/#", "inventory/managedObjects/update/#")
 DOWN = ("s/ds", "s/dat", "s/e", "s/dc/#")
 
@@ -197,7 +198,7 @@ class Mapper:
         self._report("up")
 
     def _on_bridge_up(self) -> None:
-        self._local.subscribe([(f"{self._told.prefix}/{each}", 1) for each in UP])
+        self._local.subscribe([(f"{self._told.prefix}/{each}", 1) for each in (*UP, MEASUREMENTS)])
         if self.links[0].is_up:
             self._report("up")
 
@@ -231,8 +232,10 @@ class Mapper:
 
     def _convert(self, message: Any) -> None:
         """Make a message for the cloud of a measurement, and acknowledge it."""
-        if "/m/" in message.topic:
-            self._main.publish(f"{self._told.prefix}/s/us", b"200," + message.payload, 1)
+        _, separator, kind = message.topic.partition("/m/")
+        if separator:
+            values = {name: {name: {"value": value}} for name, value in json.loads(message.payload).items()}
+            self._main.publish(f"{self._told.prefix}/{MEASUREMENTS}", json.dumps({"type": kind, **values}), 1)
         if message.qos:
             self._main.acknowledge(message.mid)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device in a directory that thin-edge's mapper connects, and what restarts the mapper there."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from unit.local_device import ROOT, LocalDevice
 BRIDGE_FILE = "# The bridge of this device is built into the mapper.\n"
 # Of the pauses of a real mapper, 2.5 to 7.5 s.
 PAUSE = 0.2
+# A message of ``Telemetry`` as it is published on s/us, and as the mapper makes it of a measurement.
+_LOAD = re.compile(r'^200,load,(\d+)$|"load": {"value": (\d+)}')
 
 
 class StandIn:
@@ -219,12 +222,13 @@ class Telemetry:
         with self._changed:
             assert self._changed.wait_for(lambda: self.sent >= count, 20)
 
-    def arrived(self) -> set[str]:
-        """Wait for the last message at the tenant, and return which of all have come."""
-        wanted = {f"200,load,{number}" for number in range(self.sent)}
+    def arrived(self) -> set[int]:
+        """Wait for the last message at the tenant, and return the numbers of all that have come."""
+        wanted = set(range(self.sent))
         deadline_s = time.monotonic() + 20
         while True:
-            found = {each["payload"] for each in self._device.tenant.messages(self._device.device_id, "s/us")}
+            payloads = [each["payload"] for each in self._device.tenant.messages(self._device.device_id)]
+            found = {int(each[1] or each[2]) for payload in payloads if (each := _LOAD.search(payload))}
             if wanted <= found or time.monotonic() > deadline_s:
                 return wanted & found
             # The tenant waits for a number of messages, and some come twice.
@@ -234,7 +238,7 @@ class Telemetry:
         due_s = time.monotonic()
         while not self._ended.wait(max(0.0, due_s - time.monotonic())):
             topic = self.TOPICS[self.sent % 2]
-            payload = f"load,{self.sent}" if topic.startswith("te/") else f"200,load,{self.sent}"
+            payload = f'{{"load": {self.sent}}}' if topic.startswith("te/") else f"200,load,{self.sent}"
             self._client.publish(topic, payload, 1).wait_for_publish(20)
             with self._changed:
                 self.sent += 1
