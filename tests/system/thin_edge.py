@@ -101,7 +101,9 @@ _MAPPER_POSTRM = "#!/bin/sh\nset -e\nsystemctl daemon-reload\n"
 _MAPPER_PROGRAM = f"""#!/bin/sh
 name=$1${{3:+@$3}}
 [ -r {MAPPERS}/$name ] || exec sleep infinity
-exec /usr/bin/python3 /usr/share/tedge-mapper/mapper.py $(cat {MAPPERS}/$name)
+read -r told < {MAPPERS}/$name
+# -S: it starts sooner without the module site.
+PYTHONPATH=/usr/lib/python3/dist-packages exec /usr/bin/python3 -S /usr/share/tedge-mapper/mapper.py $told
 """
 _AGENT = "[Unit]\nDescription=their agent\n[Service]\nUser=tedge\nExecStart=/usr/bin/sleep infinity\n"
 _UNITS = "lib/systemd/system"
