@@ -2,20 +2,19 @@
 """``tedge hsm``: make the private key of the device in its TPM, or in a token (``token_keys``)."""
 
 import argparse
-import os
 from pathlib import Path
 
 from tedge_cert import cures, terminal
 from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.commands import provider_files, root_tasks, token_keys
+from tedge_cert.commands import provider_files, token_keys
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, check_files, load_instance
+from tedge_cert.device.instance import check_files
 from tedge_cert.disk import files, owners, privileges
-from tedge_cert.errors import CertificateError, ConfigurationError
+from tedge_cert.errors import ConfigurationError
 from tedge_cert.x509 import hardware_keys, keys, provider
 
 
@@ -70,7 +69,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def create_key(arguments: argparse.Namespace) -> int:
     """Make the key that the arguments describe, unless there is one in the TPM already; return the exit code."""
-    instance = _instance_of(arguments)
+    instance = token_keys.instance_of(arguments, _let_in)
     check_files(instance)
     kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
     reached_by = instance.config.need("device.tpm.tcti")
@@ -78,7 +77,9 @@ def create_key(arguments: argparse.Namespace) -> int:
         present = keys.content_of(instance.key)
         is_kept = hardware_keys.kind_in(present or b"") == hardware_keys.TPM and not arguments.force_new
         if present is not None and not is_kept and not arguments.force_new:
-            raise _in_use(instance)
+            raise token_keys.in_use(
+                instance, f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` uses a new key in the TPM"
+            )
         made = present if is_kept and present is not None else hardware_keys.made_in_tpm(kind, reached_by)
         if Root(instance).update_provider(tpm=True) and instance.bridge_file.exists():
             # The broker reads this when it starts, so `reconnect` restarts it.
@@ -97,24 +98,8 @@ def create_key(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _instance_of(arguments: argparse.Namespace) -> Instance:
-    entry.need_root(arguments)
-    if entry.is_of_system(arguments):
-        if privileges.is_root():
-            # For its units, and for what root's commands become.
-            provider_files.add_to_group(privileges.USER, provider.GROUP)
-            privileges.keep_groups((provider.GROUP,))
-        if (code := root_tasks.serve(arguments.profile)) is not None:
-            os._exit(code)
-    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
-    entry.warn_of_unknown(instance.config)
-    cures.name_instance(instance.words_at_tenant)
-    return instance
-
-
-def _in_use(instance: Instance) -> CertificateError:
-    return CertificateError(
-        f"{instance.key} exists already and is not replaced: the certificate of the device may depend on it; "
-        f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` replaces it, and then the device has to be "
-        "registered again"
-    )
+def _let_in(arguments: argparse.Namespace) -> None:
+    """Let tedge use the TPM: for its units, and for what root's commands become."""
+    if entry.is_of_system(arguments) and privileges.is_root():
+        provider_files.add_to_group(privileges.USER, provider.GROUP)
+        privileges.keep_groups((provider.GROUP,))

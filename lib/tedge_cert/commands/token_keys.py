@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tedge_cert import cures, journal, terminal
@@ -61,7 +62,7 @@ def create(arguments: argparse.Namespace) -> int:
     arguments.cloud, wanted = place_of(arguments.place)
     identifier = _identifier(arguments.id)
     file = _opened(arguments.outfile_pubkey)
-    instance = _instance_of(arguments)
+    instance = instance_of(arguments, lambda _: set_up(arguments.config_dir, arguments.profile))
     check_files(instance)
     found = _settings(instance.config, instance.cloud)
     if arguments.pin is not None:
@@ -73,7 +74,9 @@ def create(arguments: argparse.Namespace) -> int:
     with custody(instance):
         present = keys.content_of(instance.key_file)
         if present is not None and not arguments.force_new and not _names_key_in_token(present):
-            raise _in_use(instance)
+            raise in_use(
+                instance, f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token"
+            )
         chosen = _token(found, wanted)
         attributes = {**_pin_of(found), **chosen.attributes}
         there = pin_guard.keys(found.module, chosen, attributes, arguments.pin)
@@ -197,12 +200,13 @@ def _was_right(attributes: dict[str, str]) -> bool:
         return False
 
 
-def _instance_of(arguments: argparse.Namespace) -> Instance:
+def instance_of(arguments: argparse.Namespace, prepare: Callable[[argparse.Namespace], None]) -> Instance:
+    """Return the instance that the arguments name, as tedge, after root has done what ``prepare`` does."""
     entry.need_root(arguments)
-    set_up(arguments.config_dir, arguments.profile)
+    prepare(arguments)
     if entry.is_of_system(arguments) and (code := root_tasks.serve(arguments.profile)) is not None:
         os._exit(code)
-    instance = load_instance(arguments.cloud, arguments.profile, arguments.config_dir)
+    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
     entry.warn_of_unknown(instance.config)
     cures.name_instance(instance.words_at_tenant)
     return instance
@@ -298,11 +302,11 @@ def _of_other_key(instance: Instance, key: TokenKey, cloud: str) -> str:
     )
 
 
-def _in_use(instance: Instance) -> CertificateError:
+def in_use(instance: Instance, cure: str) -> CertificateError:
+    """Return the error for a key file that names no key of the hardware in which one was to be made."""
     return CertificateError(
-        f"{instance.key} is another key and is not replaced: the certificate of the device may depend on it; "
-        f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token, and then the device "
-        "has to be registered again"
+        f"{instance.key} is another key and is not replaced: the certificate of the device may depend on it; {cure}, "
+        "and then the device has to be registered again"
     )
 
 

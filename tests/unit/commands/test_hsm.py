@@ -97,7 +97,7 @@ def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None
     key_of(device).write_bytes(key_pem(new_key()))
     before = key_of(device).read_bytes()
     refused = device.run(CREATE)
-    assert (refused.exit, "key.pem exists already and is not replaced" in refused.stderr) == (1, True)
+    assert (refused.exit, "key.pem is another key and is not replaced" in refused.stderr) == (1, True)
     assert "`sudo tedge hsm create-key --tpm --force-new c8y`" in refused.stderr
     assert key_of(device).read_bytes() == before
     assert not (device.directory / "openssl.cnf").exists()
