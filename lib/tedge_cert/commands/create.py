@@ -67,10 +67,10 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
 
 def _in_hardware(instance: Instance) -> HardwareKey | None:
     try:
-        key = keys.load(instance.key) if hardware_keys.kind_in(files.read_regular(instance.key, follow=True)) else None
+        content = files.read_regular(instance.key, follow=True)
     except OSError:
         return None
-    return key if isinstance(key, HardwareKey) else None
+    return hardware_keys.load(instance.key, content) if hardware_keys.kind_in(content) else None
 
 
 def _create_or_undo(instance: Instance, made: Certificate) -> None:
