@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that a device is in a good state after a fault and the next run of the timer."""
 
+import subprocess
+
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 from faults.record import LostDeviceError
 from tedge_cert.disk.lock import locked
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.tenant.proof import prove
+from tedge_cert.x509 import hardware_keys
+from unit import hardware
 from unit.connected import instance_of, key_file, serial_of, tenant_of
 from unit.local_device import LocalDevice
 
@@ -33,10 +37,24 @@ def flaw_of_pair(device: LocalDevice) -> str:
     """Why key and certificate are no pair; empty if they are."""
     try:
         certificate = x509.load_pem_x509_certificate(device.certificate.read_bytes())
-        key = load_pem_private_key(key_file(device).read_bytes(), None)
-    except (OSError, ValueError) as error:
+        public = _public_key(device)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         return f"no pair: {error}"
-    return "" if certificate.public_key() == key.public_key() else "key and certificate are no pair"
+    return "" if certificate.public_key() == public else "key and certificate are no pair"
+
+
+def _public_key(device: LocalDevice) -> object:
+    content = key_file(device).read_bytes()
+    if hardware_keys.kind_in(content):
+        return load_der_public_key(hardware.openssl(f"pkey -in {key_file(device)} -pubout -outform DER", {}))
+    return load_pem_private_key(content, None).public_key()
+
+
+def flaw_of_token(device: LocalDevice) -> str:
+    """Return which keys are in the token beside the one that the key file names; empty if there is only that one."""
+    named = hardware_keys.attributes_in(key_file(device).read_bytes()) or {}
+    found = hardware.private_keys()
+    return "" if found == [(named["object"], named["id"])] else f"{found} are in the token, and {named} is in use"
 
 
 def _leftovers(device: LocalDevice) -> str:

@@ -46,14 +46,17 @@ def test_a_key_in_a_token(device: Device, tenant: Tenant) -> None:
     assert device.read(KEY) == key
     old = tenant.wait_connected(device.name)["serial"]
 
-    # The unit renews, and no local client is dropped.
+    # The unit renews with a new key, which its user makes and mosquitto reads; no local client is dropped.
+    device.run("tedge config set certificate.rotate_key true")
     broker = device.unit("mosquitto.service", "MainPID")
     watcher = device.subscribe("#")
     make_due(device)
     run = start(device)
     assert (run.exit_code, run.outcome) == (0, "success"), run.lines
     tenant.wait_connected(device.name, not_serial=old)
-    assert device.read(KEY) == key
+    assert device.read(KEY) != key
+    listed = device.run("tedge hsm list-keys").stdout
+    assert (listed.count("Private key\n"), listed.count("Public key\n")) == (1, 1), listed
     assert device.unit("mosquitto.service", "MainPID") == broker
     assert sum("CONNACK" in line for line in watcher.lines) == 1
     exposure = device.run(f"systemd-analyze security --no-pager {SERVICE}").stdout.splitlines()[-1]

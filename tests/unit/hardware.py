@@ -2,6 +2,7 @@
 """Keys in hardware: a software TPM (swtpm) and a software token (SoftHSM), used by OpenSSL's real providers."""
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -200,13 +201,40 @@ def token_key(path: Path, uri: str) -> None:
     path.write_bytes(token_uri.pem_of(uri))
 
 
+def set_up_token(device: LocalDevice, directory: Path, monkeypatch: pytest.MonkeyPatch, pin: str) -> None:
+    """Give a device a token without keys, and the settings for it; the PIN is in the file ``pin``."""
+    (directory / "token").mkdir()
+    for name, value in bare_token(directory / "token", pin).items():
+        monkeypatch.setenv(name, value)
+    (directory / "pin").write_text(pin + "\n")
+    for words in (
+        f"device.cryptoki.module_path {MODULE}",
+        f"device.cryptoki.pin_path {directory}/pin",
+        "device.cryptoki.mode module",
+    ):
+        assert device.run(f"tedge-config set {words}").exit == 0
+
+
+def use_provider(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables that systemd gives to mosquitto."""
+    for line in (device.directory / "openssl.env").read_text().splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+
+
+def private_keys(label: str = "gateway", pin: str = "471100") -> list[tuple[str, str]]:
+    """Return label and id of the private keys in a token, in the environment of this process."""
+    words = ["pkcs11-tool", "--module", MODULE, "--token-label", label, "--login", "--pin", pin, "--list-objects"]
+    said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    blocks = [each for each in re.split(r"^(?=\w)", said, flags=re.MULTILINE) if each.startswith("Private")]
+    parts = [dict(re.findall(r"^  (label|ID): +(.*)", each, re.MULTILINE)) for each in blocks]
+    return sorted((each.get("label", ""), each["ID"]) for each in parts)
+
+
 def register_and_renew(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> int:
     """Register, connect and renew the certificate of a device that has its key; return the broker's process."""
     registered = device.register()
     assert registered.exit == 0, registered.stderr
-    # systemd gives these to mosquitto.
-    for line in (device.directory / "openssl.env").read_text().splitlines():
-        monkeypatch.setenv(*line.split("=", 1))
+    use_provider(device, monkeypatch)
     connect(device)
     # The token comes over TLS with this key, and so does the proof.
     renewed = device.run("tedge-cert-renew c8y")

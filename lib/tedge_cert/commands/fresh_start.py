@@ -7,7 +7,7 @@ next report of this device clears. The memo of the hourly check is void by itsel
 
 from tedge_cert import journal
 from tedge_cert.device import registration_record as record
-from tedge_cert.device import state
+from tedge_cert.device import rotation, state
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
@@ -18,9 +18,10 @@ def end(instance: Instance) -> None:
     """Remove the state before the new certificate is written; call it under the lock. Raises TedgeCertError."""
     # Previous goes first: while it exists, the next run takes the switch for unfinished and would put it back.
     files.remove(instance.previous)
-    files.remove(instance.previous_key)
+    rotation.remove_former(instance)
     files.remove(instance.candidate)
     files.remove(instance.candidate_key)
+    rotation.remove_spare(instance)
     files.remove(instance.waiting_file)
     state.forget(instance.state_file)
     for forget in (rejection.forget, record.end_attempts, record.end_password, record.tidy):

@@ -20,7 +20,7 @@ from tedge_cert.config import token_settings, token_uri
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import Config
 from tedge_cert.config.token_settings import TokenSettings
-from tedge_cert.device import profiles, token_key
+from tedge_cert.device import made_keys, profiles, rotation, token_key
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, load_config, load_instance, resolve
@@ -29,9 +29,6 @@ from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertErr
 from tedge_cert.x509 import hardware_keys, keys, pin_guard, provider, requests, token
 from tedge_cert.x509.token import PinRefusedError, Token, TokenKey
 
-_KINDS = {
-    "p256": "EC:prime256v1", "p384": "EC:secp384r1", "2048": "rsa:2048", "3072": "rsa:3072", "4096": "rsa:4096",
-}  # fmt: skip
 # How the child of `check-pin` says that a PIN must not reach mosquitto: that of the device, that of a profile.
 _SHARED_REFUSED, _OWN_REFUSED = 3, 4
 
@@ -70,8 +67,8 @@ def create(arguments: argparse.Namespace) -> int:
             "--pin: every user of this device can read a command line; device.cryptoki.pin_path names a file"
         )
     hardware_keys.check_installed(hardware_keys.TOKEN)
-    kind = _KINDS[arguments.curve if arguments.type == "ecdsa" else arguments.bits]
     with custody(instance):
+        rotation.remove_spare(instance)
         present = keys.content_of(instance.key_file)
         if present is not None and not arguments.force_new and not _names_key_in_token(present):
             raise in_use(
@@ -80,7 +77,7 @@ def create(arguments: argparse.Namespace) -> int:
         chosen = _token(found, wanted)
         attributes = {**_pin_of(found), **chosen.attributes}
         there = pin_guard.keys(found.module, chosen, attributes, arguments.pin)
-        key = _made_or_found(found.module, chosen, attributes, there, kind, identifier, arguments)
+        key = _made_or_found(instance, chosen, attributes, there, identifier, arguments)
         content = token_key.content_of(instance, key.uri)
         if present not in (None, content) and not arguments.force_new and _is_needed(instance, present, chosen, there):
             terminal.tell(_of_other_key(instance, key, "c8y" if arguments.cloud else ""))
@@ -92,6 +89,7 @@ def create(arguments: argparse.Namespace) -> int:
         _show(instance, content, key, file)
         if present != content:
             files.write(instance.key, content, owners.PRIVATE_KEY)
+        made_keys.follow(instance, key.uri)
         setting = "c8y.device.key_uri" if arguments.cloud else "device.key_uri"
         if found.uri != key.uri:
             Root(instance).set_key_uri(setting, key.uri)
@@ -248,17 +246,19 @@ def _pin_of(found: TokenSettings) -> dict[str, str]:
 
 
 def _made_or_found(
-    module: str,
+    instance: Instance,
     chosen: Token,
     attributes: dict[str, str],
     there: list[TokenKey],
-    kind: str,
     identifier: str,
     arguments: argparse.Namespace,
 ) -> TokenKey:
     """Return the private key of this label, and of this id if one was typed; it is made if there is none."""
     named = {"object": arguments.label, **({"id": identifier} if identifier else {})}
     same = [each for each in there if each.is_private and each.is_meant_by(named)]
+    # A rotation that has not ended has two of one label, and the key file says which is in use.
+    in_use = hardware_keys.attributes_in(keys.content_of(instance.key_file) or b"")
+    same = [each for each in same if in_use and each.is_meant_by(in_use)] or same
     if same and not arguments.force_new:
         if len(same) > 1:
             ids = ", ".join(each.identifier for each in same)
@@ -269,13 +269,13 @@ def _made_or_found(
         return same[0]
     if identifier and any(each.identifier == identifier for each in there):
         raise TedgeCertError(f"the token {chosen.label} has a key of the id {identifier} already; type another --id")
-    identifier = identifier or os.urandom(16).hex()
-    pin = arguments.pin
-    if chosen.needs_login and pin is None:
-        pin = pin_guard.read(pin_guard.pin_file(attributes))
-    token.make_key(module, chosen, pin, kind, arguments.label, identifier)
-    terminal.tell(f"The token {chosen.label} has made the key {arguments.label}.\n")
-    return TokenKey(chosen, True, kind.partition(":")[0], arguments.label, identifier)
+    made = TokenKey(chosen, True, arguments.type, arguments.label, identifier or os.urandom(16).hex())
+    made_keys.keep(instance, made.uri)
+    pin = arguments.pin if arguments.pin is not None else pin_guard.pin_of(chosen, attributes)
+    kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
+    token.make_key(_settings(instance.config, instance.cloud).module, chosen, pin, kind, made.label, made.identifier)
+    terminal.tell(f"The token {chosen.label} has made the key {made.label}.\n")
+    return made
 
 
 def _names_key_in_token(content: bytes) -> bool:

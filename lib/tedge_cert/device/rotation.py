@@ -7,6 +7,8 @@ sent and stays until a certificate for it came, so no authority signs for a key 
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from tedge_cert.config import no_effect
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import to_text
-from tedge_cert.device import profiles
+from tedge_cert.device import made_keys, profiles, token_key
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import aliases, files, owners
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.x509 import hardware_keys, keys
+from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey
 
 # Pairs of settings that name a certificate and its key; those of the device itself come with every cloud.
@@ -99,7 +102,7 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
         journal.info(f"the request is made with the candidate key {path}")
         return found
     try:
-        keys.create_like(present, path, owners.access_of(instance.key_file.stat()))
+        _make(instance, present)
     except FileExistsError as error:
         raise TedgeCertError(f"{path} appeared meanwhile; try again") from error
     journal.info(f"made a new private key, {path}; it is used together with its certificate, and not before")
@@ -107,6 +110,58 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
     if found is None:
         raise TedgeCertError(f"{path} was removed by another program; try again")
     return found
+
+
+def _make(instance: Instance, present: PrivateKey) -> None:
+    access = owners.access_of(instance.key_file.stat())
+    if isinstance(present, HardwareKey) and present.kind == hardware_keys.TOKEN:
+        files.create(instance.candidate_key, token_key.made_like(instance, present), access)
+    else:
+        keys.create_like(present, instance.candidate_key, access)
+
+
+def remove_former(instance: Instance) -> None:
+    """Remove the file of the former key; from a token the key itself too, if this package made it.
+
+    The caller holds the lock, and the former certificate will not be used again.
+    """
+    if not os.path.lexists(instance.previous_key):
+        return
+    try:
+        made_keys.retire(instance, instance.previous_key)
+    except (OSError, TedgeCertError) as error:
+        journal.warning(f"the former key stays in the token: {error}")
+    files.remove(instance.previous_key)
+    remove_spare(instance)
+
+
+def remove_spare(instance: Instance) -> None:
+    """Remove keys from the token that a rotation made or replaced, and that no key file names any more.
+
+    The caller holds the lock. What cannot be removed is left for the next run: no renewal fails for it.
+    """
+    unused: list[str] = []
+    with _left_for_later():
+        unused = token_key.unused(instance, _key_files(instance))
+    for each in unused:
+        with _left_for_later():
+            token_key.remove(instance, each)
+
+
+@contextmanager
+def _left_for_later() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, TedgeCertError) as error:
+        journal.warning(f"a key that is not used any more stays in the token until the next renewal: {error}")
+
+
+def _key_files(instance: Instance) -> set[Path]:
+    """Return the paths of all private keys of the settings, and of those beside them."""
+    found = {instance.key_file}
+    for config in profiles.configs(instance.config):
+        found |= {Path(path) for _, name in _PAIRS if (path := _path(config, name)) is not None}
+    return {each.with_name(f"{each.name}{suffix}") for each in found for suffix in ("", ".new", ".previous")}
 
 
 def check(instance: Instance) -> None:
@@ -156,12 +211,10 @@ def _check_file(instance: Instance, key: Path) -> None:
     """Check that a new key can be put beside the present one, of the same kind, owner and group."""
     try:
         facts = key.stat()
-        content = files.read_regular(key)
+        files.read_regular(key)
     except OSError:
         # The command that loads the key says what is wrong with it.
         return
-    if hardware_keys.kind_in(content) == hardware_keys.TOKEN:
-        raise _impossible(instance, f"{key} names a key in a token")
     if os.geteuid() and facts.st_uid != os.geteuid():
         raise _impossible(
             instance, f"{key} belongs to user {_name(facts.st_uid)}, and a new key would belong to "

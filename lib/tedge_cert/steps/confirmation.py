@@ -11,6 +11,7 @@ from typing import NoReturn
 from tedge_cert import cures, journal
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.bridge.kinds import reopen
+from tedge_cert.device import rotation
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import CertificateError, ExpiredError, NoAnswerError, RolledBackError, UnreadableError
@@ -144,6 +145,7 @@ class Confirmation:
 
     def _confirm(self, how: str) -> None:
         if self.is_last:
+            rotation.remove_former(self.instance)
             self.switch.confirm()
         active = certificate.load(self.switch.certificate).validity
         journal.info(f"confirmed: {how}; serial {active.serial}, valid until {rfc2822(active.not_after_s)}")

@@ -79,6 +79,7 @@ def is_switch_unfinished(instance: Instance) -> bool:
     """Return whether a switch is unfinished; if so, log how to finish it, because no other certificate is requested."""
     switch = Switch.of(instance)
     switch.settle()
+    rotation.remove_spare(instance)
     if switch.is_unfinished:
         journal.info(
             f"nothing asked for: the switch to the present certificate is unfinished ({switch.previous} exists); "

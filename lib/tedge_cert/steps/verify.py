@@ -97,6 +97,7 @@ def finish(instance: Instance, switch: Switch) -> None:
         outcome.succeeded([each.instance for each in parties], CONFIRMED_LATE)
     finally:
         _dismiss(parties)
+        rotation.remove_spare(instance)
 
 
 def _identity_in_switch(instance: Instance) -> str:
@@ -191,6 +192,7 @@ def _promote(instance: Instance, switch: Switch, found: bytes, new: Candidate, d
     finally:
         prepared.discard()
         _dismiss(parties)
+        rotation.remove_spare(instance)
 
 
 def _ask(party: _Party, prepared: Prepared) -> Verdict:

@@ -94,17 +94,17 @@ def unlock(path: Path, content: bytes) -> None:
     """
     kind, der = _block(content)
     if kind == TOKEN and der not in _unlocked:
-        _find_in_token(path, der)
+        find_in_token(path, content)
         _unlocked.add(der)
 
 
 _unlocked: set[bytes] = set()
 
 
-def _find_in_token(path: Path, der: bytes) -> TokenKey:
+def find_in_token(path: Path, content: bytes) -> TokenKey:
     """Return the key in the token that the file at ``path`` names; each cause of a failure has words of its own."""
     try:
-        attributes = token_uri.parse(token_uri.in_der(der))
+        attributes = token_uri.parse(token_uri.in_der(_block(content)[1]))
     except ValueError as error:
         raise CertificateError(f"the private key {path} names a key in a token that cannot be read: {error}") from error
     try:
@@ -161,10 +161,12 @@ def made_in_tpm(kind: str, reached_by: str) -> bytes:
 
 
 def made_like(present: HardwareKey) -> bytes:
-    """Make a key of the kind of ``present``, where that is, and return its file.
+    """Make a key of the kind of ``present``, a key in the TPM, and return its file; raises TedgeCertError."""
+    return made_in_tpm(kind_of(present), os.environ.get("TPM2OPENSSL_TCTI", ""))
 
-    Raises CertificateError for a key in a token, TedgeCertError as ``made_in_tpm``.
-    """
+
+def kind_of(present: HardwareKey) -> str:
+    """Return the kind of a key, as ``tedge hsm create-key`` names it; raises CertificateError for any other."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -172,9 +174,11 @@ def made_like(present: HardwareKey) -> bytes:
     curves = {"secp256r1": "p256", "secp384r1": "p384"}
     kind = str(public.key_size) if isinstance(public, rsa.RSAPublicKey) else ""
     kind = curves.get(public.curve.name, "") if isinstance(public, ec.EllipticCurvePublicKey) else kind
-    if present.kind != TPM or kind not in _KINDS:
-        raise CertificateError(f"no new key is made like {present.path}: expected a key in a TPM, P-256, P-384 or RSA")
-    return made_in_tpm(kind, os.environ.get("TPM2OPENSSL_TCTI", ""))
+    if kind not in _KINDS:
+        raise CertificateError(
+            f"no new key is made like {present.path}: expected one on P-256 or P-384, or RSA of 2048, 3072 or 4096 bits"
+        )
+    return kind
 
 
 def tried(path: Path, content: bytes) -> HardwareKey:
@@ -338,7 +342,7 @@ _ANSWERS = {
 def why_no_token(path: Path) -> str:
     """Return why the token cannot be used now, after it could when this process began; empty if it can."""
     try:
-        _find_in_token(path, _block(files.read_regular(path, follow=True))[1])
+        find_in_token(path, files.read_regular(path, follow=True))
     except UnreadableError as error:
         return str(error).partition(f"{path}: ")[2]
     except (OSError, CertificateError):

@@ -78,6 +78,11 @@ def keys(module: str, found: Token, attributes: Mapping[str, str], pin: str | No
     return _tried_once(module, found, _digest(attributes, pin), where, pin)
 
 
+def pin_of(found: Token, attributes: Mapping[str, str]) -> str | None:
+    """Return the PIN that ``keys`` has just tried, None for a token without one; raises UnreadableError."""
+    return read(pin_file(attributes)) if found.needs_login else None
+
+
 def _tried_once(module: str, found: Token, digest: str, where: str, pin: str) -> list[TokenKey]:
     results = _results()
     if results.get(digest) == _REFUSED:

@@ -22,6 +22,10 @@ _TIMEOUT_S = 20.0
 _PIN = "TOKEN_PIN"
 # What the flags of a token say of its PIN (PKCS#11 2.40 §3.2, CK_TOKEN_INFO), in the words of the tool.
 COUNT_LOW, FINAL_TRY, LOCKED = "user PIN count low", "final user PIN try", "user PIN locked"
+# The kinds of keys as `tedge hsm create-key` names them, and as the tool does.
+KINDS = {
+    "p256": "EC:prime256v1", "p384": "EC:secp384r1", "2048": "rsa:2048", "3072": "rsa:3072", "4096": "rsa:4096",
+}  # fmt: skip
 _REFUSALS = ("CKR_PIN_INCORRECT", "CKR_PIN_INVALID", "CKR_PIN_LEN_RANGE", "CKR_PIN_EXPIRED", "CKR_PIN_LOCKED")
 
 
@@ -126,11 +130,17 @@ def keys(module: str, token: Token, pin: str | None) -> list[TokenKey]:
 
 
 def make_key(module: str, token: Token, pin: str | None, kind: str, label: str, identifier: str) -> None:
-    """Make a key pair, ``kind`` as the tool names it (``EC:prime256v1``); raises TedgeCertError."""
+    """Make a key pair, ``kind`` of ``KINDS``; raises TedgeCertError."""
     named = ["--label", label, "--id", identifier]
-    _run(module, ["--slot", token.slot, "--keypairgen", "--key-type", kind, *named], pin)
+    _run(module, ["--slot", token.slot, "--keypairgen", "--key-type", KINDS[kind], *named], pin)
     if provider.is_softhsm(module):
         _share_files()
+
+
+def remove_key(module: str, key: TokenKey, pin: str | None) -> None:
+    """Remove one half of a key pair by its id; raises TedgeCertError."""
+    named = ["--type", "privkey" if key.is_private else "pubkey", "--id", key.identifier]
+    _run(module, ["--slot", key.token.slot, "--delete-object", *named], pin)
 
 
 def _directory_of_softhsm() -> Path:

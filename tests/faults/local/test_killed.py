@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from faults.goodness import expect_good
+from faults.goodness import expect_good, flaw_of_token
 from faults.hourly import CLEANUP, RENEW, VERIFY, Hour, Traced, hour, traced
 from faults.record import Matrix
 from faults.syscalls import Call
 from tenant.client import Tenant
-from unit.connected import certify, connect, issue, serial_of
+from unit import hardware
+from unit.certificates import DAY_S
+from unit.connected import certify, connect, issue, key_file, serial_of
 from unit.local_device import LocalDevice
 from unit.mapper_device import mapped
 from unit.pairs import issue_pair, promote_pair, want_new_keys
 
 # So many tests share the calls of a step, to run beside each other.
 PARTS = 4
+PIN = "471100"
 
 
 def due(device: LocalDevice) -> None:
@@ -87,6 +90,37 @@ def unfinished_pair(device: LocalDevice) -> None:
     promote_pair(device)
 
 
+@contextmanager
+def in_token(device: LocalDevice) -> Iterator[None]:
+    """Have the device keep its keys in a token, registered and connected, with a certificate that is due."""
+    with pytest.MonkeyPatch.context() as variables:
+        hardware.set_up_token(device, device.directory.parent, variables, PIN)
+        assert device.run("tedge-hsm create-key c8y").exit == 0
+        assert device.run(f"tedge-cert-create-csr c8y --device-id {device.device_id}").exit == 0
+        request = device.certificate.with_name("device.csr").read_text()
+        device.certificate.write_text(device.tenant.issue(request, lifetime_s=10 * DAY_S))
+        hardware.use_provider(device, variables)
+        want_new_keys(device)
+        connect(device)
+        yield
+
+
+def with_candidate_in_token(device: LocalDevice) -> None:
+    assert device.run(RENEW).exit == 0
+
+
+def promoted_and_refused_in_token(device: LocalDevice) -> None:
+    with_candidate_in_token(device)
+    for path in (device.certificate, key_file(device)):
+        path.with_name(f"{path.name}.previous").write_bytes(path.read_bytes())
+        path.with_name(f"{path.name}.new").rename(path)
+    refused(device)
+
+
+def nothing(_: LocalDevice) -> None:
+    pass
+
+
 def unfinished_and_refused_pair(device: LocalDevice) -> None:
     unfinished_pair(device)
     refused(device)
@@ -114,6 +148,9 @@ STEPS = {
     "verify of a pair": Step(with_candidate_pair, VERIFY),
     "verify that finishes a pair": Step(unfinished_pair, VERIFY),
     "verify that undoes a pair": Step(unfinished_and_refused_pair, VERIFY, 3),
+    "renew with a new key in a token": Step(nothing, RENEW, by=in_token),
+    "verify of a pair in a token": Step(with_candidate_in_token, VERIFY, by=in_token),
+    "verify that undoes a pair in a token": Step(promoted_and_refused_in_token, VERIFY, 3, by=in_token),
     "cleanup": Step(rejected, CLEANUP, 0, {"SERVICE_RESULT": "exit-code"}),
     "verify by the mapper": Step(candidate, VERIFY, by=mapped),
     "verify by the mapper that finishes": Step(promoted, VERIFY, by=mapped),
@@ -125,6 +162,11 @@ CLEAN = ("renew", "verify")
 MAPPED = "verify by the mapper"
 # Of these, `make test` has the calls alone that change the name of a key.
 PAIRS = ("renew with a new key", "verify of a pair")
+# Of these, `make test` has the calls before which a key in the token is made or goes, and before which its file does.
+TOKENS = {
+    "renew with a new key in a token": ("*.object", "key.pem.new"),
+    "verify of a pair in a token": ("key.pem.previous", "*.object", "cert.pem.previous"),
+}
 
 
 @contextmanager
@@ -147,11 +189,17 @@ def kill(tenant: Tenant, directory: Path, step: Step, number: int, when: str) ->
     with fresh(tenant, directory, step) as device:
         killed = run(device, step, number, when)
         assert killed.result.exit == -signal.SIGKILL, killed.result
-        assert len(killed.calls) == (number if when == "after" else number - 1)
+        count = number if when == "after" else number - 1
+        # The program that works in the token may go on a little after the step was killed.
+        assert len(killed.calls) == count or (step.by is in_token and len(killed.calls) > count)
         after = hour(device)
         context = f"killed {when} call {number} after {killed.calls[-1:]}: {[each.exit for each in after.steps]}"
         expect_good(device, f"{context}\n{after.said}")
         check_end(after, context)
+        if step.by is in_token:
+            # The next command that uses the token, where the run was held back.
+            assert after.result != "exit-code" or device.run("tedge-hsm create-key c8y").exit == 0
+            assert flaw_of_token(device) == "", context
 
 
 def check_end(after: Hour, context: str) -> None:
@@ -210,5 +258,17 @@ def test_killed_where_a_key_changes_its_name(tenant: Tenant, tmp_path: Path, mat
     chosen = [each for each in calls if each.name.startswith(("rename", "unlink", "link"))]
     assert len(chosen) == (7 if name == "verify of a pair" else 2)
     for call in chosen:
+        with matrix.case(f"{name}: before {call}"):
+            kill(tenant, tmp_path / f"{call.number}", STEPS[name], call.number, "before")
+
+
+@pytest.mark.row("Killed anywhere")
+@pytest.mark.parametrize("name", TOKENS)
+def test_killed_where_a_key_in_a_token_comes_or_goes(tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str) -> None:
+    calls = calls_of(tenant, tmp_path / "clean", name)
+    for pattern in TOKENS[name]:
+        # The last call that makes or removes it: what went before is undone.
+        chosen = [each for each in calls if each.name.startswith(("unlink", "link")) or not each.existed]
+        call = [each for each in chosen if Path(each.target or each.path).match(pattern)][-1]
         with matrix.case(f"{name}: before {call}"):
             kill(tenant, tmp_path / f"{call.number}", STEPS[name], call.number, "before")

@@ -35,17 +35,7 @@ URI = "pkcs11:token=gateway;object=tedge"
 @pytest.fixture
 def device(local_device: LocalDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalDevice:
     """A device with a token that holds no key yet."""
-    directory = tmp_path / "token"
-    directory.mkdir()
-    for name, value in hardware.bare_token(directory, PIN).items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "pin").write_text(PIN + "\n")
-    for words in (
-        f"device.cryptoki.module_path {hardware.MODULE}",
-        f"device.cryptoki.pin_path {tmp_path}/pin",
-        "device.cryptoki.mode module",
-    ):
-        assert local_device.run(f"tedge-config set {words}").exit == 0
+    hardware.set_up_token(local_device, tmp_path, monkeypatch, PIN)
     return local_device
 
 
@@ -386,3 +376,40 @@ def test_the_units_get_what_the_token_needs(device: LocalDevice) -> None:
 
 def lines_of(text: str) -> list[str]:
     return [each for each in text.splitlines() if not each.startswith("#")]
+
+
+@pytest.mark.parametrize("where", ["typed", "setting"])
+def test_a_slot_that_is_not_there_is_named(device: LocalDevice, where: str) -> None:
+    """A slot has another number at the next boot."""
+    uri = "pkcs11:slot-id=99;object=tedge"
+    if where == "setting":
+        assert device.run(f"tedge-config set device.key_uri {uri}").exit == 0
+        said = device.run("tedge-cert-create --device-id gateway-1")
+    else:
+        said = device.run(f"tedge-hsm create-key c8y {uri}")
+    assert (said.exit, "there is no token pkcs11:slot-id=99 (user " in said.stderr) == (1, True), said.stderr
+    assert "token=gateway); plug it in" in said.stderr
+    assert not device.certificate.exists()
+
+
+def test_a_profile_with_a_token_and_a_pin_of_its_own(device: LocalDevice, tmp_path: Path) -> None:
+    hardware.bare_token(tmp_path / "token", "220022", "second")
+    directory = device.certificate.parent
+    settings = device.directory / "tedge.toml"
+    settings.write_text(
+        f'{settings.read_text()}\n[c8y.profiles.p]\nurl = "p.example"\n'
+        f'device.cert_path = "{directory}/p.pem"\ndevice.key_path = "{directory}/p-key.pem"\n'
+        f'device.csr_path = "{directory}/p.csr"\ndevice.key_pin = "220022"\n'
+    )
+    made = device.run("tedge-hsm create-key c8y pkcs11:token=second --profile p")
+    assert made.exit == 0, made.stderr
+    assert device.run("tedge-hsm create-key c8y pkcs11:token=gateway").exit == 0
+    pin_file = device.directory / "token-pin-c8y@p"
+    assert (pin_file.read_text(), pin_file.stat().st_mode & 0o777) == ("220022\n", 0o640)
+    for words in ("create c8y --profile p --device-id gateway-p", "renew c8y --profile p --ca self-signed --new-key"):
+        done = device.run(f"tedge-cert-{words}")
+        assert done.exit == 0, done.stderr
+    for name in ("p-key.pem", "p-key.pem.new"):
+        attributes = hardware_keys.attributes_in((directory / name).read_bytes()) or {}
+        assert (attributes["token"], attributes["pin-source"]) == ("second", f"file:{pin_file}")
+    assert [len(hardware.private_keys(*each)) for each in (("second", "220022"), ("gateway", PIN))] == [2, 1]

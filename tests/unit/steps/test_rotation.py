@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from asn1crypto import pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -318,11 +317,6 @@ def link(device: LocalDevice) -> str:
     )
 
 
-def in_a_token(device: LocalDevice) -> str:
-    key_file(device).write_bytes(pem.armor("PKCS#11 PROVIDER URI", b"\x30\x00"))
-    return "names a key in a token"
-
-
 def shared_with_a_profile(device: LocalDevice) -> str:
     file = device.directory / "tedge.toml"
     other = device.directory / "other.pem"
@@ -356,7 +350,6 @@ def in_place_of_the_request(device: LocalDevice) -> str:
     "spoil",
     [
         link,
-        in_a_token,
         shared_with_a_profile,
         shared_with_the_factory_certificate,
         with_a_copy_of_the_key,
