@@ -362,7 +362,11 @@ def why_no_tpm(reached_by: str) -> str:
         b"",
         {**provider.variables(), "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"},
     )
-    return f"the TPM does not answer (device.tpm.tcti {reached_by})" if listed.returncode else ""
+    if listed.returncode == 0:
+        return ""
+    # The daemon runs as user tss.
+    is_without_user = reached_by.startswith("tabrmd") and _group() is None
+    return _PACKAGES["tpm-udev"] if is_without_user else f"the TPM does not answer (device.tpm.tcti {reached_by})"
 
 
 def _why_shut(node: str) -> str:
@@ -371,13 +375,7 @@ def _why_shut(node: str) -> str:
     except FileNotFoundError:
         return f"there is no TPM at {node}; switch it on in the firmware, or set device.tpm.tcti to where it is"
     except PermissionError:
-        if _lets_group_in(node):
-            cure = "`sudo tedge hsm create-key --tpm` lets it, and keeps the key"
-            return f"user tedge may not open the TPM {node}; {cure}"
-        return (
-            f"the TPM {node} is shut to group {provider.GROUP}; expected mode 0660 and that group, which a rule of "
-            f"package tpm-udev sets: `sudo udevadm trigger --action=add {node}`"
-        )
+        return _why_refused(node)
     except OSError as error:
         if error.errno == errno.EBUSY:
             return (
@@ -388,16 +386,39 @@ def _why_shut(node: str) -> str:
     return ""
 
 
+def _why_refused(node: str) -> str:
+    if _group() is None:
+        return _PACKAGES["tpm-udev"]
+    if _lets_group_in(node):
+        cure = "`sudo tedge hsm create-key --tpm` lets it, and keeps the key"
+        return f"user tedge may not open the TPM {node}; {cure}"
+    return (
+        f"the TPM {node} is shut to group {provider.GROUP}; expected mode 0660 and that group, which a rule of "
+        f"package tpm-udev sets: `sudo udevadm trigger --action=add {node}`"
+    )
+
+
 def _lets_group_in(node: str) -> bool:
     """Return whether members of the group may use the TPM."""
-    with suppress(OSError, KeyError):
+    with suppress(OSError):
         facts = Path(node).stat()
-        return facts.st_gid == grp.getgrnam(provider.GROUP).gr_gid and facts.st_mode & 0o060 == 0o060
+        return facts.st_gid == _group() and facts.st_mode & 0o060 == 0o060
     return False
+
+
+def _group() -> int | None:
+    """Return the group that may use the TPM; None where its package is not installed."""
+    try:
+        return grp.getgrnam(provider.GROUP).gr_gid
+    except KeyError:
+        return None
 
 
 _PACKAGES = {
     "tpm2": "OpenSSL's provider for a TPM is not installed: `sudo apt install tpm2-openssl`, then try again",
+    # Debian 12 and 13 install it with the provider; testing only recommends it.
+    "tpm-udev": f"there is no group {provider.GROUP}, which may use the TPM; its package is not installed: "
+    "`sudo apt install tpm-udev`, then `sudo tedge hsm create-key --tpm`",
     "pkcs11": "OpenSSL's provider for a token is not installed: `sudo apt install pkcs11-provider` (Debian 12: with "
     "`-t bookworm-backports`), then try again",
 }

@@ -234,6 +234,15 @@ def test_a_device_that_cannot_be_opened_is_named(
     assert re.match(said, hardware_keys.why_no_tpm(f"device:{node}").replace(str(node), "NODE"))
 
 
+def test_a_missing_group_of_the_tpm_is_named_with_its_package(mocker: MockerFixture) -> None:
+    mocker.patch("grp.getgrnam", side_effect=KeyError)
+    said = [hardware_keys.why_no_tpm("tabrmd:bus_name=no.daemon")]
+    mocker.patch("os.open", side_effect=PermissionError)
+    said.append(hardware_keys.why_no_tpm("device:/dev/tpmrm0"))
+    for each in said:
+        assert re.match(r"there is no group tss, .* `sudo apt install tpm-udev`, then `sudo tedge hsm create-key", each)
+
+
 def test_a_tpm_that_is_gone_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**parts[1]["tpm"], "TPM2OPENSSL_TCTI": "swtpm:path=/nowhere"}.items():
         monkeypatch.setenv(name, value)
