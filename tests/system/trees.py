@@ -29,8 +29,9 @@ NEXT = "forky"
 NAMES = {**RELEASES, NEXT: "testing"}
 PACKAGES = "ca-certificates,cron,dbus,iproute2,mosquitto,mosquitto-clients,procps,sudo,systemd,systemd-sysv"
 BROKER = "mosquitto"
-# The TPM, and a daemon for it that stands for the kernel's resource manager: several processes use it at a time.
-TPM = ["swtpm", "tpm2-abrmd", "libtss2-tcti-swtpm0", "libtss2-tcti-tabrmd0"]
+# The TPM, and a daemon for it that stands for the kernel's resource manager: several processes use it at a time. Both
+# run as user tss, which tpm-udev makes; testing only recommends that package.
+TPM = ["swtpm", "tpm2-abrmd", "libtss2-tcti-swtpm0", "libtss2-tcti-tabrmd0", "tpm-udev"]
 TPM_PROVIDER = "tpm2-openssl"
 # Debian 12 has the provider in its backports only; it needs nothing else from there.
 TOKEN = ["softhsm2", "opensc", "pkcs11-provider"]
