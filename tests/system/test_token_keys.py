@@ -5,8 +5,8 @@ import pytest
 
 from system.device import Device
 from system.devices import Devices
-from system.onboarding import configure, register
-from system.renewer import KEY, SERVICE, make_due, serial, start
+from system.onboarding import PASSWORD, configure, give, register
+from system.renewer import KEY, SERVICE, TIMER, make_due, serial, start
 from tenant.client import Tenant
 
 # The TPM is tried on both releases; the way from the provider to the key is the same.
@@ -27,6 +27,22 @@ tedge config set device.cryptoki.mode module
 @pytest.fixture
 def _off(devices: Devices) -> Device:
     return devices.make("token")
+
+
+def test_the_first_boot_uses_the_key_that_is_there(device: Device, tenant: Tenant) -> None:
+    """A factory makes the key, and puts the password into the image."""
+    device.run(["sh", "-ec", TOKEN])
+    configure(device, tenant)
+    device.run("tedge hsm create-key c8y")
+    key = device.read(KEY)
+    give(device, "tedge.device-id", device.name)
+    give(device, "tedge.one-time-password", PASSWORD)
+    tenant.register(device.name, PASSWORD)
+    device.reboot()
+    tenant.wait_connected(device.name, timeout_s=60)
+    device.wait_for(f"systemctl is-active {TIMER}")
+    assert device.read(KEY) == key
+    assert device.state == "running"
 
 
 def test_a_key_in_a_token(device: Device, tenant: Tenant) -> None:
