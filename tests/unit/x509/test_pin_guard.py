@@ -185,7 +185,7 @@ def test_only_the_files_of_a_token_are_opened_to_its_group(key_file: Path, tmp_p
     (slot.parent / "slot").symlink_to(tmp_path / "etc")
     ours = next(slot.glob("*-*.object"))
     ours.chmod(0o600)
-    token.make_key(hardware.MODULE, token.tokens(hardware.MODULE)[0], PIN, "EC:prime256v1", "tedge", "77")
+    token.make_key(hardware.MODULE, token.tokens(hardware.MODULE)[0], PIN, "p256", "tedge", "77")
     assert [each.stat().st_mode & 0o777 for each in (*others, ours)] == [0o600, 0o600, 0o660]
 
 
