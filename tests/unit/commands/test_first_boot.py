@@ -275,6 +275,19 @@ def test_the_part_that_is_root_ends_with_the_code_of_the_other(
 
 
 @pytest.mark.usefixtures("connected")
+def test_a_further_registration_is_finished_as_tedge(boot: Boot, mocker: MockerFixture) -> None:
+    """Root has connected the device for this password before."""
+    assert first_boot.finish("") == 0
+    mocker.patch("tedge_cert.config.settings.Config.is_of_system", True)
+    order = mocker.Mock()
+    mocker.patch("tedge_cert.disk.privileges.drop", order.drop)
+    mocker.patch.object(first_boot, "_conclude", order.conclude)
+    boot.give("tedge.one-time-password", PASSWORD)
+    assert first_boot.finish("") == 0
+    assert [each[0] for each in order.mock_calls] == ["drop", "conclude"]
+
+
+@pytest.mark.usefixtures("connected")
 @pytest.mark.parametrize("url", ['evil.example"\nx = "', "evil.example:port", "[::1]x"])
 def test_root_sets_a_tenant_only_where_there_is_none(boot: Boot, url: str) -> None:
     file = boot.device.directory / "tedge.toml"

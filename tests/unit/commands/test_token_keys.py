@@ -18,9 +18,10 @@ from tedge_cert.config import token_settings
 from tedge_cert.config.keys.table import KEYS
 from tedge_cert.config.settings import Config
 from tedge_cert.config.token_settings import TokenSettings
+from tedge_cert.device import token_key
 from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import privileges
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.x509 import hardware_keys, provider
 from unit import hardware
 from unit.certificates import key_pem, new_key
@@ -293,6 +294,18 @@ def test_a_key_in_use_is_replaced_only_if_asked_for(device: LocalDevice) -> None
     again = device.run("tedge-hsm create-key --label tedge --id 77 c8y")
     assert again.exit == 0, again.stderr
     assert key_of(device).read_bytes() != second
+
+
+def test_no_setting_replaces_a_key_by_the_name_of_another(device: LocalDevice) -> None:
+    assert device.run(f"tedge-config set device.key_uri {URI}").exit == 0
+    key_of(device).write_bytes(key_pem(new_key()))
+    before = key_of(device).read_bytes()
+    with pytest.raises(ConfigurationError, match=r"holds a key, and device\.key_uri names another one in a token"):
+        token_key.settle(instance_of(device))
+    assert key_of(device).read_bytes() == before
+    key_of(device).unlink()
+    token_key.settle(instance_of(device))
+    assert hardware_keys.kind_in(key_of(device).read_bytes()) == hardware_keys.TOKEN
 
 
 def test_each_setting_that_is_missing_is_named(local_device: LocalDevice) -> None:

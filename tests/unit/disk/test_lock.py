@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.disk import files, owners
-from tedge_cert.disk.lock import locked
+from tedge_cert.disk.lock import locked, locked_file, name_for
 from tedge_cert.errors import BusyError, TedgeCertError
 from unit.children import environment_for
 
@@ -142,3 +142,17 @@ def test_a_lock_that_root_made_serves_its_user(tmp_path: Path) -> None:
     lock_file = next(tmp_path.glob("*.lock"))
     assert (lock_file.stat().st_uid, lock_file.stat().st_gid) == owners.account_ids(owners.LOCK)
     assert lock_file.stat().st_mode & 0o777 == owners.LOCK.mode
+
+
+def test_no_other_file_becomes_a_lock(tmp_path: Path) -> None:
+    """Not one with a second name in the directory of the locks, and for the lock of root no link."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    other.chmod(0o604)
+    (tmp_path / name_for(CERTIFICATE)).hardlink_to(other)
+    with locked(CERTIFICATE, tmp_path):
+        assert other.stat().st_mode & 0o777 == 0o604
+    (tmp_path / "link").symlink_to(other)
+    with pytest.raises(TedgeCertError, match="cannot open the lock"), locked_file(tmp_path / "link"):
+        pytest.fail("it holds another file")
+    assert other.stat().st_mode & 0o777 == 0o604

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert import processes
 from tedge_cert.config import token_uri
@@ -139,6 +140,27 @@ def make_second_token(key_file: Path) -> None:
 def remove_public_half(key_file: Path) -> None:
     words = ["pkcs11-tool", "--module", hardware.MODULE, "--token-label", "gateway", "--login", "--pin", PIN]
     subprocess.run([*words, "--delete-object", "--type", "pubkey", "--id", "01"], check=True, capture_output=True)
+
+
+def test_a_try_that_was_cut_off_counts(key_file: Path, mocker: MockerFixture) -> None:
+    """Killed in each hour before the token has answered, it would lock the token."""
+    cut_off = mocker.patch.object(token, "keys", side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        keys.load(key_file)
+    mocker.stop(cut_off)
+    next_hour()
+    assert use(key_file).count("is not tried again") == 2
+    assert logins(key_file) == 0
+
+
+def test_tls_tries_a_wrong_pin_once(key_file: Path) -> None:
+    """OpenSSL would try it five times."""
+    set_pin(key_file, "000000")
+    certificate = key_file.with_name("cert.pem")
+    certificate.write_bytes(make().pem)
+    with pytest.raises(PinRefusedError, match="is not that of the token gateway"):
+        client_context(Trust(certificate, "x"), certificate, key_file)
+    assert logins(key_file) == 1
 
 
 @pytest.mark.parametrize(
