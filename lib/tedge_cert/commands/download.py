@@ -151,7 +151,7 @@ def download_once(instance: Instance, registration: Registration) -> Certificate
 def _key(instance: Instance) -> keys.PrivateKey:
     """Return the key of the device, made if there is none; a switch that was interrupted gives its key back first."""
     Switch.of(instance).settle_keys()
-    token_key.settle(instance)
+    token_key.settle(instance, registers=True)
     return keys.load_or_create(instance.key)
 
 

@@ -98,6 +98,10 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
     The caller has called ``check``, and holds the lock.
     """
     path = instance.candidate_key
+    chosen = token_key.chosen_since(instance)
+    if chosen is not None and keys.content_of(path) not in (None, chosen):
+        # It is not the one that a person chose.
+        files.remove(path)
     if found := _load(instance):
         journal.info(f"the request is made with the candidate key {path}")
         return found
@@ -105,7 +109,8 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
         _make(instance, present)
     except FileExistsError as error:
         raise TedgeCertError(f"{path} appeared meanwhile; try again") from error
-    journal.info(f"made a new private key, {path}; it is used together with its certificate, and not before")
+    what = "made a new private key" if chosen is None else "the settings name another private key"
+    journal.info(f"{what}, {path}; it is used together with its certificate, and not before")
     found = _load(instance)
     if found is None:
         raise TedgeCertError(f"{path} was removed by another program; try again")
@@ -114,7 +119,10 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
 
 def _make(instance: Instance, present: PrivateKey) -> None:
     access = owners.access_of(instance.key_file.stat())
-    if isinstance(present, HardwareKey) and present.kind == hardware_keys.TOKEN:
+    chosen = token_key.chosen_since(instance)
+    if chosen is not None:
+        files.create(instance.candidate_key, chosen, access)
+    elif isinstance(present, HardwareKey) and present.kind == hardware_keys.TOKEN:
         files.create(instance.candidate_key, token_key.made_like(instance, present), access)
     else:
         keys.create_like(present, instance.candidate_key, access)

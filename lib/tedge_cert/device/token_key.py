@@ -5,7 +5,7 @@ import os
 import shlex
 from pathlib import Path
 
-from tedge_cert import journal
+from tedge_cert import cures, journal
 from tedge_cert.config import token_settings, token_uri
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.token_settings import TokenSettings
@@ -13,7 +13,7 @@ from tedge_cert.device import made_keys, profiles
 from tedge_cert.device.instance import Instance, resolve
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import CertificateError, ConfigurationError
-from tedge_cert.x509 import hardware_keys, keys, pin_guard, provider, token
+from tedge_cert.x509 import certificate, hardware_keys, keys, pin_guard, provider, token
 from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.token import TokenKey
 
@@ -27,10 +27,11 @@ def content_of(instance: Instance, uri: str) -> bytes:
     return token_uri.pem_of(token_uri.text_of(attributes))
 
 
-def settle(instance: Instance) -> None:
+def settle(instance: Instance, registers: bool = False) -> None:
     """Write the file of the key that the settings name in a token, if it names another one or is missing.
 
-    Where a rotation replaced that key, the file says which one is in use.
+    Where a rotation replaced that key, the file says which one is in use. Unless the device ``registers``, a file that
+    names another key stays while there is a certificate, which may be for that key.
 
     Call it under the lock. Raises ConfigurationError if no key is chosen, or where a key would be overwritten.
     """
@@ -38,8 +39,7 @@ def settle(instance: Instance) -> None:
     if found is None:
         return
     present = keys.content_of(instance.key)
-    names_key = any(each in token_uri.parse(found.uri) for each in token_uri.OF_KEY) if found.uri else False
-    if not names_key:
+    if not _names_key(found):
         if present is None:
             raise ConfigurationError(
                 f"device.cryptoki.mode is module, and no key is chosen: `sudo tedge hsm create-key {instance.words}` "
@@ -56,10 +56,44 @@ def settle(instance: Instance) -> None:
             f"{instance.key} holds a key, and device.key_uri names another one in a token: `sudo mv {file} {file}.old` "
             "uses the token, `sudo tedge config unset device.key_uri` uses the file"
         )
+    if not registers and present is not None and chosen_since(instance) and not _fits(instance, wanted):
+        journal.warning(
+            f"{instance.key} names another key than the settings, {found.uri}, and stays, because the certificate is "
+            f"for that key: {cures.command('cert renew')} gets a certificate for the other one, and both are then "
+            "used together"
+        )
+        return
     if uri == found.uri:
         made_keys.follow(instance, uri)
     files.write(instance.key, wanted, owners.PRIVATE_KEY)
     journal.info(f"{instance.key} names the key in the token: {uri}")
+
+
+def _names_key(found: TokenSettings) -> bool:
+    return bool(found.uri) and any(each in token_uri.parse(found.uri) for each in token_uri.OF_KEY)
+
+
+def chosen_since(instance: Instance) -> bytes | None:
+    """Return the file of the key that the settings name now; None if the key file names that, or no key in a token."""
+    found = token_settings.of(instance.config, instance.cloud)
+    present = hardware_keys.attributes_in(keys.content_of(instance.key_file) or b"")
+    if found is None or present is None or not _names_key(found) or made_keys.is_replaced(instance, found.uri):
+        return None
+    wanted = content_of(instance, found.uri)
+    chosen = hardware_keys.attributes_in(wanted) or {}
+    same = all(present.get(each) == chosen.get(each) for each in (*token_uri.OF_TOKEN, *token_uri.OF_KEY))
+    return None if same else wanted
+
+
+def _fits(instance: Instance, wanted: bytes) -> bool:
+    """Return whether there is no certificate, or one that belongs to the key that this file would name."""
+    if not os.path.lexists(instance.certificate):
+        return True
+    try:
+        public_key = certificate.load(instance.certificate).public_key
+        return hardware_keys.tried(instance.key_file, wanted).public_key == public_key
+    except CertificateError:
+        return False
 
 
 def _in_use(instance: Instance, found: TokenSettings, present: bytes | None) -> str:

@@ -15,7 +15,7 @@ from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity, est_server, self_signed, waiting_request
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.device import rotation
+from tedge_cert.device import rotation, token_key
 from tedge_cert.device.connection_settings import connected_broker, est_of, tenant_of
 from tedge_cert.device.connections import KeyPair
 from tedge_cert.device.instance import Instance, identity
@@ -102,11 +102,13 @@ def candidate_of(wanted: Wanted, instance: Instance, current: Certificate) -> Ce
 def changes_key(instance: Instance, wanted: Wanted) -> bool:
     """Return whether the certificate is asked for with a new key; raises TedgeCertError if that is impossible.
 
-    A request that waits for approval is sent again with its key, also when nothing wants a new key any more.
+    A request that waits for approval is sent again with its key, also when nothing wants a new key any more. A key in
+    a token that the settings name since is a new one, too.
     """
     if wanted.csr is not None and wanted.authority != SELF_SIGNED:
         return False
     changes = wanted.new_key or rotation.is_wanted(instance) or _waits_with_new_key(instance)
+    changes = changes or token_key.chosen_since(instance) is not None
     if changes:
         rotation.check(instance)
     return changes

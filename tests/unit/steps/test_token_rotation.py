@@ -159,6 +159,7 @@ def test_refused_after_the_promotion_the_new_key_goes(device: LocalDevice, monke
         path.with_name(f"{path.name}.previous").write_bytes(path.read_bytes())
         path.with_name(f"{path.name}.new").rename(path)
     device.tenant.fault(where="mqtt", do="connack", code=5, serials=[serial])
+    run(device, "tedge-cert-renew c8y")
     assert ids() == {first, second}
     assert "the previous certificate is active again" in run(device, "tedge-cert-verify c8y", 3)
     assert (ids(), key_file(device).read_bytes(), names_of(device)) == ({first}, former, FILES)
@@ -212,7 +213,11 @@ def test_a_wrong_pin_is_tried_once(device: LocalDevice, monkeypatch: pytest.Monk
 
 
 def test_a_key_that_cannot_be_removed_now_goes_later(
-    device: LocalDevice, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture, capsys: pytest.CaptureFixture[str]
+    device: LocalDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    mocker: MockerFixture,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     """No renewal fails for it."""
     first = registered(device, monkeypatch)
@@ -223,6 +228,40 @@ def test_a_key_that_cannot_be_removed_now_goes_later(
     rotation.remove_spare(instance_of(device))
     assert "stays in the token until the next renewal: the token was removed" in capsys.readouterr().err
     mocker.stopall()
+    # The PIN is not that of the token, where the key in use is in another one now.
+    former = key_file(device).read_bytes()
+    hardware.bare_token(tmp_path / "token", "220022", "second")
+    hardware.token_key(key_file(device), "pkcs11:token=second;object=other;type=private")
+    rotation.remove_spare(instance_of(device))
     assert ids() == {first, second}
+    key_file(device).write_bytes(former)
     rotation.remove_spare(instance_of(device))
     assert ids() == {first}
+
+
+def test_a_key_that_is_chosen_by_hand_comes_with_its_certificate(
+    device: LocalDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As scripts of thin-edge change a key: a new one in the settings, then renew, then reconnect."""
+    first = registered(device, monkeypatch)
+    connect(device)
+    before, broker = key_file(device).read_bytes(), device.broker_pid
+    pkcs11_tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "second", "--id", "0202")
+    run(device, "tedge-config set c8y.device.key_uri pkcs11:token=gateway;object=second")
+    said = run(device, "tedge-reconnect c8y")
+    assert "names another key than the settings, pkcs11:token=gateway;object=second, and stays" in said
+    assert "`sudo tedge cert renew c8y` gets a certificate for the other one" in said
+    run(device, "tedge-cert-create-csr c8y")
+    assert key_file(device).read_bytes() == before
+    assert "the settings name another private key" in run(device, "tedge-cert-renew c8y")
+    new = serial_of(device.candidate)
+    run(device, "tedge-reconnect c8y")
+    assert (serial_of(device.certificate), named(key_file(device))["object"]) == (new, "second")
+    device.tenant.wait_connected(device.device_id, serial=new)
+    # The former one stays: the person may go back to it.
+    assert (ids(), names_of(device), device.broker_pid) == ({first, "0202"}, FILES, broker)
+    assert "names another key" not in run(device, "tedge-reconnect c8y")
+    # Another URI of the same key needs no certificate.
+    run(device, "tedge-config set c8y.device.key_uri pkcs11:token=gateway;id=%02%02")
+    run(device, "tedge-reconnect c8y")
+    assert named(key_file(device)) == {"type": "private", "token": "gateway", "id": "0202"}
