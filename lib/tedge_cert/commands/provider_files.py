@@ -28,7 +28,7 @@ _TPM2_PKCS11, _TPM2_STORE = "tpm2_pkcs11", "/etc/tedge/hsm"
 
 
 def update(instance: Instance, tpm: bool = False) -> bool:
-    """Write the files that differ from what is needed; return whether there were any. Raises TedgeCertError.
+    """Write the files that differ, and let users in; return whether mosquitto needs a restart. Raises TedgeCertError.
 
     ``tpm``: the key is in the TPM. Otherwise its part is kept if it is there.
     """
@@ -36,6 +36,9 @@ def update(instance: Instance, tpm: bool = False) -> bool:
     if not instance.manages_services:
         return changed
     wanted = _of_tpm(instance) if tpm else {}
+    # Since mosquitto 2.1 Debian starts the broker as its own user, who then opens the TPM.
+    if tpm and add_to_group(owners.BROKER, provider.GROUP):
+        changed = True
     if found := token_settings.of(instance.config):
         wanted |= _of_token(instance, found)
         let_in(instance.config)
@@ -102,7 +105,7 @@ def _has(path: Path, text: str) -> bool:
 def _of_tpm(instance: Instance) -> dict[Path, str]:
     node = _node(instance.config)
     head = _HEAD.format("the TPM")
-    # mosquitto opens the TPM as root, when it starts, and never again: it has to wait for the device.
+    # mosquitto opens the TPM when it starts, and never again: it has to wait for the device.
     unit = "tpm2-abrmd.service" if instance.config.need("device.tpm.tcti").startswith("tabrmd") else ""
     if node.count("/") == 2 and "-" not in node:
         unit = f"dev-{node.removeprefix('/dev/')}.device"
@@ -162,13 +165,15 @@ def let_in(config: Config) -> tuple[str, ...]:
     return (provider.SOFTHSM,)
 
 
-def add_to_group(user: str, group: str) -> None:
-    """Make ``user`` a member of ``group``, if there is such a group, and a user who is not a member yet."""
+def add_to_group(user: str, group: str) -> bool:
+    """Make ``user`` a member of ``group``, if there is such a group; return whether that is new."""
     try:
         members = grp.getgrnam(group).gr_mem
     except KeyError:
-        return
-    if user not in members:
-        done = processes.run(["usermod", "--append", "--groups", group, user])
-        if done.returncode:
-            journal.warning(f"cannot make user {user} a member of group {group}: {done.stderr.strip()}")
+        return False
+    if user in members:
+        return False
+    done = processes.run(["usermod", "--append", "--groups", group, user])
+    if done.returncode:
+        journal.warning(f"cannot make user {user} a member of group {group}: {done.stderr.strip()}")
+    return done.returncode == 0

@@ -3,10 +3,12 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from pytest_mock import MockerFixture
 
 from tedge_cert.commands import provider_files
 from tedge_cert.config.keys.table import KEYS
@@ -146,6 +148,23 @@ def test_the_units_get_the_device_and_nothing_else(tmp_path: Path) -> None:
             for unit in ("tedge-cert-renewer@c8y", "tedge-cert-download@c8y")
         },
     }
+
+
+@pytest.mark.parametrize(("members", "added"), [(["tedge"], True), (["tedge", "mosquitto"], False)])
+def test_mosquitto_is_let_in_and_started_again(
+    members: list[str], added: bool, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    """Debian testing starts the broker as user mosquitto; on 12 and 13 it opens the TPM while it is root."""
+    for name in ("update_openssl", "_write"):
+        mocker.patch.object(provider_files, name, return_value=False)
+    (tmp_path / "tedge.toml").write_text("")
+    mocker.patch("grp.getgrnam").return_value.gr_mem = members
+    run = mocker.patch("tedge_cert.processes.run")
+    run.return_value.returncode = 0
+    instance = replace(load_instance("c8y", "", str(tmp_path)), manages_services=True)
+    assert provider_files.update(instance, tpm=True) is added
+    command = ["usermod", "--append", "--groups", "tss", "mosquitto"]
+    assert [each.args[0] for each in run.call_args_list] == [command] * added
 
 
 def test_mosquitto_waits_for_the_daemon_of_the_tpm(tmp_path: Path) -> None:
