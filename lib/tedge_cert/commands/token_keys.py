@@ -297,8 +297,8 @@ def _of_other_key(instance: Instance, key: TokenKey, cloud: str) -> str:
     setting = instance.config.full_name(f"{cloud}.device.key_uri".lstrip("."))
     return (
         f"Key URI: {key.uri}\n{instance.key} names another key and is left alone: the certificate of the device may "
-        f"depend on it.\n    => `sudo tedge config set {setting} '{key.uri}'` uses the new one with the next certificate: "
-        f"`sudo tedge cert renew {instance.words}`\n"
+        f"depend on it.\n    => `sudo tedge config set {setting} '{key.uri}'` uses the new one with the next "
+        f"certificate: `sudo tedge cert renew {instance.words}`\n"
     )
 
 
