@@ -4,6 +4,7 @@
 import argparse
 import asyncio
 import json
+import os
 import resource
 import secrets
 import signal
@@ -70,6 +71,13 @@ async def _serve_tokens(
     return await asyncio.start_server(front.serve, arguments.listen, arguments.token_port, backlog=_BACKLOG), runner
 
 
+async def _wait_for_parent() -> None:
+    """Wait until the process that started this one has gone: a run that was killed leaves no port taken."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
+
+
 async def _run(arguments: argparse.Namespace) -> None:
     hosts = arguments.host or ["localhost", "127.0.0.1"]
     directory = arguments.directory.resolve()
@@ -112,7 +120,8 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(json.dumps(ready), flush=True)
-    await stop.wait()
+    ends = [asyncio.create_task(each) for each in (stop.wait(), _wait_for_parent())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     mqtt.close()
     front.close()
     await access.cleanup()

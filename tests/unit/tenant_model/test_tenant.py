@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTPS side of the tenant against real clients: requests, openssl, and bare TLS."""
 
+import os
+import signal
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from pathlib import Path
@@ -140,3 +143,27 @@ def test_a_limit_sends_who_comes_too_often_away(tenant: Tenant, device: Device) 
     assert answers[-1].headers["Retry-After"] == "7"
     tenant.settings(est_limit=3)
     assert post(tenant, EST + "simplereenroll", body, headers=bearer).status_code == 200
+
+
+_PARENT = """
+import os, subprocess, sys
+python = os.environ.get("TENANT_PYTHON") or sys.executable
+tenant = subprocess.Popen([python, "-m", "tenant", "--directory", sys.argv[1]])
+print(tenant.pid, flush=True)
+tenant.wait()
+"""
+
+
+def test_it_ends_when_the_run_that_started_it_was_killed(tmp_path: Path) -> None:
+    tests = str(Path(__file__).resolve().parents[2])
+    command, environment = [sys.executable, "-c", _PARENT, str(tmp_path)], {**os.environ, "PYTHONPATH": tests}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert "control" in parent.stdout.readline()
+        parent.kill()
+        try:
+            parent.communicate(timeout=20)  # until the tenant, too, has closed the pipe
+        except subprocess.TimeoutExpired:
+            os.kill(pid, signal.SIGKILL)
+            raise
