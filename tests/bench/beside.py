@@ -32,7 +32,7 @@ MESSAGES = 500
 # The unit of thin-edge's package without our drop-in, and once more confined as ours.
 OWN, CONFINED_OWN = "bench-thin-edge@c8y.service", "bench-confined-thin-edge@c8y.service"
 
-OUTAGE, LOCAL, BROKER = "outage of the link, s", "local disconnects, all renewals", "restarts of the broker"
+OUTAGE, LOCAL, BROKER = "outage of the link, s", "local disconnects, all renewals", "renewals that restarted the broker"
 SENT, LOST = "QoS 1 messages sent on {}", "QoS 1 messages lost on {}"
 DEVICE = "CPU of the device, without what the messages cost, ms"
 CPU = "CPU of the device, ours / thin-edge's own renewal"
@@ -169,6 +169,8 @@ def main() -> None:
     parser.add_argument("--bridges", nargs="+", choices=list(KINDS), default=list(KINDS), help="(default: all)")
     arguments = parser.parse_args()
     names = [each for each in arguments.bridges if real_packages() or not KINDS[each].is_real]
+    if not names:
+        parser.error(f"{VARIABLE} has to name a directory with packages of thin-edge")
     columns: dict[str, dict[str, str]] = {}
     notes: list[str] = []
     with stage.tidy_machine() as package:
