@@ -106,8 +106,8 @@ def parse_username(text: str) -> Value:
 def parse_tcti(text: str) -> Value:
     """Accept a name of a TCTI with its configuration, which root writes into the environment of mosquitto.
 
-    mosquitto starts as root and opens the TPM before it becomes another user: so no TCTI that runs a program (``cmd``),
-    and no device where others than root could put a link.
+    mosquitto of Debian 12 and 13 starts as root and opens the TPM before it becomes another user: so no TCTI that runs
+    a program (``cmd``), and no device where others than root could put a link.
     """
     name, _, rest = text.partition(":")
     if not (name.isascii() and name.isalnum()) or not all(
