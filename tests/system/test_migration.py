@@ -14,6 +14,7 @@ from system.renewer import CERTIFICATE, DIRECTORY, KEY, TIMER, make_due, serial,
 from tenant.client import Tenant
 
 COPY = "/var/backups/tedge-cert-renewer"
+PIN_FILE = "/etc/tedge/gateway-pin"
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def access(device: Device, path: str) -> tuple[str, str, int]:
 def test_taken_over_purged_and_back(before: tuple[Device, Tenant], package: Path, theirs: list[Path]) -> None:
     device, tenant = before
     thin_edge.connect(device, tenant)
+    device.write(PIN_FILE, "471100\n", mode=0o600)
     check_takeover(device, tenant, package)
     check_their_purge(device, tenant, package)
     check_way_back(device, tenant, theirs)
@@ -104,6 +106,7 @@ def check_their_purge(device: Device, tenant: Tenant, package: Path) -> None:
     assert "No such file" in device.read("/run/found").splitlines()[-1]
     device.run("mv /usr/bin/real-cp /usr/bin/cp")
     assert access(device, KEY) == ("tedge", "mosquitto", 0o640)
+    assert (device.read(PIN_FILE), access(device, PIN_FILE)) == ("471100\n", ("root", "root", 0o600))
     assert not device.exists(COPY)
     device.run("tedge reconnect c8y", timeout_s=120)
     device.systemctl("restart", "mosquitto.service")
