@@ -3,6 +3,7 @@
 
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class AlertSocket(ssl.SSLSocket):
     """A TLS socket that remembers the alert which ended it.
 
     In TLS 1.3 a server judges our certificate after our side of the handshake is done. So the alert arrives with the
-    first read, inside a library, and the library for MQTT reports no more than a lost connection.
+    first read, inside a library, and the library for MQTT reports no more than a lost connection. If the server has
+    closed before the request was written, there is no first read.
     """
 
     def do_handshake(self, block: bool = False) -> None:
@@ -66,6 +68,17 @@ class AlertSocket(ssl.SSLSocket):
             raise
         except ssl.SSLError as error:
             self._remember(error)
+            raise
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Write as the base class does; from a server that takes no more, read the alert that it sent before."""
+        try:
+            return super().send(data, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except (ssl.SSLError, ConnectionError):
+            with suppress(OSError):
+                self.recv(1)
             raise
 
     def _remember(self, error: ssl.SSLError) -> None:

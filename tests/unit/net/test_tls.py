@@ -2,12 +2,16 @@
 """TLS towards the tenant: what a context needs, and which alerts are about our certificate."""
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tedge_cert.errors import CertificateError, ConfigurationError
 from tedge_cert.net.anchors import Trust
@@ -118,6 +122,34 @@ def test_the_context_remembers_a_refusal(local_device: LocalDevice, do: str, wor
     with pytest.raises(OSError, match=r"closed|reset"):
         Connection(mqtt, local_device.device_id, 10, context)
     assert context.refusal == words
+
+
+def test_a_refusal_is_read_from_a_server_that_has_closed() -> None:
+    """It closes as soon as it has judged the certificate, and a busy device sends its request after that."""
+    known, unknown = trustme.CA(), trustme.CA()
+    serving, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    known.issue_cert("localhost").configure_cert(serving)
+    unknown.issue_cert("device").configure_cert(ours)
+    serving.verify_mode = ssl.CERT_REQUIRED
+    for each in (serving, ours):
+        known.configure_trust(each)
+
+    def judge() -> None:
+        client, _ = listener.accept()
+        with client, suppress(ssl.SSLError):
+            serving.wrap_socket(client, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=judge)
+        server.start()
+        with socket.create_connection(listener.getsockname()) as plain:
+            secured = ours.wrap_socket(plain, server_hostname="localhost")
+            server.join()
+            # The kernel takes what is written first, and is told that nobody reads it.
+            with pytest.raises(OSError, match=r"EOF|reset|pipe"):
+                while True:
+                    secured.send(b"POST")
+    assert ours.refusal == "unknown ca"
 
 
 @pytest.mark.parametrize(
