@@ -90,7 +90,7 @@ def test_without_a_broker_installed(mocker: MockerFixture) -> None:
 @pytest.mark.parametrize("health", ["down", "still up"])
 def test_offline_it_says_the_real_cause(local_device: LocalDevice, mocker: MockerFixture, health: str) -> None:
     """mosquitto may still say that the bridge is up, for as long as its keepalive."""
-    hurry(mocker, BRIDGE_S=0.5, TOKEN_WAIT_S=0.2)
+    hurry(mocker, TOKEN_WAIT_S=0.2)
     mocker.patch.object(connection_check, "BRIDGE_S", 0.5)
     certify(local_device)
     connect(local_device)

@@ -103,7 +103,7 @@ def test_remove(directory: Path) -> None:
 
 def test_remove_begins_with_previous(directory: Path, mocker: MockerFixture) -> None:
     """Otherwise a power cut in between would leave an unfinished switch without a certificate."""
-    for name in ("cert.pem", "key.pem", "cert.pem.new", "cert.pem.previous"):
+    for name in ("cert.pem", "key.pem", "cert.pem.new", "cert.pem.previous", "key.pem.previous"):
         (directory / "certs" / name).write_text("x")
     spy = mocker.spy(files, "remove")
     assert remove.remove(instance_of(directory))
