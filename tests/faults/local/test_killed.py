@@ -160,12 +160,14 @@ STEPS = {
 CLEAN = ("renew", "verify")
 # Beside thin-edge it kills the step where certificate and request for a restart change.
 MAPPED = "verify by the mapper"
+# What gives a name to a file, or takes it.
+MOVES = ("rename", "link", "unlink")
 # Of these, `make test` has the calls alone that change the name of a key.
 PAIRS = ("renew with a new key", "verify of a pair")
-# Of these, `make test` has the calls before which a key in the token is made or goes, and before which its file does.
+# Of these, `make test` has the calls around the making and the removal of a key in the token.
 TOKENS = {
-    "renew with a new key in a token": ("*.object", "key.pem.new"),
-    "verify of a pair in a token": ("key.pem.previous", "*.object", "cert.pem.previous"),
+    "renew with a new key in a token": ("*.token-keys", "key.pem.new"),
+    "verify of a pair in a token": ("key.pem.previous", "*.token-keys", "cert.pem.previous"),
 }
 
 
@@ -189,9 +191,7 @@ def kill(tenant: Tenant, directory: Path, step: Step, number: int, when: str) ->
     with fresh(tenant, directory, step) as device:
         killed = run(device, step, number, when)
         assert killed.result.exit == -signal.SIGKILL, killed.result
-        count = number if when == "after" else number - 1
-        # The program that works in the token may go on a little after the step was killed.
-        assert len(killed.calls) == count or (step.by is in_token and len(killed.calls) > count)
+        assert len(killed.calls) == (number if when == "after" else number - 1)
         after = hour(device)
         context = f"killed {when} call {number} after {killed.calls[-1:]}: {[each.exit for each in after.steps]}"
         expect_good(device, f"{context}\n{after.said}")
@@ -234,7 +234,8 @@ def calls_of(tenant: Tenant, directory: Path, name: str) -> list[Call]:
     with fresh(tenant, directory, step) as device:
         clean = run(device, step, 0)
     assert clean.result.exit == step.exit, clean.result
-    return clean.calls
+    # SoftHSM is no match for a card: it loses an object, or all, if it is killed while it writes there.
+    return [each for each in clean.calls if "/token/tokens/" not in each.path]
 
 
 @pytest.mark.row("Killed anywhere")
@@ -255,7 +256,7 @@ def test_killed_around_the_restart_of_the_mapper(tenant: Tenant, tmp_path: Path,
 @pytest.mark.parametrize("name", PAIRS)
 def test_killed_where_a_key_changes_its_name(tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str) -> None:
     calls = [each for each in calls_of(tenant, tmp_path / "clean", name) if "key.pem" in f"{each.path} {each.target}"]
-    chosen = [each for each in calls if each.name.startswith(("rename", "unlink", "link"))]
+    chosen = [each for each in calls if each.name.startswith(MOVES)]
     assert len(chosen) == (7 if name == "verify of a pair" else 2)
     for call in chosen:
         with matrix.case(f"{name}: before {call}"):
@@ -265,10 +266,8 @@ def test_killed_where_a_key_changes_its_name(tenant: Tenant, tmp_path: Path, mat
 @pytest.mark.row("Killed anywhere")
 @pytest.mark.parametrize("name", TOKENS)
 def test_killed_where_a_key_in_a_token_comes_or_goes(tenant: Tenant, tmp_path: Path, matrix: Matrix, name: str) -> None:
-    calls = calls_of(tenant, tmp_path / "clean", name)
+    calls = [each for each in calls_of(tenant, tmp_path / "clean", name) if each.name.startswith(MOVES)]
     for pattern in TOKENS[name]:
-        # The last call that makes or removes it: what went before is undone.
-        chosen = [each for each in calls if each.name.startswith(("unlink", "link")) or not each.existed]
-        call = [each for each in chosen if Path(each.target or each.path).match(pattern)][-1]
+        call = [each for each in calls if Path(each.target or each.path).match(pattern)][-1]
         with matrix.case(f"{name}: before {call}"):
             kill(tenant, tmp_path / f"{call.number}", STEPS[name], call.number, "before")
