@@ -44,12 +44,15 @@ def follow(instance: Instance, setting: str) -> None:
 def retire(instance: Instance, path: Path) -> None:
     """Write down that the key that the file at ``path`` names is spare, if this package made it.
 
-    A key that gave way to one that a person chose stays: the person may go back to it.
+    A key that gave way to one that a person chose in the settings stays: the person may go back to it.
     """
     attributes = hardware_keys.attributes_in(files.read_regular(path))
     in_use = hardware_keys.attributes_in(files.read_regular(instance.key_file))
     lines = _read(instance)
-    if attributes is None or in_use is None or not any(is_named(uri, in_use) for uri in spare(instance)):
+    if attributes is None or in_use is None:
+        return
+    if not any(is_named(uri, in_use) for uri in spare(instance)):
+        _write(instance, [each for each in lines if each[0] != _SETTING])
         return
     found = [each for each in lines if each[0] != _SETTING and is_named(each[1], attributes)]
     if len(found) == 1:

@@ -98,15 +98,17 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
     The caller has called ``check``, and holds the lock.
     """
     path = instance.candidate_key
-    chosen = token_key.chosen_since(instance)
-    if chosen is not None and keys.content_of(path) not in (None, chosen):
-        # It is not the one that a person chose.
-        files.remove(path)
+    chosen = token_key.chosen_key(instance)
+    if chosen is not None:
+        _check_chosen(instance, chosen)
+        if keys.content_of(path) not in (None, chosen):
+            # It is not the one that a person chose.
+            files.remove(path)
     if found := _load(instance):
         journal.info(f"the request is made with the candidate key {path}")
         return found
     try:
-        _make(instance, present)
+        _make(instance, present, chosen)
     except FileExistsError as error:
         raise TedgeCertError(f"{path} appeared meanwhile; try again") from error
     what = "made a new private key" if chosen is None else "the settings name another private key"
@@ -117,9 +119,15 @@ def need(instance: Instance, present: PrivateKey) -> CandidateKey:
     return found
 
 
-def _make(instance: Instance, present: PrivateKey) -> None:
+def _check_chosen(instance: Instance, chosen: bytes) -> None:
+    try:
+        hardware_keys.tried(instance.candidate_key, chosen)
+    except CertificateError as error:
+        raise type(error)(f"device.key_uri names another key than {instance.key_file}: {error}") from error
+
+
+def _make(instance: Instance, present: PrivateKey, chosen: bytes | None) -> None:
     access = owners.access_of(instance.key_file.stat())
-    chosen = token_key.chosen_since(instance)
     if chosen is not None:
         files.create(instance.candidate_key, chosen, access)
     elif isinstance(present, HardwareKey) and present.kind == hardware_keys.TOKEN:

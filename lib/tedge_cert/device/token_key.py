@@ -56,7 +56,7 @@ def settle(instance: Instance, registers: bool = False) -> None:
             f"{instance.key} holds a key, and device.key_uri names another one in a token: `sudo mv {file} {file}.old` "
             "uses the token, `sudo tedge config unset device.key_uri` uses the file"
         )
-    if not registers and present is not None and chosen_since(instance) and not _fits(instance, wanted):
+    if not registers and chosen_key(instance) is not None:
         journal.warning(
             f"{instance.key} names another key than the settings, {found.uri}, and stays, because the certificate is "
             f"for that key: {cures.command('cert renew')} gets a certificate for the other one, and both are then "
@@ -73,8 +73,8 @@ def _names_key(found: TokenSettings) -> bool:
     return bool(found.uri) and any(each in token_uri.parse(found.uri) for each in token_uri.OF_KEY)
 
 
-def chosen_since(instance: Instance) -> bytes | None:
-    """Return the file of the key that the settings name now; None if the key file names that, or no key in a token."""
+def chosen_key(instance: Instance) -> bytes | None:
+    """Return the file of another key that the settings name in a token, which the certificate is not for, or None."""
     found = token_settings.of(instance.config, instance.cloud)
     present = hardware_keys.attributes_in(keys.content_of(instance.key_file) or b"")
     if found is None or present is None or not _names_key(found) or made_keys.is_replaced(instance, found.uri):
@@ -82,7 +82,7 @@ def chosen_since(instance: Instance) -> bytes | None:
     wanted = content_of(instance, found.uri)
     chosen = hardware_keys.attributes_in(wanted) or {}
     same = all(present.get(each) == chosen.get(each) for each in (*token_uri.OF_TOKEN, *token_uri.OF_KEY))
-    return None if same else wanted
+    return None if same or _fits(instance, wanted) else wanted
 
 
 def _fits(instance: Instance, wanted: bytes) -> bool:
@@ -178,7 +178,7 @@ def remove(instance: Instance, uri: str) -> None:
         journal.debug(f"{uri} is not in the token that is used now")
         return
     found = [each for each in pin_guard.keys(module(), there, in_use) if each.identifier == wanted.get("id")]
-    if any(each.label != wanted.get("object", "") for each in found) or len(found) > len(("private", "public")):
+    if any(each.label != wanted.get("object", "") for each in found):
         raise CertificateError(f"another key has the id {wanted.get('id')} too, so {uri} stays")
     for each in found:
         token.remove_key(module(), each, pin_guard.pin_of(there, in_use))

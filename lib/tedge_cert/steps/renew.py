@@ -108,7 +108,7 @@ def changes_key(instance: Instance, wanted: Wanted) -> bool:
     if wanted.csr is not None and wanted.authority != SELF_SIGNED:
         return False
     changes = wanted.new_key or rotation.is_wanted(instance) or _waits_with_new_key(instance)
-    changes = changes or token_key.chosen_since(instance) is not None
+    changes = changes or token_key.chosen_key(instance) is not None
     if changes:
         rotation.check(instance)
     return changes

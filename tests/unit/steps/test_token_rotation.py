@@ -125,6 +125,22 @@ def test_a_key_that_others_made_stays(device: LocalDevice, monkeypatch: pytest.M
     assert new["object"].startswith("tedge-")
     run(device, "tedge-cert-create-csr c8y")
     assert named(key_file(device)) == new
+    # A person may go back to theirs, by whatever URI.
+    run(device, "tedge-config set device.key_uri pkcs11:token=gateway;object=tedge;id=%01%02")
+    run(device, "tedge-cert-renew c8y")
+    run(device, "tedge-cert-verify c8y")
+    assert named(key_file(device))["id"] == "0102"
+    run(device, "tedge-config set device.key_uri pkcs11:token=gateway;object=tedge")
+    run(device, "tedge-cert-create-csr c8y")
+    assert named(key_file(device)) == {"type": "private", "token": "gateway", "object": "tedge"}
+    # So may one who registers again.
+    pkcs11_tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "third", "--id", "0303")
+    run(device, "tedge-cert-renew c8y --new-key")
+    run(device, "tedge-cert-verify c8y")
+    for name in ("third", "tedge"):
+        run(device, f"tedge-config set device.key_uri pkcs11:token=gateway;object={name}")
+        assert device.register().exit == 0
+        assert named(key_file(device))["object"] == name
 
 
 @pytest.mark.parametrize("shared", ["profile", "setting"])
@@ -196,6 +212,8 @@ def test_a_key_without_a_file_is_found_again(device: LocalDevice, monkeypatch: p
     assert (ids(), lost in device.run("tedge-hsm list-keys").stdout) == ({first, second}, False)
     # One that was made by hand with the id of another is not touched.
     candidate_key(device).unlink()
+    for half in ("privkey", "pubkey"):
+        pkcs11_tool("--delete-object", "--type", half, "--id", second)
     pkcs11_tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "theirs", "--id", second)
     assert f"another key has the id {second} too" in run(device, "tedge-cert-renew c8y")
     assert ("theirs", second) in hardware.private_keys()
@@ -246,6 +264,11 @@ def test_a_key_that_is_chosen_by_hand_comes_with_its_certificate(
     first = registered(device, monkeypatch)
     connect(device)
     before, broker = key_file(device).read_bytes(), device.broker_pid
+    run(device, "tedge-config set c8y.device.key_uri pkcs11:token=gateway;object=none")
+    said = run(device, "tedge-cert-renew c8y", 1)
+    assert f"device.key_uri names another key than {key_file(device)}: cannot use" in said
+    assert "there is no key pkcs11:object=none in the token (it has pkcs11:" in said
+    assert names_of(device) == FILES
     pkcs11_tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "second", "--id", "0202")
     run(device, "tedge-config set c8y.device.key_uri pkcs11:token=gateway;object=second")
     said = run(device, "tedge-reconnect c8y")
