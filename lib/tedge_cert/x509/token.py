@@ -125,8 +125,14 @@ def keys(module: str, token: Token, pin: str | None) -> list[TokenKey]:
         elif found and (part := re.match(r"  (label|ID): +(.*)", line)):
             last = found[-1]
             label, identifier = (part[2], last.identifier) if part[1] == "label" else (last.label, part[2])
-            found[-1] = TokenKey(token, last.is_private, last.kind, label, identifier.replace(":", ""))
+            found[-1] = TokenKey(token, last.is_private, last.kind, label, _hexadecimal(identifier))
     return [each for each in found if each.kind]
+
+
+def _hexadecimal(identifier: str) -> str:
+    """Return the digits of an id as the tool prints it; since OpenSC 0.27 a short one is ``258 (0x01:02)``."""
+    after_number = re.search(r"\(0x([0-9a-f:]+)\)", identifier)
+    return (after_number[1] if after_number else identifier).replace(":", "")
 
 
 def make_key(module: str, token: Token, pin: str | None, kind: str, label: str, identifier: str) -> None:

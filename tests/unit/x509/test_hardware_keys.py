@@ -22,7 +22,7 @@ from tedge_cert.config import settings
 from tedge_cert.disk import owners
 from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.hourly import pem
-from tedge_cert.x509 import hardware_keys, keys, provider, requests
+from tedge_cert.x509 import hardware_keys, keys, provider, requests, token
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.hardware_keys import HardwareKey
 from unit import hardware
@@ -232,6 +232,13 @@ def test_a_device_that_cannot_be_opened_is_named(
     mocker.patch("os.open", refuse)
     mocker.patch("grp.getgrnam").return_value.gr_gid = node.stat().st_gid
     assert re.match(said, hardware_keys.why_no_tpm(f"device:{node}").replace(str(node), "NODE"))
+
+
+@pytest.mark.parametrize("printed", ["010203", "01:02:03", "66051 (0x01:02:03)"])
+def test_an_id_is_read_as_any_version_of_the_tool_prints_it(printed: str, mocker: MockerFixture) -> None:
+    listed = f"Private Key Object; EC\n  label:      tedge\n  ID:         {printed}\n"
+    mocker.patch.object(token, "_run", return_value=listed)
+    assert [each.identifier for each in token.keys("", token.Token("0x0"), None)] == ["010203"]
 
 
 def test_a_missing_group_of_the_tpm_is_named_with_its_package(mocker: MockerFixture) -> None:
