@@ -13,29 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tedge_cert import processes
 from tedge_cert.config import token_uri
+from tedge_cert.x509 import provider
 from unit.connected import connect, serial_of
 from unit.local_device import LocalDevice
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-_PROPERTIES = "?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes"
-_TPM = f"""\
-openssl_conf = openssl
-[openssl]
-providers = providers
-alg_section = algorithms
-random = random
-[providers]
-default = on
-tpm2 = on
-[on]
-activate = 1
-[algorithms]
-default_properties = {_PROPERTIES}
-[random]
-random = HASH-DRBG
-digest = SHA256
-"""
 _TOKEN = """\
 openssl_conf = openssl
 [openssl]
@@ -141,7 +125,8 @@ def openssl(words: str, variables: dict[str, str]) -> bytes:
 
 def tpm_variables(directory: Path, reached_by: str) -> dict[str, str]:
     """The environment with which OpenSSL uses the TPM."""
-    (directory / "tpm.cnf").write_text(_TPM)
+    is_first_version = processes.run(["openssl", "version"]).stdout.startswith("OpenSSL 3.0.")
+    (directory / "tpm.cnf").write_text(provider.configuration_text(is_first_version, True, ""))
     return {"OPENSSL_CONF": f"{directory}/tpm.cnf", "TPM2OPENSSL_TCTI": reached_by, "TSS2_LOG": "all+none"}
 
 
