@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from pytest_mock import MockerFixture
 
+from tedge_cert import cures
 from tenant.client import Tenant
 from unit.connected import certify, connect, hurry
 from unit.est_authority import EstAuthority
@@ -54,6 +55,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ours = name.startswith(("TEDGE_", "DEVICE_", "C8Y"))
         if ours or name in ("SYSTEMD_LOG_LEVEL", "JOURNAL_STREAM", "INVOCATION_ID"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give cures the words for the default instance back, after a test that named another one in this process."""
+    for name in ("_words", "_pair"):
+        monkeypatch.setattr(cures, name, getattr(cures, name))
 
 
 @pytest.fixture(scope="session")
