@@ -18,6 +18,7 @@ from tedge_cert.config import token_uri
 from tedge_cert.x509 import provider
 from unit.connected import connect, serial_of
 from unit.local_device import LocalDevice
+from unit.local_device import end as end_server
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 _TOKEN = """\
@@ -51,8 +52,7 @@ def software_tpm(directory: Path) -> Iterator[str]:
         _await(end)
         yield f"swtpm:path={end}"
     finally:
-        server.terminate()
-        server.wait(10)
+        end_server(server)
 
 
 def tell_tpm(reached_by: str, command: int, handle: int, parameters: bytes = b"") -> None:
@@ -93,8 +93,7 @@ def shared_tpm(directory: Path) -> Iterator[dict[str, str]]:
             ["tpm2-abrmd", "--allow-root", f"--tcti={reached_by}"],
         ):
             process = subprocess.Popen(words, env={**os.environ, **variables})
-            running.callback(process.wait, 10)
-            running.callback(process.terminate)
+            running.callback(end_server, process)
             _await(end)
         # It takes its name on the bus when it is ready.
         ask = ["dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,14 +132,7 @@ class LocalDevice:
         if self._broker is not None:
             # One that a test has stopped would not hear that it shall end.
             self._broker.send_signal(signal.SIGCONT)
-            # mosquitto forgets a signal that comes before its loop begins, which is after it listens.
-            for _ in range(20):
-                self._broker.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self._broker.wait(1)
-                    break
-            else:
-                raise TimeoutError((self.directory / "mosquitto.log").read_text())
+            end(self._broker, (self.directory / "mosquitto.log").read_text)
             self._broker = None
 
     def connect(self) -> Result:
@@ -147,6 +141,16 @@ class LocalDevice:
         self.start_broker()
         self.tenant.wait_connected(self.device_id)
         return result
+
+
+def end(process: subprocess.Popen[bytes], last_words: Callable[[], str] = str) -> None:
+    """End a server; mosquitto and swtpm forget a signal that comes after they listen and before their loop waits."""
+    for _ in range(20):
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+            return
+    raise TimeoutError(last_words())
 
 
 def await_port(port: int) -> None:
