@@ -14,6 +14,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import cures
+from tedge_cert.x509 import provider
 from tenant.client import Tenant
 from unit.connected import certify, connect, hurry
 from unit.est_authority import EstAuthority
@@ -59,9 +60,10 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give cures the words for the default instance back, after a test that named another one in this process."""
-    for name in ("_words", "_pair"):
-        monkeypatch.setattr(cures, name, getattr(cures, name))
+    """Forget the instance and the token that a test named in this process, as a command does by ending."""
+    for module, names in ((cures, ("_words", "_pair")), (provider, ("_directory", "_why_off"))):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name))
 
 
 @pytest.fixture(scope="session")

@@ -200,7 +200,8 @@ def set_up_token(device: LocalDevice, directory: Path, monkeypatch: pytest.Monke
 
 
 def use_provider(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the variables that systemd gives to mosquitto."""
+    """Set the variables that systemd gives to mosquitto, and remember refused PINs beside the device."""
+    monkeypatch.setattr(provider, "_directory", str(device.directory))
     for line in (device.directory / "openssl.env").read_text().splitlines():
         monkeypatch.setenv(*line.split("=", 1))
 
