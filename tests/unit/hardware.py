@@ -212,7 +212,8 @@ def private_keys(label: str = "gateway", pin: str = "471100") -> list[tuple[str,
     said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     blocks = [each for each in re.split(r"^(?=\w)", said, flags=re.MULTILINE) if each.startswith("Private")]
     parts = [dict(re.findall(r"^  (label|ID): +(.*)", each, re.MULTILINE)) for each in blocks]
-    return sorted((each.get("label", ""), each["ID"]) for each in parts)
+    # Since OpenSC 0.27: ``258 (0x01:02)``, or ``01:02:03:04:05``.
+    return sorted((each.get("label", ""), re.sub(r".*\(0x|[:)]", "", each["ID"])) for each in parts)
 
 
 def register_and_renew(device: LocalDevice, monkeypatch: pytest.MonkeyPatch) -> int:
