@@ -119,6 +119,7 @@ UNHEALTHY = {
         bridge=BridgeFacts(True, is_up=True, differences=("address old.test:8883 instead of tenant.test:8883",))
     ),
     "not-restarted": facts(bridge=BridgeFacts(True, is_up=True, differences=(), is_unread=True)),
+    "other-openssl": facts(bridge=BridgeFacts(True, is_up=True, differences=(), prefers_tpm=True)),
     "tenant": facts(
         checks=(
             Check("https", "tenant.test:443", False, "no answer from https://tenant.test", "tedge config get c8y.http"),

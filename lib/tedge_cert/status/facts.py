@@ -108,6 +108,8 @@ class BridgeFacts:
     is_unread: bool = False
     # Whether it uses a private key in hardware, which it reaches only as it did when it started.
     uses_hardware: bool = False
+    # Whether OpenSSL's configuration prefers the TPM for every key, which only OpenSSL 3.0 needs and bears.
+    prefers_tpm: bool = False
 
 
 @dataclass(frozen=True)

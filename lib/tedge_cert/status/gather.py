@@ -2,6 +2,7 @@
 """Look up the facts about an instance; what cannot be found out is a fact too, not an error."""
 
 import os
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -292,7 +293,16 @@ def _of_mosquitto(instance: Instance) -> BridgeFacts:
         differences=_differences(instance),
         is_unread=conf_change.is_unfinished(files_of(instance)),
         uses_hardware=(Path(instance.config.directory) / provider.ENVIRONMENT).exists(),
+        prefers_tpm=ssl.OPENSSL_VERSION_INFO >= (3, 1) and _prefers_tpm(instance),
     )
+
+
+def _prefers_tpm(instance: Instance) -> bool:
+    try:
+        text = (Path(instance.config.directory) / provider.CONFIGURATION).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return provider.PREFERENCE in text
 
 
 def _differences(instance: Instance) -> tuple[str, ...] | None:

@@ -254,6 +254,13 @@ def _of_bridge(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, what, cures.by_root("reconnect", facts.words))
     elif facts.bridge.differences or facts.bridge.is_unread:
         yield Problem(ATTENTION, _other_settings(facts.bridge), cures.by_root("reconnect", facts.words))
+    elif facts.bridge.prefers_tpm:
+        yield Problem(
+            ATTENTION,
+            "OpenSSL's configuration is that of Debian 12, which prefers the TPM for every key; later versions then "
+            "fail with keys in files",
+            cures.by_root("reconnect", facts.words),
+        )
     elif facts.bridge.is_configured and facts.bridge.is_up is None:
         yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
     elif facts.bridge.is_configured and not facts.bridge.is_up and facts.bridge.uses_hardware:

@@ -26,7 +26,7 @@ PASSED = (
 PIN_CREDENTIAL = "tedge.token-pin"
 # OpenSSL 3.0 gives the key to its own provider, unless it is told to prefer the TPM's; the TPM would then hash and
 # encipher too, which takes minutes. Later versions find the provider of the key by themselves.
-_PREFERENCE = """\
+PREFERENCE = """\
 alg_section = tedge_algorithms
 random = tedge_random
 
@@ -203,7 +203,7 @@ def configuration_text(is_first_version: bool, tpm: bool, module: str) -> str:
         "# Written by tedge: lets OpenSSL use the private key in the TPM or in a token.\n"
         f"openssl_conf = tedge_openssl\n\n"
         f"{SECTION}\nproviders = tedge_providers\n"
-        f"{_PREFERENCE if is_first_version and tpm else ''}\n"
+        f"{PREFERENCE if is_first_version and tpm else ''}\n"
         "[tedge_providers]\ndefault = tedge_on\n"
         f"{TPM_LINE if tpm else ''}{'pkcs11 = tedge_pkcs11' if module else ''}\n\n"
         f"[tedge_on]\nactivate = 1\n{_of_tokens(module) if module else ''}"

@@ -2,10 +2,15 @@
 """`tedge cert status` as it is typed, on devices in a directory."""
 
 import json
+import ssl
 from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
 
 from tedge_cert.device.instance import load_instance
 from tedge_cert.status.gather import gather
+from tedge_cert.x509 import provider
 from unit.certificates import key_pem, new_key
 from unit.connected import certify, configure, configure_bridge, connect, instance_of, issue, key_file
 from unit.local_device import LocalDevice
@@ -61,6 +66,19 @@ def test_a_bridge_with_other_settings_is_no_healthy_one(local_device: LocalDevic
     assert (code, problem["cure"]) == (1, "sudo tedge reconnect c8y")
     assert f"address {mqtt} instead of 127.0.0.1:8884" in problem["what"]
     assert f"remote_clientid {local_device.device_id} instead of another-device" in problem["what"]
+
+
+@pytest.mark.parametrize(("openssl", "is_told"), [((3, 0, 15, 0, 0), False), ((3, 5, 4, 0, 0), True)])
+def test_a_debian_that_was_upgraded_needs_another_configuration_of_openssl(
+    local_device: LocalDevice, mocker: MockerFixture, openssl: tuple[int, ...], is_told: bool
+) -> None:
+    """Where it prefers the TPM for every key, later versions than OpenSSL 3.0 fail with keys in files."""
+    mocker.patch.object(ssl, "OPENSSL_VERSION_INFO", openssl)
+    certify(local_device, days=90)
+    configure_bridge(local_device)
+    text = provider.configuration_text(is_first_version=True, tpm=True, module="")
+    (local_device.directory / provider.CONFIGURATION).write_text(text)
+    assert gather(instance_of(local_device), online=False).bridge.prefers_tpm is is_told
 
 
 def test_without_a_certificate_the_cure_is_a_registration(local_device: LocalDevice) -> None:

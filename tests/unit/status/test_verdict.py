@@ -80,6 +80,7 @@ EXPECTED = {
         "sudo tedge reconnect c8y",
     ),
     "other-settings": (ATTENTION, "address old.test:8883 instead of tenant.test:8883", "tedge reconnect c8y"),
+    "other-openssl": (ATTENTION, "OpenSSL's configuration is that of Debian 12", "tedge reconnect c8y"),
     "not-restarted": (ATTENTION, "mosquitto was not restarted", "tedge reconnect c8y"),
     "tenant": (ATTENTION, "no answer from https://tenant.test", "tedge config get c8y.http"),
     "units": (BROKEN, "missing", "--reinstall tedge-cert-renewer"),
