@@ -71,14 +71,14 @@ async def _serve_tokens(
     return await asyncio.start_server(front.serve, arguments.listen, arguments.token_port, backlog=_BACKLOG), runner
 
 
-async def _wait_for_parent() -> None:
+async def _wait_for_parent(parent: int) -> None:
     """Wait until the process that started this one has gone: a run that was killed leaves no port taken."""
-    parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(1)
 
 
 async def _run(arguments: argparse.Namespace) -> None:
+    parent = os.getppid()
     hosts = arguments.host or ["localhost", "127.0.0.1"]
     directory = arguments.directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(json.dumps(ready), flush=True)
-    ends = [asyncio.create_task(each) for each in (stop.wait(), _wait_for_parent())]
+    ends = [asyncio.create_task(each) for each in (stop.wait(), _wait_for_parent(parent))]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     mqtt.close()
     front.close()
