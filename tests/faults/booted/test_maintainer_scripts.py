@@ -61,8 +61,11 @@ def test_a_rescued_copy_follows_no_link_and_is_roots_to_read(off: Device) -> Non
     off.run(f"ln -s /srv/roots/file {CERTS}/linked && chown -h tedge {CERTS}/linked")
     entry = "Package: tedge\nStatus: deinstall ok config-files\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@x>\n"
     off.run(["sh", "-c", "cat >> /var/lib/dpkg/status"], stdin=f"\n{entry}Description: x\n")
+    # systemd reads these variables for mosquitto, which starts as root.
+    off.write("/etc/tedge/openssl.env", "OPENSSL_CONF=/etc/tedge/device-certs/own.cnf\n", owner="tedge:tedge")
     off.run(CONFIGURE)
     assert off.run(f"test -L {RESCUED}/device-certs/linked", check=False).exit_code == 0
+    assert not off.exists(f"{RESCUED}/openssl.env")
     facts = off.stat(RESCUED)
     assert (facts.owner, facts.mode) == ("root", 0o700)
 
