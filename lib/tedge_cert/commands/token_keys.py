@@ -70,14 +70,14 @@ def create(arguments: argparse.Namespace) -> int:
     with custody(instance):
         rotation.remove_spare(instance)
         present = keys.content_of(instance.key_file)
-        if present is not None and not arguments.force_new and not _names_key_in_token(present):
+        if present is not None and not arguments.force_new and hardware_keys.kind_in(present) != hardware_keys.TOKEN:
             raise in_use(
                 instance, f"`sudo tedge hsm create-key --force-new {instance.words}` uses a new key in the token"
             )
         chosen = _token(found, wanted)
         attributes = {**_pin_of(found), **chosen.attributes}
         there = pin_guard.keys(found.module, chosen, attributes, arguments.pin)
-        key = _made_or_found(instance, chosen, attributes, there, identifier, arguments)
+        key = _made_or_found(instance, present, chosen, attributes, there, identifier, arguments)
         content = token_key.content_of(instance, key.uri)
         if present not in (None, content) and not arguments.force_new and _is_needed(instance, present, chosen, there):
             terminal.tell(_of_other_key(instance, key, "c8y" if arguments.cloud else ""))
@@ -247,6 +247,7 @@ def _pin_of(found: TokenSettings) -> dict[str, str]:
 
 def _made_or_found(
     instance: Instance,
+    present: bytes | None,
     chosen: Token,
     attributes: dict[str, str],
     there: list[TokenKey],
@@ -257,8 +258,8 @@ def _made_or_found(
     named = {"object": arguments.label, **({"id": identifier} if identifier else {})}
     same = [each for each in there if each.is_private and each.is_meant_by(named)]
     # A rotation that has not ended has two of one label, and the key file says which is in use.
-    in_use = hardware_keys.attributes_in(keys.content_of(instance.key_file) or b"")
-    same = [each for each in same if in_use and each.is_meant_by(in_use)] or same
+    named_now = hardware_keys.attributes_in(present or b"")
+    same = [each for each in same if named_now and each.is_meant_by(named_now)] or same
     if same and not arguments.force_new:
         if len(same) > 1:
             ids = ", ".join(each.identifier for each in same)
@@ -276,10 +277,6 @@ def _made_or_found(
     token.make_key(_settings(instance.config, instance.cloud).module, chosen, pin, kind, made.label, made.identifier)
     terminal.tell(f"The token {chosen.label} has made the key {made.label}.\n")
     return made
-
-
-def _names_key_in_token(content: bytes) -> bool:
-    return hardware_keys.kind_in(content) == hardware_keys.TOKEN
 
 
 def _is_needed(instance: Instance, present: bytes | None, chosen: Token, there: list[TokenKey]) -> bool:
@@ -332,7 +329,7 @@ def _opened(path: Path | None) -> int | None:
     try:
         descriptor = os.open(path, flags, 0o644)
     except OSError as error:
-        # Of a link, and of a pipe that nobody reads.
+        # The path is a link, or a pipe that nobody reads.
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise _no_place(path) from error
         raise UnreadableError(f"cannot write {path}: {error.strerror}") from error

@@ -156,6 +156,8 @@ def remove_spare(instance: Instance) -> None:
 
     The caller holds the lock. What cannot be removed is left for the next run: no renewal fails for it.
     """
+    if not token_key.module():
+        return
     unused: list[str] = []
     with _left_for_later():
         unused = token_key.unused(instance, _key_files(instance))

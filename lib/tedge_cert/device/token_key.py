@@ -76,8 +76,10 @@ def _names_key(found: TokenSettings) -> bool:
 def chosen_key(instance: Instance) -> bytes | None:
     """Return the file of another key that the settings name in a token, which the certificate is not for, or None."""
     found = token_settings.of(instance.config, instance.cloud)
+    if found is None or not _names_key(found) or made_keys.is_replaced(instance, found.uri):
+        return None
     present = hardware_keys.attributes_in(keys.content_of(instance.key_file) or b"")
-    if found is None or present is None or not _names_key(found) or made_keys.is_replaced(instance, found.uri):
+    if present is None:
         return None
     wanted = content_of(instance, found.uri)
     chosen = hardware_keys.attributes_in(wanted) or {}
@@ -147,7 +149,7 @@ def unused(instance: Instance, key_files: set[Path]) -> list[str]:
 
     Without a key in a token there are none: the PIN is that of the key in use, which was tried.
     """
-    spare = made_keys.spare(instance) if module() else []
+    spare = made_keys.spare(instance)
     in_use = _named_by(instance.key_file) if spare else None
     if in_use is None:
         return []
