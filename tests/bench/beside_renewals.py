@@ -26,7 +26,7 @@ PROCESS = "its new process begins"
 # What systemd notes of a unit, in the order in which it happens when the mapper is restarted.
 _NOTED = (
     ("systemd begins to restart the mapper", RESTART, "InactiveExitTimestampMonotonic"),
-    ("the mapper is told to stop", thin_edge.MAPPER, "ActiveExitTimestampMonotonic"),
+    ("systemd tells the mapper to stop", thin_edge.MAPPER, "ActiveExitTimestampMonotonic"),
     ("it has stopped", thin_edge.MAPPER, "InactiveEnterTimestampMonotonic"),
     (PROCESS, thin_edge.MAPPER, "ExecMainStartTimestampMonotonic"),
 )
