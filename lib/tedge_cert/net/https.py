@@ -134,8 +134,9 @@ class _Adapter(HTTPAdapter):
     """Connections that verify the server by our context, and authenticate to the proxy.
 
     The library would make a context by openssl.cnf, which may allow TLS 1.1; from Python 3.13 on also a strict one, by
-    which chains are refused that the bridge takes. A password in the address of the proxy would be in every message
-    that names the proxy.
+    which chains are refused that the bridge takes. That of Debian 12 would add the system's anchors to our context,
+    unless it is told that there are no others. A password in the address of the proxy would be in every message that
+    names the proxy.
     """
 
     def __init__(self, server: Server, context: ClientContext) -> None:
@@ -145,7 +146,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> Any:
         """Make the pool with our context."""
-        return super().init_poolmanager(*args, ssl_context=self._context, **options)
+        return super().init_poolmanager(*args, ssl_context=self._context, ca_certs=None, **options)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Make the pool of a tunnel, with a context of its own for a proxy that speaks TLS."""
@@ -153,7 +154,7 @@ class _Adapter(HTTPAdapter):
         if way is not None and way.speaks_tls:
             options["proxy_ssl_context"] = verifying_context(self._server.trust)
             options["proxy_ssl_context"].server_name = way.endpoint[0]
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+        return super().proxy_manager_for(proxy, ssl_context=self._context, ca_certs=None, **options)
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the header of RFC 9110 §11.7.2."""
