@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Import ``requests`` without the system's default trust anchors, which no request here uses.
+"""Import ``requests`` without what it brings along and no request here uses.
 
-Version 2.32 (Debian 13) loads them while it is imported, and fails where they are missing or broken. Every request
-here brings its own anchors (``net/tls.py``).
+The system's default trust anchors: version 2.32 (Debian 13) loads them while it is imported, and fails where they are
+missing or broken. Every request here brings its own anchors (``net/tls.py``).
+
+The libraries that guess in which encoding a text is: fifty modules. Nothing here asks for ``Response.text``.
 """
+
+import sys
+from types import ModuleType
 
 # It takes the real function before that is replaced.
 import urllib3.connection  # noqa: F401
@@ -17,10 +22,25 @@ def _no_context() -> None:
     raise ImportError("no default anchors are wanted")
 
 
+def _guesses() -> dict[str, ModuleType | None]:
+    """Return modules that stand in for the two libraries: ``requests`` wants one of them, in a version that it knows.
+
+    None is how a module is said to be missing (import statement in the Python reference).
+    """
+    nothing = ModuleType("chardet", "No guess.")
+    vars(nothing)["__version__"] = "5.0.0"
+    return {"chardet": nothing, "charset_normalizer": None}
+
+
 _taken = ssl_.create_urllib3_context
+_modules: dict[str, ModuleType | None] = vars(sys)["modules"]
+_stand_ins = {name: module for name, module in _guesses().items() if name not in _modules}
 try:
     vars(ssl_)["create_urllib3_context"] = _no_context
+    _modules.update(_stand_ins)
     import requests
     from requests.adapters import HTTPAdapter
 finally:
     vars(ssl_)["create_urllib3_context"] = _taken
+    for _name in _stand_ins:
+        del _modules[_name]
