@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ROOT / "lib" / "tedge_cert"
+_READERS = "faults.fuzz.targets"
+"""What is spoilt there is read by a library in the end."""
 _STEPS = 1
 """Imports on the way from a test to a library: what it tests has it. `make test-faults` tries the rest."""
 
@@ -42,6 +44,8 @@ def _file(module: str) -> Path | None:
 
 def touches(test: Path) -> bool:
     """Whether a test module, or what it tests, imports a library."""
+    if _READERS in _imported(test):
+        return True
     seen, files = {test}, {test}
     for _ in range(_STEPS + 1):
         if any(_roots(file) & libraries() for file in files):

@@ -4,7 +4,7 @@
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -17,6 +17,10 @@ from tedge_cert.errors import CertificateError
 from tedge_cert.x509.certificate import Certificate
 from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey, public_key
+
+# What a request that was spoilt on the disk or by hand raises; version 38 (Debian 12) passes on errors of OpenSSL that
+# it does not know, for a damaged public key.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion)
 
 
 def first_subject(device_id: str, organization: str, organization_unit: str) -> x509.Name:
@@ -84,7 +88,7 @@ def public_key_in(der: bytes) -> bytes:
     """Return the public key in a CSR, as SubjectPublicKeyInfo in DER; empty if it cannot be read."""
     try:
         found: Any = x509.load_der_x509_csr(der).public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except _UNREADABLE:
         return b""
     encoded: bytes = found.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
@@ -95,7 +99,7 @@ def asks_the_same(one: bytes, other: bytes) -> bool:
     try:
         first, second = (x509.load_der_x509_csr(each) for each in (one, other))
         return first.is_signature_valid and first.tbs_certrequest_bytes == second.tbs_certrequest_bytes
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except _UNREADABLE:
         return False
 
 
@@ -115,7 +119,7 @@ def load_request(named: CallerFile, key: PrivateKey) -> bytes:
     try:
         request = x509.load_pem_x509_csr(named.content)
         requested: Any = request.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+    except _UNREADABLE as error:
         raise CertificateError(f"{path} holds no certificate signing request in PEM") from error
     if requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key(key):
         raise CertificateError(f"the CSR {path} was made with another key than the one of this device")
