@@ -9,18 +9,20 @@ tenant that refuses every certificate says nothing about the candidate.
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tedge_cert import journal
 from tedge_cert.device.connections import Tenant
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.net import https
 from tedge_cert.net.authorization import is_token
-from tedge_cert.net.https import BrokenExchangeError, HttpAnswer, Limits, Request
 from tedge_cert.tenant import own_connection, proof
 from tedge_cert.tenant.own_connection import Answer, Verdict
 from tedge_cert.x509 import certificate, clock
 from tedge_cert.x509.client_identity import client_context
+
+if TYPE_CHECKING:
+    from tedge_cert.net.https import BrokenExchangeError, HttpAnswer
 
 PATH = "/devicecontrol/deviceAccessToken"
 # Where packets are dropped silently, renewal has to go on by another way within the time of its unit.
@@ -102,6 +104,9 @@ def _log(reply: TokenReply, what: str) -> None:
 
 def _reply_to(tenant: Tenant, shown: Path, key: Path | None = None) -> TokenReply:
     """Ask once with the certificate at ``shown``, and remember what that says of the endpoint."""
+    # The HTTP library takes fifty milliseconds to load, and not every tenant is asked.
+    from tedge_cert.net import https
+
     server = tenant.token_server
     if server.proxy is not None and server.proxy.speaks_tls:
         # Within TLS of the proxy, the alert that refuses a certificate would not be seen.
@@ -110,10 +115,10 @@ def _reply_to(tenant: Tenant, shown: Path, key: Path | None = None) -> TokenRepl
     context = client_context(server.trust, shown, key or tenant.key)
     chain = _chain(shown)
     fields = {"Accept": "application/json", **({"X-Ssl-Cert-Chain": chain} if chain else {})}
-    limits = Limits(CONNECT_S, CONNECT_S, DEADLINE_S, LIMIT_BYTES)
+    limits = https.Limits(CONNECT_S, CONNECT_S, DEADLINE_S, LIMIT_BYTES)
     try:
-        answer = https.ask(server, Request("POST", PATH, fields), limits, context)
-    except BrokenExchangeError as error:
+        answer = https.ask(server, https.Request("POST", PATH, fields), limits, context)
+    except https.BrokenExchangeError as error:
         reply = _without_answer(tenant, error, shown)
     else:
         reply = _judge(answer)
@@ -121,7 +126,7 @@ def _reply_to(tenant: Tenant, shown: Path, key: Path | None = None) -> TokenRepl
     return reply
 
 
-def _without_answer(tenant: Tenant, error: BrokenExchangeError, shown: Path) -> TokenReply:
+def _without_answer(tenant: Tenant, error: "BrokenExchangeError", shown: Path) -> TokenReply:
     if error.alert:
         reason = f"{url_of(tenant)} {own_connection.refusal_of(error.alert, shown)}"
         return TokenReply(Answer.REFUSED, reason, alert=error.alert)
@@ -138,7 +143,9 @@ def _chain(path: Path) -> str:
     return " ".join(text.split("\n")).strip() if text.count("-----BEGIN CERTIFICATE-----") > 1 else ""
 
 
-def _judge(answer: HttpAnswer) -> TokenReply:
+def _judge(answer: "HttpAnswer") -> TokenReply:
+    from tedge_cert.net.https import message_in
+
     url, status = answer.url, answer.status
     if status in (200, 201):
         token = _token_in(answer)
@@ -146,12 +153,12 @@ def _judge(answer: HttpAnswer) -> TokenReply:
             return TokenReply(Answer.ACCEPTED, f"{url} gave a token for it", token)
         return TokenReply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
     if status == 401:
-        said = https.message_in(answer)
+        said = message_in(answer)
         return TokenReply(Answer.REFUSED, f"{url} refused the certificate ({status}){': ' if said else ''}{said}")
     return TokenReply(Answer.NO_ANSWER, f"{url} answered {status}", absent=status == 404)
 
 
-def _token_in(answer: HttpAnswer) -> str:
+def _token_in(answer: "HttpAnswer") -> str:
     try:
         token = answer.json()["accessToken"]
     except (ValueError, KeyError, TypeError):

@@ -88,6 +88,11 @@ def test_a_setting_is_read_without_a_look_at_keys(tmp_path: Path) -> None:
     assert run([], tmp_path, text=program).stdout == "te\n"
 
 
+def test_a_tenant_without_tokens_is_proved_to_without_the_http_library() -> None:
+    program = "import sys\nfrom tedge_cert.steps import verify\nprint('ssl' in sys.modules, 'requests' in sys.modules)\n"
+    assert run([], text=program).stdout.split() == ["True", "False"]
+
+
 @pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not among these libraries")
 def test_a_module_uses_only_what_lies_below_it() -> None:
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
