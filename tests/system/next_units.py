@@ -39,7 +39,13 @@ _IN_TESTS = (f"error::{_OF_CRYPTOGRAPHY}", f"ignore:Parsed a serial number:{_OF_
 
 def environment() -> dict[str, str]:
     """Return the variables that every program in the tree gets."""
-    return {"LC_ALL": "C.UTF-8", "PYTHONWARNINGS": ",".join(_DEPRECATIONS), "TEDGE_TEST_CACHE": "/var/cache/tests"}
+    return {
+        "LC_ALL": "C.UTF-8",
+        "PYTHONWARNINGS": ",".join(_DEPRECATIONS),
+        # The checkout is read-only there, and each program that the tests start would compile the library again.
+        "PYTHONPYCACHEPREFIX": "/var/cache/bytecode",
+        "TEDGE_TEST_CACHE": "/var/cache/tests",
+    }
 
 
 def bindings() -> list[str]:
