@@ -2,7 +2,6 @@
 """Run an executable: read its arguments, and turn an exception into one line and an exit code."""
 
 import argparse
-import gc
 import os
 import shlex
 import sys
@@ -22,9 +21,6 @@ from tedge_cert.device.instance import Instance, Names, load_config, load_instan
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError
 from tedge_cert.x509 import provider
-
-# A step ends before its garbage fills the memory, so collecting it while modules are imported only costs time.
-gc.set_threshold(100_000)
 
 
 def _directory(words: list[str]) -> str:
