@@ -5,7 +5,6 @@ Every write is: temporary file in the same directory, final mode and owner, fsyn
 """
 
 import errno
-import glob
 import os
 import stat
 import time
@@ -166,9 +165,14 @@ def read_regular(path: Path, limit_bytes: int = 1 << 20, follow: bool = False) -
 
 def remove_stale_temporaries(path: Path) -> int:
     """Remove temporary files that killed runs left beside ``path``, and return their number; call it under its lock."""
-    stale = list(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
-    for temporary in stale:
-        temporary.unlink(missing_ok=True)
+    begin = f".{path.name}."
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 (pathlib would look for each name by a regular expression)
+    except OSError:
+        return 0  # Missing or shut: the command that needs the directory says so.
+    stale = [each for each in names if each.startswith(begin) and each.removeprefix(begin).endswith(".tmp")]
+    for name in stale:
+        (path.parent / name).unlink(missing_ok=True)
     return len(stale)
 
 

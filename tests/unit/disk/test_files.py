@@ -155,9 +155,12 @@ def test_only_our_own_leftovers_are_stale(tmp_path: Path, name: str) -> None:
     for _ in range(2):
         files.write_temporary(path, b"x", PLAIN)
     keep = files.write_temporary(tmp_path / "key.pem", b"x", PLAIN)
-    (tmp_path / f"{name}.tmp").write_bytes(b"")
+    others = {f"{name}.tmp", f".{name}.tmp"}
+    for each in others:
+        (tmp_path / each).write_bytes(b"")
     assert files.remove_stale_temporaries(path) == 2
-    assert set(tree(tmp_path)) == {keep.name, f"{name}.tmp"}
+    assert set(tree(tmp_path)) == {keep.name, *others}
+    assert files.remove_stale_temporaries(tmp_path / "missing" / name) == 0
 
 
 def test_reads_a_regular_file_up_to_its_limit(tmp_path: Path) -> None:
