@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bound the time of a whole operation, however many waits it consists of."""
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,9 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
     it. The interval timer counts elapsed time, not the wall clock (setitimer(2)): setting the clock meanwhile changes
     nothing. A block in another one ends first; the outer one is then late by ``seconds`` at most.
     """
+
+    # Most commands wait for nothing.
+    import signal
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         raise _ElapsedError

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run other programs, with a time limit and without our environment."""
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from tedge_cert.errors import TedgeCertError
@@ -59,4 +58,6 @@ def _run(
     except FileNotFoundError as error:
         raise TedgeCertError(f"`{command[0]}` is not installed") from error
     except subprocess.TimeoutExpired as error:
+        import shlex
+
         raise TedgeCertError(f"`{shlex.join(command)}` did not end within {timeout_s:g} s") from error

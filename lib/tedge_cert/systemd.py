@@ -2,8 +2,6 @@
 """Control systemd: detect it, run systemctl, restart units, and show the status of our own unit."""
 
 import os
-import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +16,9 @@ _CLOCK_LIMIT_S = 5.0
 
 def is_running() -> bool:
     """Return whether systemd is the service manager (sd_booted(3)) and systemctl is installed."""
-    return Path("/run/systemd/system").is_dir() and shutil.which("systemctl", path=PATH) is not None
+    # Not by shutil, which would cost each command two milliseconds: it knows archives too.
+    places = (f"{each}/systemctl" for each in PATH.split(":"))
+    return Path("/run/systemd/system").is_dir() and any(os.access(each, os.X_OK) for each in places)
 
 
 def is_clock_synchronised() -> bool | None:
@@ -49,6 +49,8 @@ def systemctl(*words: str) -> str:
     command = ["systemctl", "--no-ask-password", "--no-pager", *words]
     result = run(command)
     if result.returncode:
+        import shlex
+
         said = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
         raise TedgeCertError(f"`{shlex.join(command)}` failed: {said}")
     return result.stdout

@@ -8,7 +8,6 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from tedge_cert import beside, journal
@@ -41,7 +40,7 @@ class Parser(argparse.ArgumentParser):
             prog=beside.typed(self._name),
             description=description,
             allow_abbrev=False,
-            formatter_class=_Formatter,
+            formatter_class=_Checker,
         )
         self.register("action", None, _Once)
         self.register("action", "store_true", _OnceTrue)
@@ -57,6 +56,7 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help: options, then examples, exit codes and environment."""
+        self.formatter_class = _Formatter
         variables = self.variables()
         examples = "".join(f"  {typed}\n      {told}\n" for typed, told in self.examples().items())
         self.epilog = f"examples:\n{examples}\n" if examples else ""
@@ -117,11 +117,20 @@ class Parser(argparse.ArgumentParser):
         """End with ``message`` in one line, which adds the nearest known word to an unknown one."""
         wrong = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)|unrecognized arguments: (\S+)", message)
         if wrong:
+            from difflib import get_close_matches
+
             known = re.findall(r"[\w-]+", wrong[2]) if wrong[2] else self._known_options()
             near = get_close_matches(wrong[1] or wrong[3] or "", known, 1)
             message += f"; did you mean '{near[0]}'?" if near else ""
         journal.error(f"{message}; see `{self.prog} --help`".replace("?;", "?"))
         self.exit(USAGE)
+
+
+class _Checker(argparse.HelpFormatter):
+    """Check the words of an option, for which argparse makes a formatter each time; it need not know the terminal."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

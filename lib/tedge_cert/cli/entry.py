@@ -3,7 +3,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,6 +116,8 @@ def with_sudo(words: list[str]) -> str:
         "PASSWORD" if before in secrets else f"{each.partition('=')[0]}=PASSWORD" if _gives(each, secrets) else each
         for before, each in zip(["", *words], words, strict=False)
     ]
+    import shlex
+
     return shlex.join(["sudo", *kept, *shown])
 
 

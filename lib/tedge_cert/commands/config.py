@@ -3,13 +3,11 @@
 
 import argparse
 import os
-import shlex
 import sys
 
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, warn_of_unknown, with_sudo
-from tedge_cert.config import edit, upgrade
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.keys.table import KEYS, is_named, listed, nearest, present_name, unknown_key
@@ -70,6 +68,8 @@ def execute(arguments: argparse.Namespace) -> int:
     warn_of_unknown(config)
     if arguments.command == "get":
         return _get(config, key)
+    from tedge_cert.config import edit  # scripts ask in loops: what only reads loads nothing that writes
+
     with edit.alone(config):
         # Read again: another command may have moved the settings while this one waited.
         config = configuration.load(arguments.config_dir, profile)
@@ -104,6 +104,8 @@ def _set_up_openssl(directory: str, profile: str) -> None:
 
 
 def _upgrade(config: Config) -> int:
+    from tedge_cert.config import edit, upgrade
+
     with edit.alone(config):
         config = configuration.load(config.directory)
         warn_of_unknown(config)
@@ -121,6 +123,8 @@ def _upgrade(config: Config) -> int:
 def _nothing_listed(wanted: str) -> str:
     """Say why a listing is empty."""
     if any(wanted in each for each in KEYS):
+        import shlex
+
         return f"no key with '{wanted}' has a value; `tedge config list --all {shlex.quote(wanted)}` shows all keys"
     return f"no key contains '{wanted}'{nearest(wanted)} (`tedge config list --all` shows all keys)"
 

@@ -4,9 +4,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from tedge_cert.config import toml_errors
 from tedge_cert.config.keys import CLOUDS, flat
 from tedge_cert.config.keys.table import KEYS, present_name
 from tedge_cert.config.settings import Config, leaves
@@ -36,6 +34,8 @@ class Unknown:
     @property
     def cure(self) -> str:
         """The command that opens the file there."""
+        from tedge_cert.config import toml_errors
+
         return toml_errors.editor_at(self.file, self.name)
 
 
@@ -93,4 +93,7 @@ def _split(config: Config, cloud: str, rest: str) -> tuple[str, str]:
 
 
 def _nearest(name: str, known: Iterable[str], alike: float) -> str:
+    # Nearly always every key is known.
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(name, list(known), 1, alike)), "")

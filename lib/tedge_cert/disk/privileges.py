@@ -8,17 +8,17 @@ checks (``commands/root_tasks.py``).
 """
 
 import grp
-import json
 import os
 import pwd
-import signal
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tedge_cert import beside
 from tedge_cert.errors import TedgeCertError
+
+if TYPE_CHECKING:
+    from socket import socket
 
 USER, GROUP = "tedge", "mosquitto"
 RUN_DIRECTORY = "/run/tedge-cert-renewer"
@@ -26,7 +26,7 @@ Task = Callable[..., object]
 # A task takes a few values; a longer message is none of ours.
 _LIMIT_BYTES = 65_536
 
-_to_root: socket.socket | None = None
+_to_root: "socket | None" = None
 # Groups that may use the hardware with the private key.
 _hardware_groups: list[str] = []
 
@@ -144,6 +144,10 @@ def split(tasks: Mapping[str, Task]) -> int | None:
     global _to_root  # noqa: PLW0603 (one process, one parent)
     if not is_root():
         return None
+    # Here, because most commands drop without a parent.
+    import signal
+    import socket
+
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
@@ -171,6 +175,8 @@ def ask_root(task: str, **values: object) -> Any:
     """Have the parent do ``task`` and return its result; raises RootTaskError."""
     if _to_root is None:
         raise RootTaskError(f"{task} needs root's rights: run this command as root")
+    import json
+
     request = json.dumps({"task": task, "values": values}).encode()
     if len(request) > _LIMIT_BYTES:
         raise RootTaskError(f"{task}: {len(request)} bytes for root's part, and at most {_LIMIT_BYTES} are handed over")
@@ -181,7 +187,9 @@ def ask_root(task: str, **values: object) -> Any:
     return answer["result"]
 
 
-def _serve(channel: socket.socket, tasks: Mapping[str, Task]) -> None:
+def _serve(channel: "socket", tasks: Mapping[str, Task]) -> None:
+    import json
+
     while request := channel.recv(_LIMIT_BYTES):
         answer = json.dumps(_answer(request, tasks)).encode()
         if len(answer) > _LIMIT_BYTES:
@@ -191,6 +199,8 @@ def _serve(channel: socket.socket, tasks: Mapping[str, Task]) -> None:
 
 
 def _answer(request: bytes, tasks: Mapping[str, Task]) -> dict[str, object]:
+    import json
+
     try:
         asked = json.loads(request)
         task, values = tasks[asked["task"]], asked["values"]

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parse values that no hourly check reads: text in, a value as TOML stores it out, or a ValueError."""
 
-from urllib.parse import quote, urlsplit
-
 from tedge_cert.config.values import Value, bracketed, parse_host, parse_port
 
 # RFC 7030 §3.2.2.
@@ -54,6 +52,8 @@ def parse_topic_id(text: str) -> Value:
 
 def parse_proxy(text: str) -> Value:
     """Return the address of an HTTP proxy, completed with scheme and port."""
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         port = parts.port
@@ -72,6 +72,8 @@ def parse_proxy(text: str) -> Value:
 
 def parse_est_url(text: str) -> Value:
     """Return the address of an EST server up to the operation; a host alone is completed by the usual path."""
+    from urllib.parse import quote, urlsplit
+
     example = "such as https://est.example.com/.well-known/est"
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")

@@ -2,7 +2,6 @@
 """Collect all configuration keys, and put them into the order in which they are listed."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from tedge_cert.config.keys import Key, flat
 from tedge_cert.config.keys.c8y import C8Y
@@ -69,6 +68,8 @@ def unknown_key(name: str) -> str:
 
 def nearest(name: str) -> str:
     """Return the end of a message: the key that the person probably meant; empty if none is like it."""
+    from difflib import get_close_matches
+
     near = get_close_matches(name, KEYS, 1)
     return f"; did you mean '{near[0]}'?" if near else ""
 
