@@ -205,7 +205,7 @@ def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) ->
     for part in parts[:-1]:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise ConfigurationError(f"{complaint}")
+            raise ConfigurationError(complaint)
     if value is None:
         del node[parts[-1]]
     else:

@@ -51,7 +51,7 @@ def locked_directory(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_file(lock_file: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+def locked_file(lock_file: Path) -> Iterator[None]:
     """Hold a lock of root that no other user can open; raises BusyError."""
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -60,7 +60,7 @@ def locked_file(lock_file: Path, wait_s: float = WAIT_S) -> Iterator[None]:
         raise TedgeCertError(f"cannot open the lock {lock_file}: {error.strerror}; run this command as root") from error
     try:
         owners.apply_access(descriptor, owners.CONFIGURATION_LOCK)
-        _acquire(descriptor, lock_file, lock_file, wait_s)
+        _acquire(descriptor, lock_file, lock_file, WAIT_S)
         yield
     finally:
         os.close(descriptor)

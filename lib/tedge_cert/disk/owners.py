@@ -47,7 +47,6 @@ BROKER_CONFIGURATION = Access("root", "root", 0o644)
 BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 BROKER = "mosquitto"
-CERTIFICATES = Path("/etc/tedge/device-certs")
 # The configuration of mosquitto or of a mapper is smaller, and lies less deep. A name has at most 255 bytes.
 _LARGEST_BYTES, _DEEPEST, _STEM_BYTES = 1 << 20, 8, 200
 

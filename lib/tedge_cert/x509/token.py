@@ -21,7 +21,7 @@ INSTALL = "`sudo apt install --no-install-recommends opensc`, then try again"
 _TIMEOUT_S = 20.0
 _PIN = "TOKEN_PIN"
 # What the flags of a token say of its PIN (PKCS#11 2.40 §3.2, CK_TOKEN_INFO), in the words of the tool.
-COUNT_LOW, FINAL_TRY, LOCKED = "user PIN count low", "final user PIN try", "user PIN locked"
+FINAL_TRY, LOCKED = "final user PIN try", "user PIN locked"
 # The kinds of keys as `tedge hsm create-key` names them, and as the tool does.
 KINDS = {
     "p256": "EC:prime256v1", "p384": "EC:secp384r1", "2048": "rsa:2048", "3072": "rsa:3072", "4096": "rsa:4096",

@@ -63,11 +63,6 @@ def test_an_unforeseen_error_is_a_failed_step(error: Exception, reason: str) -> 
     assert after(Result.of(RENEW, error)).next_attempt_s > NOW_S + HOUR_S
 
 
-def test_no_kind_of_error_is_left_out() -> None:
-    kinds = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, TedgeCertError)}
-    assert {Result.of(VERIFY, kind("x")).event for kind in kinds} <= set(events.ALL)
-
-
 @pytest.mark.parametrize("event", [events.REQUEST_REFUSED, events.NO_ANSWER, events.CANDIDATE_REJECTED])
 def test_a_failure_makes_the_next_attempt_wait(event: Event) -> None:
     left = after(Result(RENEW, event, "why"))
