@@ -79,7 +79,7 @@ def _warn_of_no_effect(config: Config, key: str) -> None:
             f"{no_effect.what_of_hardware(setting)}: no key is made and no certificate renewed until "
             f"`{no_effect.cure_of_hardware()}`"
         )
-    elif key in _PINS and config.stored(key)[0] is not None:
+    elif key in _PINS and config.is_set(key):
         path, full = f"{config.directory}/token-pin", config.full_name(key)
         journal.warning(
             f"every user of this device can read {full}: write the PIN to "

@@ -10,7 +10,6 @@ from tedge_cert.commands import broker_files, drop_in, provider_files, switch_by
 from tedge_cert.commands.connection_check import check, summary
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import auth_method, credentials, token_settings
-from tedge_cert.config.values import to_text
 from tedge_cert.device import profiles, state, token_key
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.connections import Mosquitto, Tenant
@@ -179,9 +178,9 @@ def prepare(root: Root, instance: Instance, what: str) -> Tenant:
     elif instance.manages_services:
         root.update_drop_in()
         drop_in.warn_if_shut(instance)
-    local_password = instance.config.get("mqtt.client.auth.password_file")
+    local_password = instance.config.text("mqtt.client.auth.password_file")
     if local_password is not None:
-        credentials.warn_if_exposed(Path(to_text(local_password)))
+        credentials.warn_if_exposed(Path(local_password))
     root.tidy_links()
     return tenant
 
@@ -230,11 +229,11 @@ def _warn_of_pin(instance: Instance) -> None:
 
 def _warn_of_proxy(instance: Instance, tenant: Tenant) -> None:
     """Warn that the bridge does not use the proxy, if one is set."""
-    address = instance.config.get("proxy.address")
+    address = instance.config.text("proxy.address")
     if address is not None:
         host, port = tenant.mqtt
         journal.warning(
-            f"proxy.address ({to_text(address)}) is for HTTPS only: mosquitto's bridge cannot use a proxy and "
+            f"proxy.address ({address}) is for HTTPS only: mosquitto's bridge cannot use a proxy and "
             f"connects to {host}:{port} directly"
         )
 

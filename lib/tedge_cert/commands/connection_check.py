@@ -8,7 +8,7 @@ import json
 from tedge_cert import journal
 from tedge_cert.bridge import local_broker, mosquitto_conf
 from tedge_cert.bridge.health import Bridge
-from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import profiles
 from tedge_cert.device.connection_settings import broker_of, tenant_of
 from tedge_cert.device.connections import LocalBroker, Tenant
@@ -94,9 +94,9 @@ def _hosts(instance: Instance, tenant: Tenant) -> dict[str, str]:
     """Return the host of each setting that names the tenant."""
     found = {"c8y.http": split_endpoint(tenant.host, 443)[0], "c8y.mqtt": tenant.mqtt[0]}
     # It may be unset where c8y.http and c8y.mqtt are set.
-    url = instance.config.get("c8y.url")
+    url = instance.config.text("c8y.url")
     if url is not None:
-        found["c8y.url"] = to_text(url)
+        found["c8y.url"] = url
     return {key: host.lower() for key, host in found.items()}
 
 

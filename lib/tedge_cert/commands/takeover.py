@@ -70,7 +70,7 @@ def _claim_settings() -> None:
 
 
 def _chosen_paths(config: Config) -> list[str]:
-    return [name for name, key in KEYS.items() if key.is_path and config.stored(name)[0] is not None]
+    return [name for name, key in KEYS.items() if key.is_path and config.is_set(name)]
 
 
 def _claim_broker_files() -> bool:

@@ -51,6 +51,11 @@ class Config:
     def file(self) -> str:
         return f"{self.directory}/tedge.toml"
 
+    @property
+    def option(self) -> str:
+        """The option that names this profile on a command line, after a blank; empty for the default profile."""
+        return f" --profile {self.profile}" if self.profile else ""
+
     def stored(self, name: str) -> tuple[Value | None, str]:
         """Return the value of ``name`` from environment (empty: unset) or file, and its origin; None if it is unset."""
         key = _key(name)
@@ -69,6 +74,10 @@ class Config:
             return key.typed(node), path
         except ValueError as error:
             raise ConfigurationError(f"{path}: {'.'.join(self.above(path) + parts)} {error}") from error
+
+    def is_set(self, name: str) -> bool:
+        """Return whether environment or file set ``name`` itself; otherwise its value is derived, or a default."""
+        return self.stored(name)[0] is not None
 
     def variable(self, name: str) -> str:
         """Return the variable that sets ``name``, or would; raises ConfigurationError if two do."""
@@ -190,17 +199,21 @@ class Config:
             return f"{host.lower()}:{port}"
         return key.default_in(self.directory) if value is None else value
 
+    def text(self, name: str) -> str | None:
+        """Return the value of ``name`` as text; None if it has none."""
+        value = self.get(name)
+        return None if value is None else to_text(value)
+
     def need(self, name: str) -> str:
         """Return the value of ``name`` as text; raises ConfigurationError with the command that sets it."""
-        value = self.get(name)
+        value = self.text(name)
         if value is None:
             wanted = next(iter(_key(name).follows), name)
-            option = f" --profile {self.profile}" if self.profile else ""
-            cure = f"set one with `sudo tedge config set {wanted} <value>{option}`"
+            cure = f"set one with `sudo tedge config set {wanted} <value>{self.option}`"
             if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
                 cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
             raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
-        return to_text(value)
+        return value
 
     def seconds(self, name: str) -> int:
         """Return a duration in seconds."""
@@ -280,6 +293,11 @@ def cloud_of(name: str) -> str:
     """Return the cloud of a key that profiles can set, or ""."""
     cloud = name.partition(".")[0]
     return cloud if cloud in CLOUDS else ""
+
+
+def key_for(cloud: str, name: str) -> str:
+    """Return the key of ``cloud``, or that of the device itself without a cloud: ``c8y.device.id``, ``device.id``."""
+    return f"{cloud}.{name}" if cloud else name
 
 
 def _key(name: str) -> Key:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tedge_cert.config import token_uri
-from tedge_cert.config.settings import Config
-from tedge_cert.config.values import to_text
+from tedge_cert.config.settings import Config, key_for
 from tedge_cert.errors import ConfigurationError
 
 PIN_PATH, PIN, MODULE, MODE = (f"device.cryptoki.{each}" for each in ("pin_path", "pin", "module_path", "mode"))
@@ -35,7 +34,7 @@ def of(config: Config, cloud: str = "c8y") -> TokenSettings | None:
     """Return the settings for keys in a token; None if ``device.cryptoki.mode`` is off. Raises ConfigurationError."""
     if config.need(MODE) == "off":
         return None
-    module = config.get(MODULE)
+    module = config.text(MODULE)
     if module is None:
         raise ConfigurationError(
             f"no value for {MODULE}, the PKCS#11 library of the token; set it, such as "
@@ -44,19 +43,19 @@ def of(config: Config, cloud: str = "c8y") -> TokenSettings | None:
     name = next((each for each in _names(cloud) if config.get(each) is not None), "")
     found = _uri(config, name) if name else {}
     uri = token_uri.text_of({each: value for each, value in found.items() if each != _PIN_VALUE}) if found else ""
-    own, shared = f"{cloud}.{KEY_PIN}" if cloud else KEY_PIN, f"{config.directory}/token-pin"
-    made = partial(TokenSettings, to_text(module), uri)
-    if _PIN_VALUE in found or config.stored(own)[0] is not None:
+    own, shared = key_for(cloud, KEY_PIN), f"{config.directory}/token-pin"
+    made = partial(TokenSettings, module, uri)
+    if _PIN_VALUE in found or config.is_set(own):
         of_cloud = cloud and not (_PIN_VALUE in found and name == KEY_URI)
         file = f"{shared}-{cloud}{f'@{config.profile}' if config.profile else ''}" if of_cloud else shared
         if _PIN_VALUE in found:
             return made(file, found[_PIN_VALUE], config.full_name(name), bool(of_cloud))
         return made(file, config.need(own), config.full_name(own), bool(of_cloud))
-    if (path := config.get(PIN_PATH)) is not None:
-        return made(to_text(path))
-    setting = PIN if config.stored(KEY_PIN)[0] is None else KEY_PIN
+    if (path := config.text(PIN_PATH)) is not None:
+        return made(path)
+    setting = KEY_PIN if config.is_set(KEY_PIN) else PIN
     # A default is no secret.
-    return made(shared, config.need(setting), setting if config.stored(setting)[0] is not None else "")
+    return made(shared, config.need(setting), setting if config.is_set(setting) else "")
 
 
 def _uri(config: Config, name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tedge_cert import journal
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import Config
-from tedge_cert.config.values import split_endpoint, to_text
+from tedge_cert.config.values import split_endpoint
 from tedge_cert.device.connections import (
     EstAuthority,
     EstServer,
@@ -64,11 +64,11 @@ def est_of(config: Config, device_id: str) -> EstAuthority:
     """Return the certificate authority of the operator's; raises ConfigurationError without est.url."""
     url, password_in = config.need("c8y.est.url"), config.need("c8y.est.password_in")
     certificate, key = (Path(config.need(f"c8y.est.bootstrap.{each}_path")) for each in ("cert", "key"))
-    path = _text(config, "c8y.est.credentials_path")
+    path = config.text("c8y.est.credentials_path")
     return EstAuthority(
         _est_server(config, url, "est.url"),
         _renewal_server(config, url),
-        username=_text(config, "c8y.est.username") or device_id,
+        username=config.text("c8y.est.username") or device_id,
         uses_basic=password_in in ("basic", "both"),
         uses_challenge=password_in in ("challenge", "both"),
         factory=KeyPair(certificate, key) if os.path.lexists(certificate) else None,
@@ -78,9 +78,9 @@ def est_of(config: Config, device_id: str) -> EstAuthority:
 
 def _renewal_server(config: Config, url: str) -> EstServer:
     # An address that only other profiles use must not take the requests of one with an authority of its own.
-    is_own = config.stored("c8y.est.url")[0] is not None
-    found = config.stored("c8y.est.renew_url")[0] if is_own else config.get("c8y.est.renew_url")
-    return _est_server(config, to_text(found), "est.renew_url") if found else _est_server(config, url, "est.url")
+    is_others = config.is_set("c8y.est.url") and not config.is_set("c8y.est.renew_url")
+    found = None if is_others else config.text("c8y.est.renew_url")
+    return _est_server(config, found, "est.renew_url") if found else _est_server(config, url, "est.url")
 
 
 def _est_server(config: Config, url: str, setting: str) -> EstServer:
@@ -100,15 +100,15 @@ def mqtt_of(config: Config) -> tuple[str, int]:
 
 def proxy_of(config: Config, endpoint: str) -> Proxy | None:
     """Return the proxy on the way to ``endpoint`` (host, host:port); None if the device goes there directly."""
-    address = _text(config, "proxy.address")
+    address = config.text("proxy.address")
     if address is None:
         return None
-    exceptions, username = (_text(config, f"proxy.{each}") for each in ("no_proxy", "username"))
+    exceptions, username = (config.text(f"proxy.{each}") for each in ("no_proxy", "username"))
     return ProxySettings(address, exceptions or "", username, _proxy_password(config)).for_host(endpoint)
 
 
 def _proxy_password(config: Config) -> str | None:
-    file, password = (_text(config, f"proxy.{each}") for each in ("password_file", "password"))
+    file, password = (config.text(f"proxy.{each}") for each in ("password_file", "password"))
     if file is None:
         return password
     if password is not None:
@@ -129,7 +129,7 @@ def broker_of(instance: Instance) -> LocalBroker:
             f"{_AUTH}.cert_file and {_AUTH}.key_file belong together, and need {_AUTH}.ca_file or {_AUTH}.ca_dir, "
             "which vouches for the local broker"
         )
-    username = _text(config, f"{_AUTH}.username")
+    username = config.text(f"{_AUTH}.username")
     if username is None and password_file is not None:
         raise ConfigurationError(f"{_AUTH}.password_file is set, but no {_AUTH}.username that it belongs to")
     root, device = config.need("mqtt.topic_root"), config.need("mqtt.device_topic_id")
@@ -201,9 +201,9 @@ def listener_of(config: Config) -> Listener | None:
     """Return the listener that mosquitto gets from us; None where it has its own (mqtt.bind.enabled)."""
     if config.get("mqtt.bind.enabled") is False:
         return None
-    port = _text(config, "mqtt.external.bind.port")
+    port = config.text("mqtt.external.bind.port")
     address, interface, trust, certificate, key = (
-        _text(config, f"mqtt.external.{each}")
+        config.text(f"mqtt.external.{each}")
         for each in ("bind.address", "bind.interface", "ca_path", "cert_file", "key_file")
     )
     external = None if port is None else ExternalListener(port, address, interface, trust, certificate, key)
@@ -245,13 +245,8 @@ def _trust_in_broker(config: Config) -> Trust | None:
 
 
 def _path(config: Config, name: str) -> Path | None:
-    value = _text(config, f"{_AUTH}.{name}")
+    value = config.text(f"{_AUTH}.{name}")
     return None if value is None else Path(value)
-
-
-def _text(config: Config, name: str) -> str | None:
-    value = config.get(name)
-    return None if value is None else to_text(value)
 
 
 def _service_of(device_topic_id: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tedge_cert import cures, journal, systemd
 from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as configuration
-from tedge_cert.config.settings import Config
-from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id, to_text
+from tedge_cert.config.settings import Config, key_for
+from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id
 from tedge_cert.disk import aliases
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
 from tedge_cert.hourly import mapper_process, schedule
@@ -155,7 +155,7 @@ def resolve(config: Config, cloud: str = "") -> Instance:
         config,
         certificate=certificate_of(config, cloud),
         key_file=_key_file(config, cloud),
-        csr=Path(config.need(_key_of(cloud, "device.csr_path"))),
+        csr=Path(config.need(key_for(cloud, "device.csr_path"))),
         run_directory=Path(config.need("run.path")) / "tedge-cert-renewer",
         manages_services=systemd.is_running() and config.is_of_system,
     )
@@ -166,7 +166,7 @@ def _key_file(config: Config, cloud: str) -> Path:
 
     Beside thin-edge, the key belongs to the user of mosquitto; "none" stands for a key that is not there.
     """
-    path = Path(config.need(_key_of(cloud, "device.key_path")))
+    path = Path(config.need(key_for(cloud, "device.key_path")))
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory and not os.access(path, os.R_OK):
         handed = Path(directory) / KEY_CREDENTIAL
@@ -187,14 +187,13 @@ def pair_of(instance: Instance) -> tuple[str, str]:
 
 
 def _setting_of(instance: Instance, name: str) -> str:
-    own = _key_of(instance.cloud, name)
-    return name if instance.config.stored(own)[0] is None else instance.config.full_name(own)
+    own = key_for(instance.cloud, name)
+    return instance.config.full_name(own) if instance.config.is_set(own) else name
 
 
 def check_files(instance: Instance) -> None:
     """Check that certificate, key and signing request have a file each; raises ConfigurationError."""
-    option = f" --profile {instance.profile}" if instance.profile else ""
-    aliases.check(str(instance.certificate), str(instance.key_file), str(instance.csr), option)
+    aliases.check(str(instance.certificate), str(instance.key_file), str(instance.csr), instance.config.option)
 
 
 def load_config(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Config:
@@ -205,7 +204,7 @@ def load_config(cloud: str = "", profile: str = "", directory: str = "", known: 
 
 def certificate_of(config: Config, cloud: str = "") -> Path:
     """Return the path of the active certificate; without a cloud, of the certificate of the device itself."""
-    return Path(config.need(_key_of(cloud, "device.cert_path")))
+    return Path(config.need(key_for(cloud, "device.cert_path")))
 
 
 def bridge_file_of(config: Config) -> Path:
@@ -229,7 +228,7 @@ def identity(instance: Instance) -> str:
 
     Raises ConfigurationError when there is neither.
     """
-    found = device_id(instance.config, _key_of(instance.cloud, "device.id"))
+    found = device_id(instance.config, key_for(instance.cloud, "device.id"))
     if found is None:
         if active := _loaded(instance.certificate):
             raise ConfigurationError(
@@ -259,8 +258,7 @@ def device_id(config: Config, key: str = "device.id") -> str | None:
     except UnreadableError:
         raise
     except CertificateError:
-        value = config.get(key)
-        return None if value is None else to_text(value)
+        return config.text(key)
 
 
 def _loaded(path: Path) -> "Certificate | None":
@@ -330,10 +328,6 @@ def value_of(config: Config, name: str) -> Value | None:
             # A listing of the settings shows what is set.
             return config.get(name)
     return config.get(name)
-
-
-def _key_of(cloud: str, name: str) -> str:
-    return f"{cloud}.{name}" if cloud else name
 
 
 def _with_suffix(path: Path, suffix: str) -> Path:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from tedge_cert.config import auth_method
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
-from tedge_cert.config.values import to_text
 from tedge_cert.device.connection_settings import mqtt_of
 from tedge_cert.device.instance import Instance, bridge_file_of, certificate_of, identity, resolve
 from tedge_cert.errors import ConfigurationError, UnreadableError
@@ -47,11 +46,11 @@ def check_conflicts(instance: Instance) -> None:
                 f"`sudo tedge cert download c8y{_option(instance, other)}`)"
             )
         for key, example in _OWN.items():
-            value = instance.config.get(key)
-            if value is not None and value == other.config.get(key):
+            value = instance.config.text(key)
+            if value is not None and value == other.config.text(key):
                 command = f"tedge config set {key} {example(instance, other)}{_option(instance, other)}"
                 raise ConfigurationError(
-                    f"{_both(key, instance, other)} are both {to_text(value)}, but {_label(instance)} and "
+                    f"{_both(key, instance, other)} are both {value}, but {_label(instance)} and "
                     f"{_label(other)} each need their own: set one with `{command}`"
                 )
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from tedge_cert import cures, journal
 from tedge_cert.config import no_effect
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.settings import Config
-from tedge_cert.config.values import to_text
+from tedge_cert.config.settings import key_for
 from tedge_cert.device import made_keys, profiles, token_key
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import aliases, files, owners
@@ -58,8 +57,7 @@ def is_wanted(instance: Instance) -> bool:
 def setting(instance: Instance) -> str:
     """Return the setting that says so, as it is set."""
     own = _key_of(instance)
-    is_own = instance.config.stored(own)[0] is not None
-    return instance.config.full_name(own) if is_own else "certificate.rotate_key"
+    return instance.config.full_name(own) if instance.config.is_set(own) else "certificate.rotate_key"
 
 
 def _key_of(instance: Instance) -> str:
@@ -178,7 +176,7 @@ def _key_files(instance: Instance) -> set[Path]:
     """Return the paths of all private keys of the settings, and of those beside them."""
     found = {instance.key_file}
     for config in profiles.configs(instance.config):
-        found |= {Path(path) for _, name in _PAIRS if (path := _path(config, name)) is not None}
+        found |= {Path(path) for _, name in _PAIRS if (path := config.text(name)) is not None}
     return {each.with_name(f"{each.name}{suffix}") for each in found for suffix in ("", ".new", ".previous")}
 
 
@@ -191,12 +189,9 @@ def check(instance: Instance) -> None:
     key = instance.key_file
     if instance.cloud not in ("", "c8y"):
         raise _impossible(instance, f"{CLOUDS[instance.cloud]} is not connected by this package")
-    if key != Path(instance.config.need(_setting_of_key(instance))):
-        raise _impossible(
-            instance,
-            f"{instance.config.need(_setting_of_key(instance))} belongs to another user, and is only handed over to be "
-            "read",
-        )
+    configured = instance.config.need(key_for(instance.cloud, "device.key_path"))
+    if key != Path(configured):
+        raise _impossible(instance, f"{configured} belongs to another user, and is only handed over to be read")
     if key.is_symlink():
         raise _impossible(
             instance, f"{key} is a symbolic link, which a new key would replace by a file: set device.key_path to the "
@@ -206,15 +201,10 @@ def check(instance: Instance) -> None:
     _check_neighbours(instance, key)
 
 
-def _setting_of_key(instance: Instance) -> str:
-    return f"{instance.cloud}.device.key_path" if instance.cloud else "device.key_path"
-
-
 def _impossible(instance: Instance, why: str) -> ConfigurationError:
     if is_wanted(instance):
         name = _key_of(instance) if instance.profile else "certificate.rotate_key"
-        option = f" --profile {instance.profile}" if instance.profile else ""
-        cure = cures.by_root("config set", f"{name} false{option}")
+        cure = cures.by_root("config set", f"{name} false{instance.config.option}")
         return ConfigurationError(
             f"no new private key can be made, which {setting(instance)} wants: {why}; `{cure}` renews with the present "
             "key",
@@ -267,7 +257,7 @@ def _check_neighbours(instance: Instance, key: Path) -> None:
                 raise _impossible(instance, f"{beside}, where a key is put, is the file {other} of another setting")
     for config in profiles.configs(instance.config):
         for names in _PAIRS:
-            certificate, other_key = (_path(config, each) for each in names)
+            certificate, other_key = (config.text(each) for each in names)
             if certificate is None or other_key is None or not os.path.lexists(certificate):
                 continue
             has_our_key = aliases.is_same(other_key, os.fspath(key))
@@ -279,8 +269,3 @@ def _check_neighbours(instance: Instance, key: Path) -> None:
                     )
             elif not has_our_key and os.path.lexists(other_key):
                 raise _impossible(instance, f"{certificate} has another key file too, {other_key} ({second})")
-
-
-def _path(config: Config, name: str) -> str | None:
-    value = config.get(name)
-    return None if value is None else to_text(value)

@@ -37,7 +37,7 @@ CLOCK_CURE = "clock"
 def examine(instance: Instance, facts: Facts) -> Iterator[Check]:
     """Check what a renewal of ``instance`` needs, nearest to the tenant first; raises ConfigurationError."""
     tenant = tenant_of(instance, facts.device_id)
-    server, option = server_of(instance.config), f" --profile {facts.profile}" if facts.profile else ""
+    server, option = server_of(instance.config), instance.config.option
     known: dict[str, bool] = {}
     for host in _hosts_to_look_up(tenant):
         check = _name(host)

@@ -99,8 +99,8 @@ def _head(instance: Instance) -> Facts:
 def _of_files(instance: Instance, facts: Facts) -> Facts:
     left, state_fault = _state(instance.state_file)
     active, found = _certificate(instance.certificate)
-    http, minimum_s = instance.config.get("c8y.http"), threshold_s(instance.config, active.lifetime_s)
     config = instance.config
+    http, minimum_s = config.text("c8y.http"), threshold_s(config, active.lifetime_s)
     settings = [Path(config.file), Path(config.mapper_file())]
     return replace(
         facts,
@@ -108,7 +108,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         # An environment of the person who asks may differ from that of the unit, so the file has to be newer too.
         has_other_settings=left.settings != fingerprint(config) and _changed_s(settings) > left.at_s,
         device_id=_device_id(instance),
-        host=str(http or ""),
+        host=http or "",
         unread=config.file if instance.cloud in config.unread() else "",
         certificate=active,
         key=_with_rotation(instance, facts, _key(instance, found, active, left)),
@@ -119,10 +119,10 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         due_s=max(0, active.not_after_s - minimum_s),
         state=left,
         state_fault=state_fault,
-        misspelt=unknown_keys.misspelt(instance.config),
-        est_url=str(config.get("c8y.est.url") or "") if instance.cloud == "c8y" else "",
-        is_est_inherited=bool(config.profile) and config.stored("c8y.est.url")[0] is None,
-        key_in_hardware=no_effect.key_in_hardware(instance.config, instance.cloud),
+        misspelt=unknown_keys.misspelt(config),
+        est_url=config.text("c8y.est.url") or "" if instance.cloud == "c8y" else "",
+        is_est_inherited=bool(config.profile) and not config.is_set("c8y.est.url"),
+        key_in_hardware=no_effect.key_in_hardware(config, instance.cloud),
     )
 
 

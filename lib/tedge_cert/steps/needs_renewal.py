@@ -126,9 +126,9 @@ def _unit(question: Question) -> int:
 
 
 def _by_validity(question: Question, settings: config.Config, path: str, began_ns: tuple[int, int]) -> int:
-    key = settings.need(f"{question.cloud}.device.key_path" if question.cloud else "device.key_path")
+    key = settings.need(config.key_for(question.cloud, "device.key_path"))
     # Of the signing request, which the hour does not touch, the next command that writes one says more.
-    aliases.check(path, key, option=f" --profile {settings.profile}" if settings.profile else "")
+    aliases.check(path, key, option=settings.option)
     validity, configured = _read(path), settings.need(MINIMUM)
     if flaw := flaw_of_name(validity):
         raise CertificateError(f"the certificate {path} {flaw}; {cures.register()} gets another one")
@@ -217,8 +217,7 @@ def _settings(question: Question) -> tuple[config.Config, str]:
     cures.name_instance(f"c8y --profile {settings.profile}" if settings.profile else "c8y")
     if question.cloud:
         config.need_profile(settings, question.cloud)
-    key = f"{question.cloud}.device.cert_path" if question.cloud else "device.cert_path"
-    return settings, question.cert_path or settings.need(key)
+    return settings, question.cert_path or settings.need(config.key_for(question.cloud, "device.cert_path"))
 
 
 def _read(path: str) -> Validity:
