@@ -6,9 +6,6 @@ from pathlib import Path
 from tedge_cert.disk import files, owners
 from tedge_cert.x509 import requests
 
-# It may hold a one-time password, so other users may not read it.
-_OWN = owners.Access("tedge", "mosquitto", 0o600)
-
 
 def same(path: Path, csr: bytes) -> bytes:
     """Return the request kept at ``path`` if it asks for the same as ``csr``, otherwise ``csr``; both in DER."""
@@ -30,7 +27,8 @@ def public_key(path: Path) -> bytes:
 def keep(path: Path, csr: bytes) -> None:
     """Keep the request in DER; raises TedgeCertError."""
     files.make_directory(path.parent, owners.SHARED_DIRECTORY)
-    files.write(path, csr, _OWN)
+    # It may hold a one-time password.
+    files.write(path, csr, owners.SECRET)
 
 
 def end(path: Path) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a registration records: that it began, that it was finished, and the attempts that failed."""
+"""What a registration records: that it began, that it was finished, and the attempts that failed.
+
+The files hold the digest of a password that may not have been used yet, so other users may not read them.
+"""
 
 import hashlib
 import json
@@ -10,9 +13,6 @@ from tedge_cert import journal
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
-
-# They hold the digest of a password that may not have been used yet, so other users may not read them.
-_OWN = owners.Access("tedge", "mosquitto", 0o600)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def keep_password(instance: Instance, device_id: str, host: str, password: str) 
     """Keep a password that was generated here until it is used, so that the next call goes on with it."""
     content = json.dumps({"device_id": device_id, "host": host, "password": password})
     files.make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
-    files.write(_password_file(instance), content.encode(), _OWN)
+    files.write(_password_file(instance), content.encode(), owners.SECRET)
 
 
 def kept_password(instance: Instance, device_id: str, host: str) -> str:
@@ -81,7 +81,7 @@ def end_password(instance: Instance) -> None:
 
 def begin(instance: Instance, registration: RegistrationRecord) -> None:
     """Record the registration before the tenant is asked, so that the device is connected even after a power cut."""
-    files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), _OWN)
+    files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), owners.SECRET)
 
 
 def finish(instance: Instance) -> None:
@@ -91,7 +91,7 @@ def finish(instance: Instance) -> None:
 
 def save_attempts(instance: Instance, record: Attempts) -> None:
     """Write the attempts, which the next boot forgets."""
-    files.write(_attempts_file(instance), json.dumps(asdict(record)).encode(), _OWN)
+    files.write(_attempts_file(instance), json.dumps(asdict(record)).encode(), owners.SECRET)
 
 
 def end_attempts(instance: Instance) -> None:
@@ -112,7 +112,7 @@ def keep_device_id(instance: Instance, device_id: str) -> None:
     path = _device_id_file(instance)
     try:
         files.make_directory(path.parent, owners.SHARED_DIRECTORY)
-        files.write(path, json.dumps({"device_id": device_id}).encode(), _OWN)
+        files.write(path, json.dumps({"device_id": device_id}).encode(), owners.SECRET)
     except (OSError, TedgeCertError) as error:
         journal.info(f"the device id {device_id} is not kept: {error}")
 

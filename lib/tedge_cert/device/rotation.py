@@ -225,8 +225,8 @@ def _check_file(instance: Instance, key: Path) -> None:
         return
     if os.geteuid() and facts.st_uid != os.geteuid():
         raise _impossible(
-            instance, f"{key} belongs to user {_name(facts.st_uid)}, and a new key would belong to "
-            f"{_name(os.geteuid())}, so that other programs could not use it"
+            instance, f"{key} belongs to user {owners.name_of(facts.st_uid)}, and a new key would belong to "
+            f"{owners.name_of(os.geteuid())}, so that other programs could not use it"
         )  # fmt: skip
     if os.geteuid() and facts.st_mode & 0o070 and facts.st_gid != os.getegid():
         raise _impossible(
@@ -238,15 +238,6 @@ def _check_file(instance: Instance, key: Path) -> None:
         opens = f"it is read-only here, and {cures.command('reconnect')} opens it to the unit"
         let_in = opens if is_read_only else cures.write_refused(instance.candidate_key)
         raise _impossible(instance, f"this process may not write in {key.parent}, where the key is: {let_in}")
-
-
-def _name(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
 
 
 def _check_neighbours(instance: Instance, key: Path) -> None:

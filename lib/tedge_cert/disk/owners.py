@@ -36,6 +36,8 @@ def access_of(facts: os.stat_result) -> Access:
 PRIVATE_KEY = Access("tedge", "mosquitto", 0o640)
 CERTIFICATE = Access("tedge", "mosquitto", 0o644)
 HANDOVER = Access("tedge", "mosquitto", 0o644)
+# What a password can be guessed from, or is in.
+SECRET = Access("tedge", "mosquitto", 0o600)
 # A user who can open a lock can hold it, so other users cannot open it.
 LOCK = Access("tedge", "mosquitto", 0o640)
 SHARED_DIRECTORY = Access("tedge", "mosquitto", 0o755)
@@ -242,6 +244,14 @@ def apply_access(descriptor: int, access: Access) -> None:
         if (before.st_uid, before.st_gid) != (user, group):
             os.fchown(descriptor, user, group)
     os.fchmod(descriptor, access.mode)
+
+
+def name_of(user: int) -> str:
+    """Return the name of a user by its number; the number itself where it has none."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def account_ids(access: Access) -> tuple[int, int]:

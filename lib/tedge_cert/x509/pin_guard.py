@@ -18,8 +18,6 @@ from tedge_cert.x509 import provider, token
 from tedge_cert.x509.token import PinRefusedError, Token, TokenKey
 
 _ACCEPTED, _REFUSED = "accepted", "refused"
-# A digest of a short PIN can be guessed from, so only tedge reads it, as the PIN itself.
-_ACCESS = owners.Access("tedge", "mosquitto", 0o600)
 _SOURCE = "file:"
 # So many results are remembered.
 _LIMIT = 32
@@ -165,7 +163,8 @@ def _write(results: dict[str, str]) -> None:
     text = "".join(f"{result} {digest}\n" for digest, result in kept)
     try:
         files.make_directory(_record().parent, owners.SHARED_DIRECTORY)
-        files.write(_record(), text.encode(), _ACCESS)
+        # A short PIN can be guessed from its digest.
+        files.write(_record(), text.encode(), owners.SECRET)
     except (OSError, TedgeCertError) as error:
         journal.debug(str(error))
         raise UnreadableError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tedge_cert import journal, processes
 from tedge_cert.config import token_uri
+from tedge_cert.disk import owners
 from tedge_cert.errors import TedgeCertError, UnreadableError
 from tedge_cert.x509 import provider
 
@@ -188,8 +189,9 @@ def chosen(module: str, attributes: Mapping[str, str]) -> Token:
         raise UnreadableError(
             f"{len(found)} tokens are meant by {wanted}: {_listed(found)}; name one with its serial number"
         )
+    user = owners.name_of(os.geteuid())
     raise UnreadableError(
-        f"there is no token {wanted} (user {_user()} sees {_listed(present) or 'none'}); plug it in, or let this user "
+        f"there is no token {wanted} (user {user} sees {_listed(present) or 'none'}); plug it in, or let this user "
         f"reach it: {_hint(module)}"
     )
 
@@ -198,15 +200,6 @@ def _hint(module: str) -> str:
     if provider.is_softhsm(module):
         return f"`{OPEN_SOFTHSM}`, and `sudo tedge hsm list-tokens` makes tedge and mosquitto members of group softhsm"
     return f"`sudo -u tedge {_TOOL} --module {shlex.quote(module)} --list-slots` shows what it sees"
-
-
-def _user() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _listed(found: Iterable[Token]) -> str:
@@ -259,8 +252,7 @@ def _fault(module: str, said: str) -> UnreadableError:
     if code in ("CKR_TOKEN_NOT_PRESENT", "CKR_DEVICE_REMOVED", "CKR_SLOT_ID_INVALID"):
         return UnreadableError(f"the token was removed while it was used ({code}); plug it in and try again")
     if "C_Initialize" in said:
-        return UnreadableError(
-            f"the PKCS#11 library {module} does not start as user {_user()} ({code}): {_hint(module)}"
-        )
+        user = owners.name_of(os.geteuid())
+        return UnreadableError(f"the PKCS#11 library {module} does not start as user {user} ({code}): {_hint(module)}")
     last = (said.strip().splitlines() or ["without a word"])[0].removeprefix("error: ")
     return UnreadableError(f"the token does not do what it was asked: {last}")
