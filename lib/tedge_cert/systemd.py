@@ -75,6 +75,11 @@ def is_active(unit: str) -> bool:
     return run(["systemctl", "is-active", "--quiet", unit]).returncode == 0
 
 
+def is_enabled(unit: str) -> bool:
+    """Return whether ``unit`` starts at the next boot."""
+    return run(["systemctl", "is-enabled", "--quiet", unit]).returncode == 0
+
+
 def is_installed(unit: str) -> bool:
     """Return whether systemd knows ``unit``, enabled or not."""
     return run(["systemctl", "show", "--property=LoadState", "--value", unit]).stdout.strip() != "not-found"

@@ -126,3 +126,17 @@ def test_a_taken_port_is_named_with_what_to_type(device: Device, tenant: Tenant,
     device.run("tedge connect c8y", timeout_s=120)
     assert tenant.wait_connected(device.name)
     device.run("systemctl stop other-broker 2>/dev/null || rm /etc/mosquitto/conf.d/mine.conf", check=False)
+
+
+@pytest.mark.parametrize("state", ["enabled", "disabled"])
+def test_the_broker_starts_at_the_next_boot(device: Device, tenant: Tenant, state: str) -> None:
+    """Debian enables it, and then only the timer has systemd read all units again, which takes most of a connection."""
+    onboarding.configure(device, tenant)
+    onboarding.register(device, tenant)
+    if state == "disabled":
+        device.run("systemctl disable mosquitto.service")
+    before = device.cursor()
+    device.run("tedge connect c8y", timeout_s=120)
+    assert device.run("systemctl is-enabled mosquitto.service").stdout == "enabled\n"
+    reloads = [each.message for each in device.journal(after=before) if each.message.startswith("Reloading.")]
+    assert state == "disabled" or len(reloads) == 1, reloads

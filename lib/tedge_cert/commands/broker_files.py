@@ -33,7 +33,9 @@ def restart(root: Root, instance: Instance, broker: LocalBroker) -> None:
             root.restart_broker()
         with Step("Waiting for mosquitto"):
             wait_for_broker(broker)
-        root.systemctl("enable", "mosquitto.service")
+        # Debian enables it. To do that again would have systemd read all units three times, for its System V script.
+        if not systemd.is_enabled("mosquitto.service"):
+            root.systemctl("enable", "mosquitto.service")
     except TedgeCertError as error:
         # Before the restart with the former files, which has words of its own.
         why = failure(root, instance, since_s, error)
