@@ -4,7 +4,6 @@
 import shlex
 import time
 from pathlib import Path
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,7 +20,6 @@ from tedge_cert.times import CLOCK_TOLERANCE_S, rfc2822
 from tedge_cert.x509.certificate import Certificate, from_pem
 from tedge_cert.x509.clock import check_clock_of_device
 
-Extension = TypeVar("Extension", bound=x509.ExtensionType)
 # Limits of one answer or candidate: each certificate costs time, and every handshake sends the chain.
 MOST_CERTIFICATES, LONGEST_CHAIN = 100, 10
 
@@ -156,7 +154,7 @@ def check(
         name = quoted(candidate.validity.common_name) or "no name: it has no common name"
         raise UnfitCertificateError(f"it is issued to {name}, expected the device id {device_id}")
     if not candidate.is_self_signed:
-        _check_purpose(candidate.leaf)
+        _check_purpose(candidate)
     validity = candidate.validity
     check_clock_of_device(now_s)
     if now_s > validity.not_after_s:
@@ -170,11 +168,14 @@ def check(
         _check_end(candidate, current, by_unit)
 
 
-def _check_purpose(leaf: x509.Certificate) -> None:
-    """Raise UnfitCertificateError for a certificate with which no device may authenticate itself by TLS."""
-    use = _extension(leaf, x509.KeyUsage)
-    extended = _extension(leaf, x509.ExtendedKeyUsage)
-    constraints = _extension(leaf, x509.BasicConstraints)
+def _check_purpose(candidate: Certificate) -> None:
+    """Raise UnfitCertificateError for a certificate with which no device may authenticate itself by TLS.
+
+    Of an extension that cannot be read the tenant will judge.
+    """
+    use = candidate.extension(x509.KeyUsage)
+    extended = candidate.extension(x509.ExtendedKeyUsage)
+    constraints = candidate.extension(x509.BasicConstraints)
     purposes = ExtendedKeyUsageOID.CLIENT_AUTH, x509.ObjectIdentifier("2.5.29.37.0")
     told = "no tenant takes it from a device: its authority needs another profile for devices"
     if constraints is not None and constraints.ca:
@@ -183,14 +184,6 @@ def _check_purpose(leaf: x509.Certificate) -> None:
         raise UnfitCertificateError(f"its extended key usage has no clientAuth, {told}")
     if use is not None and not use.digital_signature:
         raise UnfitCertificateError(f"its key usage has no digitalSignature, {told}")
-
-
-def _extension(leaf: x509.Certificate, kind: type[Extension]) -> Extension | None:
-    """Return an extension; None where there is none, or where one of them cannot be read: the tenant will judge."""
-    try:
-        return leaf.extensions.get_extension_for_class(kind).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        return None
 
 
 def _check_end(candidate: Certificate, current: Certificate, by_unit: bool) -> None:

@@ -7,6 +7,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,6 +32,8 @@ _NAMES = {
     "2.5.4.9": "STREET", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.12": "T", "2.5.4.42": "GN",
     "0.9.2342.19200300.100.1.1": "UID", "0.9.2342.19200300.100.1.25": "DC", "1.2.840.113549.1.9.1": "Email",
 }  # fmt: skip
+
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True)
@@ -90,29 +93,30 @@ class Certificate:
     @property
     def authority_key(self) -> bytes:
         """The identifier of the issuer's key (RFC 5280 §4.2.1.1); empty where the certificate does not name it."""
-        try:
-            found = self.leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-            return b""
-        return found.value.key_identifier or b""
+        found = self.extension(x509.AuthorityKeyIdentifier)
+        return (found.key_identifier if found else None) or b""
 
     @property
     def alternative_names(self) -> str:
         """The subjectAltName, for a person and to compare two; empty if there is none that can be read."""
+        found = self.extension(x509.SubjectAlternativeName)
+        return ", ".join(journal.quoted(str(each.value)) for each in found or ())
+
+    def extension(self, kind: type[Extension]) -> Extension | None:
+        """Return an extension of the leaf; None where there is none, or where one of all cannot be read."""
         try:
-            found = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            return self.leaf.extensions.get_extension_for_class(kind).value
         except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-            return ""
-        return ", ".join(journal.quoted(str(each.value)) for each in found)
+            return None
 
     @property
     def public_key(self) -> bytes:
         """The SubjectPublicKeyInfo in DER, to compare keys; empty for a kind of key that is not known here."""
         try:
-            return self.leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            return encoded(self.leaf.public_key())
         except (ValueError, UnsupportedAlgorithm):
             key = _key_of_explicit_curve(self.der)
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if key else b""
+        return encoded(key) if key else b""
 
     def describe(self, path: Path, minimum_s: int, now_s: float | None = None) -> str:
         """Return the block of ``tedge cert show``, ending in a line break."""
@@ -129,6 +133,12 @@ class Certificate:
             ("Thumbprint:", hashlib.sha1(self.der, usedforsecurity=False).hexdigest().upper()),
         )
         return "".join(f"{label:<15}{value}\n" for label, value in rows)
+
+
+def encoded(public_key: Any) -> bytes:
+    """Return a public key of the library as SubjectPublicKeyInfo in DER."""
+    found: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return found
 
 
 def name_text(name: bytes) -> str:

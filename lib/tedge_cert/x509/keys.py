@@ -8,13 +8,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from tedge_cert import cures
 from tedge_cert.disk import files, owners
@@ -25,7 +19,7 @@ from tedge_cert.hourly import pem
 from tedge_cert.hourly.pem_faults import KEY, PemError, in_place
 from tedge_cert.hourly.validity import ordinal
 from tedge_cert.x509 import hardware_keys
-from tedge_cert.x509.certificate import Certificate, unread
+from tedge_cert.x509.certificate import Certificate, encoded, unread
 from tedge_cert.x509.hardware_keys import HardwareKey
 
 # The object identifier id-prime-field (RFC 3279 §2.3.5), which the name of a curve does without.
@@ -165,7 +159,7 @@ def public_key(key: PrivateKey) -> bytes:
     """Return the SubjectPublicKeyInfo in DER, to compare it with that of a certificate."""
     if isinstance(key, HardwareKey):
         return key.public_key
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded(key.public_key())
 
 
 def load_for(path: Path, certificate: Certificate, certificate_path: Path) -> PrivateKey:

@@ -7,14 +7,11 @@ from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.disk.files import CallerFile
 from tedge_cert.errors import CertificateError
-from tedge_cert.x509.certificate import Certificate
+from tedge_cert.x509.certificate import Certificate, encoded
 from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey, public_key
 
@@ -80,18 +77,16 @@ def _request(key: PrivateKey, subject: Any, attributes: list[dict[str, Any]]) ->
             "signature": signature,
         }
     )
-    encoded: bytes = request.dump()
-    return encoded
+    made: bytes = request.dump()
+    return made
 
 
 def public_key_in(der: bytes) -> bytes:
     """Return the public key in a CSR, as SubjectPublicKeyInfo in DER; empty if it cannot be read."""
     try:
-        found: Any = x509.load_der_x509_csr(der).public_key()
+        return encoded(x509.load_der_x509_csr(der).public_key())
     except _UNREADABLE:
         return b""
-    encoded: bytes = found.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return encoded
 
 
 def asks_the_same(one: bytes, other: bytes) -> bool:
@@ -118,10 +113,10 @@ def load_request(named: CallerFile, key: PrivateKey) -> bytes:
         raise CertificateError(f"cannot read the CSR {path}: {named.fault}")
     try:
         request = x509.load_pem_x509_csr(named.content)
-        requested: Any = request.public_key()
+        requested = encoded(request.public_key())
     except _UNREADABLE as error:
         raise CertificateError(f"{path} holds no certificate signing request in PEM") from error
-    if requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key(key):
+    if requested != public_key(key):
         raise CertificateError(f"the CSR {path} was made with another key than the one of this device")
     return request.public_bytes(Encoding.DER)
 
