@@ -3,6 +3,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tedge_cert import journal
@@ -35,8 +36,12 @@ def is_clock_synchronised() -> bool | None:
 
 def synchronised_by(shown: str) -> bool | None:
     """Return whether the clock is synchronised, by the properties that timedatectl shows; None if they do not say."""
-    found = dict(line.partition("=")[::2] for line in shown.splitlines())
-    return {"yes": True, "no": False}.get(found.get("NTPSynchronized", ""))
+    return {"yes": True, "no": False}.get(properties(shown.splitlines()).get("NTPSynchronized", ""))
+
+
+def properties(lines: Iterable[str]) -> dict[str, str]:
+    """Return the values in lines such as ``ActiveState=active``, as systemctl and timedatectl show them."""
+    return dict(line.partition("=")[::2] for line in lines)
 
 
 def unit_run() -> str:

@@ -66,7 +66,7 @@ UNREAD = Facts("c8y", "c8y", "", "c8y", NOW_S)
 HIDDEN = CertificateFacts("/c.pem", "cannot read the certificate /c.pem: Permission denied", is_hidden=True)
 FAILING = State(result="request-refused", step="renew", reason="tenant.test answered 503", at_s=NOW_S - 60, attempts=3)
 
-BY_TENANT = ("RENEW_WITH_CA=c8y", "RENEWAL_SPREAD=1d")
+BY_TENANT = {"RENEW_WITH_CA": "c8y", "RENEWAL_SPREAD": "1d"}
 NO_PROGRAM = "Failed at step EXEC spawning /usr/bin/tedge-cert-needs-renewal"
 
 UNHEALTHY = {
@@ -108,7 +108,7 @@ UNHEALTHY = {
     "issuer-unknown": facts(state=replace(FAILING, result="not-trusted-yet"), candidate=certificate(path="/c.pem.new")),
     "candidate": facts(candidate=certificate(path="/c.pem.new", written_s=NOW_S - DAY_S)),
     "authority-not-asked": facts(est_url="https://est.test/.well-known/est", units=units(environment=BY_TENANT)),
-    "authority-unset": facts(units=units(environment=("RENEW_WITH_CA=est", "RENEWAL_SPREAD=1d"))),
+    "authority-unset": facts(units=units(environment={**BY_TENANT, "RENEW_WITH_CA": "est"})),
     "no-bridge": facts(bridge=BridgeFacts(False)),
     "no-broker": facts(bridge=BridgeFacts(True)),
     "broker-missing": facts(bridge=BridgeFacts(True), units=units(has_broker=False)),

@@ -138,7 +138,7 @@ def _shut(instance: Instance) -> list[Path]:
     except TedgeCertError as error:
         journal.debug(f"the confinement of {instance.service} is not known: {error}")
         return []
-    facts = dict(line.partition("=")[::2] for line in said.splitlines())
+    facts = systemd.properties(said.splitlines())
     if facts.get("ProtectSystem") != "strict":
         return []
     open_paths = [each.strip('"').lstrip("-+") for each in shlex.split(facts.get("ReadWritePaths", ""))]

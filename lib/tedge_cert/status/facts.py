@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The facts about an instance as they were found, without judgement."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tedge_cert.config.unknown_keys import Unknown
 from tedge_cert.device.state import State
@@ -87,7 +88,7 @@ class UnitFacts:
     is_confined: bool = False
     # As whom it runs; empty where that is not known.
     user: str = ""
-    environment: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

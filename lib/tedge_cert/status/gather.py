@@ -51,8 +51,7 @@ def gather(instance: Instance, online: bool, inquiry: Inquiry | None = None) -> 
         facts = replace(facts, fault=str(error), cure=error.cure)
     units = inquiry.units()
     if units is not None:
-        settings = dict(each.partition("=")[::2] for each in units.environment)
-        facts = _with_due(facts, settings.get(schedule.SPREAD, ""))
+        facts = _with_due(facts, units.environment.get(schedule.SPREAD, ""))
         facts = replace(facts, missing_accounts=tuple(privileges.missing_accounts()), sudoers=_sudoers())
     facts = with_answers(facts, inquiry, units)
     return _examined(instance, facts) if online and facts.host else facts

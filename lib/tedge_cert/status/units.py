@@ -62,7 +62,7 @@ class Inquiry:
     def units(self) -> UnitFacts | None:
         """Return what systemd answered about the units; None if it did not answer, or does not run them."""
         shown, entries = self._output(self._shown), self._output(self._journal)
-        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
+        blocks = [systemd.properties(block.splitlines()) for block in shown.split("\n\n")]
         by_name = {block.get("Id", ""): block for block in blocks}
         if self._timer not in by_name:
             return None
@@ -88,7 +88,7 @@ class Inquiry:
 
 def clock_of(shown: str, in_container: bool) -> tuple[bool | None, str]:
     """Return whether the clock is synchronised, and what could set it, by the properties of timedatectl."""
-    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    found = systemd.properties(shown.splitlines())
     synchronised = systemd.synchronised_by(shown)
     if in_container:
         return synchronised, "container"
@@ -135,7 +135,7 @@ def facts_of(
         not_started=_not_started(service.get("ExecCondition", ""), entries),
         is_confined=_is_confined(service),
         user=service.get("User", ""),
-        environment=tuple(service.get("Environment", "").split()),
+        environment=systemd.properties(service.get("Environment", "").split()),
     )
 
 
@@ -155,7 +155,7 @@ def _not_started(condition: str, entries: str) -> str:
     last = [each for each in found if each.get("INVOCATION_ID") == found[-1].get("INVOCATION_ID")]
     told = [str(each.get("MESSAGE", "")) for each in last if each.get("MESSAGE_ID") == _NOT_STARTED]
     # A user who may not read the journal sees the exit status, as long as the manager remembers the run.
-    words = dict(part.strip().partition("=")[::2] for part in condition.strip("{} ").split(" ; "))
+    words = systemd.properties(part.strip() for part in condition.strip("{} ").split(" ; "))
     status = words.get("status", "").partition("/")[0]
     if words.get("start_time", "[n/a]") == "[n/a]" or not status.isdecimal():
         return told[-1] if told else ""

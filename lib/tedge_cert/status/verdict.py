@@ -336,7 +336,7 @@ def _of_units(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
 
 def _of_authority(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
     """Say that the timer asks another authority than the settings name."""
-    asked = dict(each.partition("=")[::2] for each in units.environment).get("RENEW_WITH_CA")
+    asked = units.environment.get("RENEW_WITH_CA")
     if asked == "c8y" and facts.est_url and not facts.is_est_inherited:
         yield Problem(
             ATTENTION,

@@ -64,7 +64,7 @@ def test_what_is_in_order_is_read_as_such() -> None:
     assert not found.has_failed
     assert found.next_run_s == 1_795_546_980
     assert found.not_started == ""
-    assert found.environment == ("RENEW_WITH_CA=c8y", "RENEWAL_SPREAD=1d")
+    assert found.environment == {"RENEW_WITH_CA": "c8y", "RENEWAL_SPREAD": "1d"}
 
 
 @pytest.mark.parametrize("status", ["203/EXEC", "203", "217", "226/NAMESPACE", "238"])

@@ -127,7 +127,7 @@ def test_each_problem_has_its_cure(name: str) -> None:
     ],
 )
 def test_a_timer_that_asks_the_right_authority(ca: str, changed: dict[str, Any]) -> None:
-    assert problems(facts(units=units(environment=(f"RENEW_WITH_CA={ca}",)), **changed)) == []
+    assert problems(facts(units=units(environment={"RENEW_WITH_CA": ca}), **changed)) == []
 
 
 def test_the_worst_stands_first() -> None:
