@@ -11,8 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tedge_cert import journal, systemd
 
@@ -126,9 +125,7 @@ class Step:
             self._begun = True
             tell(f"{self._title}... ")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         self._moving.close()
         begun = "" if self._begun else f"{self._title}... "
         tell(f"{begun}{mark(kind is None, sys.stderr)}\n")
@@ -167,11 +164,9 @@ class Progress:
             journal.info(text)
         self._shown = lasting or text
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
         if self._spinner is not None:
-            self._spinner.__exit__(kind, error, trace)
+            self._spinner.__exit__(kind, *rest)
             tell(f"{self._title}... {mark(kind is None)}\n")
 
 
@@ -196,12 +191,10 @@ class _Spinner:
         sys.stdout = stdout
         _drawing = True
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         global _drawing  # noqa: PLW0603
         _drawing = False
-        self._status.__exit__(kind, error, trace)
+        self._status.__exit__(*error)
 
 
 def _spinner(title: str) -> _Spinner | None:

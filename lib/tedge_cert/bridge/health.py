@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from tedge_cert.bridge import local_broker
 from tedge_cert.deadline import Deadline
@@ -152,9 +151,7 @@ class Bridge:
     def __enter__(self) -> "Bridge":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _topics(self) -> tuple[str, ...]:
@@ -170,13 +167,9 @@ class Bridge:
         return any(value is up and at >= since_s for at, value in self._changes)
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        deadline = Deadline(timeout_s)
         with self._changed:
-            while not condition():
-                if deadline.passed() or self._lost:
-                    return False
-                self._changed.wait(deadline.left_s())
-            return True
+            self._changed.wait_for(lambda: condition() or self._lost, timeout_s)
+            return condition()
 
     def _handle_close(self) -> None:
         with self._changed:

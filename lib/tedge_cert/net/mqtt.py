@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tedge_cert.config.credentials import Credentials
@@ -103,17 +102,17 @@ class Connection:
         trace.mqtt(f"publish {topic} ({len(payload)} characters)")
         number = self._client.publish(topic, payload, qos, retain).mid
         if qos:
-            self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "PUBACK")
+            self._wait(lambda: number in self._acknowledged, timeout_s, "PUBACK")
 
     def subscribe(self, topic: str, timeout_s: float = 10.0) -> None:
         """Subscribe with QoS 1 and wait for the SUBACK."""
         trace.mqtt(f"subscribe {topic}")
         _, number = self._client.subscribe(topic, 1)
-        self._wait(lambda: number in self._acknowledged, Deadline(timeout_s), "SUBACK")
+        self._wait(lambda: number in self._acknowledged, timeout_s, "SUBACK")
 
     def next_message(self, timeout_s: float) -> Message:
         """Take the oldest message; raises ConnectionClosedError or TimeoutError."""
-        self._wait(lambda: bool(self._messages), Deadline(timeout_s), "message")
+        self._wait(lambda: bool(self._messages), timeout_s, "message")
         with self._changed:
             return self._messages.popleft()
 
@@ -130,9 +129,7 @@ class Connection:
     def __enter__(self) -> "Connection":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _connect(self, endpoint: tuple[str, int], timeout_s: float) -> None:
@@ -141,17 +138,16 @@ class Connection:
         with reaching(timeout_s, f"connecting to {endpoint[0]}:{endpoint[1]}"):
             self._client.connect(*endpoint, keepalive=KEEPALIVE_S)
         self._client.loop_start()
-        self._wait(lambda: self._code is not None, deadline, "CONNACK")
+        self._wait(lambda: self._code is not None, deadline.left_s(), "CONNACK")
         if self._code:
             raise ConnackError(self._code)
 
-    def _wait(self, condition: Callable[[], bool], deadline: Deadline, what: str) -> None:
+    def _wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         with self._changed:
-            while not condition():
-                if self._closed:
-                    raise ConnectionClosedError(f"the connection was closed before the {what}")
-                if not self._changed.wait(deadline.left_s()) and deadline.passed():
-                    raise TimeoutError(f"no {what} in time")
+            if not self._changed.wait_for(lambda: condition() or self._closed, timeout_s):
+                raise TimeoutError(f"no {what} in time")
+            if not condition():
+                raise ConnectionClosedError(f"the connection was closed before the {what}")
 
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
     def _handle_connect(self, _client: object, _data: object, flags: Any, code: Any, *_rest: object) -> None:
