@@ -203,26 +203,6 @@ def _remove_bridge(of: Callable[[], Instance]) -> None:
     files.remove_stale_temporaries(placement.file)
 
 
-def _tidy_links(of: Callable[[], Instance]) -> bool:
-    return conf_files.tidy_links(of().bridge_file.parent)
-
-
-def _restore_owners(of: Callable[[], Instance]) -> None:
-    ownership.restore(of())
-
-
-def _update_drop_in(of: Callable[[], Instance]) -> None:
-    drop_in.update(of())
-
-
-def _remove_drop_in(of: Callable[[], Instance]) -> None:
-    drop_in.remove(of())
-
-
-def _update_provider(of: Callable[[], Instance], tpm: bool) -> bool:
-    return provider_files.update(of(), tpm is True)
-
-
 def _can_broker_sign(of: Callable[[], Instance]) -> bool:
     as_broker = ["setpriv", f"--reuid={owners.BROKER}", f"--regid={owners.BROKER}", "--init-groups", "--"]
     sign = ["openssl", "dgst", "-sha256", "-sign", str(of().key)]
@@ -264,11 +244,11 @@ _TASKS: Mapping[str, Task] = {
     "write_broker_files": _write_broker_files,
     "restore_broker_files": _restore_broker_files,
     "remove_bridge": _remove_bridge,
-    "tidy_links": _tidy_links,
-    "restore_owners": _restore_owners,
-    "update_drop_in": _update_drop_in,
-    "remove_drop_in": _remove_drop_in,
-    "update_provider": _update_provider,
+    "tidy_links": lambda of: conf_files.tidy_links(of().bridge_file.parent),
+    "restore_owners": lambda of: ownership.restore(of()),
+    "update_drop_in": lambda of: drop_in.update(of()),
+    "remove_drop_in": lambda of: drop_in.remove(of()),
+    "update_provider": lambda of, tpm: provider_files.update(of(), tpm is True),
     "can_broker_sign": _can_broker_sign,
     "set_key_uri": _set_key_uri,
     "systemctl": _systemctl,
