@@ -5,12 +5,9 @@ import argparse
 from pathlib import Path
 
 from tedge_cert import cures, terminal
-from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import provider_files, token_keys
-from tedge_cert.commands.root_tasks import Root
-from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import check_files
 from tedge_cert.disk import files, owners, privileges
@@ -71,8 +68,7 @@ def create_key(arguments: argparse.Namespace) -> int:
     """Make the key that the arguments describe, unless there is one in the TPM already; return the exit code."""
     instance = token_keys.instance_of(arguments, _let_in)
     check_files(instance)
-    kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
-    reached_by = instance.config.need("device.tpm.tcti")
+    kind, reached_by = token_keys.kind_of(arguments), instance.config.need("device.tpm.tcti")
     with custody(instance):
         present = keys.content_of(instance.key)
         is_kept = hardware_keys.kind_in(present or b"") == hardware_keys.TPM and not arguments.force_new
@@ -81,10 +77,7 @@ def create_key(arguments: argparse.Namespace) -> int:
                 instance, f"`sudo tedge hsm create-key --tpm --force-new {instance.words}` uses a new key in the TPM"
             )
         made = present if is_kept and present is not None else hardware_keys.made_in_tpm(kind, reached_by)
-        if Root(instance).update_provider(tpm=True) and instance.bridge_file.exists():
-            # The broker reads this when it starts, so `reconnect` restarts it.
-            conf_change.begin(files_of(instance))
-        provider.enable(instance.config.directory)
+        token_keys.set_up_provider(instance, tpm=True)
         hardware_keys.tried(instance.key, made)
         if is_kept:
             terminal.tell(f"The private key {instance.key} is in the TPM already, and is kept.\n")

@@ -82,10 +82,7 @@ def create(arguments: argparse.Namespace) -> int:
         if present not in (None, content) and not arguments.force_new and _is_needed(instance, present, chosen, there):
             terminal.tell(_of_other_key(instance, key, "c8y" if arguments.cloud else ""))
             return 0
-        if Root(instance).update_provider(tpm=False) and instance.bridge_file.exists():
-            # The broker reads this when it starts, so `reconnect` restarts it.
-            conf_change.begin(files_of(instance))
-        provider.enable(instance.config.directory)
+        set_up_provider(instance, tpm=False)
         _show(instance, content, key, file)
         if present != content:
             files.write(instance.key, content, owners.PRIVATE_KEY)
@@ -107,6 +104,19 @@ def place_of(words: list[str]) -> tuple[str, str]:
             f"'{' '.join(words)}' is no cloud and URI of a token; expected, for example, c8y 'pkcs11:token=gateway'"
         )
     return (clouds or [""])[0], (uris or [""])[0]
+
+
+def kind_of(arguments: argparse.Namespace) -> str:
+    """Return the kind of key that was typed, by its curve or its bits."""
+    return str(arguments.curve if arguments.type == "ecdsa" else arguments.bits)
+
+
+def set_up_provider(instance: Instance, tpm: bool) -> None:
+    """Have root let OpenSSL, mosquitto and the renewal use the hardware, and use it in this process."""
+    if Root(instance).update_provider(tpm) and instance.bridge_file.exists():
+        # The broker reads this when it starts, so `reconnect` restarts it.
+        conf_change.begin(files_of(instance))
+    provider.enable(instance.config.directory)
 
 
 def list_tokens(arguments: argparse.Namespace) -> int:
@@ -273,8 +283,8 @@ def _made_or_found(
     made = TokenKey(chosen, True, arguments.type, arguments.label, identifier or os.urandom(16).hex())
     made_keys.keep(instance, made.uri)
     pin = arguments.pin if arguments.pin is not None else pin_guard.pin_of(chosen, attributes)
-    kind = arguments.curve if arguments.type == "ecdsa" else arguments.bits
-    token.make_key(_settings(instance.config, instance.cloud).module, chosen, pin, kind, made.label, made.identifier)
+    module, kind = _settings(instance.config, instance.cloud).module, kind_of(arguments)
+    token.make_key(module, chosen, pin, kind, made.label, made.identifier)
     terminal.tell(f"The token {chosen.label} has made the key {made.label}.\n")
     return made
 
