@@ -14,13 +14,12 @@ from tomlkit.items import InlineTable, Table
 
 from tedge_cert.config import mapper_files, toml_errors
 from tedge_cert.config import settings as configuration
-from tedge_cert.config.keys import Key, find
-from tedge_cert.config.keys.table import unknown_key
+from tedge_cert.config.keys import find
 from tedge_cert.config.settings import BOM, Config, Tree, cloud_of
 from tedge_cert.config.values import Value
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.lock import locked_directory, locked_file
-from tedge_cert.errors import ConfigurationError, UnknownKeyError
+from tedge_cert.errors import ConfigurationError
 
 # In a directory of root, and for root only: a user who can open a lock can hold it.
 _LOCK = Path("/run/tedge-config.lock")
@@ -47,7 +46,7 @@ def set_value(config: Config, name: str, text: str) -> None:
 
 def unset_value(config: Config, name: str) -> None:
     """Remove ``name``, if it is set."""
-    _known(name)
+    find(name)
     if _stored(config, name) is not None:
         _change(config, name, None)
 
@@ -85,27 +84,20 @@ def make_main_file(config: Config) -> None:
 
 def _list(config: Config, name: str) -> list[str]:
     """Return the value of a list without the environment."""
-    key, stored = _known(name), _stored(config, name)
+    key, stored = find(name), _stored(config, name)
     value = key.default if stored is None else _typed(config, name, stored)
     return value if isinstance(value, list) else []
 
 
-def _known(name: str) -> Key:
-    key = find(name)
-    if key is None:
-        raise UnknownKeyError(unknown_key(name))
-    return key
-
-
 def _typed(config: Config, name: str, stored: object) -> Value:
     try:
-        return _known(name).typed(stored)
+        return find(name).typed(stored)
     except ValueError as error:
         raise ConfigurationError(f"{config.place(name)[0]}: {config.full_name(name)} {error}") from error
 
 
 def _parsed(config: Config, name: str, text: str) -> Value:
-    key = _known(name)
+    key = find(name)
     try:
         if key.is_list:
             key.parse(text)

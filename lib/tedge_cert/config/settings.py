@@ -8,10 +8,10 @@ import binascii
 import os
 
 from tedge_cert import cures
-from tedge_cert.config.keys import CLOUDS, Key, find, flat
+from tedge_cert.config.keys import CLOUDS, find, flat
 from tedge_cert.config.values import Value, bracketed, is_profile, split_endpoint, to_text
 from tedge_cert.durations import duration_s
-from tedge_cert.errors import ConfigurationError, UnknownKeyError
+from tedge_cert.errors import ConfigurationError
 
 # Not from typing, which would cost the hourly check five milliseconds; type checkers know the name.
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ class Config:
 
     def stored(self, name: str) -> tuple[Value | None, str]:
         """Return the value of ``name`` from environment (empty: unset) or file, and its origin; None if it is unset."""
-        key = _key(name)
+        key = find(name)
         variable = self.variable(name)
         text = os.environ.get(variable)
         if text is not None:
@@ -91,7 +91,7 @@ class Config:
 
     def _spellings(self, name: str) -> list[str]:
         """Return the present and the former names of a key in this profile; each can have ``_`` for dots."""
-        return [self.full_name(each) for each in (name, *_key(name).old)]
+        return [self.full_name(each) for each in (name, *find(name).old)]
 
     def _at(self, path: str, parts: list[str], name: str) -> object:
         node: object = self.tree(path) or {}
@@ -128,7 +128,7 @@ class Config:
         cloud = cloud_of(name)
         path, names = self.file, self._spellings(name)
         if cloud and self.is_in_mappers(cloud):
-            path, names = self.mapper_file(cloud), [each.partition(".")[2] for each in (name, *_key(name).old)]
+            path, names = self.mapper_file(cloud), [each.partition(".")[2] for each in (name, *find(name).old)]
         found = self._written(path, names)
         if len(found) > 1:
             from tedge_cert.config import toml_errors
@@ -186,7 +186,7 @@ class Config:
 
     def get(self, name: str) -> Value | None:
         """Return the value of a known key, derived or default if it is unset; None if it has none."""
-        key = _key(name)
+        key = find(name)
         value, _ = self.stored(name)
         if value is None:
             found = (self.get(each) for each in key.follows)
@@ -208,7 +208,7 @@ class Config:
         """Return the value of ``name`` as text; raises ConfigurationError with the command that sets it."""
         value = self.text(name)
         if value is None:
-            wanted = next(iter(_key(name).follows), name)
+            wanted = next(iter(find(name).follows), name)
             cure = f"set one with `sudo tedge config set {wanted} <value>{self.option}`"
             if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
                 cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
@@ -298,15 +298,6 @@ def cloud_of(name: str) -> str:
 def key_for(cloud: str, name: str) -> str:
     """Return the key of ``cloud``, or that of the device itself without a cloud: ``c8y.device.id``, ``device.id``."""
     return f"{cloud}.{name}" if cloud else name
-
-
-def _key(name: str) -> Key:
-    key = find(name)
-    if key is None:
-        from tedge_cert.config.keys.table import unknown_key
-
-        raise UnknownKeyError(unknown_key(name))
-    return key
 
 
 def load(directory: str = "", profile: str = "") -> Config:

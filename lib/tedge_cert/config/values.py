@@ -51,7 +51,7 @@ def parse_host(text: str) -> Value:
 
     The dot is right for a name server, but no certificate has it.
     """
-    if _is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text):
+    if is_ip(text[1:-1] if text[:1] + text[-1:] == "[]" else text):
         return text
     name = text.removesuffix(".")
     if _is_name(name):
@@ -61,7 +61,7 @@ def parse_host(text: str) -> Value:
     # What people paste: the address in the browser, or the endpoint with its port.
     rest = text.strip().rpartition("://")[2]
     nearest = rest.partition("/")[0].partition(":")[0].removesuffix(".")
-    hint = f"; did you mean {nearest}?" if _is_name(nearest) or _is_ip(nearest) else ""
+    hint = f"; did you mean {nearest}?" if _is_name(nearest) or is_ip(nearest) else ""
     raise ValueError(f"expected a host name without scheme, port or path, such as example.cumulocity.com{hint}")
 
 
@@ -147,13 +147,6 @@ def parse_auth_method(text: str) -> Value:
     return "basic" if text == "password" else text
 
 
-def parse_topic_prefix(text: str) -> Value:
-    """Accept one or more levels of an MQTT topic, without wildcards."""
-    if not text or "#" in text or "+" in text:
-        raise ValueError("expected a topic without the wildcards # and +")
-    return text
-
-
 def parse_device_id(text: str) -> Value:
     """Accept a device id that Cumulocity allows as common name and MQTT client id."""
     if not text:
@@ -189,7 +182,8 @@ def to_text(value: Value) -> str:
     return str(value)
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Return whether this is an IP address, without brackets."""
     try:
         parse_ip(text)
     except ValueError:

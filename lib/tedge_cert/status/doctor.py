@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tedge_cert import cures
 from tedge_cert.config import auth_method
-from tedge_cert.config.values import split_endpoint
+from tedge_cert.config.values import is_ip, split_endpoint
 from tedge_cert.device.connection_settings import server_of, tenant_of
 from tedge_cert.device.connections import Tenant
 from tedge_cert.device.instance import Instance
@@ -52,17 +52,7 @@ def examine(instance: Instance, facts: Facts) -> Iterator[Check]:
 def _hosts_to_look_up(tenant: Tenant) -> list[str]:
     """Return the names that this device has to look up; a proxy looks up the host of HTTPS itself."""
     hosts = [tenant.mqtt[0], *([] if tenant.proxy else [tenant.name])]
-    return sorted({each for each in hosts if not _is_address(each)})
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False
+    return sorted({each for each in hosts if not is_ip(each)})
 
 
 def _name(host: str) -> Check:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tedge_cert.config import values
+from tedge_cert.config.keys import kinds
 from tedge_cert.config.values import Value
 from tedge_cert.durations import duration_s, format_duration
 
@@ -148,7 +149,7 @@ def test_an_address_has_brackets_before_a_port(host: str, before_port: str) -> N
         (values.parse_flag, "false", False),
         (values.parse_list, " a, b,,", ["a", "b"]),
         (values.parse_list, "", []),
-        (values.parse_topic_prefix, "c8y/one", "c8y/one"),
+        (kinds.parse_topic_prefix, "c8y/one", "c8y/one"),
         (values.parse_device_id, "A-z'=(),.?%*_!@" + "0" * 48, "A-z'=(),.?%*_!@" + "0" * 48),
     ],
 )
@@ -167,8 +168,8 @@ def test_takes_what_is_of_its_type(parse: Callable[[str], Value], text: str, val
         (values.parse_ip, "nowhere", "IP address"),
         (values.parse_flag, "maybe", "true or false"),
         (values.parse_flag, "True", "true or false"),
-        (values.parse_topic_prefix, "", "without the wildcards"),
-        (values.parse_topic_prefix, "c8y/#", "without the wildcards"),
+        (kinds.parse_topic_prefix, "", "without the wildcards"),
+        (kinds.parse_topic_prefix, "c8y/#", "without the wildcards"),
         (values.parse_device_id, "", "cannot be empty"),
         (values.parse_device_id, "a" * 65, "at most 64 characters, this one 65"),
         (values.parse_device_id, "a:b", "has only the characters"),

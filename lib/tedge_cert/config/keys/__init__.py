@@ -6,6 +6,7 @@ needed. The classes are plain, because ``dataclasses`` would cost the hourly che
 """
 
 from tedge_cert.config import values
+from tedge_cert.errors import UnknownKeyError
 
 # Not from typing, which would cost the hourly check five milliseconds; type checkers know the name.
 TYPE_CHECKING = False
@@ -208,11 +209,12 @@ HOURLY: dict[str, Key] = {
 }
 
 
-def find(name: str) -> Key | None:
-    """Return the key ``name``; None if there is no such key."""
-    key = HOURLY.get(name)
-    if key is None:
-        from tedge_cert.config.keys.table import KEYS
+def find(name: str) -> Key:
+    """Return the key ``name``; raises UnknownKeyError if there is no such key."""
+    if name in HOURLY:
+        return HOURLY[name]
+    from tedge_cert.config.keys.table import KEYS, unknown_key
 
-        key = KEYS.get(name)
-    return key
+    if name not in KEYS:
+        raise UnknownKeyError(unknown_key(name))
+    return KEYS[name]

@@ -34,10 +34,16 @@ def parse_broker_port(text: str) -> Value:
     return int(text)
 
 
-def parse_prefix(text: str) -> Value:
-    """Accept the local prefix of a bridge's topics."""
+def parse_topic_prefix(text: str) -> Value:
+    """Accept one or more levels of an MQTT topic, without wildcards."""
     if not text or "#" in text or "+" in text:
         raise ValueError("expected a topic without the wildcards # and +")
+    return text
+
+
+def parse_prefix(text: str) -> Value:
+    """Accept the local prefix of a bridge's topics."""
+    parse_topic_prefix(text)
     if text == "c8y-internal":
         raise ValueError("expected another prefix: thin-edge uses this one itself")
     return text

@@ -2,7 +2,7 @@
 """Keys of programs on the device itself: the broker, and the HTTP server of thin-edge's agent."""
 
 from tedge_cert.config.keys import Key
-from tedge_cert.config.keys.kinds import parse_broker_port, parse_topic_id
+from tedge_cert.config.keys.kinds import parse_broker_port, parse_topic_id, parse_topic_prefix
 from tedge_cert.config.values import (
     parse_duration,
     parse_flag,
@@ -11,7 +11,6 @@ from tedge_cert.config.values import (
     parse_path,
     parse_port,
     parse_text,
-    parse_topic_prefix,
 )
 
 _AUTH = "mqtt.client.auth"
