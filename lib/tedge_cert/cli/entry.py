@@ -13,7 +13,7 @@ from typing import NoReturn
 from tedge_cert import afterwards, beside, journal, systemd
 from tedge_cert.cli.arguments import Parser, refuse_again
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config
+from tedge_cert.config.settings import SYSTEM_DIRECTORY, Config, directory_of
 from tedge_cert.config.values import is_profile
 from tedge_cert.cures import mend, name_instance, run_as
 from tedge_cert.device.instance import Instance, Names, load_config, load_instance, pair_of
@@ -26,8 +26,8 @@ def _directory(words: list[str]) -> str:
     """Return the directory of the configuration that the command line names, before it is parsed."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word == "--config-dir" or word.startswith("--config-dir="):
-            return word.partition("=")[2] or following
-    return os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+            return directory_of(word.partition("=")[2] or following)
+    return directory_of("")
 
 
 # They use no private key, so they are as quick as ever where a TPM does not answer.
@@ -173,8 +173,7 @@ def _write_request(path: Path, pem: str) -> None:
 
 def is_of_system(arguments: argparse.Namespace) -> bool:
     """Return whether the arguments mean the configuration that the services of the system read."""
-    directory = arguments.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
-    return os.path.realpath(directory) == os.path.realpath(SYSTEM_DIRECTORY)
+    return provider.is_of_system(directory_of(arguments.config_dir))
 
 
 def config_of(arguments: argparse.Namespace) -> Config:

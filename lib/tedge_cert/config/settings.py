@@ -300,12 +300,17 @@ def key_for(cloud: str, name: str) -> str:
     return f"{cloud}.{name}" if cloud else name
 
 
+def directory_of(named: str) -> str:
+    """Return the directory of the configuration: as a command line ``named`` it, $TEDGE_CONFIG_DIR, or /etc/tedge."""
+    return named or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+
+
 def load(directory: str = "", profile: str = "") -> Config:
-    """Load the configuration in ``directory`` (default ``$TEDGE_CONFIG_DIR``, then /etc/tedge) for ``profile``.
+    """Load the configuration in ``directory`` (see ``directory_of``) for ``profile``.
 
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
-    directory = directory or os.environ.get("TEDGE_CONFIG_DIR") or SYSTEM_DIRECTORY
+    directory = directory_of(directory)
     if profile and not is_profile(profile):
         raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
     config = Config(directory, profile.lower())

@@ -180,8 +180,7 @@ def _tell(question: Question, error: Exception) -> None:
     from tedge_cert.steps.outcome import condition_failed
 
     if isinstance(error, ConfigurationError):
-        directory = question.config_dir or os.environ.get("TEDGE_CONFIG_DIR") or config.SYSTEM_DIRECTORY
-        settings = config.Config(directory, question.profile)
+        settings = config.Config(config.directory_of(question.config_dir), question.profile)
     else:
         settings, _ = _settings(question)
     condition_failed(settings, question.cloud, error)
