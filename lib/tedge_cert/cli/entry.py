@@ -59,6 +59,11 @@ def add_profile(made: Parser) -> None:
     )
 
 
+def add_authority(made: Parser, *choices: str) -> None:
+    """Add ``--ca``, by default the first of these authorities."""
+    made.add_argument("--ca", choices=choices, default=choices[0], help=f"who signs (default: {choices[0]})")
+
+
 class _Profile(argparse.Action):
     """``--profile`` requires a cloud; otherwise the command would use the default certificate."""
 

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 
 
@@ -11,6 +12,6 @@ def add_to(made: Parser) -> None:
     either = made.add_mutually_exclusive_group()
     either.add_argument("--csr-path", type=Path, metavar="FILE", help="another signing request, for c8y and est")
     either.add_argument("--new-key", action="store_true", help="with a new private key, as certificate.rotate_key asks")
-    made.add_argument("--ca", choices=("c8y", "est", "self-signed"), default="c8y", help="who signs (default: c8y)")
+    entry.add_authority(made, "c8y", "est", "self-signed")
     made.add_argument("--dry-run", action="store_true", help="check all that the request needs, and send none")
     made.add_argument("--systemd", action="store_true", help="only when a new certificate is needed")
