@@ -30,8 +30,9 @@ from tedge_cert.net.proxy import Proxy, ProxySettings
 from tedge_cert.net.server import Server
 
 _AUTH, _ROOTS = "mqtt.client.auth", "c8y.root_cert_path"
-# The services of thin-edge; the prefix of the cloud follows.
-_MAPPER, _BRIDGE_OF_MAPPER, _MAIN_DEVICE = "tedge-mapper", "tedge-mapper-bridge", "device/main//"
+# The services that say whether they run, each with the prefix of the cloud.
+_MOSQUITTO, _MAPPER, _BRIDGE_OF_MAPPER = "mosquitto-{}-bridge", "tedge-mapper-{}", "tedge-mapper-bridge-{}"
+_MAIN_DEVICE = "device/main//"
 
 
 def server_of(config: Config, host: str = "") -> Server:
@@ -138,7 +139,7 @@ def broker_of(instance: Instance) -> LocalBroker:
         config.need("mqtt.client.host"),
         int(config.need("mqtt.client.port")),
         prefix=_prefix_of(config),
-        health_topic=_health_topic_of(config) if mapper is None else _health_of(config, _BRIDGE_OF_MAPPER),
+        health_topic=_health_of(config, _MOSQUITTO if mapper is None else _BRIDGE_OF_MAPPER),
         status_topic=f"{root}/{device}/cert/{instance.name}/status",
         bridge_file=instance.bridge_file,
         trust=trust,
@@ -155,7 +156,7 @@ def _mapper_of(instance: Instance) -> Mapper | None:
     if not mapper_process.is_built_in(str(instance.bridge_file)):
         return None
     config, device = instance.config, instance.config.need("mqtt.device_topic_id")
-    service, bridge = (f"{each}-{_prefix_of(config)}" for each in (_MAPPER, _BRIDGE_OF_MAPPER))
+    service, bridge = (each.format(_prefix_of(config)) for each in (_MAPPER, _BRIDGE_OF_MAPPER))
     return Mapper(
         mapper_process.unit_of(instance.profile),
         _health_of(config, _MAPPER),
@@ -188,7 +189,7 @@ def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
         listener_of(config),
         config.profile,
         prefix=_prefix_of(config),
-        health_topic=_health_topic_of(config),
+        health_topic=_health_of(config, _MOSQUITTO),
         keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
         local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
         smartrest=tuple(config.names("c8y.smartrest.templates")),
@@ -221,14 +222,9 @@ def _prefix_of(config: Config) -> str:
     return config.need("c8y.bridge.topic_prefix")
 
 
-def _health_topic_of(config: Config) -> str:
-    service = _service_of(config.need("mqtt.device_topic_id"))
-    return f"{config.need('mqtt.topic_root')}/{service}/mosquitto-{_prefix_of(config)}-bridge/status/health"
-
-
 def _health_of(config: Config, service: str) -> str:
     services = _service_of(config.need("mqtt.device_topic_id"))
-    return f"{config.need('mqtt.topic_root')}/{services}/{service}-{_prefix_of(config)}/status/health"
+    return f"{config.need('mqtt.topic_root')}/{services}/{service.format(_prefix_of(config))}/status/health"
 
 
 def _uses_mqtt_service(config: Config) -> bool:
