@@ -7,7 +7,7 @@ next report of this device clears. The memo of the hourly check is void by itsel
 
 from tedge_cert import journal
 from tedge_cert.device import registration_record as record
-from tedge_cert.device import rotation, state
+from tedge_cert.device import rotation
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
@@ -23,13 +23,16 @@ def end(instance: Instance) -> None:
     files.remove(instance.candidate_key)
     rotation.remove_spare(instance)
     files.remove(instance.waiting_file)
-    state.forget(instance.state_file)
-    for forget in (rejection.forget, record.end_attempts, record.end_password, record.tidy):
+    for forget in (_forget_attempts, rejection.forget, record.end_attempts, record.end_password, record.tidy):
         try:
             forget(instance)
         except (OSError, TedgeCertError) as error:
             # The device needs the new certificate all the same.
             journal.warning(f"state of the previous certificate stays: {error}")
+
+
+def _forget_attempts(instance: Instance) -> None:
+    files.remove(instance.state_file)
 
 
 def end_with_registration(instance: Instance) -> None:

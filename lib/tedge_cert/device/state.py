@@ -124,14 +124,6 @@ def with_renewal(renewals: tuple[PastRenewal, ...], latest: PastRenewal) -> tupl
     return (replace(latest, reason=latest.reason[:_REASON_CHARACTERS]), *renewals)[:RENEWALS]
 
 
-def forget(path: Path) -> None:
-    """Remove the state of a previous certificate."""
-    try:
-        files.remove(path)
-    except (OSError, TedgeCertError) as error:
-        journal.warning(f"the attempts of a previous certificate are still kept: {error}")
-
-
 def _checked(name: str, value: Any) -> Any:
     """Return ``value`` if it has the type of the field; raises ValueError."""
     if name == "renewals":

@@ -123,13 +123,6 @@ def test_what_killed_runs_left_goes_with_the_next_result(tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir()] == ["c8y.json"]
 
 
-def test_forgetting_leaves_nothing(tmp_path: Path) -> None:
-    state.save(tmp_path / "c8y.json", FULL)
-    for _ in range(2):
-        state.forget(tmp_path / "c8y.json")
-        assert state.load(tmp_path / "c8y.json") == State()
-
-
 def test_where_it_is(tmp_path: Path) -> None:
     system = load_instance("c8y", "p", "/etc/tedge", known=False)
     assert system.state_file == Path("/var/lib/tedge-cert-renewer/c8y@p.json")
