@@ -72,6 +72,9 @@ CONFIGURATION_BROKEN = Event(
 )
 STEP_FAILED = Event("step-failed", "4662907358a44492ad773352dc4076fd", ERROR, "a step failed", holds_back=True)
 
+# How a run ends that leaves nothing to do.
+SUCCESSES = (RENEWED, CONFIRMED_LATE, NOT_NEEDED)
+
 FIELDS = (
     "TEDGE_CLOUD",
     "TEDGE_PROFILE",

@@ -116,7 +116,7 @@ def impossible(now_s: float) -> str:
 def read_validity(path: str) -> Validity:
     """Return the validity of the first certificate in the PEM file ``path``.
 
-    Raises OSError or UnreadableCertificateError.
+    Raises OSError or PemError.
     """
     # Not blocking, because a pipe put there by mistake would block every later check.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

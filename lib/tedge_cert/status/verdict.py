@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tedge_cert import beside, cures
 from tedge_cert.config import no_effect
 from tedge_cert.durations import format_duration
-from tedge_cert.events import CONFIRMED_LATE, NOT_NEEDED, NOT_TRUSTED_YET, RENEWED, WAITS_FOR_APPROVAL
+from tedge_cert.events import NOT_TRUSTED_YET, SUCCESSES, WAITS_FOR_APPROVAL
 from tedge_cert.hourly import schedule
 from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, UnitFacts
 from tedge_cert.times import local
@@ -15,7 +15,6 @@ from tedge_cert.times import local
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
 # In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
 _ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
-_SUCCESSES = ("", *(each.name for each in (RENEWED, CONFIRMED_LATE, NOT_NEEDED)))
 # Differences between bridge and settings that a problem names.
 _SHOWN = 3
 # EXIT_EXEC and its step.
@@ -49,7 +48,7 @@ def health(found: list[Problem]) -> int:
 def why_over(facts: Facts) -> str:
     """Return why the last failure is history; empty if it still counts, or if the last result is no failure."""
     left, active, units = facts.state, facts.certificate, facts.units
-    if left.result in _SUCCESSES or active is None or not active.is_readable:
+    if left.result in ("", *(each.name for each in SUCCESSES)) or active is None or not active.is_readable:
         return ""
     if left.serial and (left.serial, left.not_before_s) != (active.serial, active.not_before_s):
         return "the certificate was replaced since"

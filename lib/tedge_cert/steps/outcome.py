@@ -62,7 +62,6 @@ _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
     (HeldBackError, events.HELD_BACK),
     (TedgeCertError, events.STEP_FAILED),
 )
-_SUCCESSES = (events.RENEWED, events.CONFIRMED_LATE, events.NOT_NEEDED)
 # Nothing was renewed, and nothing failed that was not told before.
 _WITHOUT_HOOKS = (events.NOT_NEEDED, events.WAITS_FOR_APPROVAL, events.HELD_BACK, events.THRESHOLD_TOO_LONG)
 
@@ -89,7 +88,7 @@ class Result:
     @property
     def is_success(self) -> bool:
         """Return whether nothing is left to do."""
-        return self.event in _SUCCESSES
+        return self.event in events.SUCCESSES
 
 
 def reason_of(error: Exception) -> str:

@@ -15,7 +15,7 @@ from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.state import State
 from tedge_cert.disk import files, owners
 from tedge_cert.durations import counted, format_duration
-from tedge_cert.events import WAITS_FOR_APPROVAL
+from tedge_cert.events import CONFIRMED_LATE, RENEWED, WAITS_FOR_APPROVAL
 from tedge_cert.hourly.validity import Validity
 from tedge_cert.tenant.smartrest import ALARM_CLEARED, ALARM_MAJOR, MESSAGES, message
 from tedge_cert.tenant.smartrest import EVENT as EVENT_TEMPLATE
@@ -25,7 +25,6 @@ ALARM = "c8y_CertificateRenewalFailed"
 EVENT = "c8y_CertificateRenewed"
 # The fragment of the device's managed object.
 TWIN = "tedge_DeviceCertificate"
-RENEWED = ("renewed", "confirmed-late")
 # For all messages together: a renewal that waits longer would hold up the next one.
 LIMIT_S = 8.0
 _RETAINED_S = 0.5
@@ -104,7 +103,7 @@ def news_of(report: Report, alarm_is_raised: bool) -> list[News]:
     active = report.validity
     if active is None:
         return found
-    if left.result in RENEWED:
+    if left.result in (RENEWED.name, CONFIRMED_LATE.name):
         text = f"Certificate renewed: serial {active.serial}, valid until {iso_utc(active.not_after_s)}"
         found.append(News(MESSAGES, message(EVENT_TEMPLATE, EVENT, text)))
     twin = {"issuer": report.issuer, "serial": active.serial, "notAfter": iso_utc(active.not_after_s)}
