@@ -12,8 +12,9 @@ from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config, key_for
 from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id
 from tedge_cert.disk import aliases
+from tedge_cert.durations import part_s
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
-from tedge_cert.hourly import mapper_process, schedule
+from tedge_cert.hourly import mapper_process
 from tedge_cert.hourly.validity import flaw_of_name
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def state_file_of(config: Config, names: Names) -> Path:
 
 def threshold_s(config: Config, lifetime_s: int) -> int:
     """Return the threshold: a certificate of this lifetime is renewed when no more than this many seconds are left."""
-    return schedule.threshold_s(config.need("certificate.validity.minimum_duration"), lifetime_s)
+    return part_s(config.need("certificate.validity.minimum_duration"), lifetime_s)
 
 
 def identity(instance: Instance) -> str:

@@ -52,11 +52,6 @@ def spread_s(text: str, minimum_s: int) -> int:
         ) from error
 
 
-def threshold_s(text: str, lifetime_s: int) -> int:
-    """Return the seconds of ``certificate.validity.minimum_duration``: a duration, or a percentage of the lifetime."""
-    return part_s(text, lifetime_s)
-
-
 def threshold_fault(minimum_s: int, lifetime_s: int = 0) -> str:
     """Return why a threshold is too short or too long for a certificate; empty if it is neither.
 

@@ -11,7 +11,7 @@ from tedge_cert.config import settings as config
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.disk import aliases
 from tedge_cert.disk.exposure import is_exposed
-from tedge_cert.durations import format_duration
+from tedge_cert.durations import format_duration, part_s
 from tedge_cert.errors import (
     BROKEN_CONDITION,
     FAILURE,
@@ -132,7 +132,7 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
     validity, configured = _read(path), settings.need(MINIMUM)
     if flaw := flaw_of_name(validity):
         raise CertificateError(f"the certificate {path} {flaw}; {cures.register()} gets another one")
-    minimum_s = schedule.threshold_s(configured, validity.lifetime_s)
+    minimum_s = part_s(configured, validity.lifetime_s)
     spread = schedule.spread_s(os.environ.get(schedule.SPREAD, ""), minimum_s)
     now_s = time.time()
     if fault := validity.clock_fault(now_s):
@@ -201,7 +201,7 @@ def _command_line(question: Question) -> int:
     except TedgeCertError as error:
         journal.error(str(error))
         return RENEW if unfinished else USAGE
-    now_s, minimum_s = time.time(), schedule.threshold_s(threshold, validity.lifetime_s)
+    now_s, minimum_s = time.time(), part_s(threshold, validity.lifetime_s)
     from tedge_cert import terminal
 
     terminal.tell(f"Status:        {terminal.of_status(validity.describe(now_s, minimum_s))}\n")

@@ -114,7 +114,7 @@ def test_the_device_id_is_read_from_the_certificate() -> None:
     ("text", "lifetime_s", "seconds"), [("30d", YEAR_S, 30 * DAY_S), ("20%", YEAR_S, 73 * DAY_S), ("20%", 0, 0)]
 )
 def test_a_threshold_is_a_duration_or_a_part_of_the_lifetime(text: str, lifetime_s: int, seconds: int) -> None:
-    assert schedule.threshold_s(text, lifetime_s) == seconds
+    assert part_s(text, lifetime_s) == seconds
 
 
 @pytest.mark.parametrize(
