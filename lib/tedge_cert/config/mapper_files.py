@@ -36,7 +36,7 @@ def make_directories(file: Path) -> Iterator[Path]:
     Below /etc/tedge an existing one has to be root's, because another user could put a link to any file into it.
     """
     for each in (file.parent.parent, file.parent):
-        if each.is_dir() and file.is_relative_to(SYSTEM_DIRECTORY) and not _is_roots(each):
+        if each.is_dir() and file.is_relative_to(SYSTEM_DIRECTORY) and not owners.is_roots(each.stat()):
             raise ConfigurationError(
                 f"{each} can be written by others than root, who could lead this command to any file; make it "
                 f"root's (`sudo chown -R root:root {each}`, `sudo chmod -R go-w {each}`) and look at what is in it"
@@ -57,11 +57,6 @@ def _is_half_made(directory: Path) -> bool:
     """Return whether a killed run left the directory as ``files.make_directory`` makes it, shut to other users."""
     facts = directory.stat()
     return facts.st_uid == os.geteuid() and facts.st_mode & 0o777 == 0o700 and not any(directory.iterdir())
-
-
-def _is_roots(directory: Path) -> bool:
-    facts = directory.stat()
-    return facts.st_uid == 0 and not facts.st_mode & 0o022
 
 
 def remove(file: Path) -> None:

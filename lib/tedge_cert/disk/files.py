@@ -61,27 +61,21 @@ def rename(source: Path, target: Path) -> float:
 
     Returns when others began to see it, in monotonic seconds: the sync can take much longer on a slow disk.
     """
-    try:
-        source.rename(target)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    renamed_s = time.monotonic()
-    sync_directory(target.parent)
-    return renamed_s
+    return rename_together((source, target))
 
 
-def rename_both(first: tuple[Path, Path], second: tuple[Path, Path]) -> float:
-    """Rename two files, one right after the other, then sync both directories; returns as ``rename`` does.
+def rename_together(*pairs: tuple[Path, Path]) -> float:
+    """Rename files, one right after the other, then sync their directories; returns as ``rename`` does.
 
-    A sync between the renames could take seconds on a slow disk, and a reader of both files would see one of each.
+    A sync between two renames could take seconds on a slow disk, and a reader of both files would see one of each.
     """
-    for source, target in (first, second):
+    for source, target in pairs:
         try:
             source.rename(target)
         except OSError as error:
             raise _cannot_write(target, error) from error
     renamed_s = time.monotonic()
-    for directory in dict.fromkeys(target.parent for _, target in (first, second)):
+    for directory in dict.fromkeys(target.parent for _, target in pairs):
         sync_directory(directory)
     return renamed_s
 

@@ -119,15 +119,14 @@ def _claim(directory: Path, parent: int, only: Sequence[str], depth: int = 0) ->
                 claimed += _claim(directory / name, descriptor, (), depth + 1)
             elif not _is_plain(descriptor, parent) or facts.st_size > _LARGEST_BYTES:
                 claimed += _move_aside(directory, name, parent)
-            elif facts.st_uid != 0 or facts.st_mode & 0o022:
+            elif not is_roots(facts):
                 _copy(name, descriptor, parent)
                 claimed += Claimed(files=(directory / name,))
     return claimed
 
 
 def _take(descriptor: int, access: Access) -> None:
-    facts = os.fstat(descriptor)
-    if facts.st_uid != 0 or facts.st_mode & 0o022:
+    if not is_roots(os.fstat(descriptor)):
         apply_access(descriptor, access)
 
 
@@ -219,17 +218,17 @@ def is_shut_to_broker(path: Path) -> bool:
     return not facts.st_mode & stat.S_IROTH
 
 
+def is_roots(facts: os.stat_result) -> bool:
+    """Return whether a file or directory belongs to root, and only root can write to it. The mode of a link is 0777."""
+    return facts.st_uid == 0 and not facts.st_mode & 0o022
+
+
 def is_only_roots(path: Path) -> bool:
     """Return whether every part of ``path`` belongs to root, and only root can write there; no part is a link."""
-    for each in (path, *path.parents):
-        try:
-            facts = each.lstat()
-        except OSError:
-            return False
-        # The mode of a link is 0777.
-        if facts.st_uid != 0 or facts.st_mode & 0o022:
-            return False
-    return True
+    try:
+        return all(is_roots(each.lstat()) for each in (path, *path.parents))
+    except OSError:
+        return False
 
 
 def apply_access(descriptor: int, access: Access) -> None:

@@ -206,7 +206,7 @@ class Switch:
         if prepared.copy_of_key is not None and prepared.fresh_key is not None:
             files.rename(prepared.copy_of_key, self.previous_key)
             files.rename(prepared.copy, self.previous)
-            renamed_s = files.rename_both((prepared.fresh, self.certificate), (prepared.fresh_key, self.key))
+            renamed_s = files.rename_together((prepared.fresh, self.certificate), (prepared.fresh_key, self.key))
         else:
             files.rename(prepared.copy, self.previous)
             renamed_s = files.rename(prepared.fresh, self.certificate)
