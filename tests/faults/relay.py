@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from types import TracebackType
 from typing import Self
 
 from tenant.ports import free_port
@@ -24,7 +23,7 @@ class Relay:
         self.mend()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.end()
 
     def mend(self) -> None:

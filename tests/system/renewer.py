@@ -50,11 +50,6 @@ def enrolments(tenant: Tenant) -> int:
     return sum(each["path"].endswith("simplereenroll") for each in tenant.state()["requests"])
 
 
-def write_candidate(device: Device, pem: str) -> None:
-    """Put a candidate there as an administrator would."""
-    device.write(CANDIDATE, pem)
-
-
 def said(run: UnitRun, text: str) -> bool:
     """Whether a line of the run holds the text."""
     return any(text in line for line in run.lines)

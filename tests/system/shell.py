@@ -36,7 +36,6 @@ class CommandError(Exception):
 
     def __init__(self, done: Completed) -> None:
         super().__init__(f"`{done.command}`: exit {done.exit_code}\n{done.stdout}{done.stderr}")
-        self.completed = done
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import trustme
@@ -83,7 +82,7 @@ class LibEst:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._process.terminate()
         self._process.wait(10)
 

@@ -2,7 +2,6 @@
 """A client of the local broker, as the programs of a device are."""
 
 import threading
-from types import TracebackType
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -33,7 +32,7 @@ class Local:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.client.on_disconnect = None
         self.client.disconnect()
         self.client.loop_stop()
