@@ -14,6 +14,9 @@ from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 
+# The files beside the state, by their ends.
+_UNFINISHED, _FINISHED, _DEVICE_ID, _PASSWORD = ".registering", ".registered", ".device-id", ".one-time-password"
+
 
 @dataclass(frozen=True)
 class RegistrationRecord:
@@ -43,13 +46,13 @@ def digest(*parts: str) -> str:
 
 def unfinished(instance: Instance) -> RegistrationRecord | None:
     """Read the registration that began and whose device is not connected yet; None if there is none."""
-    path = _unfinished_file(instance)
+    path = _file(instance, _UNFINISHED)
     return _registration(path) if path.exists() else None
 
 
 def last(instance: Instance) -> RegistrationRecord:
     """Read the last registration that was finished; an empty one if there was none."""
-    return _registration(_finished_file(instance))
+    return _registration(_file(instance, _FINISHED))
 
 
 def attempts(instance: Instance) -> Attempts:
@@ -64,29 +67,29 @@ def keep_password(instance: Instance, device_id: str, host: str, password: str) 
     """Keep a password that was generated here until it is used, so that the next call goes on with it."""
     content = json.dumps({"device_id": device_id, "host": host, "password": password})
     files.make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
-    files.write(_password_file(instance), content.encode(), owners.SECRET)
+    files.write(_file(instance, _PASSWORD), content.encode(), owners.SECRET)
 
 
 def kept_password(instance: Instance, device_id: str, host: str) -> str:
     """Read the password that was generated for this device at this tenant; empty if there is none."""
-    found = _load(_password_file(instance))
+    found = _load(_file(instance, _PASSWORD))
     fits = (found.get("device_id"), found.get("host")) == (device_id, host)
     return str(found.get("password") or "") if fits else ""
 
 
 def end_password(instance: Instance) -> None:
     """Forget the password that was generated here: it is used, or of no use any more."""
-    files.remove(_password_file(instance))
+    files.remove(_file(instance, _PASSWORD))
 
 
 def begin(instance: Instance, registration: RegistrationRecord) -> None:
     """Record the registration before the tenant is asked, so that the device is connected even after a power cut."""
-    files.write(_unfinished_file(instance), json.dumps(asdict(registration)).encode(), owners.SECRET)
+    files.write(_file(instance, _UNFINISHED), json.dumps(asdict(registration)).encode(), owners.SECRET)
 
 
 def finish(instance: Instance) -> None:
     """Record that the device is connected, so that its registration is finished."""
-    files.rename(_unfinished_file(instance), _finished_file(instance))
+    files.rename(_file(instance, _UNFINISHED), _file(instance, _FINISHED))
 
 
 def save_attempts(instance: Instance, record: Attempts) -> None:
@@ -101,7 +104,7 @@ def end_attempts(instance: Instance) -> None:
 
 def end_unfinished(instance: Instance) -> None:
     """Forget a registration that began: its device is not to be connected any more."""
-    files.remove(_unfinished_file(instance))
+    files.remove(_file(instance, _UNFINISHED))
 
 
 def keep_device_id(instance: Instance, device_id: str) -> None:
@@ -109,7 +112,7 @@ def keep_device_id(instance: Instance, device_id: str) -> None:
 
     The removal goes on where it cannot be kept.
     """
-    path = _device_id_file(instance)
+    path = _file(instance, _DEVICE_ID)
     try:
         files.make_directory(path.parent, owners.SHARED_DIRECTORY)
         files.write(path, json.dumps({"device_id": device_id}).encode(), owners.SECRET)
@@ -119,30 +122,19 @@ def keep_device_id(instance: Instance, device_id: str) -> None:
 
 def last_device_id(instance: Instance) -> str:
     """Return the id that the device had when its certificate was removed; empty if none was removed."""
-    kept = _load(_device_id_file(instance)).get("device_id")
+    kept = _load(_file(instance, _DEVICE_ID)).get("device_id")
     return kept if isinstance(kept, str) and kept.isprintable() else ""
 
 
 def tidy(instance: Instance) -> None:
     """Remove the temporary files of registrations that were killed."""
-    for path in (_unfinished_file, _finished_file, _device_id_file, _attempts_file, _password_file):
-        files.remove_stale_temporaries(path(instance))
+    beside_state = [_file(instance, each) for each in (_UNFINISHED, _FINISHED, _DEVICE_ID, _PASSWORD)]
+    for path in (*beside_state, _attempts_file(instance)):
+        files.remove_stale_temporaries(path)
 
 
-def _unfinished_file(instance: Instance) -> Path:
-    return instance.state_file.with_suffix(".registering")
-
-
-def _finished_file(instance: Instance) -> Path:
-    return instance.state_file.with_suffix(".registered")
-
-
-def _device_id_file(instance: Instance) -> Path:
-    return instance.state_file.with_suffix(".device-id")
-
-
-def _password_file(instance: Instance) -> Path:
-    return instance.state_file.with_suffix(".one-time-password")
+def _file(instance: Instance, suffix: str) -> Path:
+    return instance.state_file.with_suffix(suffix)
 
 
 def _attempts_file(instance: Instance) -> Path:
