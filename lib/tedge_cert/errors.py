@@ -12,18 +12,17 @@ class TedgeCertError(Exception):
     """An expected failure: its text names the file, key or host, what was expected and what to do."""
 
     exit_code = FAILURE
-    # The command that mends it, where one does; the text has it too.
-    cure = ""
     # True when its line has been written already, because the event has to come after the line.
     is_logged = False
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        # The command that mends it, where one does; the text has it too.
+        self.cure = cure
 
 
 class ConfigurationError(TedgeCertError):
     """A setting is missing, malformed, or of the wrong type."""
-
-    def __init__(self, message: str, cure: str = "") -> None:
-        super().__init__(message)
-        self.cure = cure
 
 
 class UnknownKeyError(ConfigurationError):
@@ -34,10 +33,6 @@ class UnknownKeyError(ConfigurationError):
 
 class CertificateError(TedgeCertError):
     """A certificate or key cannot be read, or is not what it should be."""
-
-    def __init__(self, message: str, cure: str = "") -> None:
-        super().__init__(message)
-        self.cure = cure
 
 
 class UnreadableError(CertificateError):

@@ -33,13 +33,11 @@ _REASONS = {
 }
 
 
-_WITHOUT_CERTIFICATE = {
-    **dict.fromkeys(
-        _NO_REASON,
-        "it ended the handshake and gave no reason: no version or cipher may be common to both; check the port, and "
-        "see its log",
-    ),
-}
+_WITHOUT_CERTIFICATE = dict.fromkeys(
+    _NO_REASON,
+    "it ended the handshake and gave no reason: no version or cipher may be common to both; check the port, and see "
+    "its log",
+)
 
 
 # What a server says that finds no key exchange in common.
