@@ -91,7 +91,9 @@ def test_a_setting_is_read_without_what_other_commands_need(tmp_path: Path) -> N
 
 
 def test_a_tenant_without_tokens_is_proved_to_without_the_http_library() -> None:
-    program = "import sys\nfrom tedge_cert.steps import verify\nprint(*('requests' in sys.modules, 'ssl' in sys.modules))"
+    program = (
+        "import sys\nfrom tedge_cert.steps import verify\nprint(*('requests' in sys.modules, 'ssl' in sys.modules))"
+    )
     assert run([], text=program).stdout.split() == ["False", "True"]
 
 
