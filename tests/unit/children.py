@@ -2,10 +2,10 @@
 """Runs the executables of the checkout as child processes."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from unit import forked
 from unit.local_device import ROOT, Result
 
 BIN = ROOT / "bin"
@@ -33,13 +33,6 @@ def run(
     `isolated` leaves out its site-packages, as the shebang of the quick ones does.
     """
     program = ["-c", text, *words] if text else [str(BIN / words[0]), *words[1:]]
-    result = subprocess.run(
-        [sys.executable, *(["-S"] if isolated else []), *program],
-        env=environment_for(directory, **(variables or {})),
-        input=stdin if stdin is not None else "",
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, *(["-S"] if isolated else []), *program]
+    result = forked.run(command, environment_for(directory, **(variables or {})), text=stdin or "")
     return Result(result.returncode, result.stdout, result.stderr)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tenant.client import Tenant
 from tenant.ports import free_port
+from unit import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 MOSQUITTO = shutil.which("mosquitto", path=f"/usr/sbin:{os.environ['PATH']}")
@@ -99,15 +100,8 @@ class LocalDevice:
 
     def run(self, words: str, timeout_s: float = 200, **environment: str) -> Result:
         """Run an executable of ``bin/`` with its arguments."""
-        result = subprocess.run(
-            self.command(words),
-            env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            umask=self.umask,
+        result = forked.run(
+            self.command(words), {**self.environment, **environment}, timeout_s=timeout_s, umask=self.umask
         )
         return Result(result.returncode, result.stdout, result.stderr)
 

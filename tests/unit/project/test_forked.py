@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fork that a test runs instead of a new process is the same to the program."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unit import forked
+from unit.children import environment_for
+
+FACTS = """
+import json, os, signal, sys, time
+facts = {
+    "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": list(sys.flags), "name": __name__,
+    "file": __file__, "main": sys.modules["__main__"].__dict__ is globals(), "environment": dict(os.environ),
+    "directory": os.getcwd(), "umask": os.umask(0), "zone": time.strftime("%z", time.localtime(0)),
+    "cache": [sys.pycache_prefix, sys.dont_write_bytecode], "input": sys.stdin.read(),
+    "streams": [[each.encoding, each.errors, each.line_buffering, each.isatty()] for each in (sys.stdout, sys.stderr)],
+    "signals": [str(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD)],
+    "descriptors": [each for each in range(3, 100) if os.path.exists(f"/proc/self/fd/{each}/")],
+    "session": os.getsid(0), "ours": [each for each in sys.modules if each.startswith("tedge_cert")],
+}
+print(json.dumps(facts))
+"""
+ENDS = (
+    "import sys; print('said', end=''); sys.exit()",
+    "import sys; sys.exit(3)",
+    "import sys; sys.exit(-1)",
+    "import sys; sys.exit('a word')",
+    "raise ValueError('a fault')",
+    "import os; os.kill(os.getpid(), 9)",
+    "import atexit; atexit.register(print, 'at the end')",
+    "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), print('a thread'))).start()",
+    "import os; os.system('echo a child')",
+)
+
+
+def both(
+    program: str, tmp_path: Path, *words: str, **variables: str
+) -> tuple["subprocess.CompletedProcess[str]", "subprocess.CompletedProcess[str]"]:
+    """Run a program in a fork and in a new process."""
+    script = tmp_path / "program"
+    script.write_text(program)
+    command = [sys.executable, str(script), *words]
+    environment = environment_for(tmp_path, **variables)
+    assert forked.can_fork(command, environment, "typed")
+    anew = subprocess.run(
+        command, env=environment, input="typed", capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    return forked.run(command, environment, text="typed"), anew
+
+
+def test_the_program_finds_what_a_new_process_finds(tmp_path: Path) -> None:
+    """Arguments, environment, directory, streams, signals and descriptors; and nothing of the product."""
+    fork, anew = both(FACTS, tmp_path, "a", "b c", "\udcff", TZ="Asia/Tokyo", PYTHONPYCACHEPREFIX=str(tmp_path))
+    assert json.loads(fork.stdout) == json.loads(anew.stdout)
+    assert json.loads(fork.stdout)["ours"] == []
+    assert fork.stderr == anew.stderr
+
+
+@pytest.mark.parametrize("program", ENDS)
+def test_it_ends_alike(program: str, tmp_path: Path) -> None:
+    """With the same exit code and the same words."""
+    fork, anew = both(program, tmp_path)
+    assert (fork.returncode, fork.stdout) == (anew.returncode, anew.stdout)
+    assert fork.stderr.splitlines()[-1:] == anew.stderr.splitlines()[-1:]
+
+
+def test_what_is_read_at_the_start_needs_a_new_process(tmp_path: Path) -> None:
+    """Of the interpreter, of OpenSSL and of the C library."""
+    command, environment = [sys.executable, str(tmp_path / "program")], environment_for(tmp_path)
+    assert forked.can_fork(command, environment, "")
+    for name in ("PYTHONWARNINGS", "PYTHONUTF8", "OPENSSL_CONF", "LC_ALL", "LD_PRELOAD"):
+        assert not forked.can_fork(command, {**environment, name: "C"}, ""), name
+    assert not forked.can_fork([sys.executable, "-S", "program"], environment, "")
+    assert not forked.can_fork([*command, "--config-dir=/elsewhere"], environment, "")
+    assert not forked.can_fork(["/bin/sh", "program"], environment, "")
+    (tmp_path / "openssl.env").touch()
+    assert not forked.can_fork(command, environment, "")
+
+
+@pytest.mark.parametrize(
+    "program", ["import time; time.sleep(600)", "import os, time; os.close(1); os.close(2); time.sleep(600)"]
+)
+def test_one_that_does_not_end_is_killed(program: str, tmp_path: Path) -> None:
+    """And the next one runs."""
+    script, environment = tmp_path / "program", environment_for(tmp_path)
+    script.write_text(program)
+    with pytest.raises(subprocess.TimeoutExpired):
+        forked.run([sys.executable, str(script)], environment, timeout_s=1)
+    script.write_text("print('up')")
+    assert forked.run([sys.executable, str(script)], environment).stdout == "up\n"
