@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -100,6 +101,7 @@ def _trees() -> Path:
     return cache_directory() / "trees"
 
 
+@cache
 def base(release: str) -> tuple[Path, ...]:
     """Return the layers of a bare Debian of that release."""
     final = _trees() / f"{release}-base-{_digest(PACKAGES)}"
@@ -140,6 +142,7 @@ def _layer(
     return (final / "upper", *lowers)
 
 
+@cache
 def depends(package: Path) -> str:
     """Return what the package depends on, and that of its library, as their control files say it."""
     fields = [
@@ -151,6 +154,7 @@ def depends(package: Path) -> str:
     return ", ".join(dict.fromkeys(each for each in wanted if not each.startswith(OURS)))
 
 
+@cache
 def archive(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian that can `apt-get install` the package without a network."""
     fetch = [*_INSTALL, "--download-only"]
@@ -164,22 +168,26 @@ def archive(release: str, package: Path) -> tuple[Path, ...]:
     return _layer(release, "archive", base(release), commands, "fetch dependencies")
 
 
+@cache
 def dependencies(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on."""
     satisfy = [*_APT, "--no-install-recommends", "satisfy", depends(package)]
     return _layer(release, "dependencies", archive(release, package), [satisfy], "install dependencies")
 
 
+@cache
 def tpm(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with everything that the package depends on, and with a TPM."""
     return _layer(release, "tpm", dependencies(release, package), [[*_INSTALL, *TPM]], "install a TPM")
 
 
+@cache
 def installed(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package installed before its first boot."""
     return _with_ours("installed", release, package, dependencies(release, package))
 
 
+@cache
 def token(release: str, package: Path) -> tuple[Path, ...]:
     """Return the layers of a Debian with the package, and with a token made of software."""
     backports = f"echo '{_BACKPORTS}' > /etc/apt/sources.list.d/backports.list"
