@@ -17,6 +17,12 @@ from system.slots import Slot
 
 END_S = 20.0
 """How long an orderly end may take, in s, before the power is cut: systemd may hang in a container."""
+# Half the time of a daemon-reload, for disks and consoles that a container has not. That of System V scripts stays: it
+# makes a unit, which the product meets, of the script that a removed broker leaves.
+_NO_GENERATORS = (
+    "cryptsetup", "debug", "fstab", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local", "run", "ssh",
+    "system-update", "tpm2", "veritysetup",
+)  # fmt: skip
 _KINDS = (".service", ".timer", ".target", ".socket", ".mount", ".path", ".slice", ".scope")
 _JOURNAL = ["journalctl", "--no-pager", "--quiet"]
 
@@ -48,8 +54,10 @@ class Device(Shell):
                 self.network.create()
             else:
                 self._held.enter_context(locked("host-network"))
-            self.write("/etc/resolv.conf", "" if self._private else Path("/etc/resolv.conf").read_text())
-            self.know({})
+            tree.put("etc/resolv.conf", "" if self._private else Path("/etc/resolv.conf").read_text())
+            tree.put("etc/hosts", self._hosts({}))
+            for name in _NO_GENERATORS:
+                tree.link(f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
         except BaseException:
             self._held.close()
             raise
@@ -59,10 +67,13 @@ class Device(Shell):
         """Return the host name."""
         return self.slot.name
 
+    def _hosts(self, hosts: Mapping[str, str]) -> str:
+        known = {"localhost": "127.0.0.1", self.name: "127.0.1.1", **hosts}
+        return "".join(f"{address} {name}\n" for name, address in known.items())
+
     def know(self, hosts: Mapping[str, str]) -> None:
         """Write /etc/hosts: these names with their addresses, which become reachable, and the own name."""
-        known = {"localhost": "127.0.0.1", self.name: "127.0.1.1", **hosts}
-        self.write("/etc/hosts", "".join(f"{address} {name}\n" for name, address in known.items()))
+        self.write("/etc/hosts", self._hosts(hosts))
         if self._private:
             for address in hosts.values():
                 self.network.reach(address)

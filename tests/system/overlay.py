@@ -38,6 +38,24 @@ class Overlay:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         self.upper.chmod(0o755)
 
+    def _place(self, path: str) -> Path:
+        """Return where the path is in the upper layer, in directories of root's."""
+        place = self.upper / path
+        for parent in [*Path(path).parents][-2::-1]:
+            (self.upper / parent).mkdir(exist_ok=True)
+            (self.upper / parent).chmod(0o755)
+        return place
+
+    def put(self, path: str, text: str) -> None:
+        """Write a file of root's before the first mount; later, the kernel would not see it."""
+        place = self._place(path)
+        place.write_text(text)
+        place.chmod(0o644)
+
+    def link(self, path: str, target: str) -> None:
+        """Make a symbolic link before the first mount."""
+        self._place(path).symlink_to(target)
+
     def _mounting(self, script: str, unshare: Sequence[str], argv: Sequence[str]) -> list[str]:
         lower = ":".join(str(path) for path in self.lowers)
         options = f"lowerdir={lower},upperdir={self.upper},workdir={self.directory / 'work'}"
