@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does with a new device until it is connected."""
 
+from typing import Any
+
+import tomlkit
+
 from system.device import Device
 from tenant.client import Tenant
 
 TENANT = "tenant.test"
+SETTINGS = "/etc/tedge/tedge.toml"
 STORE = "/etc/credstore"
 STORED = f"{STORE}/tedge.one-time-password"
 PASSWORD = "first-boot-password"
@@ -25,11 +30,22 @@ def introduce(device: Device, tenant: Tenant, address: str) -> None:
     device.run(["sh", "-ec", _TRUST])
 
 
+def preset(device: Device, **values: str) -> None:
+    """Write settings, `__` for each dot, as `tedge config set` does, which takes as long as twenty other commands."""
+    document = tomlkit.parse(device.run(f"cat {SETTINGS}", check=False).stdout)
+    for name, value in values.items():
+        *tables, key = name.split("__")
+        place: Any = document
+        for table in tables:
+            place = place.setdefault(table, tomlkit.table())
+        place[key] = value
+    device.run(f"cat > {SETTINGS}", stdin=tomlkit.dumps(document))
+
+
 def configure(device: Device, tenant: Tenant) -> None:
     """Tell the product where the tenant is."""
-    device.run(f"tedge config set c8y.url {TENANT}")
-    device.run(f"tedge config set c8y.http {TENANT}:{tenant.http_port}")
-    device.run(f"tedge config set c8y.mqtt {TENANT}:{tenant.mqtt_port}")
+    http, mqtt = (f"{TENANT}:{port}" for port in (tenant.http_port, tenant.mqtt_port))
+    preset(device, c8y__url=TENANT, c8y__http=http, c8y__mqtt=mqtt)
 
 
 def register(device: Device, tenant: Tenant, device_id: str | None = None) -> None:

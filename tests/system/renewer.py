@@ -3,6 +3,7 @@
 
 from system.device import Device
 from system.journal import UnitRun
+from system.onboarding import preset
 from tenant.client import Tenant
 
 SERVICE = "tedge-cert-renewer@c8y.service"
@@ -17,7 +18,7 @@ KEY = f"{DIRECTORY}/tedge-private-key.pem"
 
 def make_due(device: Device) -> None:
     """Raise the threshold above what is left of any certificate of a year."""
-    device.run("tedge config set certificate.validity.minimum_duration 366d")
+    preset(device, certificate__validity__minimum_duration="366d")
 
 
 def serial(tenant: Tenant, device: Device) -> str:
