@@ -129,7 +129,7 @@ class Shell:
 
     def write(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root:root") -> None:
         """Write a file, and its directory if that is missing."""
-        script = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chown "$2" "$1" && chmod "$3" "$1"'
+        script = '[ -d "${1%/*}" ] || mkdir -p "${1%/*}"; cat > "$1" && chown "$2" "$1" && chmod "$3" "$1"'
         self.run(["sh", "-ec", script, "sh", path, owner, f"{mode:o}"], stdin=text)
 
     def copy_in(self, source: Path, path: str) -> None:
