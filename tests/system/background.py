@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _REAP_S = 5.0
@@ -35,12 +35,13 @@ def end(process: subprocess.Popen[str]) -> None:
 class Background:
     """A running program; its output and errors are one stream of lines."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self._news = threading.Condition()
         self._lines: list[str] = []
         self._ended = False
         self.process = subprocess.Popen(
             argv,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

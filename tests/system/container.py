@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One systemd-nspawn: boot the tree, know its PID 1, end it."""
 
+import ctypes
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +28,7 @@ _OPTIONS = (
     "--timezone=off",
     "--drop-capability=CAP_SYS_TIME",
 )
-# What enters a device is root of this machine, whose clock is the device's too: without this, `date -s` would set it.
-_WITHOUT_CLOCK = ("setpriv", "--bounding-set=-sys_time", "--inh-caps=-sys_time")
+_CAPBSET_DROP, _CAP_SYS_TIME = 24, 25  # prctl(2), capabilities(7)
 _NSPAWN_S = 5.0  # may pass between the end of the last process of the device and that of nspawn
 _RUN = Path("/run/systemd/nspawn")
 
@@ -40,6 +41,22 @@ def forget(name: str) -> None:
             command(["umount", str(left)])
         if left.exists():
             shutil.rmtree(left)
+
+
+class _Rights(threading.local):
+    """Programs that enter a device are root of this machine, whose clock is the device's too: `date -s` would set it.
+
+    So no program that this thread starts may do that.
+    """
+
+    def __init__(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_CAPBSET_DROP, _CAP_SYS_TIME, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "the right to set the clock stays")
+        self.are_without_clock = True
+
+
+_RIGHTS = _Rights()
 
 
 class BootError(Exception):
@@ -124,10 +141,11 @@ class Container:
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs a command in the device, or in its tree while it is off."""
+        assert _RIGHTS.are_without_clock
         if self._leader is None:
-            return [*_WITHOUT_CLOCK, *self.tree.chroot(argv)]
+            return self.tree.chroot(argv)
         # The root by name too: where the harness itself runs in a chroot, that of the namespace is another one.
-        return [*_WITHOUT_CLOCK, "nsenter", f"--target={self._leader}", "--all", "--root", "--wd", "--", *argv]
+        return ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd", "--", *argv]
 
     def await_end(self, timeout_s: float) -> int | None:
         """Wait for the container to end by itself; return its exit code, None when it had to be killed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", "ip", "dpkg-buildpackage", "dpkg-deb", "git")
+TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare", "ip", "dpkg-buildpackage", "dpkg-deb", "git")
 
 
 class HostCommandError(Exception):

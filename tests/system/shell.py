@@ -62,13 +62,17 @@ class Shell:
         self.container = container
         self._background: list[Background] = []
 
-    def _argv(self, command: Command, user: str | None, env: Mapping[str, str]) -> list[str]:
+    def _start(
+        self, command: Command, user: str | None, env: Mapping[str, str] | None
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the command line that runs the command, and its environment."""
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         home = "/root" if user is None else self._home(user)
-        variables = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": home, "USER": user or "root", **env}
-        clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), *argv]
-        become = [] if user is None else ["runuser", "-u", user, "--"]
-        return self.container.enter([*become, *clean])
+        variables = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": home, "USER": user or "root", **(env or {})}
+        if user is not None:  # runuser(1) adds to the environment
+            clean = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+            argv = ["runuser", "-u", user, "--", *clean, *argv]
+        return self.container.enter(argv), variables
 
     def _home(self, user: str) -> str:
         return self.run(["getent", "passwd", user]).stdout.split(":")[5]
@@ -86,8 +90,10 @@ class Shell:
         """Run a command to its end, as root or that user; with `check` raise CommandError if it fails."""
         shown = command if isinstance(command, str) else shlex.join(command)
         began = time.monotonic()
+        argv, variables = self._start(command, user, env)
         with subprocess.Popen(
-            self._argv(command, user, env or {}),
+            argv,
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -107,7 +113,7 @@ class Shell:
 
     def start(self, command: Command, *, user: str | None = None, env: Mapping[str, str] | None = None) -> Background:
         """Start a command that runs beside the test; the device's end ends it."""
-        background = Background(self._argv(command, user, env or {}))
+        background = Background(*self._start(command, user, env))
         self._background.append(background)
         return background
 
