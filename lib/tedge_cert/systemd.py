@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Control systemd: detect it, run systemctl, restart units, and show the status of our own unit."""
+"""Control systemd: detect it, run systemctl, and show the status of our own unit."""
 
 import os
 import sys
@@ -61,16 +61,6 @@ def systemctl(*words: str) -> str:
     return result.stdout
 
 
-def restart(unit: str) -> None:
-    """Restart ``unit``, however often it was started before; raises TedgeCertError with the message of systemctl.
-
-    systemd refuses the sixth start within ten seconds and leaves the unit stopped (StartLimitBurst=). That stops a
-    unit that fails again and again. A script that connects and disconnects several profiles must not reach that limit.
-    """
-    reset_failed(unit)
-    systemctl("restart", unit)
-
-
 def reset_failed(unit: str) -> None:
     """Have systemd forget that ``unit`` failed; one that it does not know has nothing to forget."""
     run(["systemctl", "reset-failed", unit])
@@ -83,11 +73,6 @@ def is_active(unit: str) -> bool:
 def is_enabled(unit: str) -> bool:
     """Return whether ``unit`` starts at the next boot."""
     return run(["systemctl", "is-enabled", "--quiet", unit]).returncode == 0
-
-
-def is_installed(unit: str) -> bool:
-    """Return whether systemd knows ``unit``, enabled or not."""
-    return run(["systemctl", "show", "--property=LoadState", "--value", unit]).stdout.strip() != "not-found"
 
 
 def find_libraries() -> None:

@@ -103,7 +103,11 @@ class Root:
             journal.debug(str(error))
 
     def restart_broker(self) -> None:
-        """Restart mosquitto, however often that was done before."""
+        """Restart mosquitto, however often that was done before.
+
+        systemd refuses the sixth start within ten seconds and leaves the unit stopped (StartLimitBurst=). A script that
+        connects and disconnects several profiles must not reach that limit.
+        """
         self.systemctl("reset-failed", _MOSQUITTO)
         self.systemctl("restart", _MOSQUITTO)
 
