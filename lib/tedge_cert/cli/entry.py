@@ -76,16 +76,14 @@ class _Profile(argparse.Action):
         namespace.profile, namespace.profile_by_option = str(values), True
 
 
-def instance_of(
-    arguments: argparse.Namespace, known: bool = True, cures: bool = False, uses_key: bool = False
-) -> Instance:
-    """Return the instance that the arguments name; raises ConfigurationError if its profile must be ``known``.
+def instance_of(arguments: argparse.Namespace, cures: bool = False, uses_key: bool = False) -> Instance:
+    """Return the instance that the arguments name; raises ConfigurationError if there is no such profile.
 
     A command of root becomes tedge here, before it reads a path that a setting names. If it ``cures`` a renewal that
     failed, systemd forgets that failure after its success. If it ``uses_key``, root gives tedge a key that root made.
     """
     act_as_tedge(arguments, cures, uses_key)
-    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir, known)
+    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
     warn_of_unknown(instance.config)
     name_instance(instance.words_at_tenant, pair_of(instance))
     return instance

@@ -161,7 +161,6 @@ def test_names_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         made.read([*directory, "c8y", "--profile", ""])
     assert entry.instance_of(made.read(directory)).name == "c8y"
     unknown = made.read([*directory, "c8y", "--profile", "q"])
-    assert entry.instance_of(unknown, known=False).name == "c8y@q"
     with pytest.raises(TedgeCertError, match="no profile 'q'"):
         entry.instance_of(unknown)
 
