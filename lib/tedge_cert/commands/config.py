@@ -208,7 +208,7 @@ def _places(config: Config) -> list[tuple[Config, str]]:
         done.add(cloud)
         own = [each for each in listed(KEYS) if cloud_of(each) == cloud]
         profiles = [] if config.profile else config.profiles(cloud)
-        configs = [config, *(configuration.load(config.directory, profile) for profile in profiles)]
+        configs = [config, *map(config.of_profile, profiles)]
         found += [(each, key) for each in configs for key in own]
     return found
 

@@ -41,6 +41,8 @@ class Config:
         # The directories that were searched for files of mappers: a file can appear there, or go.
         self.searched: list[str] = []
         self._mappers: list[str] | None = None
+        # Each key looks for its own among them.
+        self._variables = [each for each in os.environ if each.startswith("TEDGE_")]
 
     @property
     def is_of_system(self) -> bool:
@@ -81,8 +83,10 @@ class Config:
 
     def variable(self, name: str) -> str:
         """Return the variable that sets ``name``, or would; raises ConfigurationError if two do."""
-        wanted = {flat(each).replace("-", "_") for each in self._spellings(name)}
-        found = [each for each in os.environ if each.startswith("TEDGE_") and flat(each[6:].lower()) in wanted]
+        found = []
+        if self._variables:
+            wanted = {flat(each).replace("-", "_") for each in self._spellings(name)}
+            found = [each for each in self._variables if flat(each[6:].lower()) in wanted]
         if len(found) > 1:
             raise ConfigurationError(
                 f"{' and '.join(sorted(found))} in the environment both set {self.full_name(name)}: unset one of them"
@@ -224,6 +228,16 @@ class Config:
         value = self.get(name)
         return [each.strip() for each in value if each.strip()] if isinstance(value, list) else []
 
+    def of_profile(self, profile: str) -> "Config":
+        """Return the settings of another profile, from the same reading of the file that they share.
+
+        Raises ConfigurationError as ``load`` does.
+        """
+        other = Config(self.directory, _profile(profile))
+        other.trees = {self.file: self.tree(self.file)}
+        other.tree(other.mapper_file())
+        return other
+
     def check(self) -> None:
         """Raise ConfigurationError if a key of this profile has an invalid value."""
         from tedge_cert.config.keys.table import KEYS
@@ -310,13 +324,16 @@ def load(directory: str = "", profile: str = "") -> Config:
 
     Raises ConfigurationError when a file is not TOML (with line and column) or cannot be read.
     """
-    directory = directory_of(directory)
-    if profile and not is_profile(profile):
-        raise ConfigurationError(f"'{profile}' cannot be a profile: expected letters, digits, - and _")
-    config = Config(directory, profile.lower())
+    config = Config(directory_of(directory), _profile(profile))
     config.tree(config.file)
     config.tree(config.mapper_file())
     return config
+
+
+def _profile(name: str) -> str:
+    if name and not is_profile(name):
+        raise ConfigurationError(f"'{name}' cannot be a profile: expected letters, digits, - and _")
+    return name.lower()
 
 
 def need_profile(config: Config, cloud: str = "") -> Config:

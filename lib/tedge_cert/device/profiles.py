@@ -4,7 +4,6 @@
 from collections.abc import Callable
 
 from tedge_cert.config import auth_method
-from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config
 from tedge_cert.device.connection_settings import mqtt_of
 from tedge_cert.device.instance import Instance, bridge_file_of, certificate_of, identity, resolve
@@ -74,7 +73,7 @@ _OWN: dict[str, Callable[[Instance, Instance], str]] = {
 
 def configs(config: Config) -> list[Config]:
     """Load the settings of every profile."""
-    return [configuration.load(config.directory, name) for name in ("", *config.profiles())]
+    return [config.of_profile(name) for name in ("", *config.profiles())]
 
 
 def _others(instance: Instance) -> list[Config]:
