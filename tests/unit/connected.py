@@ -18,8 +18,9 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.bridge import conf_files, health, mapper, mosquitto_conf
 from tedge_cert.device import connection_settings
-from tedge_cert.device.connections import LocalBroker, Mosquitto, MosquittoFiles, Tenant
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.instance import Instance, load_instance
+from tedge_cert.device.mosquitto import Mosquitto, MosquittoFiles
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps import confirmation
 from tedge_cert.tenant import device_token, own_connection, proof, smartrest, token

@@ -5,7 +5,7 @@ A command that is killed in between leaves a broker that does not know what its 
 command see that. It is kept in /run, because after a boot the broker has read its files.
 """
 
-from tedge_cert.device.connections import MosquittoFiles
+from tedge_cert.device.mosquitto import MosquittoFiles
 from tedge_cert.disk import files, owners
 
 

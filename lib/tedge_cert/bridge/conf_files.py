@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tedge_cert import journal
 from tedge_cert.bridge import mosquitto_conf
-from tedge_cert.device.connections import Mosquitto, MosquittoFiles
+from tedge_cert.device.mosquitto import Mosquitto, MosquittoFiles
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError
 

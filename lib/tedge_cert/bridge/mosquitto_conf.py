@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tedge_cert import processes
 from tedge_cert.config.credentials import Credentials
-from tedge_cert.device.connections import ExternalListener, Listener, Mosquitto, Tenant
+from tedge_cert.device.connections import Tenant
+from tedge_cert.device.mosquitto import ExternalListener, Listener, Mosquitto
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # Pattern, direction and QoS of what the bridge carries; those of the token only where a certificate authenticates.

@@ -8,8 +8,9 @@ from tedge_cert.bridge import conf_change, mosquitto_conf
 from tedge_cert.bridge.health import wait_for_broker
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.device.connection_settings import files_of
-from tedge_cert.device.connections import LocalBroker, Mosquitto, MosquittoFiles
+from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.instance import Instance
+from tedge_cert.device.mosquitto import Mosquitto, MosquittoFiles
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.terminal import Step
 

@@ -12,9 +12,10 @@ from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import auth_method, credentials, token_settings
 from tedge_cert.device import profiles, state, token_key
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
-from tedge_cert.device.connections import Mosquitto, Tenant
+from tedge_cert.device.connections import Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, warn_of_id
+from tedge_cert.device.mosquitto import Mosquitto
 from tedge_cert.disk import files, privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors

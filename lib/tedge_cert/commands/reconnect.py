@@ -13,9 +13,10 @@ from tedge_cert.commands.connection_check import check
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import auth_method
 from tedge_cert.device.connection_settings import broker_of, connected_broker, files_of, mosquitto_of
-from tedge_cert.device.connections import LocalBroker, Mosquitto, Tenant
+from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
+from tedge_cert.device.mosquitto import Mosquitto
 from tedge_cert.disk import files
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S

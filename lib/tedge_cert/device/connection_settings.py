@@ -1,33 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the values of ``connections`` from the settings, where a command begins."""
+"""Make the values of ``connections`` from the settings, where a command begins.
+
+Those of ``est_authority`` and ``mosquitto`` too, which are loaded where they are made, because few commands take them.
+"""
 
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tedge_cert import journal
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
-from tedge_cert.device.connections import (
-    EstAuthority,
-    EstServer,
-    ExternalListener,
-    KeyPair,
-    Listener,
-    LocalBroker,
-    Mapper,
-    Mosquitto,
-    MosquittoFiles,
-    Tenant,
-)
+from tedge_cert.device.connections import KeyPair, LocalBroker, Mapper, Tenant
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly import mapper_process
 from tedge_cert.net.anchors import Trust
 from tedge_cert.net.proxy import Proxy, ProxySettings
 from tedge_cert.net.server import Server
+
+if TYPE_CHECKING:
+    from tedge_cert.device.est_authority import EstAuthority, EstServer
+    from tedge_cert.device.mosquitto import Listener, Mosquitto, MosquittoFiles
 
 _AUTH, _ROOTS = "mqtt.client.auth", "c8y.root_cert_path"
 # The services that say whether they run, each with the prefix of the cloud.
@@ -61,8 +58,10 @@ def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
     )
 
 
-def est_of(config: Config, device_id: str) -> EstAuthority:
+def est_of(config: Config, device_id: str) -> "EstAuthority":
     """Return the certificate authority of the operator's; raises ConfigurationError without est.url."""
+    from tedge_cert.device.est_authority import EstAuthority
+
     url, password_in = config.need("c8y.est.url"), config.need("c8y.est.password_in")
     certificate, key = (Path(config.need(f"c8y.est.bootstrap.{each}_path")) for each in ("cert", "key"))
     path = config.text("c8y.est.credentials_path")
@@ -77,14 +76,16 @@ def est_of(config: Config, device_id: str) -> EstAuthority:
     )
 
 
-def _renewal_server(config: Config, url: str) -> EstServer:
+def _renewal_server(config: Config, url: str) -> "EstServer":
     # An address that only other profiles use must not take the requests of one with an authority of its own.
     is_others = config.is_set("c8y.est.url") and not config.is_set("c8y.est.renew_url")
     found = None if is_others else config.text("c8y.est.renew_url")
     return _est_server(config, found, "est.renew_url") if found else _est_server(config, url, "est.url")
 
 
-def _est_server(config: Config, url: str, setting: str) -> EstServer:
+def _est_server(config: Config, url: str, setting: str) -> "EstServer":
+    from tedge_cert.device.est_authority import EstServer
+
     parts = urlsplit(url)
     trust = Trust(Path(config.need("c8y.est.root_cert_path")), "est.root_cert_path")
     return EstServer(parts.netloc, trust, setting, proxy_of(config, parts.netloc), base=parts.path)
@@ -181,8 +182,10 @@ def connected_broker(instance: Instance) -> LocalBroker | None:
         return None
 
 
-def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
+def mosquitto_of(instance: Instance, tenant: Tenant) -> "Mosquitto":
     """Return what mosquitto's files have to say; raises ConfigurationError."""
+    from tedge_cert.device.mosquitto import Mosquitto
+
     config = instance.config
     return Mosquitto(
         tenant,
@@ -198,8 +201,10 @@ def mosquitto_of(instance: Instance, tenant: Tenant) -> Mosquitto:
     )
 
 
-def listener_of(config: Config) -> Listener | None:
+def listener_of(config: Config) -> "Listener | None":
     """Return the listener that mosquitto gets from us; None where it has its own (mqtt.bind.enabled)."""
+    from tedge_cert.device.mosquitto import ExternalListener, Listener
+
     if config.get("mqtt.bind.enabled") is False:
         return None
     port = config.text("mqtt.external.bind.port")
@@ -211,8 +216,10 @@ def listener_of(config: Config) -> Listener | None:
     return Listener(config.need("mqtt.bind.port"), config.need("mqtt.bind.address"), external)
 
 
-def files_of(instance: Instance) -> MosquittoFiles:
+def files_of(instance: Instance) -> "MosquittoFiles":
     """Return where mosquitto's files of this instance are."""
+    from tedge_cert.device.mosquitto import MosquittoFiles
+
     return MosquittoFiles(
         instance.bridge_file, instance.restart_file, instance.config.is_of_system, instance.manages_services
     )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The values that describe the connections of an instance: to the tenant, to the local broker, and between both.
 
-They are made in ``connection_settings``. What takes them never sees a setting.
+They are made in ``connection_settings``. What takes them never sees a setting. Those that few commands take are in
+``est_authority`` and ``mosquitto``.
 """
 
 from dataclasses import dataclass
@@ -68,35 +69,6 @@ class KeyPair:
     key: Path
 
 
-@dataclass(frozen=True, kw_only=True)
-class EstServer(Server):
-    """The server of a certificate authority that speaks EST; ``base`` is its path up to the operation."""
-
-    base: str
-
-
-@dataclass(frozen=True)
-class EstAuthority:
-    """A certificate authority of the operator's, and what the device shows it."""
-
-    enrolment: EstServer
-    # It may take certificates at another address.
-    renewal: EstServer
-    # The user of the one-time password.
-    username: str
-    uses_basic: bool
-    uses_challenge: bool
-    # The factory certificate; None where the device has none.
-    factory: KeyPair | None
-    # The file with user and password that go with the certificate at each renewal; it is read when they are shown.
-    credentials_path: Path | None
-
-    @property
-    def host(self) -> str:
-        """The host of a first enrolment, as messages name it."""
-        return self.enrolment.host
-
-
 @dataclass(frozen=True)
 class LocalBroker:
     """The local mosquitto, as its clients reach it, and the topics of the bridge in it."""
@@ -120,54 +92,3 @@ class LocalBroker:
     password_file: Path | None = None
     # None where the bridge is that of mosquitto.
     mapper: Mapper | None = None
-
-
-@dataclass(frozen=True)
-class ExternalListener:
-    """A second listener of mosquitto, for clients on other machines."""
-
-    port: str
-    address: str | None
-    interface: str | None
-    trust: str | None
-    certificate: str | None
-    key: str | None
-
-
-@dataclass(frozen=True)
-class Listener:
-    """The listener of mosquitto for local clients."""
-
-    port: str
-    address: str
-    external: ExternalListener | None
-
-
-@dataclass(frozen=True)
-class Mosquitto:
-    """What the configuration files of mosquitto have to say; prefix and health topic are those of ``LocalBroker``."""
-
-    tenant: Tenant
-    # None where mosquitto has a listener of its own.
-    listener: Listener | None
-    profile: str
-    prefix: str
-    health_topic: str
-    keepalive_s: int
-    # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
-    local_cleansession: str
-    smartrest: tuple[str, ...]
-    smartrest_1: tuple[str, ...]
-    # Topics that come in from the tenant's MQTT service; None where the bridge does not use that service.
-    mqtt_service_topics: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class MosquittoFiles:
-    """Where these files are, and whose broker reads them."""
-
-    bridge: Path
-    # Exists while mosquitto has yet to be restarted with its new configuration.
-    restart: Path
-    is_of_system: bool
-    manages_services: bool
