@@ -7,7 +7,7 @@ import os
 from tedge_cert import cures
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
-from tedge_cert.commands import root_tasks, token_keys
+from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.device.instance import Instance, load_instance, pair_of
 from tedge_cert.errors import ConfigurationError
@@ -43,7 +43,7 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     profile = profile or arguments.profile
     if not getattr(arguments, "test", False):
         entry.need_root(arguments)
-        token_keys.set_up(arguments.config_dir, profile)
+        provider_files.set_up(arguments.config_dir, profile)
     if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
         os._exit(code)
     instance = load_instance(cloud, profile, arguments.config_dir, known)

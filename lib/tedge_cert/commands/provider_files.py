@@ -2,17 +2,20 @@
 """Write what OpenSSL, mosquitto and the renewal need to use a key in the TPM or in a token; root does that."""
 
 import grp
+import os
+import sys
 from pathlib import Path
 
 from tedge_cert import journal, processes, systemd
 from tedge_cert.commands import drop_in
+from tedge_cert.config import settings as configuration
 from tedge_cert.config import token_settings
 from tedge_cert.config.settings import Config
 from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.disk.owners import Access
-from tedge_cert.errors import TedgeCertError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.x509 import provider
 
 # Only root writes it, and systemd reads it before it starts mosquitto.
@@ -25,6 +28,27 @@ _HEAD = "# Written by tedge hsm create-key or tedge connect: the private key is 
 _SOFTHSM_TOKENS = "/var/lib/softhsm/tokens"
 # The store of libtpm2-pkcs11 on devices that thin-edge's script set up.
 _TPM2_PKCS11, _TPM2_STORE = "tpm2_pkcs11", "/etc/tedge/hsm"
+
+
+def set_up(directory: str, profile: str = "") -> None:
+    """Write OpenSSL's files for these settings; if they change, begin this command again, with OpenSSL set up.
+
+    Called before root's rights go: the files follow from the settings of root alone.
+    """
+    try:
+        config = configuration.load(directory, profile)
+        if config.is_of_system and os.geteuid() != 0:
+            return
+        if config.is_of_system:
+            privileges.keep_groups(let_in(config))
+        changed = update_openssl(config)
+    except (ConfigurationError, OSError) as error:
+        # The command says so itself, as tedge.
+        journal.debug(f"OpenSSL is not set up: {error}")
+        return
+    if changed and token_settings.of(config, "") is not None:
+        # OpenSSL reads its configuration once, and this process began without it.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def update(instance: Instance, tpm: bool = False) -> bool:

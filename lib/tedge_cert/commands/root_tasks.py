@@ -17,7 +17,7 @@ from tedge_cert.bridge import broker_failure, conf_files, mosquitto_conf
 from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in, provider_files
-from tedge_cert.config import edit, token_settings, token_uri
+from tedge_cert.config import token_settings, token_uri
 from tedge_cert.config.settings import SYSTEM_DIRECTORY
 from tedge_cert.device import ownership
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
@@ -218,6 +218,8 @@ def _set_key_uri(of: Callable[[], Instance], setting: str, uri: str) -> None:
     attributes = token_uri.parse(uri)
     if attributes.keys() - {*token_uri.OF_TOKEN, *token_uri.OF_KEY, "type"} or setting not in token_settings.KEY_URIS:
         raise ValueError("expected the URI of a key in a token")
+    from tedge_cert.config import edit
+
     config = of().config
     with edit.alone(config):
         edit.set_value(load_config(of().cloud, config.profile, config.directory), setting, uri)

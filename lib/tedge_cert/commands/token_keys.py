@@ -6,7 +6,6 @@ import errno
 import os
 import shlex
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
 from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.commands.root_tasks import Root
-from tedge_cert.config import settings as configuration
 from tedge_cert.config import token_settings, token_uri
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import Config
@@ -33,33 +31,12 @@ from tedge_cert.x509.token import PinRefusedError, Token, TokenKey
 _SHARED_REFUSED, _OWN_REFUSED = 3, 4
 
 
-def set_up(directory: str, profile: str = "") -> None:
-    """Write OpenSSL's files for these settings; if they change, begin this command again, with OpenSSL set up.
-
-    Called before root's rights go: the files follow from the settings of root alone.
-    """
-    try:
-        config = configuration.load(directory, profile)
-        if config.is_of_system and os.geteuid() != 0:
-            return
-        if config.is_of_system:
-            privileges.keep_groups(provider_files.let_in(config))
-        changed = provider_files.update_openssl(config)
-    except (ConfigurationError, OSError) as error:
-        # The command says so itself, as tedge.
-        journal.debug(f"OpenSSL is not set up: {error}")
-        return
-    if changed and token_settings.of(config, "") is not None:
-        # OpenSSL reads its configuration once, and this process has loaded it.
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
 def create(arguments: argparse.Namespace) -> int:
     """Make a key in a token and the file that names it, or take one of this label; return the exit code."""
     arguments.cloud, wanted = place_of(arguments.place)
     identifier = _identifier(arguments.id)
     file = _opened(arguments.outfile_pubkey)
-    instance = instance_of(arguments, lambda _: set_up(arguments.config_dir, arguments.profile))
+    instance = instance_of(arguments, lambda _: provider_files.set_up(arguments.config_dir, arguments.profile))
     check_files(instance)
     found = _settings(instance.config, instance.cloud)
     if arguments.pin is not None:
@@ -149,7 +126,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
 def _listed_by(arguments: argparse.Namespace) -> TokenSettings:
     """Return the settings of the token that a command lists, as user tedge and with OpenSSL set up."""
     entry.need_root(arguments)
-    set_up(arguments.config_dir)
+    provider_files.set_up(arguments.config_dir)
     entry.act_as_tedge(arguments)
     return _settings(load_config(directory=arguments.config_dir), "")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import cures, journal
-from tedge_cert.config import no_effect
+from tedge_cert.config import no_effect, rotate_key
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import key_for
 from tedge_cert.device import made_keys, profiles, token_key
@@ -51,17 +51,12 @@ class CandidateKey:
 
 def is_wanted(instance: Instance) -> bool:
     """Return whether the settings want a new key with each renewal."""
-    return instance.config.get(_key_of(instance)) is True
+    return rotate_key.is_wanted(instance.config, instance.cloud)
 
 
 def setting(instance: Instance) -> str:
     """Return the setting that says so, as it is set."""
-    own = _key_of(instance)
-    return instance.config.full_name(own) if instance.config.is_set(own) else "certificate.rotate_key"
-
-
-def _key_of(instance: Instance) -> str:
-    return "c8y.certificate.rotate_key" if instance.cloud == "c8y" else "certificate.rotate_key"
+    return rotate_key.setting(instance.config, instance.cloud)
 
 
 def candidate_key(instance: Instance) -> CandidateKey | None:
@@ -203,7 +198,7 @@ def check(instance: Instance) -> None:
 
 def _impossible(instance: Instance, why: str) -> ConfigurationError:
     if is_wanted(instance):
-        name = _key_of(instance) if instance.profile else "certificate.rotate_key"
+        name = rotate_key.key_of(instance.cloud) if instance.profile else "certificate.rotate_key"
         cure = cures.by_root("config set", f"{name} false{instance.config.option}")
         return ConfigurationError(
             f"no new private key can be made, which {setting(instance)} wants: {why}; `{cure}` renews with the present "

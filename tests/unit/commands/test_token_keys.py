@@ -158,7 +158,7 @@ def test_no_token_is_looked_at_before_root_is_tedge(command: str, mocker: Mocker
     class Dropped(BaseException):
         pass
 
-    mocker.patch.object(token_keys, "set_up")
+    mocker.patch.object(provider_files, "set_up")
     mocker.patch.object(provider_files, "add_to_group")
     mocker.patch("os.geteuid", return_value=0)
     mocker.patch.multiple(privileges, is_root=lambda: True, drop=mocker.Mock(side_effect=Dropped))
