@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge disconnect``: remove the bridge, and disable the hourly check of its certificate."""
 
+import os
 import time
 
 from tedge_cert import journal, systemd
@@ -11,7 +12,6 @@ from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.steps.switch import Switch
 from tedge_cert.terminal import Step
 
 
@@ -29,7 +29,7 @@ def disconnect(instance: Instance) -> bool:
             conf_change.begin(of)
             root.remove_bridge()
             state.set_disconnected(instance.state_file, int(time.time()))
-    if Switch.of(instance).is_unfinished:
+    if os.path.lexists(instance.previous):
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "
             f"`sudo tedge connect {instance.words}`"

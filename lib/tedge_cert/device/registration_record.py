@@ -4,7 +4,6 @@
 The files hold the digest of a password that may not have been used yet, so other users may not read them.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +40,8 @@ class Attempts:
 
 def digest(*parts: str) -> str:
     """Return the SHA-256 of credentials, in hexadecimal digits."""
+    import hashlib
+
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -97,6 +97,25 @@ def test_a_tenant_without_tokens_is_proved_to_without_the_http_library() -> None
     assert run([], text=program).stdout.split() == ["False", "True"]
 
 
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        ("config_notes", ["cryptography", "requests"]),
+        ("connect", ["requests", "tomlkit"]),
+        ("disconnect", ["cryptography", "requests", "tomlkit"]),
+        ("needs_download", ["cryptography", "hashlib", "requests"]),
+        ("reconnect", ["requests", "tomlkit"]),
+    ],
+)
+def test_a_command_loads_no_library_that_only_others_need(command: str, others: list[str]) -> None:
+    """Each of these takes longer to load than such a command works."""
+    program = (
+        f"import sys\nfrom tedge_cert.commands import connection_options, {command}\n"
+        f"sys.stdout.write(' '.join(name for name in {others} if name in sys.modules))\n"
+    )
+    assert run([], text=program).stdout == ""
+
+
 @pytest.mark.skipif(find_spec("importlinter") is None, reason="import-linter is not among these libraries")
 def test_a_module_uses_only_what_lies_below_it() -> None:
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
