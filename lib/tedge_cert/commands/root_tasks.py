@@ -23,6 +23,7 @@ from tedge_cert.device import ownership
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, connectable_id, load_config, load_instance
 from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk.claim import claim
 from tedge_cert.disk.privileges import Task
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.x509 import provider
@@ -150,7 +151,7 @@ def _restore_roots_files() -> None:
     if not ours:
         return
     try:
-        owners.claim(directory, only=[each.name for each in ours])
+        claim(directory, only=[each.name for each in ours])
     except OSError as error:
         journal.warning(f"cannot give {directory} its owners and modes: {error.strerror}; mount it writable")
         return

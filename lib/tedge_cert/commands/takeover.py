@@ -22,6 +22,7 @@ from tedge_cert.config.settings import Config
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk.claim import claim
 from tedge_cert.errors import TedgeCertError
 
 _ETC = Path(settings.SYSTEM_DIRECTORY)
@@ -60,7 +61,7 @@ def _attempt(step: Callable[[], object]) -> object:
 
 def _claim_settings() -> None:
     """Give the settings to root; name the paths in them that user tedge could choose until now."""
-    claimed = owners.claim(_ETC, only=["tedge.toml", "mappers"])
+    claimed = claim(_ETC, only=["tedge.toml", "mappers"])
     for each in claimed.moved:
         journal.warning(f"{each} is no plain file, or too large, and was not read: look at it, then remove it")
     if claimed.files:
@@ -78,7 +79,7 @@ def _claim_broker_files() -> bool:
 
     A bridge that only root could write is linked as it is: an image may have no settings to write it from.
     """
-    claimed = owners.claim(_ETC, only=[_CONF.name])
+    claimed = claim(_ETC, only=[_CONF.name])
     if claimed.moved:
         # It may have been a link itself, and mosquitto does not start without a directory that it includes.
         files.make_directory(_CONF, owners.DIRECTORY_OF_ROOT)

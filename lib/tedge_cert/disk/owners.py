@@ -5,7 +5,7 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,8 +49,8 @@ BROKER_CONFIGURATION = Access("root", "root", 0o644)
 BROKER_SECRET = Access("root", "mosquitto", 0o640)
 
 BROKER = "mosquitto"
-# The configuration of mosquitto or of a mapper is smaller, and lies less deep. A name has at most 255 bytes.
-_LARGEST_BYTES, _DEEPEST, _STEM_BYTES = 1 << 20, 8, 200
+# The configuration of mosquitto or of a mapper is smaller.
+LARGEST_BYTES = 1 << 20
 
 
 def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
@@ -60,12 +60,12 @@ def restore(directory: Path, wanted: Mapping[str, Access]) -> None:
     on another file system are left alone: through them tedge could get a file of root. A file that holds a private
     key never gets a wider mode than it has, whatever its role; the key's own file gets the mode of a key.
     """
-    with _opened(directory, os.O_DIRECTORY) as parent:
+    with opened(directory, os.O_DIRECTORY) as parent:
         if parent is None:
             return
         for name, access in wanted.items():
-            with _opened(name, os.O_NONBLOCK, parent) as descriptor:
-                if descriptor is None or not _is_plain(descriptor, parent):
+            with opened(name, os.O_NONBLOCK, parent) as descriptor:
+                if descriptor is None or not is_plain(descriptor, parent):
                     continue
                 try:
                     apply_access(descriptor, _narrowed(descriptor, access))
@@ -78,109 +78,21 @@ def _narrowed(descriptor: int, access: Access) -> Access:
     """Return ``access`` for a file that holds a private key: in no role but the key's may its mode get wider."""
     facts = os.fstat(descriptor)
     # A file that is too large to be looked at is none of ours.
-    is_large = facts.st_size > _LARGEST_BYTES
-    if access == PRIVATE_KEY or not (is_large or pem.holds_key(os.pread(descriptor, _LARGEST_BYTES, 0))):
+    is_large = facts.st_size > LARGEST_BYTES
+    if access == PRIVATE_KEY or not (is_large or pem.holds_key(os.pread(descriptor, LARGEST_BYTES, 0))):
         return access
     return replace(PRIVATE_KEY, mode=facts.st_mode & PRIVATE_KEY.mode)
 
 
-@dataclass(frozen=True)
-class Claimed:
-    """Files that became root's, and entries that can be no configuration, as they are named since they were moved."""
-
-    files: tuple[Path, ...] = ()
-    moved: tuple[Path, ...] = ()
-
-    def __add__(self, other: "Claimed") -> "Claimed":
-        return Claimed(self.files + other.files, self.moved + other.moved)
-
-
-def claim(directory: Path, only: Sequence[str] = ()) -> Claimed:
-    """Make ``directory`` and what lies in it root's, where another user could write it until now.
-
-    Each file is copied: a process of that user may still have the old one open. A link, or a file with a second name,
-    is moved aside, because it may lead to a file of the user, or to one that only root may read. So is what is too
-    large or too deep: it would fill the disk, or keep the rest from becoming root's. ``directory`` itself may be a link
-    where only root can make one, as in an image that keeps /etc/tedge elsewhere.
-    """
-    with _opened(directory.resolve() if is_only_roots(directory.parent) else directory, os.O_DIRECTORY) as parent:
-        return Claimed() if parent is None else _claim(directory, parent, only)
-
-
-def _claim(directory: Path, parent: int, only: Sequence[str], depth: int = 0) -> Claimed:
-    _take(parent, DIRECTORY_OF_ROOT)
-    claimed = Claimed()
-    for name in only or sorted(os.listdir(parent)):
-        with _opened(name, os.O_NONBLOCK, parent) as descriptor:
-            facts = os.fstat(descriptor) if descriptor is not None else None
-            if descriptor is None or facts is None:
-                claimed += _move_aside(directory, name, parent)
-            elif stat.S_ISDIR(facts.st_mode) and depth < _DEEPEST:
-                claimed += _claim(directory / name, descriptor, (), depth + 1)
-            elif not _is_plain(descriptor, parent) or facts.st_size > _LARGEST_BYTES:
-                claimed += _move_aside(directory, name, parent)
-            elif not is_roots(facts):
-                _copy(name, descriptor, parent)
-                claimed += Claimed(files=(directory / name,))
-    return claimed
-
-
-def _take(descriptor: int, access: Access) -> None:
-    if not is_roots(os.fstat(descriptor)):
-        apply_access(descriptor, access)
-
-
-def _move_aside(directory: Path, name: str, parent: int) -> Claimed:
-    aside = f"{_stem(name)}.ignored"
-    while _facts_in(parent, aside) is not None:
-        aside = f"{_stem(name)}.{os.urandom(4).hex()}.ignored"
-    try:
-        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=parent)
-    except FileNotFoundError:
-        return Claimed()
-    facts = _facts_in(parent, aside)
-    # A file with a second name may be another one's.
-    if facts is not None and facts.st_nlink == 1:
-        os.chown(aside, 0, 0, dir_fd=parent, follow_symlinks=False)
-    return Claimed(moved=(directory / aside,))
-
-
-def _facts_in(parent: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def _stem(name: str) -> str:
-    """Shorten a name, so that something can be added to it."""
-    return os.fsdecode(os.fsencode(name)[:_STEM_BYTES])
-
-
-def _copy(name: str, source: int, parent: int) -> None:
-    """Replace a file by a copy that is root's; a copy for one group stays that group's to read."""
-    secret = not stat.S_IMODE(os.fstat(source).st_mode) & 0o004
-    temporary = f".{_stem(name)}.{os.urandom(4).hex()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=parent), "wb") as copy:
-        # Not to its end: the user may still write to it.
-        copy.write(os.read(source, _LARGEST_BYTES))
-        copy.flush()
-        apply_access(copy.fileno(), BROKER_SECRET if secret else CONFIGURATION)
-        os.fsync(copy.fileno())
-    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    os.fsync(parent)
-
-
 def give(path: Path, access: Access) -> None:
     """Give a directory that root made its owner and mode; raises OSError."""
-    with _opened(path, os.O_DIRECTORY) as descriptor:
+    with opened(path, os.O_DIRECTORY) as descriptor:
         if descriptor is not None and os.geteuid() == 0:
             apply_access(descriptor, access)
 
 
 @contextmanager
-def _opened(name: str | Path, flags: int, parent: int | None = None) -> Iterator[int | None]:
+def opened(name: str | Path, flags: int, parent: int | None = None) -> Iterator[int | None]:
     """Open without following a link at the end of ``name``; None where that is not possible."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=parent)
@@ -193,7 +105,7 @@ def _opened(name: str | Path, flags: int, parent: int | None = None) -> Iterator
         os.close(descriptor)
 
 
-def _is_plain(descriptor: int, parent: int) -> bool:
+def is_plain(descriptor: int, parent: int) -> bool:
     """Return whether this is a regular file with one name, on the mount of its directory."""
     facts = os.fstat(descriptor)
     return stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1 and _mount_of(descriptor) == _mount_of(parent)

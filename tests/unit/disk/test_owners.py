@@ -11,7 +11,8 @@ from pytest_mock import MockerFixture
 
 from tedge_cert.deadline import bounded
 from tedge_cert.disk import owners
-from tedge_cert.disk.owners import Access, Claimed
+from tedge_cert.disk.claim import Claimed, claim
+from tedge_cert.disk.owners import Access
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change an owner")
 DAEMON = Access("daemon", "mail", 0o644)
@@ -93,7 +94,7 @@ def test_what_another_user_could_write_becomes_roots(theirs: Path) -> None:
     (theirs / "mapper" / "mapper.toml").chmod(0o666)
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     with (theirs / "file").open("r+b") as still_open:
-        claimed = owners.claim(theirs)
+        claimed = claim(theirs)
         # A process of that user still has the old file; what root reads is a copy.
         still_open.write(b"CHANGED")
     assert claimed == Claimed(
@@ -110,7 +111,7 @@ def test_what_another_user_could_write_becomes_roots(theirs: Path) -> None:
 
 def test_a_directory_that_others_can_write_is_shut(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    owners.claim(tmp_path)
+    claim(tmp_path)
     assert facts(tmp_path) == (0, 0, 0o755)
 
 
@@ -118,7 +119,7 @@ def test_what_is_roots_already_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "file").chmod(0o600)
     inode = (tmp_path / "file").stat().st_ino
-    assert owners.claim(tmp_path) == Claimed()
+    assert claim(tmp_path) == Claimed()
     assert ((tmp_path / "file").stat().st_ino, facts(tmp_path / "file")[2]) == (inode, 0o600)
 
 
@@ -156,7 +157,7 @@ def test_nothing_that_lies_there_keeps_the_rest_from_becoming_roots(
     (tmp_path / "z.conf").write_bytes(b"user root\n")
     os.chown(tmp_path / "z.conf", *owners.account_ids(DAEMON))
     left(tmp_path)
-    claimed = owners.claim(tmp_path)
+    claimed = claim(tmp_path)
     assert tmp_path / "z.conf" in claimed.files
     assert facts(tmp_path / "z.conf")[0] == 0
     assert len(claimed.moved) == 1
@@ -166,7 +167,7 @@ def test_nothing_that_lies_there_keeps_the_rest_from_becoming_roots(
 
 def test_a_directory_that_is_a_link_is_moved_aside(tmp_path: Path, theirs: Path) -> None:
     (tmp_path / "conf").symlink_to(theirs)
-    assert owners.claim(tmp_path, only=["conf"]) == Claimed(moved=(tmp_path / "conf.ignored",))
+    assert claim(tmp_path, only=["conf"]) == Claimed(moved=(tmp_path / "conf.ignored",))
     assert not (tmp_path / "conf").exists()
 
 
@@ -177,7 +178,7 @@ def test_a_link_that_only_root_can_make_is_followed(
     (tmp_path / "tedge").symlink_to(theirs)
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     mocker.patch.object(owners, "is_only_roots", lambda path: roots and path == tmp_path)
-    claimed = owners.claim(tmp_path / "tedge", only=["file"])
+    claimed = claim(tmp_path / "tedge", only=["file"])
     assert claimed.files == ((tmp_path / "tedge" / "file",) if roots else ())
     assert (facts(theirs)[0] == 0) is roots
 
@@ -186,7 +187,7 @@ def test_what_is_moved_aside_changes_no_other_file(theirs: Path) -> None:
     """What a link leads to, and the file of a second name, keep their owner and group."""
     target = theirs.parent / "others" / "file"
     os.chown(target, *owners.account_ids(DAEMON))
-    owners.claim(theirs)
+    claim(theirs)
     assert facts(target)[:2] == owners.account_ids(DAEMON)
     assert facts(theirs / "linked.ignored")[0] == 0
 
@@ -197,7 +198,7 @@ def test_no_copy_is_written_through_a_link(theirs: Path, mocker: MockerFixture) 
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     (theirs / ".file.00000000.tmp").symlink_to(theirs.parent / "others" / "planted")
     with pytest.raises(FileExistsError):
-        owners.claim(theirs, only=["file"])
+        claim(theirs, only=["file"])
     assert not (theirs.parent / "others" / "planted").exists()
 
 
@@ -210,14 +211,14 @@ def test_a_file_that_grows_is_not_copied_to_its_end(theirs: Path, mocker: Mocker
 
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     mocker.patch.object(os, "urandom", grow)
-    owners.claim(theirs, only=["file"])
+    claim(theirs, only=["file"])
     assert (theirs / "file").stat().st_size == 1 << 20
 
 
 def test_a_copy_stays_secret(theirs: Path) -> None:
     os.chown(theirs / "file", *owners.account_ids(DAEMON))
     (theirs / "file").chmod(0o640)
-    owners.claim(theirs)
+    claim(theirs)
     assert facts(theirs / "file") == (*owners.account_ids(owners.BROKER_SECRET), 0o640)
 
 
