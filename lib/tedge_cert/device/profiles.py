@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from tedge_cert.config import auth_method
 from tedge_cert.config.settings import Config
-from tedge_cert.device.connection_settings import mqtt_of
 from tedge_cert.device.instance import Instance, bridge_file_of, certificate_of, identity, resolve
 from tedge_cert.errors import ConfigurationError, UnreadableError
 
@@ -33,6 +32,9 @@ def sharing(instance: Instance) -> list[Instance]:
 
 def check_conflicts(instance: Instance) -> None:
     """Check that this instance can be connected beside the others; raises ConfigurationError that names both."""
+    # Here, because most commands only look which profiles there are.
+    from tedge_cert.device.connection_settings import mqtt_of
+
     mqtt, device_id = mqtt_of(instance.config), _identity(instance)
     for other in others(instance):
         if mqtt == mqtt_of(other.config) and device_id == _identity(other) is not None:

@@ -114,13 +114,13 @@ def _leave_terminal() -> None:
     # The terminal of a session that this process leads ends with it, and there is no shell to type for.
     if os.getsid(0) == os.getpid():
         return
-    import fcntl
-    import termios
-
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return
+    import fcntl
+    import termios
+
     fcntl.ioctl(terminal, termios.TIOCNOTTY)
     os.close(terminal)
 
