@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verification that is killed before one of its changes of a file."""
+"""Work that is killed before one of its changes of a file: a verification, or any part of this process."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pytest_mock import MockerFixture
 
 from unit.local_device import ROOT, LocalDevice
 
@@ -34,3 +41,32 @@ def verify_until(device: LocalDevice, changes: int) -> "subprocess.CompletedProc
     environment = {**device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
     program = [sys.executable, "-c", _PROGRAM, str(changes)]
     return subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
+
+
+class Killed(BaseException):
+    """Ends a run where it stands, as a power cut does: nothing catches it."""
+
+
+@contextmanager
+def killed_after(changes: int, mocker: MockerFixture, look: Callable[[int], None] = lambda _: None) -> Iterator[None]:
+    """End the block before it changes the disk once more; `look` is called after each change, with their number."""
+    done = 0
+
+    def counted(real: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal done
+            if done == changes:
+                raise Killed
+            done += 1
+            result = real(*arguments, **options)
+            look(done)
+            return result
+
+        return call
+
+    for name in ("rename", "unlink"):
+        mocker.patch.object(Path, name, counted(getattr(Path, name)))
+    mocker.patch("tedge_cert.disk.files.os.fsync", counted(os.fsync))
+    with suppress(Killed):
+        yield
+    mocker.stopall()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The switch on disk, interrupted at any point."""
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
 from tedge_cert.steps.switch import Switch
+from unit.killed import killed_after
 
 OLD, NEW, OTHER = b"old certificate", b"new certificate", b"another one"
 
@@ -125,10 +124,6 @@ def test_settling_follows_no_link(switch: Switch) -> None:
     assert switch.previous.is_symlink()
 
 
-class Killed(BaseException):
-    """The power went."""
-
-
 def walk(switch: Switch) -> None:
     """Switch from beginning to end, as the steps do."""
     switch.settle()
@@ -149,29 +144,15 @@ def test_a_power_cut_at_any_instant(switch: Switch, mocker: MockerFixture, act: 
     """At every instant the certificate is whole, and previous lies beside it while it is in doubt."""
     if act is go_back:
         switch.promote(switch.prepare(NEW), NEW)
-    steps = 0
 
-    def die_after(real: Any) -> Any:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal steps
-            if steps == last:
-                raise Killed
-            steps += 1
-            result = real(*arguments, **options)
-            certificate, _, previous = state(switch)
-            assert certificate in (OLD, NEW)
-            # The new certificate is confirmed after nine steps.
-            assert OLD in (certificate, previous) or (act is walk and steps > 8)
-            return result
+    def look(steps: int) -> None:
+        certificate, _, previous = state(switch)
+        assert certificate in (OLD, NEW)
+        # The new certificate is confirmed after nine steps.
+        assert OLD in (certificate, previous) or (act is walk and steps > 8)
 
-        return call
-
-    for name in ("rename", "unlink"):
-        mocker.patch.object(Path, name, die_after(getattr(Path, name)))
-    mocker.patch("tedge_cert.disk.files.os.fsync", die_after(os.fsync))
-    with contextlib.suppress(Killed):
+    with killed_after(last, mocker, look):
         act(switch)
-    mocker.stopall()
     certificate, candidate, previous = state(switch)
     assert certificate in (OLD, NEW)
     if act is go_back:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The switch of a certificate together with its key, interrupted at any point."""
 
-import contextlib
-import os
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
@@ -14,6 +12,7 @@ from pytest_mock import MockerFixture
 from tedge_cert.disk import files
 from tedge_cert.steps.switch import Switch
 from unit.certificates import Made, make_for
+from unit.killed import killed_after
 
 OLD, NEW, OTHER = make_for(10), make_for(90), make_for(50)
 NAMES = {OLD.pem: "old", NEW.pem: "new", OLD.key_pem: "old", NEW.key_pem: "new", OTHER.key_pem: "other"}
@@ -152,10 +151,6 @@ def test_no_link_is_followed_to_a_key(switch: Switch, tmp_path: Path, name: str)
     assert switch.candidate_key_for(NEW.key_public) is None
 
 
-class Killed(BaseException):
-    """The power went."""
-
-
 def walk(switch: Switch) -> None:
     """Switch from beginning to end, as the steps do."""
     switch.settle()
@@ -174,24 +169,8 @@ def test_killed_at_any_instant(switch: Switch, mocker: MockerFixture, act: Any, 
     """The next run finds a pair that was accepted, or makes one of what lies there."""
     if act is go_back:
         promote(switch)
-    steps = 0
-
-    def die_after(real: Any) -> Any:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal steps
-            if steps == last:
-                raise Killed
-            steps += 1
-            return real(*arguments, **options)
-
-        return call
-
-    for name in ("rename", "unlink"):
-        mocker.patch.object(Path, name, die_after(getattr(Path, name)))
-    mocker.patch("tedge_cert.disk.files.os.fsync", die_after(os.fsync))
-    with contextlib.suppress(Killed):
+    with killed_after(last, mocker):
         act(switch)
-    mocker.stopall()
     files.remove_stale_temporaries(switch.certificate)
     files.remove_stale_temporaries(switch.key)
     found = state(switch)
