@@ -9,7 +9,6 @@ import os
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly import pem
 
-_LIMIT_BYTES = 1 << 20
 CERTIFICATE, KEY, CSR = "device.cert_path", "device.key_path", "device.csr_path"
 
 
@@ -73,15 +72,9 @@ def is_same(one: str, other: str) -> bool:
 def holds_key(path: str) -> bool:
     """Return whether there is a private key in the file; False if it cannot be read: its reader says why."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return pem.holds_key(pem.read(path))
     except OSError:
         return False
-    try:
-        return pem.holds_key(os.read(descriptor, _LIMIT_BYTES))
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _one_file(certificate: str, key: str, option: str) -> ConfigurationError:

@@ -5,6 +5,7 @@ The hourly check uses this module, so it imports built-in modules only.
 """
 
 import binascii
+import posix
 
 from tedge_cert.hourly import pem_faults
 from tedge_cert.hourly.der import element
@@ -20,6 +21,16 @@ _BEGIN, _END, _TAIL, _MARK = b"-----BEGIN ", b"-----END ", b"-----", b"\xef\xbb\
 _ENDS, _BLANKS = bytes(range(33)), b" \t\r"
 # After a blank line, which ends headers, lines have this length, except the last one.
 _COLUMNS = 64
+
+
+def read(path: str) -> bytes:
+    """Return the content of a file, a mebibyte at most; raises OSError."""
+    # Not blocking, because a pipe put there by mistake would block every later check.
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+    try:
+        return posix.read(descriptor, 1 << 20)
+    finally:
+        posix.close(descriptor)
 
 
 def blocks(content: bytes) -> list[tuple[bytes, bytes, bool]]:

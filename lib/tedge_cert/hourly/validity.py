@@ -5,8 +5,6 @@ Every device does this every hour, so only built-in modules are imported: the DE
 less than the interpreter's own ``re`` module, and a tenth of ``cryptography``.
 """
 
-import os
-
 from tedge_cert.durations import format_duration
 from tedge_cert.hourly import pem
 from tedge_cert.hourly.der import attributes, element
@@ -118,13 +116,7 @@ def read_validity(path: str) -> Validity:
 
     Raises OSError or PemError.
     """
-    # Not blocking, because a pipe put there by mistake would block every later check.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        content = os.read(descriptor, 1 << 20)
-    finally:
-        os.close(descriptor)
-    return validity_of_pem(content)
+    return validity_of_pem(pem.read(path))
 
 
 def validity_of_pem(content: bytes) -> Validity:
