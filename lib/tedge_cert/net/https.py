@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from urllib3.exceptions import HTTPError
 
-from tedge_cert import VERSION
+from tedge_cert import VERSION, journal
 from tedge_cert.errors import NoAnswerError, RequestRefusedError
 from tedge_cert.net import server_clock, trace
 from tedge_cert.net.failures import innermost, reason_of
@@ -303,5 +303,4 @@ def message_in(answer: HttpAnswer, characters: int = QUOTED_CHARACTERS) -> str:
 
 def _quoted(text: str, characters: int) -> str:
     """Shorten foreign text to one line without characters that steer a terminal."""
-    plain = "".join(each if each.isprintable() else " " for each in text)
-    return " ".join(plain.split())[:characters]
+    return " ".join(journal.printable(text).split())[:characters]

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+from tedge_cert import journal
 from tedge_cert.bridge.health import Bridge
 from tedge_cert.errors import NoAnswerError
 from tedge_cert.net.authorization import is_token
@@ -64,7 +65,7 @@ def message(template: str, *values: str) -> str:
 
 def _field(value: str) -> str:
     """Return a value in quotes where it needs them; control characters and line breaks become blanks."""
-    text = "".join(each if each.isprintable() else " " for each in value)[:_MOST_CHARACTERS]
+    text = journal.printable(value)[:_MOST_CHARACTERS]
     if any(each in text for each in ',"') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text
