@@ -25,13 +25,9 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
     inherits it. Raises BusyError, which names the holder.
     """
     lock_file = directory / name_for(certificate)
-    descriptor = _open(lock_file)
-    try:
-        _acquire(descriptor, lock_file, certificate, wait_s)
+    with _held(_open(lock_file), lock_file, certificate, wait_s):
         _say_who(lock_file)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def name_for(certificate: Path) -> str:
@@ -42,12 +38,8 @@ def name_for(certificate: Path) -> str:
 @contextmanager
 def locked_directory(directory: Path) -> Iterator[None]:
     """Lock a directory itself, without a file in it; raises BusyError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _acquire(descriptor, directory, directory, WAIT_S)
+    with _held(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), directory, directory):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -58,9 +50,16 @@ def locked_file(lock_file: Path) -> Iterator[None]:
         descriptor = os.open(lock_file, flags, owners.CONFIGURATION_LOCK.mode)
     except OSError as error:
         raise TedgeCertError(f"cannot open the lock {lock_file}: {error.strerror}; run this command as root") from error
-    try:
+    with _held(descriptor, lock_file, lock_file):
         owners.apply_access(descriptor, owners.CONFIGURATION_LOCK)
-        _acquire(descriptor, lock_file, lock_file, WAIT_S)
+        yield
+
+
+@contextmanager
+def _held(descriptor: int, lock_file: Path, of: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the lock of an open file, which is that ``of`` a path, and close the file."""
+    try:
+        _acquire(descriptor, lock_file, of, wait_s)
         yield
     finally:
         os.close(descriptor)
