@@ -48,7 +48,6 @@ def add_cloud(made: Parser, required: bool = False, clouds: tuple[str, ...] = tu
 
 
 def add_profile(made: Parser) -> None:
-    """Add ``--profile``."""
     made.environment["TEDGE_CLOUD_PROFILE"] = "as --profile"
     made.add_argument(
         "--profile",

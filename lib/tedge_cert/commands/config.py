@@ -21,7 +21,6 @@ _OF_TOKEN = ("device.cryptoki.", "device.key_", "c8y.device.key_")
 
 
 def add_to(parser: Parser) -> None:
-    """Add the sub-commands."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     get = commands.add_parser("get", help="print the value of a key")
     put = commands.add_parser("set", help="set a key")

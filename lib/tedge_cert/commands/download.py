@@ -265,7 +265,6 @@ def _keep(
 
 
 def add_to(parser: Parser) -> None:
-    """Add the options of ``tedge cert download``."""
     parser.environment |= {
         "DEVICE_ID": "as --device-id",
         "DEVICE_ONE_TIME_PASSWORD": "as --one-time-password",

@@ -16,7 +16,6 @@ from tedge_cert.x509 import hardware_keys, keys, provider
 
 
 def add_to(parser: Parser) -> None:
-    """Add the verbs."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     made = verbs.add_parser("create-key", help="make the private key of the device in a token or in its TPM")
     made.set_defaults(needs_root=parser.prog)

@@ -74,7 +74,6 @@ class Root:
         self._do("update_drop_in")
 
     def remove_drop_in(self) -> None:
-        """Remove that drop-in."""
         self._do("remove_drop_in")
 
     def update_provider(self, tpm: bool) -> bool:

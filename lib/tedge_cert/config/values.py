@@ -15,7 +15,6 @@ Value = str | int | bool | list[str]
 
 
 def parse_text(text: str) -> Value:
-    """Accept any text."""
     return text
 
 

@@ -8,7 +8,6 @@ from tedge_cert.cli.arguments import Parser
 
 
 def add_to(made: Parser) -> None:
-    """Add the options to the parser of the command."""
     either = made.add_mutually_exclusive_group()
     either.add_argument("--csr-path", type=Path, metavar="FILE", help="another signing request, for c8y and est")
     either.add_argument("--new-key", action="store_true", help="with a new private key, as certificate.rotate_key asks")

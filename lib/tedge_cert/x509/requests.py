@@ -127,7 +127,6 @@ def pem_of_request(der: bytes) -> bytes:
 
 
 def pem_of(der: bytes, label: str) -> bytes:
-    """Return PEM with this label."""
     from asn1crypto import pem
 
     armored: bytes = pem.armor(label, der)
