@@ -86,7 +86,3 @@ class WaitsForApprovalError(RequestRefusedError):
 
 class HeldBackError(TedgeCertError):
     """A renewal is due, but the next attempt has to wait."""
-
-
-class BusyError(TedgeCertError):
-    """Another run holds the lock."""

@@ -13,7 +13,7 @@ from tedge_cert.durations import counted
 
 @contextmanager
 def custody(instance: Instance, wait_s: float = WAIT_S, checked: bool = True) -> Iterator[None]:
-    """Hold the lock of the instance's certificate; raises BusyError, or ConfigurationError for files in two roles.
+    """Hold the lock of the instance's certificate; raises TedgeCertError.
 
     Temporary files that killed runs left beside the certificate are removed first. A command that writes no
     certificate may leave out the check of the files (``checked``).

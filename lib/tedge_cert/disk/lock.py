@@ -12,7 +12,7 @@ from pathlib import Path
 from tedge_cert import cures, journal
 from tedge_cert.deadline import bounded
 from tedge_cert.disk import files, owners
-from tedge_cert.errors import BusyError, TedgeCertError
+from tedge_cert.errors import TedgeCertError
 
 WAIT_S = 90.0
 
@@ -22,7 +22,7 @@ def locked(certificate: Path, directory: Path, wait_s: float = WAIT_S) -> Iterat
     """Hold the lock of ``certificate``; wait for its holder at most ``wait_s`` seconds.
 
     ``directory`` holds the lock files (``/run/tedge-cert-renewer``). The lock ends with the process, and no child
-    inherits it. Raises BusyError, which names the holder.
+    inherits it. Raises TedgeCertError, which names the holder.
     """
     lock_file = directory / name_for(certificate)
     with _held(_open(lock_file), lock_file, certificate, wait_s):
@@ -37,14 +37,14 @@ def name_for(certificate: Path) -> str:
 
 @contextmanager
 def locked_directory(directory: Path) -> Iterator[None]:
-    """Lock a directory itself, without a file in it; raises BusyError."""
+    """Lock a directory itself, without a file in it; raises TedgeCertError."""
     with _held(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), directory, directory):
         yield
 
 
 @contextmanager
 def locked_file(lock_file: Path) -> Iterator[None]:
-    """Hold a lock of root that no other user can open; raises BusyError."""
+    """Hold a lock of root that no other user can open; raises TedgeCertError."""
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         descriptor = os.open(lock_file, flags, owners.CONFIGURATION_LOCK.mode)
@@ -114,7 +114,7 @@ def _acquire(descriptor: int, lock_file: Path, certificate: Path, wait_s: float)
         with bounded(wait_s, "waiting"):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except TimeoutError as error:
-        raise BusyError(
+        raise TedgeCertError(
             f"{_holder(lock_file)} still works on {certificate} after {wait_s:g} s; try again when it has ended"
         ) from error
 

@@ -31,10 +31,6 @@ _to_root: "socket | None" = None
 _hardware_groups: list[str] = []
 
 
-class RootTaskError(TedgeCertError):
-    """Root's part of a command failed; the text says why."""
-
-
 def accounts() -> tuple[str, str]:
     """Return the user and the group that commands of root become; beside thin-edge, those that it runs as."""
     if not beside.is_beside():
@@ -172,18 +168,18 @@ def has_parent() -> bool:
 
 
 def ask_root(task: str, **values: object) -> Any:
-    """Have the parent do ``task`` and return its result; raises RootTaskError."""
+    """Have the parent do ``task`` and return its result; raises TedgeCertError."""
     if _to_root is None:
-        raise RootTaskError(f"{task} needs root's rights: run this command as root")
+        raise TedgeCertError(f"{task} needs root's rights: run this command as root")
     import json
 
     request = json.dumps({"task": task, "values": values}).encode()
-    if len(request) > _LIMIT_BYTES:
-        raise RootTaskError(f"{task}: {len(request)} bytes for root's part, and at most {_LIMIT_BYTES} are handed over")
+    if (size := len(request)) > _LIMIT_BYTES:
+        raise TedgeCertError(f"{task}: {size} bytes for root's part, and at most {_LIMIT_BYTES} are handed over")
     _to_root.send(request)
     answer = json.loads(_to_root.recv(_LIMIT_BYTES))
     if "error" in answer:
-        raise RootTaskError(str(answer["error"]))
+        raise TedgeCertError(str(answer["error"]))
     return answer["result"]
 
 

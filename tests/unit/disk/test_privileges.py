@@ -152,7 +152,7 @@ def test_nothing_changes_without_the_accounts(mocker: MockerFixture) -> None:
     privileges.drop()
     assert (os.getresuid(), privileges.split({})) == (before, None)
     assert not privileges.has_parent()
-    with pytest.raises(privileges.RootTaskError, match="run this command as root"):
+    with pytest.raises(TedgeCertError, match="run this command as root"):
         privileges.ask_root("restart")
 
 
@@ -202,20 +202,20 @@ def unwritable() -> None:
 @pytest.mark.parametrize(
     ("work", "said"),
     [
-        (lambda: privileges.ask_root("fail"), "RootTaskError: mosquitto does not start"),
-        (lambda: privileges.ask_root("chown", path="/etc/shadow"), "RootTaskError: root refused a task: KeyError"),
-        (lambda: privileges.ask_root("fail", path="/etc/shadow"), "RootTaskError: root refused a task: TypeError"),
-        (lambda: privileges.ask_root("words", words=[5]), "RootTaskError: root refused a task: AttributeError"),
+        (lambda: privileges.ask_root("fail"), "TedgeCertError: mosquitto does not start"),
+        (lambda: privileges.ask_root("chown", path="/etc/shadow"), "TedgeCertError: root refused a task: KeyError"),
+        (lambda: privileges.ask_root("fail", path="/etc/shadow"), "TedgeCertError: root refused a task: TypeError"),
+        (lambda: privileges.ask_root("words", words=[5]), "TedgeCertError: root refused a task: AttributeError"),
         (lambda: send(b"["), "refused a task: JSONDecodeError"),
         # Python 3.14 reads it to its end, and does not find one.
         (lambda: send(b"[" * 60_000), "refused a task: "),
         (lambda: send(b"\xff\xfe"), "refused a task: "),
         (lambda: send(b'{"task": [], "values": {}}'), "refused a task: TypeError"),
         (lambda: send(b'{"task": "fail", "values": []}'), "refused a task: TypeError"),
-        (lambda: privileges.ask_root("unwritable"), "RootTaskError: root refused a task: OSError: read-only"),
-        (lambda: privileges.ask_root("long"), "RootTaskError: the answer of root's part has 70014 bytes"),
-        (lambda: privileges.ask_root("words", words=["-" * 70_000]), "RootTaskError: words: 70044 bytes for root's"),
-        (lambda: privileges.ask_root("words", words=["-" * 2_000_000]), "RootTaskError: words: 2000044 bytes for"),
+        (lambda: privileges.ask_root("unwritable"), "TedgeCertError: root refused a task: OSError: read-only"),
+        (lambda: privileges.ask_root("long"), "TedgeCertError: the answer of root's part has 70014 bytes"),
+        (lambda: privileges.ask_root("words", words=["-" * 70_000]), "TedgeCertError: words: 70044 bytes for root's"),
+        (lambda: privileges.ask_root("words", words=["-" * 2_000_000]), "TedgeCertError: words: 2000044 bytes for"),
     ],
 )
 def test_the_parent_refuses_all_else(work: Callable[[], object], said: str) -> None:

@@ -38,7 +38,6 @@ def after(result: Result, before: State = BEFORE, active: Validity | None = ACTI
         (errors.ConfigurationError, events.CONFIGURATION_BROKEN),
         (errors.UnknownKeyError, events.CONFIGURATION_BROKEN),
         (errors.HeldBackError, events.HELD_BACK),
-        (errors.BusyError, events.STEP_FAILED),
         (TedgeCertError, events.STEP_FAILED),
     ],
 )
