@@ -20,7 +20,7 @@ from tedge_cert.device import made_keys, profiles, token_key
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import aliases, files, owners
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
-from tedge_cert.x509 import hardware_keys, keys
+from tedge_cert.x509 import hardware_keys, keys, provider
 from tedge_cert.x509.hardware_keys import HardwareKey
 from tedge_cert.x509.keys import PrivateKey
 
@@ -149,7 +149,7 @@ def remove_spare(instance: Instance) -> None:
 
     The caller holds the lock. What cannot be removed is left for the next run: no renewal fails for it.
     """
-    if not token_key.module():
+    if not provider.module_in_use():
         return
     unused: list[str] = []
     with _left_for_later():

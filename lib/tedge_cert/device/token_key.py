@@ -124,13 +124,8 @@ def made_like(instance: Instance, present: HardwareKey) -> bytes:
     replaced = {setting for file, setting in _settings(instance) if file == instance.key_file}
     made_keys.make_spare(instance, made.uri, replaced)
     pin = pin_guard.pin_of(former.token, attributes)
-    token.make_key(module(), former.token, pin, hardware_keys.kind_of(present), label, identifier)
+    token.make_key(provider.module_in_use(), former.token, pin, hardware_keys.kind_of(present), label, identifier)
     return content_of(instance, made.uri)
-
-
-def module() -> str:
-    """Return the PKCS#11 library that this process uses; empty if it uses none."""
-    return os.environ.get(provider.MODULE, "")
 
 
 def _settings(instance: Instance) -> list[tuple[Path, str]]:
@@ -175,15 +170,16 @@ def _named_by(path: Path) -> dict[str, str] | None:
 def remove(instance: Instance, uri: str) -> None:
     """Remove a key from the token, both halves, if that is the token of the key in use; raises TedgeCertError."""
     in_use, wanted = _named_by(instance.key_file) or {}, token_uri.parse(uri)
-    there = token.chosen(module(), wanted)
+    module = provider.module_in_use()
+    there = token.chosen(module, wanted)
     if not there.is_meant_by(in_use):
         journal.debug(f"{uri} is not in the token that is used now")
         return
-    found = [each for each in pin_guard.keys(module(), there, in_use) if each.identifier == wanted.get("id")]
+    found = [each for each in pin_guard.keys(module, there, in_use) if each.identifier == wanted.get("id")]
     if any(each.label != wanted.get("object", "") for each in found):
         raise CertificateError(f"another key has the id {wanted.get('id')} too, so {uri} stays")
     for each in found:
-        token.remove_key(module(), each, pin_guard.pin_of(there, in_use))
+        token.remove_key(module, each, pin_guard.pin_of(there, in_use))
     made_keys.forget(instance, uri)
     if found:
         journal.info(f"removed a key that is not used any more from the token: {uri}")

@@ -108,7 +108,7 @@ def find_in_token(path: Path, content: bytes) -> TokenKey:
     except ValueError as error:
         raise CertificateError(f"the private key {path} names a key in a token that cannot be read: {error}") from error
     try:
-        module = os.environ.get(provider.MODULE, "")
+        module = provider.module_in_use()
         if not module:
             raise UnreadableError(
                 provider.why_off()

@@ -74,7 +74,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
         os.environ.setdefault(name, value)
     if credential := _pin_credential():
         os.environ[PIN_FILE] = credential if os.geteuid() else _handed_over(credential)
-    module = os.environ.get(MODULE, "")
+    module = module_in_use()
     # A PKCS#11 library can keep its tokens in the TPM.
     uses_tpm = "TPM2OPENSSL_TCTI" in os.environ or "tpm2" in module
     return tuple(name for name, used in ((GROUP, uses_tpm), (SOFTHSM, is_softhsm(module))) if used)
@@ -152,6 +152,11 @@ def written_by_others(path: str) -> str:
             at = os.path.dirname(at)  # noqa: PTH120 (no pathlib: see above)
         elif part not in ("", "."):
             at = f"{at.rstrip('/')}/{part}"
+
+
+def module_in_use() -> str:
+    """Return the PKCS#11 library that this process uses; empty if it uses none."""
+    return os.environ.get(MODULE, "")
 
 
 def pin_file() -> str:
