@@ -57,11 +57,12 @@ def filled(node: ast.expr) -> str:
 
 
 def strings_of(path: Path) -> Iterator[str]:
-    tree = ast.parse(path.read_text())
-    docs = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
-    inner = {id(part) for each in ast.walk(tree) if isinstance(each, ast.JoinedStr) for part in each.values}
-    for each in ast.walk(tree):
-        if isinstance(each, ast.Constant | ast.JoinedStr) and id(each) not in docs | inner:
+    kinds = ast.Expr, ast.JoinedStr, ast.Constant
+    nodes = [each for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, kinds)]
+    other = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
+    other |= {id(part) for each in nodes if isinstance(each, ast.JoinedStr) for part in each.values}
+    for each in nodes:
+        if isinstance(each, ast.Constant | ast.JoinedStr) and id(each) not in other:
             yield filled(each)
 
 
