@@ -58,7 +58,7 @@ UNKNOWN_CURVE = (
             "the private key {} is encrypted; expected PKCS#8 in PEM without password",
         ),
         (key_pem(ed448.Ed448PrivateKey.generate()), "{} is of a kind that cannot sign here; expected EC or RSA"),  # type: ignore[arg-type]
-        (key_pem(dsa.generate_private_key(1024)), "{} is of a kind that cannot sign here"),  # type: ignore[arg-type]
+        (key_pem(dsa.generate_private_key(1024)), "{} is of a kind that cannot sign here"),  # type: ignore[arg-type]  # noqa: S505
     ],
 )
 def test_says_what_is_wrong_with_a_key(tmp_path: Path, content: bytes | None, said: str) -> None:
