@@ -21,11 +21,12 @@ _LEFT_ALONE = ("etc/.updated", "var/.updated", "var/cache/apt", "var/log", "var/
 _IN_USE = ("var/lib/mosquitto", "var/lib/systemd/timers")
 _KINDS = "service,timer,target,socket,path"
 _RUN = "run/tedge-cert-renewer"
-# Directories in memory that are emptied, and what stays in them because the system made it.
+# Directories in memory that are emptied, and what stays in them because the system made it. Units are named.
 _EMPTY = r"""
 find /tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' ! -name '.*-unix' -exec rm -rf {} +
 find /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' -exec rm -rf {} +
-find /run/systemd/system /run/tedge-cert-renewer -mindepth 1 -exec rm -rf {} + 2>/dev/null || true
+find /run/systemd/system -mindepth 1 -print -exec rm -rf {} + 2>/dev/null || true
+find /run/tedge-cert-renewer -mindepth 1 -exec rm -rf {} + 2>/dev/null || true
 """
 _FORGET = "journalctl --quiet --rotate && rm -f /var/log/journal/*/*@*.journal /var/log/mosquitto/mosquitto.log"
 
@@ -94,9 +95,11 @@ class Snapshot:
         # Units of ours are stopped and so forgotten by systemd, with the result of their last run.
         device.systemctl("stop", "tedge-*", "mosquitto.service", *extra)
         stopped()
-        self._files()
-        self._memory()
-        device.systemctl("daemon-reload")
+        touched = self._files()
+        units_in_memory = self._memory()
+        # A reload takes longer than all the rest.
+        if units_in_memory or any("/systemd/" in name for name in touched):
+            device.systemctl("daemon-reload")
         device.systemctl("reset-failed")
         device.run(_FORGET)
         if missing := sorted(self._units - self._active()):
@@ -119,8 +122,8 @@ class Snapshot:
     def _changes(self, ignored: tuple[str, ...]) -> layers.Changes:
         return layers.changes(self._upper, self._kept / "files", self._lowers, ignored)
 
-    def _files(self) -> None:
-        """Write and delete, in the device, what differs."""
+    def _files(self) -> list[str]:
+        """Write and delete, in the device, what differs, and return the names."""
         found = self._changes(_LEFT_ALONE)
         if found.delete:
             names = "\0".join(f"/{name}" for name in found.delete).encode()
@@ -132,14 +135,17 @@ class Snapshot:
                     archive.add(found.write[name], arcname=name, recursive=False)
             options = ["--numeric-owner", "--same-permissions", "--same-owner"]
             self._bytes(["tar", "-C", "/", *options, "-xf", "-"], packed.getvalue())
+        return [*found.delete, *found.write]
 
-    def _memory(self) -> None:
-        self._device.run(_EMPTY)
+    def _memory(self) -> str:
+        """Empty what is in memory, and return the names of units that were there."""
+        units = self._device.run(_EMPTY).stdout
         known = {"credentials", "user", "sudo", "log", "lock", "mount", "dbus", "systemd"}
         further = sorted(self._in_run() - self._run_names - known)
         if further:
             self._device.run(["rm", "-rf", *(f"/run/{name}" for name in further)])
         self._bytes(["tar", "-C", "/", "--numeric-owner", "-xpf", "-"], self._volatile)
+        return units
 
     def _check(self) -> None:
         found = self._changes((*_LEFT_ALONE, *_IN_USE))
