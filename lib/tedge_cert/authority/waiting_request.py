@@ -26,9 +26,8 @@ def public_key(path: Path) -> bytes:
 
 def keep(path: Path, csr: bytes) -> None:
     """Keep the request in DER; raises TedgeCertError."""
-    files.make_directory(path.parent, owners.SHARED_DIRECTORY)
     # It may hold a one-time password.
-    files.write(path, csr, owners.SECRET)
+    files.write_state(path, csr, owners.SECRET)
 
 
 def end(path: Path) -> None:

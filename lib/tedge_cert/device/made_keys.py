@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tedge_cert.config import token_uri
 from tedge_cert.device.instance import Instance
-from tedge_cert.disk import files, lock, owners
-from tedge_cert.errors import TedgeCertError, UnreadableError
+from tedge_cert.disk import files, lock
+from tedge_cert.errors import UnreadableError
 from tedge_cert.x509 import hardware_keys, provider
 
 _KEPT, _SPARE, _SETTING = "kept", "spare", "setting"
@@ -119,9 +119,4 @@ def _is_uri(text: str) -> bool:
 
 
 def _write(instance: Instance, lines: Lines) -> None:
-    record = _record(instance)
-    try:
-        files.make_directory(record.parent, owners.SHARED_DIRECTORY)
-        files.write(record, "".join(f"{state} {uri}\n" for state, uri in lines).encode("ascii"), owners.HANDOVER)
-    except OSError as error:
-        raise TedgeCertError(f"cannot write {record}: {error.strerror}") from error
+    files.write_state(_record(instance), "".join(f"{state} {uri}\n" for state, uri in lines).encode("ascii"))

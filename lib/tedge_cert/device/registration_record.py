@@ -67,8 +67,7 @@ def attempts(instance: Instance) -> Attempts:
 def keep_password(instance: Instance, device_id: str, host: str, password: str) -> None:
     """Keep a password that was generated here until it is used, so that the next call goes on with it."""
     content = json.dumps({"device_id": device_id, "host": host, "password": password})
-    files.make_directory(instance.state_file.parent, owners.SHARED_DIRECTORY)
-    files.write(_file(instance, _PASSWORD), content.encode(), owners.SECRET)
+    files.write_state(_file(instance, _PASSWORD), content.encode(), owners.SECRET)
 
 
 def kept_password(instance: Instance, device_id: str, host: str) -> str:
@@ -113,10 +112,9 @@ def keep_device_id(instance: Instance, device_id: str) -> None:
 
     The removal goes on where it cannot be kept.
     """
-    path = _file(instance, _DEVICE_ID)
+    content = json.dumps({"device_id": device_id})
     try:
-        files.make_directory(path.parent, owners.SHARED_DIRECTORY)
-        files.write(path, json.dumps({"device_id": device_id}).encode(), owners.SECRET)
+        files.write_state(_file(instance, _DEVICE_ID), content.encode(), owners.SECRET)
     except (OSError, TedgeCertError) as error:
         journal.info(f"the device id {device_id} is not kept: {error}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tedge_cert import journal
-from tedge_cert.disk import files, owners
+from tedge_cert.disk import files
 from tedge_cert.errors import TedgeCertError
 
 VERSION = 1
@@ -97,10 +97,9 @@ def save(path: Path, state: State) -> None:
     """Write the state, readable by all; an error is a warning, because no renewal may fail for it."""
     known = {name: value for name, value in asdict(state).items() if value not in ("", None, ())}
     try:
-        files.make_directory(path.parent, owners.SHARED_DIRECTORY)
         # Runs that were killed while writing leave them; no other process writes here while the lock is held.
         files.remove_stale_temporaries(path)
-        files.write(path, json.dumps({"version": VERSION, **known}).encode(), owners.HANDOVER)
+        files.write_state(path, json.dumps({"version": VERSION, **known}).encode())
     except (OSError, TedgeCertError) as error:
         journal.warning(f"the result of this run is not kept: {error}")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import cures
+from tedge_cert.disk import owners
 from tedge_cert.disk.owners import Access, apply_access
 from tedge_cert.errors import TedgeCertError
 
@@ -23,6 +24,15 @@ def write(path: Path, content: bytes, access: Access) -> None:
         rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_state(path: Path, content: bytes, access: Access = owners.HANDOVER) -> None:
+    """Write a file for other runs and programs as ``write`` does; make its directory if that is missing."""
+    try:
+        make_directory(path.parent, owners.SHARED_DIRECTORY)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    write(path, content, access)
 
 
 def create(path: Path, content: bytes, access: Access) -> None:

@@ -162,9 +162,8 @@ def _write(results: dict[str, str]) -> None:
     kept = list(results.items())[-_LIMIT:]
     text = "".join(f"{result} {digest}\n" for digest, result in kept)
     try:
-        files.make_directory(_record().parent, owners.SHARED_DIRECTORY)
         # A short PIN can be guessed from its digest.
-        files.write(_record(), text.encode(), owners.SECRET)
+        files.write_state(_record(), text.encode(), owners.SECRET)
     except (OSError, TedgeCertError) as error:
         journal.debug(str(error))
         raise UnreadableError(
