@@ -8,6 +8,7 @@ and nothing slow is imported here.
 import os
 import stat
 
+from tedge_cert import beside
 from tedge_cert.processes import DESCRIPTORS
 
 CONFIGURATION, ENVIRONMENT = "openssl.cnf", "openssl.env"
@@ -82,7 +83,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
 
 def is_of_system(directory: str) -> bool:
     """Return whether the services of the system read the configuration in ``directory``."""
-    return os.path.realpath(directory) == os.path.realpath("/etc/tedge")
+    return os.path.realpath(directory) == os.path.realpath(beside.DIRECTORY)
 
 
 def why_off() -> str:
@@ -190,7 +191,7 @@ def variables() -> dict[str, str]:
 
 def state_directory(directory: str = "") -> str:
     """Return where the results of PINs are remembered; a configuration outside /etc/tedge has its own."""
-    directory = directory or _directory or "/etc/tedge"
+    directory = directory or _directory or beside.DIRECTORY
     return "/var/lib/tedge-cert-renewer" if is_of_system(directory) else f"{directory}/state"
 
 

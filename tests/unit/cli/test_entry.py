@@ -132,7 +132,8 @@ def test_a_link_to_the_configuration_is_that_of_the_system(
     etc, elsewhere = tmp_path / "etc", tmp_path / "elsewhere"
     elsewhere.mkdir()
     etc.symlink_to(elsewhere)
-    mocker.patch.object(entry, "SYSTEM_DIRECTORY", str(etc))
+    mocker.patch("tedge_cert.config.settings.SYSTEM_DIRECTORY", str(etc))
+    mocker.patch("tedge_cert.beside.DIRECTORY", str(etc))
     mocker.patch.dict(os.environ)
     os.environ.pop("TEDGE_CONFIG_DIR", None)
     drop = mocker.patch("tedge_cert.disk.privileges.drop")
