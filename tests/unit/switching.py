@@ -23,6 +23,11 @@ def verify(device: LocalDevice) -> tuple[int, str]:
     return outcome(lambda: recipes.verify(instance_of(device)))
 
 
+def contacts(device: LocalDevice) -> int:
+    """Return how often MQTT connections to the tenant succeeded and failed."""
+    return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
+
+
 def refuse(device: LocalDevice, serial: str, **fault: Any) -> None:
     """Let the tenant refuse this certificate by MQTT."""
     device.tenant.fault(where="mqtt", serials=[serial], **(fault or {"do": "connack", "code": 5}))

@@ -18,7 +18,6 @@ from unit.connected import (
     instance_of,
     issue,
     key_file,
-    outcome,
     rejected,
     serial_of,
     serials,
@@ -26,10 +25,7 @@ from unit.connected import (
 from unit.killed import verify_until
 from unit.local_client import Local
 from unit.local_device import LocalDevice
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: recipes.verify(instance_of(device)))
+from unit.switching import verify
 
 
 def begin(device: LocalDevice, how: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ from unit.est_authority import Answer, EstAuthority, first_certificate
 from unit.local_device import LocalDevice
 from unit.pairs import candidate_key, promote_pair, want_new_keys
 from unit.self_made import create, lengthen, upload
+from unit.switching import verify
 
 
 def due(device: LocalDevice) -> str:
@@ -47,10 +48,6 @@ def due(device: LocalDevice) -> str:
 
 def renew(device: LocalDevice, by_unit: bool = True, ca: str = "c8y") -> tuple[int, str]:
     return outcome(lambda: recipes.renew(instance_of(device), by_unit=by_unit, ca=ca))
-
-
-def verify(device: LocalDevice) -> tuple[int, str]:
-    return outcome(lambda: recipes.verify(instance_of(device)))
 
 
 def public(path: Path) -> bytes:

@@ -14,14 +14,9 @@ from unit.certificates import make_for
 from unit.connected import after, certify, connect, instance_of, issue, rejected, serials
 from unit.local_client import Local
 from unit.local_device import LocalDevice
-from unit.switching import verify
+from unit.switching import contacts, verify
 
 MIB = 1 << 20
-
-
-def contacts(device: LocalDevice) -> int:
-    """Return how often MQTT connections to the tenant succeeded and failed."""
-    return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
 
 
 def test_a_switch_without_an_interruption(

@@ -10,14 +10,9 @@ from tedge_cert.x509 import certificate
 from unit import connected, recipes
 from unit.connected import certify, connect, digest, instance_of, issue, rejected, serials
 from unit.local_device import LocalDevice
-from unit.switching import verify
+from unit.switching import contacts, verify
 
 MIB = 1 << 20
-
-
-def contacts(device: LocalDevice) -> int:
-    """Return how often MQTT connections to the tenant succeeded and failed."""
-    return len(device.tenant.device(device.device_id)["connections"]) + len(device.tenant.state()["failed_handshakes"])
 
 
 @pytest.mark.parametrize(
