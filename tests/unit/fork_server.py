@@ -65,7 +65,6 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
 
 def _become(request: dict[str, Any]) -> str:
     """Make this process what a new one of the interpreter would be, and return its script."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["directory"])
@@ -109,9 +108,13 @@ def _end(code: int) -> NoReturn:
 
 if __name__ == "__main__":
     del sys.path[0]
-    # A person who interrupts the tests interrupts the server, which then says nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        # A person who interrupts the tests interrupts the server, which then says nothing.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     for name in _LIBRARIES:
         importlib.import_module(name)
     gc.freeze()
-    _end(_run(_become(_serve(socket.socket(fileno=int(sys.argv[1]))))))
+    wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
+    signal.signal(signal.SIGINT, interrupt)
+    _end(_run(_become(wanted)))
