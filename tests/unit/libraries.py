@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the test modules that touch a library of Debian, from what the files import."""
+"""Find the test modules that touch a library which differs between the Debians, from what the files import."""
 
 import ast
 import sys
@@ -30,11 +30,28 @@ def _roots(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in _imported(file)}
 
 
+def pins(release: int) -> dict[str, str]:
+    """Return the versions of a Debian's libraries, by the packages that a program imports."""
+    lines = (ROOT / f"tests/requirements-debian{release}.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    return {name.removesuffix("-mqtt"): version for name, version in pins.items()}
+
+
+@cache
+def used() -> frozenset[str]:
+    """Return the packages outside of Python itself that the product imports."""
+    found = {root for file in PRODUCT.rglob("*.py") for root in _roots(file)}
+    return frozenset(found - {"tedge_cert"} - sys.stdlib_module_names)
+
+
 @cache
 def libraries() -> frozenset[str]:
-    """Return the packages outside of Python itself that the product imports."""
-    used = {root for file in PRODUCT.rglob("*.py") for root in _roots(file)}
-    return frozenset(used - {"tedge_cert"} - sys.stdlib_module_names)
+    """Return those of them that have another version on Debian 12.
+
+    The others are the same files in both environments, so a second run would only repeat itself.
+    """
+    before, now = pins(12), pins(13)
+    return frozenset(name for name in used() & before.keys() if before[name] != now.get(name))
 
 
 def _file(module: str) -> Path | None:
