@@ -3,6 +3,7 @@
 
 import stat
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tedge_cert import processes
@@ -201,8 +202,9 @@ def _external_listener(wanted: ExternalListener, trust_is_directory: bool) -> li
     return lines + [f"{name} {value}" for name, value in optional.items() if value is not None]
 
 
+@cache
 def version() -> str:
-    """Return the version of the broker that is installed; empty if there is none."""
+    """Return the version of the broker that is installed; empty if there is none. Each command asks once."""
     try:
         # The help of every version begins with its number; the exit code differs.
         said = processes.run(["mosquitto", "-h"]).stdout
