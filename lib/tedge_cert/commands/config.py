@@ -197,7 +197,8 @@ def _places(config: Config) -> list[tuple[Config, str]]:
     """Return every key in the order of the list, those of a cloud again for each of its profiles."""
     found: list[tuple[Config, str]] = []
     done: set[str] = set()
-    for name in listed(KEYS):
+    names = listed(KEYS)
+    for name in names:
         cloud = cloud_of(name)
         if cloud in done:
             continue
@@ -205,7 +206,7 @@ def _places(config: Config) -> list[tuple[Config, str]]:
             found.append((config, name))
             continue
         done.add(cloud)
-        own = [each for each in listed(KEYS) if cloud_of(each) == cloud]
+        own = [each for each in names if cloud_of(each) == cloud]
         profiles = [] if config.profile else config.profiles(cloud)
         configs = [config, *map(config.of_profile, profiles)]
         found += [(each, key) for each in configs for key in own]
