@@ -49,7 +49,7 @@ from tedge_cert.x509 import clock, keys, requests
 from tedge_cert.x509.certificate import Certificate
 
 # Cumulocity takes one-time passwords of 8 to 32 characters.
-PASSWORD_CHARACTERS = 32
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 32
 EST = "est"
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 
@@ -89,7 +89,7 @@ class Registration:
 
 def new_password() -> str:
     """Generate a one-time password that the operator gives to the tenant."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(PASSWORD_CHARACTERS))
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(LONGEST_PASSWORD))
 
 
 def checked_host(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tedge_cert import journal
 from tedge_cert.bridge import conf_files
 from tedge_cert.commands import connect, download, hardware_id, reconnect, root_tasks
-from tedge_cert.commands.download import Registration, checked_host
+from tedge_cert.commands.download import LONGEST_PASSWORD, SHORTEST_PASSWORD, Registration, checked_host
 from tedge_cert.commands.needs_download import is_certified
 from tedge_cert.config.edit import set_value
 from tedge_cert.config.settings import Config
@@ -28,8 +28,6 @@ DEVICE_ID = "tedge.device-id"
 PASSWORD = "tedge.one-time-password"  # noqa: S105 (the name of the credential)
 URL = "tedge.c8y-url"
 STORES = (Path("/etc/credstore"), Path("/etc/credstore.encrypted"))
-# Cumulocity takes one-time passwords of 8 to 32 characters.
-_LEAST, _MOST = 8, 32
 # For which passwords root has connected the device; only root writes there.
 _MARKS = Path("/var/lib/tedge-first-boot")
 FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
@@ -203,10 +201,11 @@ def read_password() -> str:
             f"there is no one-time password: give it as the credential {PASSWORD}, for instance in "
             f"{STORES[0]}/{PASSWORD}; with your own authority, Environment=REGISTER_WITH_CA=est in the unit needs none"
         )
-    if not (_LEAST <= len(found) <= _MOST and found.isprintable()):
+    if not (SHORTEST_PASSWORD <= len(found) <= LONGEST_PASSWORD and found.isprintable()):
         raise CredentialError(
-            f"the credential {PASSWORD} is no one-time password: expected {_LEAST} to {_MOST} characters on one line, "
-            f"got {len(found)}; an encrypted one needs LoadCredentialEncrypted= (tedge-first-boot(7))"
+            f"the credential {PASSWORD} is no one-time password: expected {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} "
+            f"characters on one line, got {len(found)}; an encrypted one needs LoadCredentialEncrypted= "
+            "(tedge-first-boot(7))"
         )
     return found
 
