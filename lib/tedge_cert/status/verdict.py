@@ -242,41 +242,39 @@ def _of_surroundings(facts: Facts) -> Iterator[Problem]:
 
 
 def _of_bridge(facts: Facts) -> Iterator[Problem]:
-    if facts.bridge.is_configured is False and not facts.fault:
+    bridge, reconnect = facts.bridge, cures.by_root("reconnect", facts.words)
+    if bridge.is_configured is False and not facts.fault:
         yield Problem(ATTENTION, "the device is not connected: it has no bridge", cures.by_root("connect", facts.words))
     elif facts.units is not None and not facts.units.has_broker:
-        yield Problem(
-            ATTENTION, "mosquitto is not installed, whose bridge connects the device", "sudo apt install mosquitto"
-        )
-    elif facts.bridge.missing_link:
-        what = f"mosquitto does not know of the bridge: {facts.bridge.missing_link} is missing"
-        yield Problem(ATTENTION, what, cures.by_root("reconnect", facts.words))
-    elif facts.bridge.differences or facts.bridge.is_unread:
-        yield Problem(ATTENTION, _other_settings(facts.bridge), cures.by_root("reconnect", facts.words))
-    elif facts.bridge.prefers_tpm:
-        yield Problem(
-            ATTENTION,
-            "OpenSSL's configuration is that of Debian 12, which prefers the TPM for every key; later versions then "
-            "fail with keys in files",
-            cures.by_root("reconnect", facts.words),
-        )
-    elif facts.bridge.is_configured and facts.bridge.is_up is None:
-        yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
-    elif facts.bridge.is_configured and not facts.bridge.is_up and facts.bridge.uses_hardware:
-        yield Problem(
-            ATTENTION,
-            "the bridge is not connected; mosquitto opens the hardware with the private key when it starts, and may "
-            "have lost it since",
-            cures.by_root("reconnect", facts.words),
-        )
-    elif facts.bridge.is_configured and not facts.bridge.is_up:
-        yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
-    if facts.bridge.uses_former:
+        what = "mosquitto is not installed, whose bridge connects the device"
+        yield Problem(ATTENTION, what, "sudo apt install mosquitto")
+    elif bridge.missing_link:
+        what = f"mosquitto does not know of the bridge: {bridge.missing_link} is missing"
+        yield Problem(ATTENTION, what, reconnect)
+    elif bridge.differences or bridge.is_unread:
+        yield Problem(ATTENTION, _other_settings(bridge), reconnect)
+    elif bridge.prefers_tpm:
         what = (
-            f"{facts.bridge.mapper} still uses the former certificate, which it read when it started: it will not "
-            "connect any more when that has expired"
+            "OpenSSL's configuration is that of Debian 12, which prefers the TPM for every key; later versions then "
+            "fail with keys in files"
         )
-        yield Problem(ATTENTION, what, f"sudo systemctl restart {facts.bridge.mapper}")
+        yield Problem(ATTENTION, what, reconnect)
+    elif bridge.is_configured and bridge.is_up is None:
+        yield Problem(ATTENTION, "no answer from the local broker", "systemctl status mosquitto.service")
+    elif bridge.is_configured and not bridge.is_up and bridge.uses_hardware:
+        what = (
+            "the bridge is not connected; mosquitto opens the hardware with the private key when it starts, and may "
+            "have lost it since"
+        )
+        yield Problem(ATTENTION, what, reconnect)
+    elif bridge.is_configured and not bridge.is_up:
+        yield Problem(ATTENTION, "the bridge is not connected", f"tedge connect {facts.words} --test")
+    if bridge.uses_former:
+        what = (
+            f"{bridge.mapper} still uses the former certificate, which it read when it started: it will not connect "
+            "any more when that has expired"
+        )
+        yield Problem(ATTENTION, what, f"sudo systemctl restart {bridge.mapper}")
 
 
 def _other_settings(bridge: BridgeFacts) -> str:
