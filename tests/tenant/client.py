@@ -6,14 +6,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import requests
 
+from forks.client import Fork, Server
+
 _TESTS = Path(__file__).resolve().parent.parent
 _STOP_S = 60
+
+
+@cache
+def _server(python: str) -> Server:
+    """Start a process that has imported the tenant: that takes half a second."""
+    return Server.start(python, ["tenant.__main__"], {**os.environ, "PYTHONPATH": str(_TESTS)})
 
 
 class TenantError(Exception):
@@ -23,7 +32,7 @@ class TenantError(Exception):
 class Tenant:
     """A running tenant; use it as a context manager, or call `stop`."""
 
-    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
+    def __init__(self, process: Fork, ready: dict[str, Any]) -> None:
         self.process = process
         self.address: str = ready["address"]
         self.http_port: int = ready["http"]
@@ -51,14 +60,17 @@ class Tenant:
         """Start a tenant that keeps its keys in `directory`, and wait until it listens."""
         # The tenant needs packages that an interpreter with the oldest supported ones does not have.
         python = os.environ.get("TENANT_PYTHON") or sys.executable
-        command = [python, "-m", "tenant", "--directory", str(directory), "--listen", listen]
+        command = [str(_TESTS / "tenant/__main__.py"), "--directory", str(directory), "--listen", listen]
         ports = {"http": http_port, "mqtt": mqtt_port, "token": token_port, "control": control_port}
         command += [f"--{name}-port={port}" for name, port in ports.items()]
         command += [f"--host={name}" for name in host]
         command += ["--simple-chain"] * simple_chain
         environment = {**os.environ, "PYTHONPATH": str(_TESTS)}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        line = process.stdout.readline() if process.stdout else ""
+        read, write = os.pipe()
+        process = _server(python).fork(command, environment, (0, write, 2))
+        os.close(write)
+        with open(read, encoding="utf-8") as output:  # noqa: PTH123 (a descriptor has no path)
+            line = output.readline()
         if not line:
             raise TenantError(f"the tenant did not start: exit {process.wait()}")
         return cls(process, json.loads(line))
@@ -73,9 +85,6 @@ class Tenant:
             self.process.kill()
             self.process.wait()
             raise
-        finally:
-            if self.process.stdout:
-                self.process.stdout.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run executables in forks of one process that has imported the libraries, for `unit/forked.py`.
+"""Run scripts in forks of this process, which has imported modules that they need.
 
-A request names the program, and brings a channel and the child's stdin, stdout and stderr. The channel gets the process
-id, and later the wait status. Nothing of the product is imported before a fork.
+    python server.py DESCRIPTOR MODULE…
+
+Requests come to the descriptor. Each names a script, and brings a channel and the child's stdin, stdout and stderr. The
+channel gets the process id, and later the wait status. `forks/client.py` asks.
 """
 
 import atexit
@@ -19,16 +21,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
-
-# Of Python and of Debian, what the executables import.
-_LIBRARIES = (
-    "argparse", "base64", "concurrent.futures", "dataclasses", "email.message", "fcntl", "glob", "grp", "hashlib",
-    "http.client", "inspect", "ipaddress", "logging", "pathlib", "pwd", "random", "re", "secrets", "selectors", "shlex",
-    "shutil", "ssl", "string", "struct", "subprocess", "tempfile", "textwrap", "tomllib", "traceback", "urllib.parse",
-    "uuid", "zlib", "asn1crypto.algos", "asn1crypto.cms", "asn1crypto.csr", "asn1crypto.x509",
-    "cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.asymmetric.rsa",
-    "cryptography.hazmat.primitives.serialization", "cryptography.x509", "paho.mqtt.client", "requests", "tomlkit",
-)  # fmt: skip
 
 
 def _serve(requests: socket.socket) -> dict[str, Any]:
@@ -112,9 +104,10 @@ if __name__ == "__main__":
     if interrupt is signal.default_int_handler:
         # A person who interrupts the tests interrupts the server, which then says nothing.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for name in _LIBRARIES:
+    descriptor, *modules = sys.argv[1:]
+    for name in modules:
         importlib.import_module(name)
     gc.freeze()
-    wanted = _serve(socket.socket(fileno=int(sys.argv[1])))
+    wanted = _serve(socket.socket(fileno=int(descriptor)))
     signal.signal(signal.SIGINT, interrupt)
     _end(_run(_become(wanted)))
