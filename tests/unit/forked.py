@@ -50,6 +50,7 @@ def can_fork(command: Sequence[str], environment: Mapping[str, str], text: str) 
         and not any("\0" in word or word.startswith("--config-dir") for word in command)
         and _of_start(environment) == _of_start(server.environment)
         and not os.path.lexists(provider)
+        and not any(Path(each, "sitecustomize.py").exists() for each in environment["PYTHONPATH"].split(":"))
         and len(text.encode()) <= _MOST_INPUT
         and server.user == os.geteuid()
     )

@@ -78,6 +78,8 @@ def test_what_is_read_at_the_start_needs_a_new_process(tmp_path: Path) -> None:
     assert not forked.can_fork([sys.executable, "-S", "program"], environment, "")
     assert not forked.can_fork([*command, "--config-dir=/elsewhere"], environment, "")
     assert not forked.can_fork(["/bin/sh", "program"], environment, "")
+    (tmp_path / "sitecustomize.py").touch()
+    assert not forked.can_fork(command, {**environment, "PYTHONPATH": f"/usr/lib:{tmp_path}"}, "")
     (tmp_path / "openssl.env").touch()
     assert not forked.can_fork(command, environment, "")
 
