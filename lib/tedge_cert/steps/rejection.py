@@ -5,8 +5,6 @@ Cleanup keeps a candidate that an administrator put there meanwhile. It also kee
 verify rejected, in any later run of the unit.
 """
 
-import hashlib
-
 from tedge_cert import journal, systemd
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
@@ -38,5 +36,8 @@ def is_recorded(instance: Instance, content: bytes) -> bool:
 
 
 def _mark(content: bytes) -> bytes:
+    # It loads OpenSSL, for which a clean-up has seldom a use.
+    import hashlib
+
     # The same for all steps of one run.
     return f"{hashlib.sha256(content).hexdigest()} {systemd.unit_run()}".strip().encode()
