@@ -24,6 +24,7 @@ _LIBRARIES = (
 # The interpreter, OpenSSL and the C library read these once, when they start.
 _AT_START = ("PYTHON", "OPENSSL", "SSL_", "CRYPTO", "LC_", "LANG", "LD_", "MALLOC", "SOFTHSM", "PKCS11", "TPM", "TSS")
 _PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
+_PER_RUN = ("PYTHONWARNINGS",)
 _MOST_INPUT = 1 << 15
 """Bytes that fit into a pipe which nobody reads yet."""
 
@@ -31,7 +32,9 @@ _MOST_INPUT = 1 << 15
 @cache
 def _server() -> Server:
     """Start the server of this worker."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    # What programs get from the tests with every start.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = kept | {name: os.environ[name] for name in _PER_RUN if name in os.environ}
     return Server.start(sys.executable, _LIBRARIES, environment)
 
 

@@ -71,7 +71,9 @@ def test_no_token_at_all(local_device: LocalDevice, mocker: MockerFixture) -> No
     assert (code, asked(local_device)) == (1, requests)
     assert "no token came through the bridge within 0.6 s" in said
     endpoint = f"127.0.0.1:{local_device.tenant.mqtt_port}"
-    assert f"over a connection of our own: no answer from {endpoint}: no message in time" in said
+    # mosquitto 2.1 may have its bridge back before that, which ends this connection.
+    assert f"over a connection of our own: no answer from {endpoint}: " in said
+    assert "no message in time" in said or "the connection was closed before the message" in said
     assert not local_device.candidate.exists()
 
 
