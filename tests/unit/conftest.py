@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import cures
+from tedge_cert import afterwards, cures
 from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.x509 import provider
 from tenant.client import Tenant
@@ -61,8 +61,9 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the instance, the token and the broker of the test before, as a command does by ending."""
+    """Forget the instance, the token, the broker and the work of the test before, as a command does by ending."""
     mosquitto_conf.version.cache_clear()
+    monkeypatch.setattr(afterwards, "_kept", [])
     for module, names in ((cures, ("_words", "_pair")), (provider, ("_directory", "_why_off"))):
         for name in names:
             monkeypatch.setattr(module, name, getattr(module, name))
