@@ -65,12 +65,10 @@ def staged(
     devices = Devices(release, lambda: package)
     with TemporaryDirectory(prefix="bench-tenant-") as directory:
         try:
-            device = devices.make(layer)
+            device = devices.make(layer, all_generators=True)
             address = device.network.host
             with Tenant.start(Path(directory), [TENANT, address], address, token_port=token_port) as tenant:
                 introduce(device, tenant, address)
-                # What is measured reads its units as Debian does, with all generators.
-                device.run(["rm", "-r", "/etc/systemd/system-generators"])
                 device.boot()
                 device.systemctl("is-system-running", "--wait", check=False)
                 yield device, tenant

@@ -40,6 +40,7 @@ class Device(Shell):
         *,
         network: Literal["private", "host"] = "private",
         init: Sequence[str] = (),
+        all_generators: bool = False,
     ) -> None:
         self.slot = Slot.claim()
         self.network: Network = self.slot.network
@@ -56,7 +57,7 @@ class Device(Shell):
                 self._held.enter_context(locked("host-network"))
             tree.put("etc/resolv.conf", "" if self._private else Path("/etc/resolv.conf").read_text())
             tree.put("etc/hosts", self._hosts({}))
-            for name in _NO_GENERATORS:
+            for name in () if all_generators else _NO_GENERATORS:
                 tree.link(f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
         except BaseException:
             self._held.close()

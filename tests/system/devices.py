@@ -37,10 +37,18 @@ class Devices:
         return build[layer](self.release, self._package())
 
     def make(
-        self, layer: Layer = "installed", *, network: Literal["private", "host"] = "private", init: Sequence[str] = ()
+        self,
+        layer: Layer = "installed",
+        *,
+        network: Literal["private", "host"] = "private",
+        init: Sequence[str] = (),
+        all_generators: bool = False,
     ) -> Device:
-        """Return a fresh device that is still off; it has systemd unless something else is to be its `init`."""
-        device = Device(self._layers(layer), network=network, init=init)
+        """Return a fresh device that is still off; it has systemd unless something else is to be its `init`.
+
+        With `all_generators` it reads its units as Debian does, which takes twice as long.
+        """
+        device = Device(self._layers(layer), network=network, init=init, all_generators=all_generators)
         self._made.append(device)
         return device
 
