@@ -38,8 +38,8 @@ def _release_of(item: pytest.Item) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each worker begin with tests that wait: for boots, then for the pauses of the product.
 
-    xdist gives each worker an equal part of the list (`--dist worksteal`). In the order of the files, one worker would
-    have all booted tests: the others would take them over late, and one after the other would be the last to end.
+    xdist gives each worker an equal part of the list (`--dist worksteal`). In the order of the files, the first worker
+    would get all booted tests. Other workers would take some of them over late, and the last ones would run alone.
     """
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if count == 1:

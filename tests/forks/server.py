@@ -34,7 +34,7 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
                 poll.unregister(descriptor)
                 pid, channel = running.pop(descriptor)
                 os.close(descriptor)
-                with channel, suppress(BrokenPipeError):  # nobody waits any more for one that took too long
+                with channel, suppress(BrokenPipeError):  # the test gave up a program that took too long
                     channel.send(str(os.waitpid(pid, 0)[1]).encode())
                 continue
             text, given, _, _ = socket.recv_fds(requests, 1 << 20, 4)

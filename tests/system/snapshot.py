@@ -21,7 +21,7 @@ _LEFT_ALONE = ("etc/.updated", "var/.updated", "var/cache/apt", "var/log", "var/
 _IN_USE = ("var/lib/mosquitto", "var/lib/systemd/timers")
 _KINDS = "service,timer,target,socket,path"
 _RUN = "run/tedge-cert-renewer"
-# Directories in memory that are emptied, and what stays in them because the system made it. Units are named.
+# Directories in memory that are emptied, and what stays in them because the system made it. It prints the units.
 _EMPTY = r"""
 find /tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' ! -name '.*-unix' -exec rm -rf {} +
 find /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' -exec rm -rf {} +

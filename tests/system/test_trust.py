@@ -8,7 +8,7 @@ OTHER_ROOT = "/etc/tedge/other-root.pem"
 
 
 def test_only_the_anchors_of_the_settings_vouch_for_the_tenant(connected: Device) -> None:
-    """The tenant's root is among those of the system; Debian 12's urllib3 would add these to any others."""
+    """The tenant's root is among those of the system; Debian 12's urllib3 adds these to those of the settings."""
     connected.run(
         f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=another root' "
         f"-keyout /dev/null -out {OTHER_ROOT}"

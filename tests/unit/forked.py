@@ -26,13 +26,13 @@ _AT_START = ("PYTHON", "OPENSSL", "SSL_", "CRYPTO", "LC_", "LANG", "LD_", "MALLO
 _PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
 _PER_RUN = ("PYTHONWARNINGS",)
 _MOST_INPUT = 1 << 15
-"""Bytes that fit into a pipe which nobody reads yet."""
+"""Bytes that fit into a pipe before a process reads from it."""
 
 
 @cache
 def _server() -> Server:
     """Start the server of this worker."""
-    # What programs get from the tests with every start.
+    # The server needs what every program gets from the tests.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment = kept | {name: os.environ[name] for name in _PER_RUN if name in os.environ}
     return Server.start(sys.executable, _LIBRARIES, environment)

@@ -316,7 +316,7 @@ def _opened(path: Path | None) -> int | None:
     try:
         descriptor = os.open(path, flags, 0o644)
     except OSError as error:
-        # The path is a link, or a pipe that nobody reads.
+        # The path is a link, or a pipe that no process reads.
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise _no_place(path) from error
         raise UnreadableError(f"cannot write {path}: {error.strerror}") from error

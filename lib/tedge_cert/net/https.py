@@ -134,9 +134,8 @@ class _Adapter(HTTPAdapter):
     """Connections that verify the server by our context, and authenticate to the proxy.
 
     The library would make a context by openssl.cnf, which may allow TLS 1.1; from Python 3.13 on also a strict one, by
-    which chains are refused that the bridge takes. That of Debian 12 would add the system's anchors to our context,
-    unless it is told that there are no others. A password in the address of the proxy would be in every message that
-    names the proxy.
+    which chains are refused that the bridge takes. The library of Debian 12 adds the system's anchors to our context,
+    unless ``ca_certs`` is None. A password in the address of the proxy would be in every message that names the proxy.
     """
 
     def __init__(self, server: Server, context: ClientContext) -> None:

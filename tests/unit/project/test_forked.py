@@ -47,26 +47,26 @@ def both(
     command = [sys.executable, str(script), *words]
     environment = environment_for(tmp_path, **variables)
     assert forked.can_fork(command, environment, "typed")
-    anew = subprocess.run(
+    started = subprocess.run(
         command, env=environment, input="typed", capture_output=True, encoding="utf-8", timeout=60, check=False
     )
-    return forked.run(command, environment, text="typed"), anew
+    return forked.run(command, environment, text="typed"), started
 
 
 def test_the_program_finds_what_a_new_process_finds(tmp_path: Path) -> None:
     """Arguments, environment, directory, streams, signals and descriptors; and nothing of the product."""
-    fork, anew = both(FACTS, tmp_path, "a", "b c", "\udcff", TZ="Asia/Tokyo", PYTHONPYCACHEPREFIX=str(tmp_path))
-    assert json.loads(fork.stdout) == json.loads(anew.stdout)
+    fork, started = both(FACTS, tmp_path, "a", "b c", "\udcff", TZ="Asia/Tokyo", PYTHONPYCACHEPREFIX=str(tmp_path))
+    assert json.loads(fork.stdout) == json.loads(started.stdout)
     assert json.loads(fork.stdout)["ours"] == []
-    assert fork.stderr == anew.stderr
+    assert fork.stderr == started.stderr
 
 
 @pytest.mark.parametrize("program", ENDS)
 def test_it_ends_alike(program: str, tmp_path: Path) -> None:
     """With the same exit code and the same words."""
-    fork, anew = both(program, tmp_path)
-    assert (fork.returncode, fork.stdout) == (anew.returncode, anew.stdout)
-    assert fork.stderr.splitlines()[-1:] == anew.stderr.splitlines()[-1:]
+    fork, started = both(program, tmp_path)
+    assert (fork.returncode, fork.stdout) == (started.returncode, started.stdout)
+    assert fork.stderr.splitlines()[-1:] == started.stderr.splitlines()[-1:]
 
 
 def test_what_is_read_at_the_start_needs_a_new_process(tmp_path: Path) -> None:
