@@ -98,6 +98,10 @@ def test_the_mapper_gets_the_certificate_that_an_hour_renewed(before: tuple[Devi
     assert pid(device, "mosquitto.service") == broker
     facts = device.stat(KEY)
     assert (facts.owner, facts.mode) == ("tedge", 0o400)
+    # Nobody had to hand over the key.
+    handed = device.run("journalctl --boot --output=cat --unit='tedge-cert-renewer-key@*'").stdout.splitlines()
+    assert handed
+    assert not [line for line in handed if "skipped" not in line]
     # It is restarted by root's unit, only if it runs, and as often as a step asks for it.
     device.systemctl("stop", thin_edge.MAPPER)
     for _ in range(7):
@@ -224,6 +228,8 @@ def test_the_key_that_only_mosquitto_may_read(before: tuple[Device, Tenant], bes
     thin_edge.connect(device, tenant)
     install(device, beside)
     broker = pid(device, "mosquitto.service")
+    # From the time when the mapper had the bridge.
+    device.run("touch /run/tedge-cert-renewer/key-is-readable", user="tedge")
     check_hour(device, tenant)
     assert pid(device, "mosquitto.service") == broker
     facts = device.stat(KEY)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and paths of an instance: what follows from a cloud, a profile and the settings, resolved once."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.settings import Config, key_for
 from tedge_cert.config.values import IN_ID, Value, odd_characters, parse_device_id
+from tedge_cert.device import handed_key
 from tedge_cert.disk import aliases
 from tedge_cert.durations import part_s
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # MQTT 3.1.1 demands less of servers; Cumulocity takes 64 characters.
 _LONGEST_ID = 255
-KEY_CREDENTIAL = "tedge.key"
 STATE_DIRECTORY = "/var/lib/tedge-cert-renewer"
 
 
@@ -155,26 +154,11 @@ def resolve(config: Config, cloud: str = "") -> Instance:
         config.profile,
         config,
         certificate=certificate_of(config, cloud),
-        key_file=_key_file(config, cloud),
+        key_file=handed_key.key_file_of(Path(config.need(key_for(cloud, "device.key_path")))),
         csr=Path(config.need(key_for(cloud, "device.csr_path"))),
         run_directory=Path(config.need("run.path")) / "tedge-cert-renewer",
         manages_services=systemd.is_running() and config.is_of_system,
     )
-
-
-def _key_file(config: Config, cloud: str) -> Path:
-    """Return the file of the private key: the credential that systemd hands to a unit that may not read the file.
-
-    Beside thin-edge, the key belongs to the user of mosquitto; "none" stands for a key that is not there.
-    """
-    path = Path(config.need(key_for(cloud, "device.key_path")))
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and not os.access(path, os.R_OK):
-        handed = Path(directory) / KEY_CREDENTIAL
-        # systemd 252 names the directory to a condition too, which may not look into it.
-        if os.access(handed, os.R_OK) and handed.read_bytes().strip() not in (b"", b"none"):
-            return handed
-    return path
 
 
 def load_instance(cloud: str = "", profile: str = "", directory: str = "", known: bool = True) -> Instance:

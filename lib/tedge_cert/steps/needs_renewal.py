@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tedge_cert import cures, journal
+from tedge_cert import beside, cures, journal
 from tedge_cert.config import auth_method, no_effect
 from tedge_cert.config import settings as config
 from tedge_cert.config.keys import CLOUDS
@@ -115,7 +115,7 @@ def _unit(question: Question) -> int:
     no_effect.refuse_key_in_hardware(settings, question.cloud)
     if os.path.lexists(path + ".previous"):
         journal.info(f"the switch to {path} is unfinished, the next steps finish or undo it")
-        return RENEW
+        return _renew(question, settings)
     if question.cloud == "c8y" and auth_method.is_basic(settings):
         journal.info(
             f"nothing to renew: c8y.auth_method is {settings.need('c8y.auth_method')}, so the device connects with the "
@@ -154,7 +154,20 @@ def _by_validity(question: Question, settings: config.Config, path: str, began_n
     # A certificate is rarely due, so this part may import more.
     from tedge_cert.steps import due
 
-    return RENEW if due.go_on(settings, question.cloud, path, validity, now_s, threshold) else SKIP
+    go_on = due.go_on(settings, question.cloud, path, validity, now_s, threshold)
+    return _renew(question, settings) if go_on else SKIP
+
+
+def _renew(question: Question, settings: config.Config) -> int:
+    """Let the next steps run; beside thin-edge, systemd learns before whether they need the key from it."""
+    if beside.is_beside():
+        from pathlib import Path
+
+        from tedge_cert.device import handed_key
+
+        key = Path(settings.need(config.key_for(question.cloud, "device.key_path")))
+        handed_key.announce(key, Path(settings.need("run.path")) / memo.DIRECTORY)
+    return RENEW
 
 
 def _uses_former(question: Question, settings: config.Config, path: str) -> bool:

@@ -16,11 +16,13 @@ from tedge_cert.cli import entry
 from tedge_cert.cli.executables import parser_of
 from tedge_cert.config import no_effect
 from tedge_cert.config import settings as configuration
+from tedge_cert.device import handed_key
 from tedge_cert.disk import files, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError
 from tedge_cert.status import verdict
 from tedge_cert.status.facts import BridgeFacts, KeyFacts
 from tedge_cert.status.text import text_of
+from tedge_cert.steps import needs_renewal
 from tedge_cert.x509 import keys
 from tedge_cert.x509.certificate import load
 from unit.certificates import key_pem, new_key
@@ -190,6 +192,33 @@ def test_the_key_is_the_one_that_systemd_hands_over(
     assert (verify(local_device), serials(local_device)) == ((0, ""), (new, None, None))
     handed.write_text("none\n")
     assert instance_of(local_device).key == key_file(local_device)
+
+
+def test_systemd_hands_over_the_key_only_where_it_is_needed(local_device: LocalDevice, mark: Path) -> None:
+    """Each run that is due says by a file whether its user can read the key."""
+    certify(local_device, days=3)
+    said = instance_of(local_device).run_directory / "key-is-readable"
+    unit = needs_renewal.Question()
+    unit.cloud, unit.config_dir, unit.systemd = "c8y", str(local_device.directory), True
+    assert (needs_renewal.full_check(unit), said.exists()) == (0, True)
+    key, away = key_file(local_device), local_device.directory / "away.pem"
+    key.rename(away)
+    for _ in range(2):
+        assert (needs_renewal.full_check(unit), said.exists()) == (0, False)
+    away.rename(key)
+    mark.unlink()
+    assert (needs_renewal.full_check(unit), said.exists()) == (0, False)
+
+
+@pytest.mark.usefixtures("mark")
+def test_a_renewal_goes_on_where_it_cannot_say_that_it_reads_the_key(
+    local_device: LocalDevice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certify(local_device, days=3)
+    said = instance_of(local_device).run_directory / "key-is-readable"
+    said.mkdir(parents=True)
+    handed_key.announce(key_file(local_device).with_name("no-key.pem"), said.parent)
+    assert f"cannot say in {said} whether this run needs the key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
