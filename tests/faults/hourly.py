@@ -2,7 +2,6 @@
 """Run the four steps as the unit does every hour, on a device in a directory."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +9,14 @@ from pathlib import Path
 
 from faults.record import TRACEBACK, TracebackError
 from faults.syscalls import Call
+from unit import forked
 from unit.local_device import ROOT, LocalDevice, Result
 
 CONDITION = "tedge-cert-needs-renewal --systemd c8y"
 RENEW = "tedge-cert-renew --systemd c8y --ca c8y"
 VERIFY = "tedge-cert-verify c8y"
 CLEANUP = "tedge-cert-cleanup c8y"
+_TRACER = ROOT / "tests" / "faults" / "tracer.py"
 DOWNLOAD = "tedge-cert-download c8y --device-id {}"
 
 
@@ -62,24 +63,21 @@ class Traced:
 def traced(
     device: LocalDevice, words: str, number: int = 0, when: str = "before", variables: Mapping[str, str] | None = None
 ) -> Traced:
-    """Run a command, and kill it before or after the call of that number, if that is not 0."""
+    """Run a command, and kill it before or after the call of that number, if that is not 0.
+
+    Without a number it is a new process, so that all of its start is seen.
+    """
     log = device.directory.parent / "calls"
     started = log.with_name("calls.started")
     started.unlink(missing_ok=True)
-    tracer = [sys.executable, "-m", "faults.tracer", str(log), str(number), when]
-    environment = {**device.environment, **(variables or {})}
     # The directory of the tests is for the tracer; the library alone is what the command sees of its own accord.
-    environment["PYTHONPATH"] = f"{ROOT / 'lib'}:{ROOT / 'tests'}"
-    done = subprocess.run(
-        [*tracer, *device.command(words)],
-        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    began = [json.loads(line) for line in started.read_text(encoding="utf-8").splitlines()]
+    path = f"{ROOT / 'lib'}:{ROOT / 'tests'}"
+    environment = {**device.environment, **(variables or {}), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    tracer = [sys.executable, str(_TRACER), str(log), str(number), when]
+    can_fork = number > 0 and forked.can_fork(tracer, environment, "")
+    words_of_tracer = [*tracer, *(["--fork"] if can_fork else []), *device.command(words)]
+    done = forked.run(words_of_tracer, environment, timeout_s=200)
+    began = [json.loads(line) for line in started.read_text(encoding="utf-8").splitlines()] if started.exists() else []
     return Traced(Result(done.returncode, done.stdout, done.stderr), read_log(log), began)
 
 

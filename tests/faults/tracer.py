@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a program, notes each system call that changes a file, and kills it before or after one of them.
 
-    python -m faults.tracer LOG NUMBER before|after PROGRAM ARGUMENT…
+    python -m faults.tracer LOG NUMBER before|after [--fork] PROGRAM ARGUMENT…
 
 The calls are lines of JSON in LOG, what was started (arguments, environment) in LOG.started; NUMBER counts the calls
-from one, 0 kills never. Ends as the program did. A program of its own, because the tracer has to be the one thread
+from one, 0 kills never. Where this is itself a fork (`forks/`), so is the program with --fork, and it is no start then.
+Ends as the program did. A program of its own, because the tracer has to be the one thread
 that started what is traced (ptrace(2), seccomp(2)).
 """
 
@@ -14,7 +15,7 @@ import os
 import signal
 import struct
 import sys
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from faults.syscalls import ARCHITECTURE, NUMBERS, Call, Memory, decode
 
@@ -54,11 +55,17 @@ def _stop_at_calls() -> None:
         raise OSError(ctypes.get_errno(), "no filter of system calls")
 
 
-def _become(argv: list[str]) -> None:
+def _become(argv: list[str]) -> NoReturn:
     _ptrace(_TRACEME, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
+    if argv[0] != "--fork":
+        _stop_at_calls()
+        os.execvp(argv[0], argv)
+    from forks import program
+
+    os.closerange(3, 1 << 16)
     _stop_at_calls()
-    os.execvp(argv[0], argv)
+    program.end(program.run(program.become(argv[2:], os.environ)))
 
 
 class Tracer:

@@ -7,7 +7,6 @@ Requests come to the descriptor. Each names a script, and brings a channel and t
 channel gets the process id, and later the wait status. `forks/client.py` asks.
 """
 
-import atexit
 import gc
 import importlib
 import json
@@ -16,11 +15,9 @@ import select
 import signal
 import socket
 import sys
-import threading
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 
 def _serve(requests: socket.socket) -> dict[str, Any]:
@@ -55,50 +52,10 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
             poll.register(ended, select.POLLIN)
 
 
-def _become(request: dict[str, Any]) -> str:
-    """Make this process what a new one of the interpreter would be, and return its script."""
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    os.chdir(request["directory"])
-    os.umask(request["umask"])
-    time.tzset()
-    script, *_ = words = request["words"]
-    sys.argv[:] = words
-    sys.orig_argv[:] = [sys.executable, *words]
-    sys.pycache_prefix = os.environ.get("PYTHONPYCACHEPREFIX")
-    sys.path[:0] = [str(Path(script).parent), *os.environ["PYTHONPATH"].split(":")]
-    return str(script)
-
-
-def _run(script: str) -> int:
-    """Run it as `__main__`, and return its exit code."""
-    code = compile(Path(script).read_bytes(), script, "exec")
-    main = type(sys)("__main__")
-    main.__dict__.update(__file__=script, __builtins__=__builtins__)
-    sys.modules["__main__"] = main
-    try:
-        exec(code, main.__dict__)  # noqa: S102
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return (end.code or 0) & 0xFF
-        print(end.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 (as the interpreter does)
-        sys.excepthook(*sys.exc_info())
-    else:
-        return 0
-    return 1
-
-
-def _end(code: int) -> NoReturn:
-    """End as the interpreter does, but leave the memory alone: to clear it costs more than most programs."""
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parent.parent)
+    from forks import program
+
     del sys.path[0]
     interrupt = signal.getsignal(signal.SIGINT)
     if interrupt is signal.default_int_handler:
@@ -110,4 +67,6 @@ if __name__ == "__main__":
     gc.freeze()
     wanted = _serve(socket.socket(fileno=int(descriptor)))
     signal.signal(signal.SIGINT, interrupt)
-    _end(_run(_become(wanted)))
+    os.chdir(wanted["directory"])
+    os.umask(wanted["umask"])
+    program.end(program.run(program.become(wanted["words"], wanted["environment"])))

@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the executables of the checkout as child processes."""
 
-import os
 import sys
 from pathlib import Path
 
 from unit import forked
-from unit.local_device import ROOT, Result
+from unit.local_device import ROOT, Result, outer_environment
 
 BIN = ROOT / "bin"
 
 
 def environment_for(directory: Path | None, **more: str) -> dict[str, str]:
     """Return the variables by which a command of the checkout finds its library and configuration."""
-    ours = ("TEDGE_", "DEVICE_", "C8Y", "PYTHON")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) or name == "PYTHONWARNINGS"}
     configured = {} if directory is None else {"TEDGE_CONFIG_DIR": str(directory)}
-    return {**kept, "PYTHONPATH": str(ROOT / "lib"), **configured, **more}
+    return {**outer_environment(), "PYTHONPATH": str(ROOT / "lib"), **configured, **more}
 
 
 def run(

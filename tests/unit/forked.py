@@ -23,7 +23,7 @@ _LIBRARIES = (
 )  # fmt: skip
 # The interpreter, OpenSSL and the C library read these once, when they start.
 _AT_START = ("PYTHON", "OPENSSL", "SSL_", "CRYPTO", "LC_", "LANG", "LD_", "MALLOC", "SOFTHSM", "PKCS11", "TPM", "TSS")
-_PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
+_PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 _PER_RUN = ("PYTHONWARNINGS",)
 _MOST_INPUT = 1 << 15
 """Bytes that fit into a pipe before a process reads from it."""

@@ -40,6 +40,13 @@ class Result:
     stderr: str
 
 
+def outer_environment() -> dict[str, str]:
+    """Return the variables of the tests without settings, and without what a person's own Python reads."""
+    ours = ("TEDGE_", "DEVICE_", "C8Y", "PYTHON")
+    kept = ("PYTHONWARNINGS", "PYTHONPYCACHEPREFIX")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(ours)}
+
+
 @dataclass
 class LocalDevice:
     """The device; `directory` holds its configuration, certificates, locks and broker."""
@@ -89,8 +96,7 @@ class LocalDevice:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the commands: theirs, with the library of the checkout."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEDGE_", "DEVICE_", "C8Y"))}
-        return {**kept, "TEDGE_CONFIG_DIR": str(self.directory), "PYTHONPATH": str(ROOT / "lib")}
+        return {**outer_environment(), "TEDGE_CONFIG_DIR": str(self.directory), "PYTHONPATH": str(ROOT / "lib")}
 
     def command(self, words: str) -> list[str]:
         """The argument vector for ``tedge …``, run by the interpreter of the tests (except -S, which finds no venv)."""
