@@ -65,7 +65,7 @@ def staged(
     devices = Devices(release, lambda: package)
     with TemporaryDirectory(prefix="bench-tenant-") as directory:
         try:
-            device = devices.make(layer, all_generators=True)
+            device = devices.make(layer, all_of_debian=True)
             address = device.network.host
             with Tenant.start(Path(directory), [TENANT, address], address, token_port=token_port) as tenant:
                 introduce(device, tenant, address)

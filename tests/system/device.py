@@ -40,7 +40,7 @@ class Device(Shell):
         *,
         network: Literal["private", "host"] = "private",
         init: Sequence[str] = (),
-        all_generators: bool = False,
+        all_of_debian: bool = False,
     ) -> None:
         self.slot = Slot.claim()
         self.network: Network = self.slot.network
@@ -57,11 +57,22 @@ class Device(Shell):
                 self._held.enter_context(locked("host-network"))
             tree.put("etc/resolv.conf", "" if self._private else Path("/etc/resolv.conf").read_text())
             tree.put("etc/hosts", self._hosts({}))
-            for name in () if all_generators else _NO_GENERATORS:
-                tree.link(f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
+            if not all_of_debian:
+                self._slim(tree)
         except BaseException:
             self._held.close()
             raise
+
+    @staticmethod
+    def _slim(tree: Overlay) -> None:
+        """Leave out what each boot and each reload would do for nothing."""
+        for name in _NO_GENERATORS:
+            tree.link(f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
+        # Nobody sits before the device.
+        tree.link("etc/systemd/system/systemd-logind.service", "/dev/null")
+        # Else systemd 257 takes the tree for a new version of Debian, and has ldconfig and others go through it.
+        for place in ("etc", "var"):
+            tree.put(f"{place}/.updated", "")
 
     @property
     def name(self) -> str:

@@ -42,13 +42,13 @@ class Devices:
         *,
         network: Literal["private", "host"] = "private",
         init: Sequence[str] = (),
-        all_generators: bool = False,
+        all_of_debian: bool = False,
     ) -> Device:
         """Return a fresh device that is still off; it has systemd unless something else is to be its `init`.
 
-        With `all_generators` it reads its units as Debian does, which takes twice as long.
+        With `all_of_debian` it boots and reads its units as Debian does, which takes twice as long.
         """
-        device = Device(self._layers(layer), network=network, init=init, all_generators=all_generators)
+        device = Device(self._layers(layer), network=network, init=init, all_of_debian=all_of_debian)
         self._made.append(device)
         return device
 

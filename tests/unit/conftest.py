@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -23,6 +24,7 @@ from unit.libraries import touches
 from unit.local_device import LocalDevice, free_address
 from unit.switching import bridge
 
+_HERE = Path(__file__).parent
 # The tests of the tenant itself use its own client, which is written for paho 2; the device is tested with both.
 collect_ignore_glob = [] if find_spec("paho.mqtt.enums") else ["test_tenant*.py"]
 
@@ -39,10 +41,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which tests touch a library: to find out takes seconds."""
+    if node.config.getoption("--only-libraries"):
+        node.workerinput["touching"] = [str(each) for each in _HERE.rglob("test_*.py") if touches(each)]
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out tests that touch no library; None lets pytest decide."""
     is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    return True if is_test and config.getoption("--only-libraries") and not touches(collection_path) else None
+    if not is_test or not config.getoption("--only-libraries"):
+        return None
+    told = getattr(config, "workerinput", {}).get("touching")
+    is_touching = touches(collection_path) if told is None else str(collection_path) in told
+    return None if is_touching else True
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

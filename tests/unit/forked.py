@@ -12,17 +12,21 @@ from pathlib import Path
 
 from forks.client import Server
 
-# Of Python and of Debian, what the executables import; of the product, nothing.
-_LIBRARIES = (
-    "argparse", "base64", "concurrent.futures", "dataclasses", "email.message", "fcntl", "glob", "grp", "hashlib",
-    "http.client", "inspect", "ipaddress", "logging", "pathlib", "pwd", "random", "re", "secrets", "selectors", "shlex",
-    "shutil", "ssl", "string", "struct", "subprocess", "tempfile", "textwrap", "tomllib", "traceback", "urllib.parse",
-    "uuid", "zlib", "asn1crypto.algos", "asn1crypto.cms", "asn1crypto.csr", "asn1crypto.x509",
-    "cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.asymmetric.rsa",
-    "cryptography.hazmat.primitives.serialization", "cryptography.x509", "paho.mqtt.client", "requests", "tomlkit",
+# Of Python and of Debian, what the executables import; of the product, nothing. The first ones leave OpenSSL alone.
+_WITHOUT_OPENSSL = (
+    "argparse", "base64", "concurrent.futures", "dataclasses", "email.message", "fcntl", "glob", "grp", "inspect",
+    "ipaddress", "logging", "pathlib", "pwd", "random", "re", "selectors", "shlex", "shutil", "socket", "string",
+    "struct", "subprocess", "tempfile", "textwrap", "tomlkit", "tomllib", "traceback", "urllib.parse", "uuid", "zlib",
 )  # fmt: skip
-# The interpreter, OpenSSL and the C library read these once, when they start.
-_AT_START = ("PYTHON", "OPENSSL", "SSL_", "CRYPTO", "LC_", "LANG", "LD_", "MALLOC", "SOFTHSM", "PKCS11", "TPM", "TSS")
+_LIBRARIES = (
+    *_WITHOUT_OPENSSL, "hashlib", "http.client", "secrets", "ssl", "asn1crypto.algos", "asn1crypto.cms",
+    "asn1crypto.csr", "asn1crypto.x509", "cryptography.hazmat.primitives.asymmetric.ec",
+    "cryptography.hazmat.primitives.asymmetric.rsa", "cryptography.hazmat.primitives.serialization",
+    "cryptography.x509", "paho.mqtt.client", "requests",
+)  # fmt: skip
+# The interpreter and the C library read these once, when they start; OpenSSL reads its own ones before its first use.
+_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC")
+_OF_OPENSSL = ("OPENSSL", "SSL_", "CRYPTO", "SOFTHSM", "PKCS11", "TPM", "TSS")
 _PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 _PER_RUN = ("PYTHONWARNINGS",)
 _MOST_INPUT = 1 << 15
@@ -30,29 +34,34 @@ _MOST_INPUT = 1 << 15
 
 
 @cache
-def _server() -> Server:
-    """Start the server of this worker."""
+def _server(modules: tuple[str, ...] = _LIBRARIES) -> Server:
+    """Start a server of this worker."""
     # The server needs what every program gets from the tests.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment = kept | {name: os.environ[name] for name in _PER_RUN if name in os.environ}
-    return Server.start(sys.executable, _LIBRARIES, environment)
+    return Server.start(sys.executable, modules, environment)
 
 
-def _of_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_AT_START) and name not in _PER_FORK}
+def _named(environment: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(names) and name not in _PER_FORK}
+
+
+def _server_for(environment: Mapping[str, str]) -> Server:
+    """Return the server for a program: where OpenSSL is to find something of its own, one that has not used it yet."""
+    server = _server()
+    own = os.path.lexists(Path(environment.get("TEDGE_CONFIG_DIR", "/"), "openssl.env"))
+    same = _named(environment, _OF_OPENSSL) == _named(server.environment, _OF_OPENSSL)
+    return server if same and not own else _server(_WITHOUT_OPENSSL)
 
 
 def can_fork(command: Sequence[str], environment: Mapping[str, str], text: str) -> bool:
     """Return whether a fork is to the program what a new process is: nothing of it reads what is read at the start."""
-    server = _server()
-    # With it, OpenSSL is set up before its first use.
-    provider = Path(environment.get("TEDGE_CONFIG_DIR", "/"), "openssl.env")
+    server = _server_for(environment)
     return (
         command[0] == sys.executable
         and not command[1].startswith("-")
         and not any("\0" in word or word.startswith("--config-dir") for word in command)
-        and _of_start(environment) == _of_start(server.environment)
-        and not os.path.lexists(provider)
+        and _named(environment, _AT_START) == _named(server.environment, _AT_START)
         and not any(Path(each, "sitecustomize.py").exists() for each in environment["PYTHONPATH"].split(":"))
         and len(text.encode()) <= _MOST_INPUT
         and server.user == os.geteuid()
@@ -86,7 +95,7 @@ def run(
     pipes = output[0], errors[0]
     deadline_s = time.monotonic() + timeout_s
     try:
-        fork = _server().fork(command[1:], environment, files, umask)
+        fork = _server_for(environment).fork(command[1:], environment, files, umask)
         for each in files:
             os.close(each)
         try:

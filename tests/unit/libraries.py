@@ -59,6 +59,7 @@ def _file(module: str) -> Path | None:
     return next((each for each in (place.with_suffix(".py"), place / "__init__.py") if each.exists()), None)
 
 
+@cache
 def touches(test: Path) -> bool:
     """Whether a test module, or what it tests, imports a library."""
     if _READERS in _imported(test):

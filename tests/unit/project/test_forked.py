@@ -73,15 +73,40 @@ def test_what_is_read_at_the_start_needs_a_new_process(tmp_path: Path) -> None:
     """Of the interpreter, of OpenSSL and of the C library."""
     command, environment = [sys.executable, str(tmp_path / "program")], environment_for(tmp_path)
     assert forked.can_fork(command, environment, "")
-    for name in ("PYTHONWARNINGS", "PYTHONUTF8", "OPENSSL_CONF", "LC_ALL", "LD_PRELOAD"):
+    for name in ("PYTHONWARNINGS", "PYTHONUTF8", "LC_ALL", "LD_PRELOAD"):
         assert not forked.can_fork(command, {**environment, name: "C"}, ""), name
     assert not forked.can_fork([sys.executable, "-S", "program"], environment, "")
     assert not forked.can_fork([*command, "--config-dir=/elsewhere"], environment, "")
     assert not forked.can_fork(["/bin/sh", "program"], environment, "")
     (tmp_path / "sitecustomize.py").touch()
     assert not forked.can_fork(command, {**environment, "PYTHONPATH": f"/usr/lib:{tmp_path}"}, "")
-    (tmp_path / "openssl.env").touch()
-    assert not forked.can_fork(command, environment, "")
+
+
+CONFIGURATION = """\
+openssl_conf = main
+[main]
+ssl_conf = ssl
+[ssl]
+system_default = system
+[system]
+CipherString = AES128-SHA
+"""
+CIPHERS = "import ssl; print([each['name'] for each in ssl.create_default_context().get_ciphers()])"
+LOADED = "import os, sys; print([each for each in ('_ssl', '_hashlib') if each in sys.modules])"
+
+
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_openssl_reads_its_own_configuration(tmp_path: Path, by: str) -> None:
+    """Where a program has one, by its variables or by a file that the product reads, OpenSSL was not used before."""
+    (tmp_path / "openssl.cnf").write_text(CONFIGURATION)
+    variables, program = {"OPENSSL_CONF": str(tmp_path / "openssl.cnf")}, f"{LOADED}; {CIPHERS}"
+    if by == "file":
+        (tmp_path / "openssl.env").touch()
+        variables, program = {}, f"{LOADED}; os.environ.update({variables}); {CIPHERS}"
+    fork, started = both(program, tmp_path, **variables)
+    assert fork.stdout == started.stdout
+    assert fork.stdout.startswith("[]\n")
+    assert "AES128-SHA" in fork.stdout
 
 
 @pytest.mark.parametrize(
