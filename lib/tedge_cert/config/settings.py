@@ -10,6 +10,7 @@ import os
 from tedge_cert import cures
 from tedge_cert.config.keys import CLOUDS, find, flat
 from tedge_cert.config.values import Value, bracketed, is_profile, split_endpoint, to_text
+from tedge_cert.disk import aliases
 from tedge_cert.durations import duration_s
 from tedge_cert.errors import ConfigurationError
 
@@ -47,7 +48,7 @@ class Config:
     @property
     def is_of_system(self) -> bool:
         """Whether the services of the system read this configuration, not only a trial elsewhere."""
-        return self.directory.rstrip("/") == SYSTEM_DIRECTORY
+        return aliases.is_same(self.directory, SYSTEM_DIRECTORY)
 
     @property
     def file(self) -> str:

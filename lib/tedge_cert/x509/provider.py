@@ -9,6 +9,7 @@ import os
 import stat
 
 from tedge_cert import beside
+from tedge_cert.disk import aliases
 from tedge_cert.processes import DESCRIPTORS
 
 CONFIGURATION, ENVIRONMENT = "openssl.cnf", "openssl.env"
@@ -83,7 +84,7 @@ def enable(directory: str, uses_key: bool = True) -> tuple[str, ...]:
 
 def is_of_system(directory: str) -> bool:
     """Return whether the services of the system read the configuration in ``directory``."""
-    return os.path.realpath(directory) == os.path.realpath(beside.DIRECTORY)
+    return aliases.is_same(directory, beside.DIRECTORY)
 
 
 def why_off() -> str:

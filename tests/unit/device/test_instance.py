@@ -5,9 +5,13 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
-from tedge_cert.device.instance import Names, device_id, identity, load_config, load_instance
+from tedge_cert import beside
+from tedge_cert.config import settings
+from tedge_cert.device.instance import STATE_DIRECTORY, Names, device_id, identity, load_config, load_instance
 from tedge_cert.errors import ConfigurationError
+from tedge_cert.x509 import provider
 from unit.certificates import make_for
 from unit.children import run
 
@@ -34,6 +38,18 @@ def test_settings_that_change_later_do_not_change_an_instance(tmp_path: Path) ->
     assert instance.candidate == Path("/a/cert.pem.new")
     with pytest.raises(FrozenInstanceError):
         instance.key = Path("/b/key.pem")  # type: ignore[misc]
+
+
+def test_the_directory_of_the_system_by_its_other_name(mocker: MockerFixture, tmp_path: Path) -> None:
+    """It may be a link to another partition: whichever name is typed, there is one state, one lock and one place."""
+    real, link = tmp_path / "data", tmp_path / "etc"
+    real.mkdir()
+    link.symlink_to(real)
+    mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(link))
+    mocker.patch.object(beside, "DIRECTORY", str(link))
+    files = {str(load_instance("c8y", directory=str(each)).state_file) for each in (real, link, f"{link}/")}
+    assert files == {f"{STATE_DIRECTORY}/c8y.json"}
+    assert {provider.state_directory(str(each)) for each in (real, link)} == {STATE_DIRECTORY}
 
 
 def test_a_path_that_is_not_usable_stops_no_command_that_needs_only_settings(tmp_path: Path) -> None:
