@@ -38,8 +38,9 @@ _FLAGS = {"open": 1, "openat": 2}
 _MODE = {"open": 2, "openat": 3, "chmod": 1, "fchmod": 1, "fchmodat": 2, "mkdir": 1, "mkdirat": 2}
 _OWNERS = {"chown": 1, "lchown": 1, "fchown": 1, "fchownat": 2}
 AT_FDCWD = -100
-# Files without a disk below them.
+# Files without a disk below them. Where tests have their disks in memory, that stands for one.
 _NO_DISK = ("/dev/", "/proc/", "/sys/")
+_DISK = "/dev/shm/"
 
 
 @dataclass
@@ -100,7 +101,7 @@ def decode(number: int, arguments: tuple[int, ...], memory: Memory) -> Call | No
     else:
         paths = [memory.file(_signed(arguments[_DESCRIPTOR.get(name, 0)]))]
     flags = arguments[_FLAGS[name]] if name in _FLAGS else 0
-    if not paths[0] or paths[0].startswith(_NO_DISK) or (name in _FLAGS and not _changes(flags)):
+    if not _is_on_disk(paths[0]) or (name in _FLAGS and not _changes(flags)):
         return None
     call = Call(0, name, paths[0], paths[1] if len(paths) > 1 else "", flags)
     call.existed = os.path.lexists(paths[-1])
@@ -114,6 +115,10 @@ def decode(number: int, arguments: tuple[int, ...], memory: Memory) -> Call | No
     if name in ("write", "pwrite64"):
         call.data = memory.read(arguments[1], arguments[2]).hex()
     return call
+
+
+def _is_on_disk(path: str) -> bool:
+    return bool(path) and (path.startswith(_DISK) or not path.startswith(_NO_DISK))
 
 
 def _path(memory: Memory, arguments: tuple[int, ...], directory: int | None, at: int) -> str:
