@@ -335,13 +335,14 @@ def test_no_line_comes_in_by_a_path(text: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are root's")
 def test_no_file_names_what_others_can_write(device: LocalDevice, mocker: MockerFixture) -> None:
-    """Neither a PIN nor a library: the directory of the tests lies below /tmp."""
+    """Neither a PIN nor a library: the directory of the tests lies below /tmp, or one like it."""
     # The configuration, which lies there too, is looked at in the same way.
     real = provider.written_by_others
     mocker.patch.object(provider, "written_by_others", lambda path: "" if path.endswith(".cnf") else real(path))
     mocker.patch.object(Config, "is_of_system", new_callable=mocker.PropertyMock, return_value=True)
     files = [device.directory / each for each in ("openssl.cnf", "openssl.env")]
-    said = f"{pin_of(device)} is not used as the PIN, because others than root can write /tmp"
+    shared = next(each for each in reversed(pin_of(device).parents) if each.stat().st_mode & 0o002)
+    said = f"{pin_of(device)} is not used as the PIN, because others than root can write {shared}"
     for module in (hardware.MODULE, f"{device.directory}/token.so"):
         assert device.run(f"tedge-config set device.cryptoki.module_path {module}").exit == 0
         before = [each.read_bytes() for each in files]
