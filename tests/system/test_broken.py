@@ -11,7 +11,7 @@ TOML = "/etc/tedge/tedge.toml"
 
 BROKEN = {
     "empty": (f": > {CERTIFICATE}", CERTIFICATE, "the file is empty"),
-    "garbage": (f"head -c 300 /dev/urandom > {CERTIFICATE}", CERTIFICATE, "BEGIN CERTIFICATE"),
+    "garbage": (f"head -c 300 /dev/zero | tr '\\0' '\\377' > {CERTIFICATE}", CERTIFICATE, "BEGIN CERTIFICATE"),
     "missing": (f"rm {CERTIFICATE}", CERTIFICATE, "no such file"),
     "directory": (f"rm {CERTIFICATE}; mkdir {CERTIFICATE}", CERTIFICATE, "Is a directory"),
     "unreadable": (f"chown root:root {CERTIFICATE}; chmod 600 {CERTIFICATE}", CERTIFICATE, "Permission denied"),
