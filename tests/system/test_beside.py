@@ -99,7 +99,8 @@ def test_the_mapper_gets_the_certificate_that_an_hour_renewed(before: tuple[Devi
     facts = device.stat(KEY)
     assert (facts.owner, facts.mode) == ("tedge", 0o400)
     # Nobody had to hand over the key.
-    handed = device.run("journalctl --boot --output=cat --unit='tedge-cert-renewer-key@*'").stdout.splitlines()
+    said = device.run("journalctl --sync; journalctl --boot --output=cat --unit='tedge-cert-renewer-key@*'").stdout
+    handed = said.splitlines()
     assert handed
     assert not [line for line in handed if "skipped" not in line]
     # It is restarted by root's unit, only if it runs, and as often as a step asks for it.

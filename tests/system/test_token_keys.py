@@ -80,7 +80,7 @@ def test_a_key_in_a_token(device: Device, tenant: Tenant) -> None:
 
     # mosquitto gets no wrong PIN, and works for local clients without one.
     device.run(f"echo 000000 > {PIN_FILE}; systemctl restart mosquitto.service")
-    said = device.run("journalctl -u mosquitto.service --no-pager").stdout
+    said = device.run("journalctl --sync; journalctl -u mosquitto.service --no-pager").stdout
     assert said.count("mosquitto gets no PIN, and its bridge stays down") == 1
     refused = device.run("tedge reconnect c8y", check=False)
     assert (refused.exit_code, "is not tried again" in refused.stderr) == (1, True), refused
