@@ -68,7 +68,7 @@ class Device(Shell):
         """Leave out what each boot and each reload would do for nothing."""
         for name in _NO_GENERATORS:
             tree.link(f"etc/systemd/system-generators/systemd-{name}-generator", "/dev/null")
-        # Nobody sits before the device.
+        # No test logs in to a device.
         tree.link("etc/systemd/system/systemd-logind.service", "/dev/null")
         # Else systemd 257 takes the tree for a new version of Debian, and has ldconfig and others go through it.
         for place in ("etc", "var"):
