@@ -11,8 +11,8 @@ from pathlib import Path
 from tedge_cert import cures, journal
 
 CREDENTIAL = "tedge.key"
-# While this file is there, systemd starts no program that reads the key (tedge-cert-renewer-key@.service): such a start
-# costs as much as a step.
+# While this link is there, systemd starts no program that reads the key (tedge-cert-renewer-key@.service): such a start
+# costs as much as a step. systemd looks at a link itself and does not follow it.
 NOT_NEEDED = "key-is-readable"
 
 
@@ -31,14 +31,15 @@ def key_file_of(path: Path) -> Path:
 
 
 def announce(path: Path, run_directory: Path) -> None:
-    """Say by a file in ``run_directory`` whether the next steps of this unit read the key themselves.
+    """Say by a link in ``run_directory`` whether the next steps of this unit read the key themselves.
 
     Where that cannot be said, the key is handed over as well: this costs some milliseconds.
     """
     mark = run_directory / NOT_NEEDED
     try:
         if os.access(path, os.R_OK):
-            mark.touch(mode=0o644)
+            if not mark.is_symlink():
+                mark.symlink_to(path)
         else:
             with suppress(FileNotFoundError):
                 mark.unlink()

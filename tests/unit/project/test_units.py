@@ -106,6 +106,9 @@ def test_the_one_line_that_runs_as_root_beside_thin_edge() -> None:
     assert runs == ["ExecStart=/usr/bin/systemctl try-restart tedge-mapper-%i.service"]
     lines = [line for text in services.values() for line in text.splitlines()]
     assert not [line for line in lines if re.match(r"Exec\w+=[-@:]*[+!]", line)]
+    # systemd itself follows no link that user tedge can put there.
+    marks = [line.partition("=")[0] for line in lines if line.startswith("Condition") and "/run/tedge" in line]
+    assert marks == ["ConditionPathIsSymbolicLink"]
 
 
 def test_only_a_private_key_is_handed_over(tmp_path: Path) -> None:

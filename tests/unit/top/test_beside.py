@@ -195,19 +195,19 @@ def test_the_key_is_the_one_that_systemd_hands_over(
 
 
 def test_systemd_hands_over_the_key_only_where_it_is_needed(local_device: LocalDevice, mark: Path) -> None:
-    """Each run that is due says by a file whether its user can read the key."""
+    """Each run that is due says by a link whether its user can read the key."""
     certify(local_device, days=3)
     said = instance_of(local_device).run_directory / "key-is-readable"
     unit = needs_renewal.Question()
     unit.cloud, unit.config_dir, unit.systemd = "c8y", str(local_device.directory), True
-    assert (needs_renewal.full_check(unit), said.exists()) == (0, True)
+    assert (needs_renewal.full_check(unit), said.is_symlink()) == (0, True)
     key, away = key_file(local_device), local_device.directory / "away.pem"
     key.rename(away)
     for _ in range(2):
-        assert (needs_renewal.full_check(unit), said.exists()) == (0, False)
+        assert (needs_renewal.full_check(unit), said.is_symlink()) == (0, False)
     away.rename(key)
     mark.unlink()
-    assert (needs_renewal.full_check(unit), said.exists()) == (0, False)
+    assert (needs_renewal.full_check(unit), said.is_symlink()) == (0, False)
 
 
 @pytest.mark.usefixtures("mark")
