@@ -65,11 +65,11 @@ class Server:
     user: int
 
     @classmethod
-    def start(cls, python: str, modules: Sequence[str], environment: Mapping[str, str]) -> Self:
-        """Start one; it ends with this process."""
+    def start(cls, python: str, modules: Sequence[str], environment: Mapping[str, str], without: str = "") -> Self:
+        """Start one; it ends with this process. Modules that import that one are left to the children."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [python, str(_SERVER), str(theirs.fileno()), *modules]
+            command = [python, str(_SERVER), str(theirs.fileno()), without, *modules]
             quiet, passed = subprocess.DEVNULL, [theirs.fileno()]
             process = subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, pass_fds=passed)
         server = cls(ours, process, environment, os.geteuid())

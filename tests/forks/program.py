@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-_PATH = sys.path[1:]
-"""without the directory of the script that imported this, which is the server"""
+_GIVEN = os.environ.get("PYTHONPATH", "").split(":")
+_PATH = [each for each in sys.path[1:] if each not in _GIVEN]
+"""without the directory of the script that imported this, which is the server, and without what this was given"""
 
 
 def become(words: Sequence[str], environment: Mapping[str, str]) -> str:

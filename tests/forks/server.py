@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run scripts in forks of this process, which has imported modules that they need.
 
-    python server.py DESCRIPTOR MODULE…
+    python server.py DESCRIPTOR WITHOUT MODULE…
 
 Requests come to the descriptor. Each names a script, and brings a channel and the child's stdin, stdout and stderr. The
-channel gets the process id, and later the wait status. `forks/client.py` asks.
+channel gets the process id, and later the wait status. `forks/client.py` asks. What imports WITHOUT is left to the
+children.
 """
 
 import gc
@@ -17,6 +18,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -52,6 +54,18 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
             poll.register(ended, select.POLLIN)
 
 
+def _import(modules: list[str], without: str) -> None:
+    known: dict[str, ModuleType | None] = vars(sys)["modules"]
+    known[without] = None  # is how a module is said to be missing (import statement in the Python reference)
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            if error.name != without:
+                raise
+    del known[without]
+
+
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).parent.parent)
     from forks import program
@@ -61,9 +75,8 @@ if __name__ == "__main__":
     if interrupt is signal.default_int_handler:
         # A person who interrupts the tests interrupts the server, which then says nothing.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    descriptor, *modules = sys.argv[1:]
-    for name in modules:
-        importlib.import_module(name)
+    descriptor, without, *modules = sys.argv[1:]
+    _import(modules, without)
     gc.freeze()
     wanted = _serve(socket.socket(fileno=int(descriptor)))
     signal.signal(signal.SIGINT, interrupt)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from forks.client import Server
 
-# Of Python and of Debian, what the executables import; of the product, nothing. The first ones leave OpenSSL alone.
+_LIB = Path(__file__).resolve().parents[2] / "lib"
+# Of Python and of Debian, what the executables import. The first ones leave OpenSSL alone.
 _WITHOUT_OPENSSL = (
     "argparse", "base64", "concurrent.futures", "dataclasses", "email.message", "fcntl", "glob", "grp", "inspect",
     "ipaddress", "logging", "pathlib", "pwd", "random", "re", "selectors", "shlex", "shutil", "socket", "string",
@@ -24,8 +25,12 @@ _LIBRARIES = (
     "cryptography.hazmat.primitives.asymmetric.rsa", "cryptography.hazmat.primitives.serialization",
     "cryptography.x509", "paho.mqtt.client", "requests",
 )  # fmt: skip
-# The interpreter and the C library read these once, when they start; OpenSSL reads its own ones before its first use.
-_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC")
+# It acts when it is imported, as each program must for itself.
+_ACTS = "tedge_cert.cli.entry"
+_ROOMS_WITHOUT_OPENSSL = ("config", "disk", "hourly")
+# The interpreter and the C library read these once, when they start, and the product reads the last when it is
+# imported; OpenSSL reads its own ones before its first use.
+_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "SSLKEYLOGFILE")
 _OF_OPENSSL = ("OPENSSL", "SSL_", "CRYPTO", "SOFTHSM", "PKCS11", "TPM", "TSS")
 _PER_FORK = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
 _PER_RUN = ("PYTHONWARNINGS",)
@@ -33,13 +38,24 @@ _MOST_INPUT = 1 << 15
 """Bytes that fit into a pipe before a process reads from it."""
 
 
+def _product(*rooms: str) -> tuple[str, ...]:
+    """Return the product's modules: those of some rooms, or all."""
+    files = [each for room in rooms or ("",) for each in sorted((_LIB / "tedge_cert" / room).rglob("*.py"))]
+    names = [".".join(each.relative_to(_LIB).with_suffix("").parts) for each in files]
+    return tuple(name.removesuffix(".__init__") for name in names if name != _ACTS)
+
+
 @cache
-def _server(modules: tuple[str, ...] = _LIBRARIES) -> Server:
+def _server(uses_openssl: bool, has_product: bool) -> Server:
     """Start a server of this worker."""
+    modules: tuple[str, ...] = _LIBRARIES if uses_openssl else _WITHOUT_OPENSSL
     # The server needs what every program gets from the tests.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment = kept | {name: os.environ[name] for name in _PER_RUN if name in os.environ}
-    return Server.start(sys.executable, modules, environment)
+    kept |= {name: os.environ[name] for name in (*_PER_RUN, *_PER_FORK[1:]) if name in os.environ}
+    if has_product:
+        modules += _product(*(() if uses_openssl else _ROOMS_WITHOUT_OPENSSL))
+        kept["PYTHONPATH"] = str(_LIB)
+    return Server.start(sys.executable, modules, kept, without=_ACTS)
 
 
 def _named(environment: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -47,11 +63,16 @@ def _named(environment: Mapping[str, str], names: tuple[str, ...]) -> dict[str, 
 
 
 def _server_for(environment: Mapping[str, str]) -> Server:
-    """Return the server for a program: where OpenSSL is to find something of its own, one that has not used it yet."""
-    server = _server()
+    """Return the server for a program.
+
+    Where OpenSSL is to find something of its own, it has not used OpenSSL yet. Where the program imports another
+    library than that of the checkout, it has imported none.
+    """
+    has_product = environment["PYTHONPATH"].split(":")[0] == str(_LIB)
+    server = _server(True, has_product)
     own = os.path.lexists(Path(environment.get("TEDGE_CONFIG_DIR", "/"), "openssl.env"))
     same = _named(environment, _OF_OPENSSL) == _named(server.environment, _OF_OPENSSL)
-    return server if same and not own else _server(_WITHOUT_OPENSSL)
+    return server if same and not own else _server(False, has_product)
 
 
 def can_fork(command: Sequence[str], environment: Mapping[str, str], text: str) -> bool:

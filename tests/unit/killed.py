@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_mock import MockerFixture
 
+from unit import forked
 from unit.local_device import ROOT, LocalDevice
 
 _PROGRAM = """
@@ -36,11 +37,12 @@ verify(load_instance("c8y", "", os.environ["TEDGE_CONFIG_DIR"]))
 """
 
 
-def verify_until(device: LocalDevice, changes: int) -> "subprocess.CompletedProcess[bytes]":
+def verify_until(device: LocalDevice, changes: int) -> "subprocess.CompletedProcess[str]":
     """Run `verify`, and kill it before it changes a file once more than `changes` times."""
     environment = {**device.environment, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
-    program = [sys.executable, "-c", _PROGRAM, str(changes)]
-    return subprocess.run(program, env=environment, capture_output=True, timeout=60, check=False)
+    program = device.directory / "verify"
+    program.write_text(_PROGRAM)
+    return forked.run([sys.executable, str(program), str(changes)], environment)
 
 
 class Killed(BaseException):

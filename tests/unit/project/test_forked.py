@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from unit import forked
-from unit.children import environment_for
+from unit.children import BIN, environment_for
+from unit.local_device import ROOT
 
 FACTS = """
 import json, os, signal, sys, time
@@ -21,7 +22,7 @@ facts = {
     "streams": [[each.encoding, each.errors, each.line_buffering, each.isatty()] for each in (sys.stdout, sys.stderr)],
     "signals": [str(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD)],
     "descriptors": [each for each in range(3, 100) if os.path.exists(f"/proc/self/fd/{each}/")],
-    "session": os.getsid(0), "ours": [each for each in sys.modules if each.startswith("tedge_cert")],
+    "session": os.getsid(0),
 }
 print(json.dumps(facts))
 """
@@ -54,11 +55,37 @@ def both(
 
 
 def test_the_program_finds_what_a_new_process_finds(tmp_path: Path) -> None:
-    """Arguments, environment, directory, streams, signals and descriptors; and nothing of the product."""
+    """Arguments, environment, directory, streams, signals and descriptors."""
     fork, started = both(FACTS, tmp_path, "a", "b c", "\udcff", TZ="Asia/Tokyo", PYTHONPYCACHEPREFIX=str(tmp_path))
     assert json.loads(fork.stdout) == json.loads(started.stdout)
-    assert json.loads(fork.stdout)["ours"] == []
     assert fork.stderr == started.stderr
+
+
+PRODUCT = "import sys; print([each for each in sys.modules if each.startswith('tedge_cert')])"
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["that of the checkout", "another library"])
+def test_of_the_product_only_definitions_are_there(tmp_path: Path, is_own: bool) -> None:
+    """And nothing at all where the program is to import another library."""
+    path = [str(ROOT / "lib"), str(tmp_path)]
+    fork, _ = both(PRODUCT, tmp_path, PYTHONPATH=":".join(reversed(path) if is_own else path))
+    assert ("'tedge_cert.device.instance'" in fork.stdout) is not is_own
+    assert "tedge_cert.cli.entry" not in fork.stdout
+
+
+@pytest.mark.parametrize(
+    "words", ["tedge-config list", "tedge-cert-show c8y", "tedge-connect c8y", "tedge-cert-create --help"]
+)
+def test_an_executable_says_the_same(words: str, tmp_path: Path) -> None:
+    """In a fork, in one of a process without OpenSSL, and in a new process."""
+    name, *rest = words.split()
+    command, environment = [sys.executable, str(BIN / name), *rest], environment_for(tmp_path)
+    first = forked.run(command, environment)
+    (tmp_path / "openssl.env").touch()
+    second = forked.run(command, environment)
+    started = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    facts = [(each.returncode, each.stdout, each.stderr) for each in (first, second, started)]
+    assert facts == [facts[-1]] * 3
 
 
 @pytest.mark.parametrize("program", ENDS)
@@ -73,7 +100,7 @@ def test_what_is_read_at_the_start_needs_a_new_process(tmp_path: Path) -> None:
     """Of the interpreter, of OpenSSL and of the C library."""
     command, environment = [sys.executable, str(tmp_path / "program")], environment_for(tmp_path)
     assert forked.can_fork(command, environment, "")
-    for name in ("PYTHONWARNINGS", "PYTHONUTF8", "LC_ALL", "LD_PRELOAD"):
+    for name in ("PYTHONWARNINGS", "PYTHONUTF8", "LC_ALL", "LD_PRELOAD", "SSLKEYLOGFILE"):
         assert not forked.can_fork(command, {**environment, name: "C"}, ""), name
     assert not forked.can_fork([sys.executable, "-S", "program"], environment, "")
     assert not forked.can_fork([*command, "--config-dir=/elsewhere"], environment, "")
