@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the executables of the checkout as child processes."""
+"""Runs the executables of the checkout: as child processes, or within this one."""
 
+import io
+import runpy
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
+
+from tedge_cert.cli import entry
 from unit import forked
 from unit.local_device import ROOT, Result, outer_environment
 
@@ -33,3 +39,28 @@ def run(
     command = [sys.executable, *(["-S"] if isolated else []), *program]
     result = forked.run(command, environment_for(directory, **(variables or {})), text=stdin or "")
     return Result(result.returncode, result.stdout, result.stderr)
+
+
+class _Ended(BaseException):
+    """Ends an executable within this process; nothing of the product catches it."""
+
+
+def run_here(words: list[str], directory: Path, **variables: str) -> Result:
+    """Run an executable of `bin/` within this process, where faults can be set and what it reaches is seen."""
+
+    def end(code: int) -> None:
+        raise _Ended(code)
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [str(BIN / words[0]), *words[1:]])
+        patch.setattr(entry, "_end", end)
+        patch.setenv("TEDGE_CONFIG_DIR", str(directory))
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        try:
+            runpy.run_path(str(BIN / words[0]), run_name="__main__")
+        except (_Ended, SystemExit) as ended:
+            code = ended.args[0] if isinstance(ended, _Ended) else ended.code
+    said = [each.buffer.getvalue().decode() for each in (out, err)]
+    return Result(int(code or 0), *said)

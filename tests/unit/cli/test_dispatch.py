@@ -2,11 +2,16 @@
 """`tedge WORDS…` finds its commands beside itself."""
 
 import re
+import runpy
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tedge_cert.cli import dispatch
+from tedge_cert.cli.arguments import Parser
 from unit.children import BIN, run
 from unit.local_device import Result
 
@@ -25,6 +30,22 @@ def bin_directory(tmp_path: Path) -> Path:
     (directory / "tedge-cert-off").write_text(ECHO.format(name="off", code=0))
     (directory / "tedge-binary").write_bytes(b"\x7fELF\xff\xfe")
     return directory
+
+
+@pytest.fixture
+def explained(
+    bin_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Return what `tedge` says within this process where it executes no command."""
+    made: Callable[[], Parser] = runpy.run_path(str(BIN / "tedge"), run_name="tedge")["parser"]
+
+    def run_here(*words: str) -> Result:
+        monkeypatch.setattr(sys, "argv", [str(bin_directory / "tedge"), *words])
+        code = dispatch.run(list(words), made)
+        said = capsys.readouterr()
+        return Result(code, said.out, said.err)
+
+    return run_here
 
 
 def tedge(directory: Path, *words: str) -> Result:
@@ -64,15 +85,15 @@ def test_arguments_arrive_as_they_were(bin_directory: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["../tedge-config"], ["cert/renew"], [""], ["bogus"], ["bogus", "cert"]])
-def test_what_is_no_command_runs_nothing(bin_directory: Path, words: list[str]) -> None:
-    result = tedge(bin_directory, *words)
+def test_what_is_no_command_runs_nothing(explained: Callable[..., Result], words: list[str]) -> None:
+    result = explained(*words)
     assert (result.exit, result.stdout) == (2, "")
     said = re.escape(f"error: there is no command 'tedge {' '.join(words)}'; ")
     assert re.fullmatch(rf"{said}(did you mean '[^\n]+'\? )?see `tedge --help`\n", result.stderr)
 
 
-def test_lists_the_commands_with_a_line_each(bin_directory: Path) -> None:
-    result = tedge(bin_directory, "--help")
+def test_lists_the_commands_with_a_line_each(explained: Callable[..., Result]) -> None:
+    result = explained("--help")
     assert (result.exit, result.stderr) == (0, "")
     assert "\nManage the certificate of this device" in result.stdout
     assert "  tedge cert renew          Say tedge-cert-renew\n" in result.stdout
@@ -80,19 +101,19 @@ def test_lists_the_commands_with_a_line_each(bin_directory: Path) -> None:
     assert "binary" not in result.stdout
 
 
-def test_lists_the_commands_of_a_family(bin_directory: Path) -> None:
+def test_lists_the_commands_of_a_family(bin_directory: Path, explained: Callable[..., Result]) -> None:
     (bin_directory / "tedge-cert").unlink()
-    result = tedge(bin_directory, "cert", "--help")
+    result = explained("cert", "--help")
     assert result.exit == 0
     assert result.stdout.startswith("usage: tedge cert [OPTIONS] COMMAND")
     assert "tedge config" not in result.stdout
-    alone = tedge(bin_directory, "cert")
+    alone = explained("cert")
     assert (alone.exit, alone.stdout) == (2, "")
     assert "tedge cert renew" in alone.stderr
 
 
-def test_without_words_it_lists_and_fails(bin_directory: Path) -> None:
-    result = tedge(bin_directory)
+def test_without_words_it_lists_and_fails(explained: Callable[..., Result]) -> None:
+    result = explained()
     assert (result.exit, result.stdout) == (2, "")
     assert "error:" not in result.stderr
 
@@ -131,9 +152,9 @@ def test_help_is_a_word_too(bin_directory: Path, words: str, code: int, said: st
         ("config-dir --help", "there is no command 'tedge config-dir'"),
     ],
 )
-def test_a_mistake_is_named(bin_directory: Path, words: str, wrong: str) -> None:
+def test_a_mistake_is_named(bin_directory: Path, explained: Callable[..., Result], words: str, wrong: str) -> None:
     (bin_directory / "tedge-cert").unlink()
-    result = tedge(bin_directory, *words.split())
+    result = explained(*words.split())
     assert (result.exit, result.stdout) == (2, "")
     assert wrong in result.stderr
     family = "tedge cert" if words == "cert --version" else "tedge"

@@ -10,7 +10,7 @@ import pytest
 
 from tedge_cert.cli import executables
 from tedge_cert.config.keys.table import KEYS
-from unit.children import BIN, environment_for, run
+from unit.children import BIN, environment_for, run_here
 
 LINE = """
 . "$1"
@@ -27,7 +27,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("completions")
     made = {}
     for shell in ("bash", "zsh", "fish"):
-        result = run(["tedge-completions", shell])
+        result = run_here(["tedge-completions", shell], directory)
         assert (result.exit, result.stderr) == (0, "")
         made[shell] = directory / shell
         made[shell].write_text(result.stdout)
@@ -167,8 +167,8 @@ def test_zsh_reads_it(scripts: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])
-def test_other_shells_are_misuse(words: list[str]) -> None:
-    result = run(["tedge-completions", *words])
+def test_other_shells_are_misuse(tmp_path: Path, words: list[str]) -> None:
+    result = run_here(["tedge-completions", *words], tmp_path)
     assert (result.exit, result.stdout) == (2, "")
 
 

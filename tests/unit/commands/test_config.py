@@ -11,12 +11,12 @@ from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import config as config_command
 from tedge_cert.errors import ConfigurationError
 from unit.certificates import make, make_for
-from unit.children import run
+from unit.children import run_here
 from unit.local_device import Result
 
 
 def config(directory: Path, *words: str, **environment: str) -> Result:
-    return run(["tedge-config", *words], directory, variables=environment)
+    return run_here(["tedge-config", *words], directory, **environment)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 """Whether a device has to be registered, as the unit of the first boot asks."""
 
 from unit.certificates import DAY_S
+from unit.children import run_here
 from unit.connected import certify, issue
 from unit.local_device import LocalDevice
 
 
 def answer(device: LocalDevice) -> tuple[int, str]:
     """Exit code and line."""
-    result = device.run("tedge-cert-needs-download c8y")
+    result = run_here(["tedge-cert-needs-download", "c8y"], device.directory)
     return result.exit, result.stderr
 
 

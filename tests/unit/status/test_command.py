@@ -12,13 +12,14 @@ from tedge_cert.device.instance import load_instance
 from tedge_cert.status.gather import gather
 from tedge_cert.x509 import provider
 from unit.certificates import key_pem, new_key
+from unit.children import run_here
 from unit.connected import certify, configure, configure_bridge, connect, instance_of, issue, key_file
 from unit.local_device import LocalDevice
 
 
 def status(device: LocalDevice, words: str = "") -> tuple[int, dict[str, Any]]:
     """Exit code and document."""
-    result = device.run(f"tedge-cert-status --json {words}")
+    result = run_here(["tedge-cert-status", "--json", *words.split()], device.directory)
     assert result.stderr == ""
     return result.exit, json.loads(result.stdout)
 
