@@ -21,7 +21,7 @@ END_S = 20.0
 # makes a unit, which the product meets, of the script that a removed broker leaves.
 _NO_GENERATORS = (
     "cryptsetup", "debug", "fstab", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local", "run", "ssh",
-    "system-update", "sysv", "tpm2", "veritysetup",
+    "system-update", "tpm2", "veritysetup",
 )  # fmt: skip
 _KINDS = (".service", ".timer", ".target", ".socket", ".mount", ".path", ".slice", ".scope")
 _JOURNAL = ["journalctl", "--no-pager", "--quiet"]
