@@ -19,7 +19,7 @@ for _ in range(int(sys.argv[1])):
 """
 _MEASURED = {
     "screen, root, ms": ("tedge-cert-status",),
-    "screen, as user `nobody` sees it, ms": ("runuser", "-u", "nobody", "--", "tedge-cert-status"),
+    "screen, command run by user `nobody`, ms": ("runuser", "-u", "nobody", "--", "tedge-cert-status"),
     "--json, ms": ("tedge-cert-status", "--json"),
     "--prometheus, ms": ("tedge-cert-status", "--prometheus"),
     "tedge cert status, ms": ("tedge", "cert", "status"),

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from forks.client import Server
+from unit.libraries import PRODUCT
 
-_LIB = Path(__file__).resolve().parents[2] / "lib"
+_LIB = PRODUCT.parent
 # Of Python and of Debian, what the executables import. The first ones leave OpenSSL alone.
 _WITHOUT_OPENSSL = (
     "argparse", "base64", "concurrent.futures", "dataclasses", "email.message", "fcntl", "glob", "grp", "inspect",
@@ -25,7 +26,7 @@ _LIBRARIES = (
     "cryptography.hazmat.primitives.asymmetric.rsa", "cryptography.hazmat.primitives.serialization",
     "cryptography.x509", "paho.mqtt.client", "requests",
 )  # fmt: skip
-# It acts when it is imported, as each program must for itself.
+# It acts when it is imported, as each program must for itself: the server leaves out this module and what imports it.
 _ACTS = "tedge_cert.cli.entry"
 _ROOMS_WITHOUT_OPENSSL = ("config", "disk", "hourly")
 # The interpreter and the C library read these once, when they start, and the product reads the last when it is
@@ -40,9 +41,9 @@ _MOST_INPUT = 1 << 15
 
 def _product(*rooms: str) -> tuple[str, ...]:
     """Return the product's modules: those of some rooms, or all."""
-    files = [each for room in rooms or ("",) for each in sorted((_LIB / "tedge_cert" / room).rglob("*.py"))]
+    files = [each for room in rooms or ("",) for each in sorted((PRODUCT / room).rglob("*.py"))]
     names = [".".join(each.relative_to(_LIB).with_suffix("").parts) for each in files]
-    return tuple(name.removesuffix(".__init__") for name in names if name != _ACTS)
+    return tuple(name.removesuffix(".__init__") for name in names)
 
 
 @cache

@@ -39,13 +39,13 @@ def explained(
     """Return what `tedge` says within this process where it executes no command."""
     made: Callable[[], Parser] = runpy.run_path(str(BIN / "tedge"), run_name="tedge")["parser"]
 
-    def run_here(*words: str) -> Result:
+    def explain(*words: str) -> Result:
         monkeypatch.setattr(sys, "argv", [str(bin_directory / "tedge"), *words])
         code = dispatch.run(list(words), made)
         said = capsys.readouterr()
         return Result(code, said.out, said.err)
 
-    return run_here
+    return explain
 
 
 def tedge(directory: Path, *words: str) -> Result:
