@@ -98,7 +98,7 @@ def peers(directory: Path) -> dict[str, Peer]:
         "TEDGE_CONFIG_DIR": str(directory), "TEDGE_RUN_PATH": str(directory / "run"), "RENEWAL_SPREAD": "20%",
     }  # fmt: skip
     ours = [_PYTHON, "-S", str(programs / "tedge-cert-needs-renewal")]
-    cleanup = [_PYTHON, "-S", str(programs / "tedge-cert-cleanup"), "c8y"]
+    cleanup = [str(programs / "tedge-cert-cleanup"), "c8y"]
     found = {
         BARE: Peer([_PYTHON, "-I", "-S", "-c", "pass"]),
         "ours: condition": Peer([*ours, "--systemd", "c8y"], settings, (1,)),

@@ -149,8 +149,10 @@ def _summary(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             for line in file:
-                if line.startswith('"""'):
-                    return line.strip().strip('"').rstrip(".")
+                text = line.removeprefix("__doc__ = ")
+                # A script that begins in sh has a string without words above its docstring.
+                if text.startswith('"""') and text[3].isalpha():
+                    return text.strip().strip('"').rstrip(".")
     except (OSError, UnicodeDecodeError):
         return ""
     return ""

@@ -139,10 +139,3 @@ def test_the_quick_hour_loads_one_module(tmp_path: Path) -> None:
     }
     (tmp_path / "tedge.toml").touch()
     assert "tedge_cert.steps.needs_renewal" in imported([str(BIN / PROGRAM), *UNIT], environment)
-
-
-@pytest.mark.parametrize("result", ["exec-condition", "success"])
-def test_the_cleanup_after_it_loads_none(tmp_path: Path, result: str) -> None:
-    environment = environment_for(tmp_path, SERVICE_RESULT=result)
-    cleanup = [str(BIN / "tedge-cert-cleanup"), "c8y"]
-    assert imported(cleanup, environment) - imported(["-c", "pass"], environment) == set()
