@@ -36,9 +36,10 @@ def run(kind: str, facts: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> No
 def programs(kind: str) -> list[Path]:
     """Return the executable files for ``kind``; one that another user than root could change is left out."""
     try:
-        found = sorted(each for each in (DIRECTORY / kind).iterdir() if _is_program(each))
+        names = sorted((DIRECTORY / kind).iterdir())
     except OSError:
         return []
+    found = [each for each in names if _is_program(each)]
     safe = []
     for each in found:
         if owners.is_only_roots(each):
@@ -55,7 +56,11 @@ def _is_program(path: Path) -> bool:
     # What editors and dpkg leave beside a file is none.
     if path.name.startswith(".") or path.name.endswith("~") or ".dpkg-" in path.name:
         return False
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except OSError as error:
+        journal.warning(f"the hook {path} was not run, because it cannot be examined: {error.strerror}")
+        return False
     return stat.S_ISREG(facts.st_mode) and bool(facts.st_mode & 0o111)
 
 

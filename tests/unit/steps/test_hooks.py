@@ -56,6 +56,16 @@ def test_they_run_in_the_order_of_names_with_the_facts_and_nothing_else(
     ]
 
 
+def test_a_link_that_leads_nowhere_stops_no_other(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    gone = directory / "renewed/10-gone"
+    gone.symlink_to(directory / "removed with its package")
+    put(directory / "renewed/20-other", "echo it ran")
+    hooks.run(hooks.RENEWED, {})
+    said = capfd.readouterr().err
+    assert f"warning: the hook {gone} was not run, because it cannot be examined: No such file or directory" in said
+    assert "it ran" in said
+
+
 def test_what_others_can_change_is_left_out_with_a_warning(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
     put(directory / "failed/open", "echo never", mode=0o777)
     hooks.run(hooks.FAILED, {})
