@@ -139,8 +139,8 @@ def _chain(path: Path) -> str:
 
     Blanks instead of line breaks, as the tenant's interface describes it; empty for a certificate without a chain.
     """
-    text = path.read_text(encoding="ascii", errors="replace")
-    return " ".join(text.split("\n")).strip() if text.count("-----BEGIN CERTIFICATE-----") > 1 else ""
+    found = certificate.load(path)
+    return found.pem.decode().replace("\n", " ").strip() if found.chain else ""
 
 
 def _judge(answer: "HttpAnswer") -> TokenReply:

@@ -129,11 +129,13 @@ def test_a_chain_goes_along(token_device: LocalDevice) -> None:
     tenant.settings(intermediate=True, trust_intermediate=False)
     certify(token_device)
     chain = tenant.issue_key("somebody")["chain"]
-    token_device.certificate.write_text(token_device.certificate.read_text() + chain)
+    pem = token_device.certificate.read_text() + chain
+    # What stands beside the certificates goes along in no header.
+    token_device.certificate.write_text(f"Gerät 7\n{pem}", encoding="utf-8")
     assert device_token.request(tenant_of(token_device))
     header = asked(token_device)[0]["headers"]["X-Ssl-Cert-Chain"]
     assert header.count("-----END CERTIFICATE----- -----BEGIN CERTIFICATE----- ") == 2
-    assert header.replace(" ", "\n").split() == token_device.certificate.read_text().split()
+    assert header.replace(" ", "\n").split() == pem.split()
 
 
 @pytest.mark.parametrize("known", [True, False])
