@@ -111,11 +111,10 @@ def _only_reads_key(arguments: argparse.Namespace) -> bool:
 
 def with_sudo(words: list[str]) -> str:
     """Return a command as root has to type it; sudo drops the environment, and a password is not repeated."""
-    secrets = ("-p", "--one-time-password", "--pin")
     profile = os.environ.get("TEDGE_CLOUD_PROFILE")
     kept = ["env", f"TEDGE_CLOUD_PROFILE={profile}"] if profile else []
     shown = [
-        "PASSWORD" if before in secrets else f"{each.partition('=')[0]}=PASSWORD" if _gives(each, secrets) else each
+        "PASSWORD" if before in ("-p", "--one-time-password", "--pin") else _without_secret(each)
         for before, each in zip(["", *words], words, strict=False)
     ]
     import shlex
@@ -123,9 +122,12 @@ def with_sudo(words: list[str]) -> str:
     return shlex.join(["sudo", *kept, *shown])
 
 
-def _gives(word: str, options: tuple[str, ...]) -> bool:
-    """Return whether ``word`` is one of ``options`` with its value."""
-    return "=" in word and word.partition("=")[0] in options
+def _without_secret(word: str) -> str:
+    """Return ``word`` without the secret that is attached to its option, as in ``-psecret`` and ``--pin=secret``."""
+    for option in ("-p", "--one-time-password=", "--pin="):
+        if word.startswith(option) and word != option:
+            return f"{option}PASSWORD"
+    return word
 
 
 def act_as_tedge(arguments: argparse.Namespace, cures: bool = False, uses_key: bool = False) -> None:
@@ -161,8 +163,10 @@ def _reset_unit_after(arguments: argparse.Namespace) -> None:
     """Go on as tedge in a child; if the child succeeds, root resets the unit of the instance that it typed."""
     if (code := privileges.split({})) is None:
         return
-    if code == 0 and systemd.is_running() and (not arguments.profile or is_profile(arguments.profile)):
-        systemd.reset_failed(Names(arguments.cloud or "", arguments.profile).service)
+    # The child has read the settings of the instance, so its profile is one; without a cloud it names none.
+    if code == 0 and systemd.is_running():
+        profile = arguments.profile.lower() if arguments.cloud else ""
+        systemd.reset_failed(Names(arguments.cloud or "", profile).service)
     os._exit(code)
 
 

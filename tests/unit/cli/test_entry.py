@@ -229,8 +229,36 @@ def test_what_is_typed_with_sudo_is_what_was_typed_without_secrets(monkeypatch: 
     words = ["tedge", "cert", "download", "c8y", "--device-id", "a b", "-p", "secret", "--one-time-password=secret"]
     said = "sudo tedge cert download c8y --device-id 'a b' -p PASSWORD --one-time-password=PASSWORD"
     assert entry.with_sudo(words) == said
+    assert entry.with_sudo(["tedge", "cert", "download", "-psecret"]) == "sudo tedge cert download -pPASSWORD"
+    assert entry.with_sudo(["tedge", "cert", "show", "--pinx=1"]) == "sudo tedge cert show --pinx=1"
     monkeypatch.setenv("TEDGE_CLOUD_PROFILE", "p")
     assert entry.with_sudo(["tedge", "reconnect", "c8y"]) == "sudo env TEDGE_CLOUD_PROFILE=p tedge reconnect c8y"
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "unit"),
+    [
+        (["c8y"], "", "tedge-cert-renewer@c8y.service"),
+        ([], "p", "tedge-cert-renewer@c8y.service"),
+        (["c8y"], "p", "tedge-cert-renewer-c8y@p.service"),
+        (["c8y", "--profile", "Plant"], "", "tedge-cert-renewer-c8y@plant.service"),
+    ],
+    ids=["no profile", "a profile without a cloud names nothing", "of the environment", "in capitals"],
+)
+def test_root_resets_the_unit_of_the_instance(
+    monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture, words: list[str], variable: str, unit: str
+) -> None:
+    monkeypatch.setenv("TEDGE_CLOUD_PROFILE", variable)
+    arguments = executables.parser_of(BIN / "tedge-cert-verify").parse_args(words)
+    mocker.patch.object(entry, "need_root")
+    mocker.patch.object(entry, "is_of_system", return_value=True)
+    mocker.patch.object(entry.privileges, "split", return_value=0)
+    mocker.patch.object(entry.systemd, "is_running", return_value=True)
+    reset = mocker.patch.object(entry.systemd, "reset_failed")
+    mocker.patch.object(os, "_exit", side_effect=SystemExit)
+    with pytest.raises(SystemExit):
+        entry.act_as_tedge(arguments, cures=True)
+    reset.assert_called_once_with(unit)
 
 
 # Those that read no configuration (the last one without a credential of root), and the one that shows its faults.
