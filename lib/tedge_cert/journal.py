@@ -33,7 +33,7 @@ def level_of(name: str) -> int:
     if name.isdecimal() and 1 <= int(name) <= len(words):
         name = words[int(name) - 1]
     if name.lower() not in LEVELS:
-        raise ValueError(f"expected one of {', '.join(words)}, or 1 to {len(words)}, got {name!r}")
+        raise ValueError(f"expected one of {', '.join(words)}, or 1 to {len(words)}")
     return LEVELS[name.lower()]
 
 

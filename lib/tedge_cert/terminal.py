@@ -9,9 +9,9 @@ certificate or of a file steers the terminal. A test allows no other place to wr
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, TextIO
 
 from tedge_cert import journal, systemd
 
@@ -34,22 +34,18 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
-def body_sink() -> Callable[[bytes], None]:
+def body_sink() -> Callable[[bytes], object]:
     """Return what writes the body of an answer to stdout.
 
     To a terminal it is text as `out` writes it; to anything else the bytes as they came, for the next program.
     """
     if not sys.stdout.isatty():
-        return _write_bytes
+        return sys.stdout.buffer.write
     import codecs
 
     # A chunk may end within a character.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     return lambda chunk: out(decoder.decode(chunk))
-
-
-def _write_bytes(chunk: bytes) -> None:
-    sys.stdout.buffer.write(chunk)
 
 
 def wrapped(line: str, hang: int) -> str:
@@ -72,11 +68,12 @@ _NARROWEST = 20
 # Colours
 
 _GREEN, _YELLOW, _RED = 32, 33, 31
+_COLOURS = {"VALID": _GREEN, "healthy": _GREEN, "EXPIRES SOON": _YELLOW, "attention": _YELLOW}
 
 
 def of_status(text: str) -> str:
-    """Colour the status of a certificate: green, yellow or red."""
-    return _coloured(text, {"VALID": _GREEN, "EXPIRES SOON": _YELLOW}.get(text.partition(" (")[0], _RED))
+    """Colour the status of a certificate, or the health of an instance: green, yellow or red."""
+    return _coloured(text, _COLOURS.get(text.partition(" (")[0], _RED))
 
 
 def mark(is_good: bool | None, stream: TextIO | None = None) -> str:
@@ -89,11 +86,6 @@ def mark(is_good: bool | None, stream: TextIO | None = None) -> str:
     except (LookupError, UnicodeEncodeError):
         return letters
     return sign
-
-
-def of_health(word: str) -> str:
-    """Colour the health of an instance: green, yellow or red."""
-    return _coloured(word, {"healthy": _GREEN, "attention": _YELLOW}.get(word, _RED))
 
 
 def _coloured(text: str, colour: int) -> str:
@@ -109,26 +101,19 @@ def _coloured(text: str, colour: int) -> str:
 _drawing = False
 
 
-class Step:
+@contextmanager
+def step(title: str) -> Iterator[None]:
     """Write ``<title>... ✓`` or ``<title>... ✗`` around the block of a ``with`` statement."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._moving = ExitStack()
-        self._begun = False
-
-    def __enter__(self) -> None:
-        spinner = _spinner(self._title)
-        if spinner is not None:
-            self._moving.enter_context(spinner)
-        elif sys.stderr.isatty():
-            self._begun = True
-            tell(f"{self._title}... ")
-
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        self._moving.close()
-        begun = "" if self._begun else f"{self._title}... "
-        tell(f"{begun}{mark(kind is None, sys.stderr)}\n")
+    spinner, begun, is_done = _spinner(title), f"{title}... ", False
+    if spinner is None and sys.stderr.isatty():
+        tell(begun)
+        begun = ""
+    try:
+        with spinner or nullcontext():
+            yield
+        is_done = True
+    finally:
+        tell(f"{begun}{mark(is_done, sys.stderr)}\n")
 
 
 def waiting(title: str) -> AbstractContextManager[object]:
@@ -146,59 +131,35 @@ class Progress:
     def __init__(self, title: str) -> None:
         self._title = title
         self._shown = ""
-        self._spinner: _Spinner | None = None
+        self._moving = ExitStack()
+        self._status: Status | None = None
 
     def __enter__(self) -> "Progress":
         systemd.status(self._title)
-        self._spinner = _spinner(self._title)
-        if self._spinner is not None:
-            self._spinner.__enter__()
+        if (spinner := _spinner(self._title)) is not None:
+            self._status = self._moving.enter_context(spinner)
         return self
 
     def show(self, text: str, lasting: str = "") -> None:
         """Show ``text``; where lines do not change in place, only if ``lasting``, the part that matters, is new."""
         systemd.status(text)
-        if self._spinner is not None:
-            self._spinner.update(text)
+        if self._status is not None:
+            self._status.update(_in_line(text))
         elif (lasting or text) != self._shown:
             journal.info(text)
         self._shown = lasting or text
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
-        if self._spinner is not None:
-            self._spinner.__exit__(kind, *rest)
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        self._moving.close()
+        if self._status is not None:
             tell(f"{self._title}... {mark(kind is None)}\n")
 
 
-class _Spinner:
-    """A title with a moving sign, which vanishes at the end.
+def _spinner(title: str) -> "AbstractContextManager[Status] | None":
+    """Return what draws ``title`` with a moving sign, which vanishes at the end.
 
-    There is one at a time: a wait within a step must not draw over the step.
+    None without a terminal, without rich, or while another one is drawn: a wait within a step must not draw over it.
     """
-
-    def __init__(self, status: "Status") -> None:
-        self._status = status
-
-    def update(self, text: str) -> None:
-        """Show other text in the line."""
-        self._status.update(_in_line(text))
-
-    def __enter__(self) -> None:
-        global _drawing  # noqa: PLW0603 (one process, one terminal)
-        stdout = sys.stdout
-        self._status.__enter__()
-        # rich would send standard output to its own stream, standard error.
-        sys.stdout = stdout
-        _drawing = True
-
-    def __exit__(self, *error: Any) -> None:
-        global _drawing  # noqa: PLW0603
-        _drawing = False
-        self._status.__exit__(*error)
-
-
-def _spinner(title: str) -> _Spinner | None:
-    """Return a spinner for ``title``; None without a terminal, without rich, or while another one is drawn."""
     if _drawing or not sys.stderr.isatty() or os.environ.get("TERM", "") in _DUMB:
         return None
     try:
@@ -208,7 +169,20 @@ def _spinner(title: str) -> _Spinner | None:
         return None
     console = Console(stderr=True, highlight=False, force_terminal=True, soft_wrap=True)
     # In ASCII, because serial consoles have nothing else.
-    return _Spinner(Status(_in_line(f"{title}..."), console=console, spinner="line", spinner_style="none"))
+    return _drawn(Status(_in_line(f"{title}..."), console=console, spinner="line", spinner_style="none"))
+
+
+@contextmanager
+def _drawn(status: "Status") -> "Iterator[Status]":
+    global _drawing  # noqa: PLW0603 (one process, one terminal)
+    stdout = sys.stdout
+    with status:
+        # rich would send standard output to its own stream, standard error.
+        sys.stdout, _drawing = stdout, True
+        try:
+            yield status
+        finally:
+            _drawing = False
 
 
 def _in_line(text: str) -> "Text":
@@ -284,11 +258,3 @@ def ask(prompt: str, secret: bool = False) -> str:
             return getpass(prompt)
         tell(prompt)
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def confirm(told: str, question: str) -> bool:
-    """Write ``told`` and ask ``question`` on a terminal; return whether the answer is yes. A script is not asked."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    tell(told)
-    return ask(question).strip().lower() in ("y", "yes")

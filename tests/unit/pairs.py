@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.steps.switch import Switch
-from tedge_cert.x509 import certificate
 from unit.certificates import DAY_S, key_pem, name_of, new_key
 from unit.connected import instance_of
 from unit.local_device import LocalDevice
@@ -39,6 +38,4 @@ def issue_pair(device: LocalDevice) -> None:
 def promote_pair(device: LocalDevice) -> None:
     """Promote candidate and candidate key, and get no further."""
     switch, found = Switch.of(instance_of(device)), device.candidate.read_bytes()
-    key = switch.candidate_key_for(certificate.load(device.candidate).public_key)
-    assert key
-    switch.promote(switch.prepare(found, key), found)
+    switch.promote(switch.prepare(found, switch.candidate_key.read_bytes()), found)

@@ -150,7 +150,7 @@ def check(
     now_s = time.time() if now_s is None else now_s
     if candidate.public_key != public_key:
         raise UnfitCertificateError("it is for another key than the one of this device")
-    if candidate.device_id != device_id:
+    if candidate.validity.device_id != device_id:
         name = quoted(candidate.validity.common_name) or "no name: it has no common name"
         raise UnfitCertificateError(f"it is issued to {name}, expected the device id {device_id}")
     if not candidate.is_self_signed:

@@ -63,7 +63,7 @@ def with_chain(authority: EstAuthority, new: Certificate, current: Certificate |
     try:
         certificates = ca_certificates(authority.enrolment)
         found = answer_checks.with_chain_of(new, [Certificate(each) for each in certificates])
-        missing = "" if found.chain else f"none that {authority.host} gives has signed it"
+        missing = "" if found.chain else f"none that {authority.enrolment.host} gives has signed it"
     except TedgeCertError as error:
         missing = str(error)
     if missing:

@@ -61,9 +61,8 @@ def _words(since_s: int) -> tuple[str, ...]:
 
 def _of_journal(since_s: int) -> list[str]:
     # Any local user can log in the name of mosquitto; journald adds only the fields with an underscore itself.
-    fields = (f"_SYSTEMD_UNIT={UNIT}",)
-    command = ["journalctl", "--quiet", "--no-pager", f"--since=@{since_s}", "--lines=20", "--output=cat", *fields]
-    return [_text(line) for line in _output(command).splitlines()]
+    options = ["--quiet", "--no-pager", f"--since=@{since_s}", "--lines=20", "--output=cat", f"_SYSTEMD_UNIT={UNIT}"]
+    return [_text(line) for line in _output(["journalctl", *options]).splitlines()]
 
 
 def _of_log(since_s: int) -> list[str]:

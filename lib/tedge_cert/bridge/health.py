@@ -47,7 +47,12 @@ class Bridge:
         self._accept: Callable[[str], str] | None = None
         self._answer_topic = ""
         self._answer = ""
-        self._lost = False
+        # The broker closed our connection, so that nothing more is heard of the bridge.
+        self.is_lost = False
+        # How long it may take to come back after a connection of ours pushed it out, when it was on its way.
+        self.settle_s = SETTLE_S
+        # The command that shows what the program that has the bridge says.
+        self.journal = "`sudo journalctl -u mosquitto`"
         # A broker that does not tell its version is taken for one of those that are back soonest.
         self._seconds = 1
         self._connection = local_broker.connect(broker, timeout_s, self._handle, self._handle_close)
@@ -63,11 +68,6 @@ class Bridge:
     def is_up(self) -> bool:
         """Whether the bridge was connected when the broker last spoke of it."""
         return bool(self._up)
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the broker closed our connection, so that nothing more is heard of the bridge."""
-        return self._lost
 
     def fell_at_s(self, since_s: float) -> float | None:
         """Return when the bridge last lost its connection, if that was after ``since_s``."""
@@ -107,16 +107,6 @@ class Bridge:
 
     def wait_until_idle(self, timeout_s: float) -> None:
         """Wait until nothing is in progress that taking a certificate into use would interrupt: nothing here."""
-
-    @property
-    def settle_s(self) -> float:
-        """How long it may take to come back after a connection of ours pushed it out, when it was on its way."""
-        return SETTLE_S
-
-    @property
-    def journal(self) -> str:
-        """The command that shows what the program that has the bridge says."""
-        return "`sudo journalctl -u mosquitto`"
 
     def publish(self, topic: str, payload: str, timeout_s: float) -> None:
         """Publish to the tenant, where ``topic`` has no prefix, and wait for the broker to take it; raises OSError."""
@@ -168,12 +158,12 @@ class Bridge:
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: condition() or self._lost, timeout_s)
+            self._changed.wait_for(lambda: condition() or self.is_lost, timeout_s)
             return condition()
 
     def _handle_close(self) -> None:
         with self._changed:
-            self._lost = True
+            self.is_lost = True
             self._changed.notify_all()
 
     def _handle(self, message: Message) -> None:

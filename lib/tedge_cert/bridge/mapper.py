@@ -55,21 +55,9 @@ class MapperBridge(Bridge):
         self.was_asked = False
         self._started: set[int] = set()
         super().__init__(broker, timeout_s, retained_s)
-
-    @property
-    def settle_s(self) -> float:
-        """How long it may take to come back after a connection of ours pushed it out, when it was on its way."""
-        return SETTLE_S
-
-    @property
-    def journal(self) -> str:
-        """The command that shows what the mapper says."""
-        return f"`sudo journalctl -u {self.mapper.unit}`"
-
-    @property
-    def restart_s(self) -> float:
-        """How long the mapper may take from the request until it says that it runs."""
-        return RESTART_S
+        self.settle_s, self.journal = SETTLE_S, f"`sudo journalctl -u {mapper.unit}`"
+        # How long the mapper may take from the request until it says that it runs.
+        self.restart_s = RESTART_S
 
     @property
     def processes(self) -> list[int]:
@@ -114,12 +102,12 @@ class MapperBridge(Bridge):
         before = {self._pid, *self.processes}
         self.was_asked = True
         with self._held_sessions() as sessions:
-            asked_s, deadline = time.monotonic(), Deadline(RESTART_S)
+            asked_s, deadline = time.monotonic(), Deadline(self.restart_s)
             self._ask_for_restart()
             while not self._wait(lambda: self._is_another(before), min(ASK_AGAIN_S, deadline.left_s())):
                 found = set(self.processes)
                 self._started |= found - before
-                if deadline.passed() or self._lost:
+                if deadline.passed() or self.is_lost:
                     return None
                 if found & before:
                     self._ask_for_restart()

@@ -73,6 +73,8 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
     tenant = wanted.tenant
     host, port = tenant.mqtt
     profile = f"@{wanted.profile}" if wanted.profile else ""
+    # As it is set, or for versions of mosquitto that know the directive.
+    writes = {"true": True, "false": False}.get(wanted.local_cleansession, found.knows_local_cleansession)
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
@@ -83,7 +85,7 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        *(["local_cleansession false"] if _writes_local_cleansession(wanted, found) else []),
+        *(["local_cleansession false"] if writes else []),
         "notifications true",
         "notifications_local_only true",
         f"notification_topic {wanted.health_topic}",
@@ -110,13 +112,6 @@ def _proof_of_identity(tenant: Tenant, found: Found) -> list[str]:
     if tenant.credentials_path is not None:
         return [f"remote_username {found.username}", f"remote_password {found.password}"]
     return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
-
-
-def _writes_local_cleansession(wanted: Mosquitto, found: Found) -> bool:
-    """Return whether the directive is written: as it is set, or for versions of mosquitto that know it."""
-    if wanted.local_cleansession != "auto":
-        return wanted.local_cleansession == "true"
-    return found.knows_local_cleansession
 
 
 def _knows_local_cleansession() -> bool:

@@ -7,7 +7,8 @@ The manual pages, the completions and README's table are made from these parsers
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from tedge_cert import beside, journal
@@ -40,17 +41,16 @@ class Parser(argparse.ArgumentParser):
             prog=beside.typed(self._name),
             description=description,
             allow_abbrev=False,
-            formatter_class=_Checker,
+            # For checking the words of an option argparse makes a formatter each time; it need not know the terminal.
+            formatter_class=partial(argparse.HelpFormatter, width=80),
         )
         self.register("action", None, _Once)
         self.register("action", "store_true", _OnceTrue)
-        # A word that begins with a dash is an option, a number too; after `--` it is none.
-        self._negative_number_matcher = re.compile(r"(?!)")
         self.exits = dict(sorted({**EXITS, **(exits or {})}.items()))
         self.environment = {**ENVIRONMENT, **(environment or {})}
         self.needs_root = needs_root
         self.set_defaults(needs_root=self.prog if needs_root else "")
-        # No option of ours looks like a number, so argparse would take `-1` for a value.
+        # A number that begins with a dash is an option too; argparse would take `-1` for a value. After `--` it is one.
         self._has_negative_number_optionals.append(True)
         add_common(self, again="prog" in options)
 
@@ -126,13 +126,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE)
 
 
-class _Checker(argparse.HelpFormatter):
-    """Check the words of an option, for which argparse makes a formatter each time; it need not know the terminal."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=80)
-
-
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Wrap description and tables too, each line with a hanging indent at its last column."""
 
@@ -179,7 +172,7 @@ def refuse_again(action: argparse.Action, namespace: argparse.Namespace, option:
 
 def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
     """Add the options of every command; with ``again`` (a sub-command) without defaults."""
-    unset = argparse.SUPPRESS if again else None
+    unset, level = argparse.SUPPRESS if again else None, checked(journal.level_of)
     made.add_argument("--config-dir", default=unset or "", metavar="DIR", help="configuration (default: /etc/tedge)")
     made.add_argument(
         "--debug",
@@ -188,15 +181,20 @@ def add_common(made: argparse.ArgumentParser, again: bool = False) -> None:
         help="show all requests and answers, and tracebacks",
     )
     made.add_argument(
-        "--log-level", type=_level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"
+        "--log-level", type=level, default=unset, metavar="LEVEL", help="least level of lines: error to trace"
     )
 
 
-def _level(name: str) -> int:
-    try:
-        return journal.level_of(name)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return ``parse`` as the type of an argument, whose ValueError tells a person what was expected."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+    return read
 
 
 def _rows(texts: dict[str, str]) -> str:

@@ -24,7 +24,9 @@ def run(words: list[str], parser: "Callable[[], Parser]") -> int:
         if all(word.replace("-", "").isalnum() for word in words[:count]) and os.access(path, os.X_OK):
             os.execv(path, [path, *_overruling(options, words[count:]), *words[count:]])
     if words[:1] in (["-V"], ["--version"]):
-        _write(f"tedge {VERSION} (tedge-cert-renewer)\n")
+        from tedge_cert import terminal
+
+        terminal.out(f"tedge {VERSION} (tedge-cert-renewer)\n")
         return 0
     return _explain(directory, options, words, parser)
 
@@ -33,11 +35,14 @@ def _explain(
     directory: str, options: "list[tuple[int, list[str]]]", words: list[str], parser: "Callable[[], Parser]"
 ) -> int:
     """Write the help if it was asked for, the mistake in one line, or the commands that ``words`` could begin."""
+    # Imported here, because a command that exists is executed without it.
+    from tedge_cert import terminal
+
     count = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
     plain, rest = words[:count], words[count:]
     text = _overview(directory, plain, parser)
     if text and {"-h", "--help"} & set(rest[: rest.index("--")] if "--" in rest else rest):
-        _write(text)
+        terminal.out(text)
         return 0
     wrong = ""
     if plain and not text:
@@ -46,8 +51,6 @@ def _explain(
         wrong = f"'{rest[0]}' is no option of `{' '.join(['tedge', *plain])}`, and no command follows it"
     elif options and options[-1][1] in (["--config-dir"], ["--log-level"]):
         wrong = f"{options[-1][1][0]} expects a value"
-    from tedge_cert import terminal
-
     if wrong:
         family = " ".join(["tedge", *(plain if text else _family(directory, plain))])
         terminal.tell(f"error: {wrong}; see `{family} --help`\n".replace("?;", "?"))
@@ -59,13 +62,6 @@ def _explain(
 def _family(directory: str, plain: list[str]) -> list[str]:
     """Return the first word of a command that does not exist, if commands begin with it: `cert`."""
     return plain[:1] if plain[1:] and commands(directory, f"{plain[0]}-") else []
-
-
-def _write(text: str) -> None:
-    # Imported here, because a command that exists is executed without it.
-    from tedge_cert import terminal
-
-    terminal.out(text)
 
 
 def _help_as_option(words: list[str]) -> list[str]:
@@ -111,7 +107,7 @@ def commands(directory: str, prefix: str = "") -> dict[str, str]:
     """Return the commands as they are typed, each with the first line of its executable's docstring."""
     names = sorted(each for each in os.listdir(directory) if each.startswith(f"tedge-{prefix}"))  # noqa: PTH208
     rows = ((each.removeprefix("tedge-"), _summary(f"{directory}/{each}")) for each in names)
-    return {_words(name): summary for name, summary in rows if summary}
+    return {name.replace("cert-", "cert ", 1): summary for name, summary in rows if summary}
 
 
 def _nearest(directory: str, words: list[str]) -> str:
@@ -137,11 +133,6 @@ def _overview(directory: str, prefix: list[str], parser: "Callable[[], Parser]")
     made.usage = f"{' '.join(['tedge', *prefix])} [OPTIONS] COMMAND …"
     made.description = (f"{made.description}\n\n" if not prefix else "") + f"commands:\n{lines}"
     return made.format_help()
-
-
-def _words(name: str) -> str:
-    """Return how ``cert-needs-renewal`` is typed: ``cert needs-renewal``."""
-    return "cert " + name.removeprefix("cert-") if name.startswith("cert-") else name
 
 
 def _summary(path: str) -> str:

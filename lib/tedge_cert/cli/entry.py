@@ -154,9 +154,8 @@ def _restore_owners(arguments: argparse.Namespace) -> None:
     """Give tedge the files that it owns by the settings; the command itself says what is wrong with these."""
     from tedge_cert.device import ownership
 
-    if not arguments.profile or is_profile(arguments.profile):
-        with suppress(ConfigurationError):
-            ownership.restore(load_instance(arguments.cloud or "", arguments.profile, SYSTEM_DIRECTORY, known=False))
+    with suppress(ConfigurationError):
+        ownership.restore(load_instance(arguments.cloud or "", arguments.profile, SYSTEM_DIRECTORY, known=False))
 
 
 def _reset_unit_after(arguments: argparse.Namespace) -> None:

@@ -12,12 +12,12 @@ from tedge_cert.device.connections import LocalBroker
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.mosquitto import Mosquitto, MosquittoFiles
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.terminal import Step
+from tedge_cert.terminal import step
 
 
 def configure(root: Root, of: MosquittoFiles, wanted: Mosquitto) -> None:
     """Write what mosquitto reads; raises TedgeCertError, with the files as they were."""
-    with Step("Configuring the bridge in mosquitto"):
+    with step("Configuring the bridge in mosquitto"):
         conf_change.begin(of)
         try:
             root.write_broker_files(mosquitto_conf.look(wanted))
@@ -30,9 +30,9 @@ def restart(root: Root, instance: Instance, broker: LocalBroker) -> None:
     """Restart mosquitto with the new configuration, or with the one before if it does not start."""
     of, since_s = files_of(instance), int(time.time())
     try:
-        with Step("Restarting mosquitto"):
+        with step("Restarting mosquitto"):
             root.restart_broker()
-        with Step("Waiting for mosquitto"):
+        with step("Waiting for mosquitto"):
             wait_for_broker(broker)
         # Debian enables it. To do that again would have systemd read all units three times, for its System V script.
         if not systemd.is_enabled("mosquitto.service"):

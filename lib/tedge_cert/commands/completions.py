@@ -85,12 +85,9 @@ def table(directory: Path) -> dict[str, Command]:
     for name, parser in found.items():
         made[name] = _command(parser)
         start = f"{name} "
-        made[name].words += [each.removeprefix(start) for each in found if _is_next(each, start)]
+        rest = (each.removeprefix(start) for each in found if each.startswith(start))
+        made[name].words += dict.fromkeys(each.partition(" ")[0] for each in rest)
     return made
-
-
-def _is_next(name: str, start: str) -> bool:
-    return name.startswith(start) and " " not in name.removeprefix(start)
 
 
 def _command(parser: Parser) -> Command:

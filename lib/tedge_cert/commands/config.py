@@ -4,17 +4,18 @@
 import argparse
 import os
 import sys
+from itertools import groupby
 
 from tedge_cert import journal, terminal
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.cli.entry import act_as_tedge, add_profile, is_of_system, warn_of_unknown, with_sudo
 from tedge_cert.config import settings as configuration
-from tedge_cert.config.keys import CLOUDS
-from tedge_cert.config.keys.table import KEYS, is_named, listed, nearest, present_name, unknown_key
+from tedge_cert.config.keys import find
+from tedge_cert.config.keys.table import KEYS, is_named, listed, nearest, present_name
 from tedge_cert.config.settings import Config, cloud_of
 from tedge_cert.config.values import to_text
 from tedge_cert.device.instance import value_of
-from tedge_cert.errors import FAILURE, ConfigurationError, TedgeCertError, UnknownKeyError
+from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 # What OpenSSL's configuration for tokens is made from.
 _OF_TOKEN = ("device.cryptoki.", "device.key_", "c8y.device.key_")
@@ -145,9 +146,8 @@ def _place(asked: str, option: str | None) -> tuple[str, str]:
 
 def _present_name(name: str) -> str:
     """Return the present name of a key; raises UnknownKeyError if there is no such key."""
-    present = present_name(name)
-    if not present:
-        raise UnknownKeyError(unknown_key(name))
+    present = present_name(name) or name
+    find(present)
     if present != name:
         journal.warning(f"'{name}' is called '{present}' now")
     return present
@@ -159,8 +159,7 @@ def _get(config: Config, key: str) -> int:
     config.check()
     value = value_of(config, key)
     if value is None:
-        journal.error(f"'{config.full_name(key)}' is not set; `sudo tedge config set {key} <value>` sets it")
-        return FAILURE
+        raise ConfigurationError(f"'{config.full_name(key)}' is not set; `sudo tedge config set {key} <value>` sets it")
     terminal.out(to_text(value) + "\n")
     return 0
 
@@ -196,18 +195,9 @@ def documentation(wanted: str) -> str:
 def _places(config: Config) -> list[tuple[Config, str]]:
     """Return every key in the order of the list, those of a cloud again for each of its profiles."""
     found: list[tuple[Config, str]] = []
-    done: set[str] = set()
-    names = listed(KEYS)
-    for name in names:
-        cloud = cloud_of(name)
-        if cloud in done:
-            continue
-        if cloud not in CLOUDS:
-            found.append((config, name))
-            continue
-        done.add(cloud)
-        own = [each for each in names if cloud_of(each) == cloud]
-        profiles = [] if config.profile else config.profiles(cloud)
+    # The list has the keys of a cloud one after the other.
+    for cloud, own in ((cloud, list(keys)) for cloud, keys in groupby(listed(KEYS), cloud_of)):
+        profiles = config.profiles(cloud) if cloud and not config.profile else []
         configs = [config, *map(config.of_profile, profiles)]
         found += [(each, key) for each in configs for key in own]
     return found

@@ -6,7 +6,7 @@ It runs after the change, as user tedge: it reads certificates, and root reads n
 
 from tedge_cert import journal
 from tedge_cert.commands.drop_in import hint
-from tedge_cert.config import no_effect, rotate_key
+from tedge_cert.config import no_effect
 from tedge_cert.config import settings as configuration
 from tedge_cert.config.keys.table import is_kept
 from tedge_cert.config.settings import Config, cloud_of
@@ -107,7 +107,7 @@ def _judge_threshold(config: Config) -> None:
 def _judge_rotation(config: Config) -> None:
     """Warn where no new key can be made, and name the command that opens its directory to the renewal."""
     for each in profiles.present(resolve(config, "c8y")):
-        if not rotate_key.is_wanted(each.config, each.cloud):
+        if not each.rotates_key:
             continue
         from tedge_cert.device import rotation
 

@@ -23,7 +23,7 @@ from tedge_cert.net.tls import UNKNOWN_AUTHORITY
 from tedge_cert.steps import outcome
 from tedge_cert.tenant import proof
 from tedge_cert.tenant.own_connection import Verdict
-from tedge_cert.terminal import Step
+from tedge_cert.terminal import step
 from tedge_cert.x509 import certificate, clock, hardware_keys, keys, token
 
 
@@ -55,11 +55,15 @@ def connect(instance: Instance, offline: bool, what: str = "Connecting to") -> i
     except TedgeCertError:
         _disable_timer(root, instance)
         raise
-    if not (offline or _is_working(instance, tenant)):
-        raise TedgeCertError(
-            f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
-            "repeats it"
-        )
+    if not offline:
+        try:
+            check(instance, tenant)
+        except TedgeCertError as error:
+            journal.error(str(error))
+            raise TedgeCertError(
+                f"the bridge is configured, but the connection check failed; `tedge connect {instance.words} --test` "
+                "repeats it"
+            ) from error
     if not switched.left_out:
         root.reset_failed()
     # The tenant gets the certificate's dates now, not at the first renewal.
@@ -73,7 +77,7 @@ def _configure(root: Root, instance: Instance, wanted: Mosquitto) -> None:
         broker_files.configure(root, files_of(instance), wanted)
         return
     try:
-        with Step(f"Enabling {instance.timer}"):
+        with step(f"Enabling {instance.timer}"):
             root.systemctl("enable", "--now", instance.timer)
     except TedgeCertError as error:
         image = f"where /etc is read-only, `sudo systemctl enable {instance.timer}` when the image is made"
@@ -107,7 +111,7 @@ def _refuse_second(instance: Instance) -> None:
 def _announce(instance: Instance, tenant: Tenant, active: certificate.Certificate | None) -> None:
     if active is not None:
         clock.check_presentable(active, instance.certificate)
-    with Step("Announcing the device to the tenant"):
+    with step("Announcing the device to the tenant"):
         verdict = proof.prove_own(tenant)
         if not verdict.accepted:
             first, then = _what_to_upload(instance, verdict, active) if active is not None else ("", "")
@@ -140,15 +144,6 @@ def exit_code(instance: Instance, switched: switch_by_hand.Outcome) -> int:
     active = f"{instance.certificate} is in use"
     journal.warning(f"connected, but not with the new certificate: {active}; the lines above say why")
     return REJECTED
-
-
-def _is_working(instance: Instance, tenant: Tenant) -> bool:
-    try:
-        check(instance, tenant)
-    except TedgeCertError as error:
-        journal.error(str(error))
-        return False
-    return True
 
 
 def prepare(root: Root, instance: Instance, what: str) -> Tenant:

@@ -29,11 +29,6 @@ def _known(text: str) -> str:
     return text
 
 
-def is_never_connected(arguments: argparse.Namespace) -> bool:
-    """Return whether the arguments name a cloud that this package never connects to: nothing to disconnect."""
-    return arguments.cloud in CLOUDS and arguments.cloud != "c8y"
-
-
 def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     """Load the instance that the arguments name, its profile ``known`` or not; raises ConfigurationError."""
     cloud, _, profile = arguments.cloud.partition(".")

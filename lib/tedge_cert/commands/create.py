@@ -2,7 +2,7 @@
 """``tedge cert create`` and ``create-csr``: a key with a self-signed certificate, or with a signing request."""
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from tedge_cert.authority import self_signed
@@ -35,11 +35,13 @@ def create(instance: Instance, identity: str | None) -> Certificate:
         made = self_signed.first(key, requests.first_subject(name, *_organization(instance)), instance.config)
         fresh_start.end_with_registration(instance)
         try:
-            if isinstance(key, HardwareKey):
+            with ExitStack() as undo:
+                if not isinstance(key, HardwareKey):
+                    keys.create(instance.key, key)
+                    # A key without a certificate would make the next attempt fail.
+                    undo.callback(files.remove, instance.key)
                 files.create(instance.certificate, made.pem, owners.CERTIFICATE)
-            else:
-                keys.create(instance.key, key)
-                _create_or_undo(instance, made)
+                undo.pop_all()
         except FileExistsError as error:
             # Another program, which does not use the lock, created the file first.
             raise _exists(instance, Path(error.filename2)) from error
@@ -57,7 +59,7 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
         key = keys.load_or_create(instance.key)
         request = _renewal_request(instance, key, name) or requests.first_request(key, name, *_organization(instance))
         path = (output or instance.csr).absolute()
-        pem = requests.pem_of_request(request)
+        pem = requests.pem_of(request)
         if output and privileges.has_parent():
             privileges.ask_root("write_request", pem=pem.decode())
         else:
@@ -71,15 +73,6 @@ def _in_hardware(instance: Instance) -> HardwareKey | None:
     except OSError:
         return None
     return hardware_keys.load(instance.key, content) if hardware_keys.kind_in(content) else None
-
-
-def _create_or_undo(instance: Instance, made: Certificate) -> None:
-    try:
-        files.create(instance.certificate, made.pem, owners.CERTIFICATE)
-    except BaseException:
-        # A key without a certificate would make the next attempt fail.
-        files.remove(instance.key)
-        raise
 
 
 def _identity(instance: Instance, given: str | None) -> str:
@@ -103,7 +96,7 @@ def _renewal_request(instance: Instance, key: keys.PrivateKey, name: str) -> byt
         current = certificate.load(instance.certificate)
     except CertificateError:
         return None
-    same = current.public_key == keys.public_key(key) and current.device_id == name
+    same = current.public_key == keys.public_key(key) and current.validity.device_id == name
     return requests.renewal_request(key, current) if same else None
 
 

@@ -12,7 +12,7 @@ from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.errors import TedgeCertError
-from tedge_cert.terminal import Step
+from tedge_cert.terminal import step
 
 
 def disconnect(instance: Instance) -> bool:
@@ -21,7 +21,7 @@ def disconnect(instance: Instance) -> bool:
     Waits for a renewal that runs, which would otherwise look for the bridge in vain.
     """
     of, root = files_of(instance), Root(instance)
-    with Step("Removing the bridge"):
+    with step("Removing the bridge"):
         if not instance.bridge_file.exists() and not conf_change.is_unfinished(of):
             root.tidy_links()
             return False
@@ -39,9 +39,9 @@ def disconnect(instance: Instance) -> bool:
         return True
     try:
         if systemd.is_active("mosquitto.service"):
-            with Step("Restarting mosquitto"):
+            with step("Restarting mosquitto"):
                 root.restart_broker()
-        with Step(f"Disabling {instance.timer}"):
+        with step(f"Disabling {instance.timer}"):
             root.systemctl("disable", "--now", instance.timer)
     except TedgeCertError as error:
         raise TedgeCertError(

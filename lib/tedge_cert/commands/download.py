@@ -17,7 +17,7 @@ from tedge_cert import cures, journal, terminal
 from tedge_cert.authority import answer_checks, cumulocity, est_server, waiting_request
 from tedge_cert.authority.answer_checks import UnfitCertificateError
 from tedge_cert.bridge import conf_files
-from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.arguments import Parser, checked
 from tedge_cert.commands import fresh_start
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.deadline import Deadline
@@ -166,7 +166,7 @@ def _request(instance: Instance, registration: Registration, key: keys.PrivateKe
     )
     if not challenge:
         # All users may read that file.
-        files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
+        files.write(instance.csr, requests.pem_of(request), owners.CERTIFICATE)
     return request
 
 
@@ -202,15 +202,12 @@ def _ask_until(
 
 
 def _given_up(registration: Registration, max_timeout_s: int, last: TedgeCertError) -> TedgeCertError:
-    if registration.est is not None:
-        return TedgeCertError(
-            f"no certificate for {registration.device_id} from the authority {registration.host} within "
-            f"{max_timeout_s} s: {last}; {registration.command} goes on"
-        )
-    same = "the same one-time password" if registration.generated else "the one-time password it is registered with"
+    place, then = f"the authority {registration.host}", f"{registration.command} goes on"
+    if registration.est is None:
+        same = "the same one-time password" if registration.generated else "the one-time password it is registered with"
+        place, then = registration.host, f"register the device there, then {then} with {same}"
     return TedgeCertError(
-        f"no certificate for {registration.device_id} from {registration.host} within {max_timeout_s} s: {last}; "
-        f"register the device there, then {cures.register(registration.device_id)} goes on with {same}"
+        f"no certificate for {registration.device_id} from {place} within {max_timeout_s} s: {last}; {then}"
     )
 
 
@@ -300,7 +297,7 @@ def add_to(parser: Parser) -> None:
         ("--retry-every", 30, "between two attempts (default: 30s)"),
         ("--max-timeout", 600, "when to give up (default: 10m)"),
     ):
-        parser.add_argument(option, type=_duration, default=default, metavar="DURATION", help=told)
+        parser.add_argument(option, type=checked(duration_s), default=default, metavar="DURATION", help=told)
 
 
 def registration_of(arguments: argparse.Namespace, instance: Instance) -> Registration:
@@ -334,11 +331,11 @@ def _at_authority(est: EstAuthority, identity: str, password: str) -> Registrati
     if not password and est.factory is None:
         if not sys.stdin.isatty():
             raise ConfigurationError(
-                f"no one-time password of the authority {est.host}, and no factory certificate at "
+                f"no one-time password of the authority {est.enrolment.host}, and no factory certificate at "
                 "est.bootstrap.cert_path: give the password by DEVICE_ONE_TIME_PASSWORD or --prompt"
             )
-        password = terminal.ask(f"Enter one-time password of {est.host}: ", secret=True).strip()
-    return Registration(identity, password, generated=False, host=est.host, est=est)
+        password = terminal.ask(f"Enter one-time password of {est.enrolment.host}: ", secret=True).strip()
+    return Registration(identity, password, generated=False, host=est.enrolment.host, est=est)
 
 
 def keep_password(instance: Instance, registration: Registration) -> None:
@@ -419,10 +416,3 @@ def _host(text: str) -> str:
         return checked_host(text)
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _duration(text: str) -> int:
-    try:
-        return duration_s(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}': {error}") from error

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tedge_cert import cures, journal, systemd
-from tedge_cert.config import rotate_key
 from tedge_cert.device.instance import Instance
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
@@ -122,7 +121,7 @@ def hint(certificate: Path, words: str) -> str:
 
 def _written(instance: Instance) -> list[Path]:
     # A new key is put beside the present one.
-    of_key = {instance.key.parent} if rotate_key.is_wanted(instance.config, instance.cloud) else set()
+    of_key = {instance.key.parent} if instance.rotates_key else set()
     return sorted({instance.certificate.parent, instance.csr.parent, *of_key})
 
 

@@ -3,7 +3,6 @@
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import journal
@@ -17,7 +16,7 @@ from tedge_cert.config.values import split_endpoint
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, device_id_for, load_config, load_instance
-from tedge_cert.device.registration_record import Attempts, RegistrationRecord
+from tedge_cert.device.registration_record import Attempts
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.durations import format_duration
 from tedge_cert.errors import CredentialError, RequestRefusedError, TedgeCertError, WaitsForApprovalError
@@ -35,14 +34,6 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 10, 3600
 _CONNECTING = "connecting"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The registration that the credentials ask for, and the tenant as they name it (empty: the configured one)."""
-
-    registration: Registration
-    url: str
-
-
 def wait_to_connect(instance: Instance) -> None:
     """Pause before another attempt to connect a device that is registered; raises ClockError if the clock is wrong."""
     before = _wait(instance, _CONNECTING)
@@ -53,7 +44,7 @@ def wait_to_connect(instance: Instance) -> None:
     journal.info("the device is registered and not connected yet")
 
 
-def read_credentials(instance: Instance, ca: str = "c8y") -> Wanted:
+def read_credentials(instance: Instance, ca: str = "c8y") -> Registration:
     """Read which device to register where; raises CredentialError for credentials that another attempt cannot mend."""
     if ca == download.EST:
         return _at_authority(instance)
@@ -62,12 +53,12 @@ def read_credentials(instance: Instance, ca: str = "c8y") -> Wanted:
     try:
         is_set = instance.config.get("c8y.http") is not None
         host = checked_host(url if url and not is_set else instance.config.need("c8y.http"))
-        return Wanted(Registration(_identity(instance), password, generated=False, host=host), url)
+        return Registration(_identity(instance), password, generated=False, host=host)
     except TedgeCertError as error:
         raise CredentialError(f"{error}; or give credentials: {DEVICE_ID}, {URL}") from error
 
 
-def _at_authority(instance: Instance) -> Wanted:
+def _at_authority(instance: Instance) -> Registration:
     """Return the registration with the operator's own authority; a factory certificate makes a password needless."""
     password = read(PASSWORD)
     try:
@@ -75,34 +66,33 @@ def _at_authority(instance: Instance) -> Wanted:
         est = est_of(instance.config, identity)
     except TedgeCertError as error:
         raise CredentialError(str(error)) from error
-    if est.factory is not None and record.digest(password) == record.last(instance).password:
+    if est.factory is not None and record.digest(password) == record.last_password(instance):
         password = ""
     if not password and est.factory is None:
         raise CredentialError(
             f"no factory certificate at {instance.config.need('c8y.est.bootstrap.cert_path')} "
-            f"(est.bootstrap.cert_path), and no credential {PASSWORD}: the authority {est.host} needs one of them"
+            f"(est.bootstrap.cert_path), and no credential {PASSWORD}: the authority {est.enrolment.host} needs one of "
+            "them"
         )
-    return Wanted(Registration(identity, password, generated=False, host=est.host, est=est), read(URL))
+    return Registration(identity, password, generated=False, host=est.enrolment.host, est=est)
 
 
-def refuse_spent_password(instance: Instance, wanted: Wanted) -> None:
+def refuse_spent_password(instance: Instance, registration: Registration) -> None:
     """Raise CredentialError if the last registration that was finished used the same password."""
-    registration = wanted.registration
-    if registration.password and record.digest(registration.password) == record.last(instance).password:
+    if registration.password and record.digest(registration.password) == record.last_password(instance):
         raise CredentialError(
             f"the one-time password of {registration.device_id} has been used already: register the device again with "
             f"{registration.host}, and give the new password as the credential {PASSWORD}"
         )
 
 
-def register(instance: Instance, wanted: Wanted) -> None:
+def register(instance: Instance, registration: Registration) -> None:
     """Ask once, after a pause that grows with each failed attempt since the boot, or that the last answer asked for.
 
     Raises TedgeCertError, which the next start may mend. The pause does not apply to other credentials.
     """
-    registration = wanted.registration
     before = _wait(instance, record.digest(registration.device_id, registration.password, registration.host))
-    record.begin(instance, RegistrationRecord(record.digest(registration.password), wanted.url))
+    record.begin(instance, record.digest(registration.password))
     try:
         new = download.download_once(instance, registration)
     except TedgeCertError as error:
@@ -155,7 +145,7 @@ def finish(profile: str, directory: str = "", ca: str = "c8y") -> int:
 
 def _connect(instance: Instance) -> None:
     """Connect the device as tedge, if its registration was not finished yet."""
-    if record.unfinished(instance) is None:
+    if not record.is_unfinished(instance):
         return
     if not instance.bridge_file.exists():
         connect.connect(instance, offline=False)
@@ -171,7 +161,7 @@ def _connect(instance: Instance) -> None:
 
 def _conclude(instance: Instance) -> None:
     """Finish, as tedge, a further registration of a device that root has connected before."""
-    if record.unfinished(instance) is None:
+    if not record.is_unfinished(instance):
         return
     journal.info(f"the device has its certificate: {download.next_step(instance)}")
     if instance.bridge_file.exists():

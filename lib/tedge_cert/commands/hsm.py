@@ -18,7 +18,6 @@ from tedge_cert.x509 import hardware_keys, keys, provider
 def add_to(parser: Parser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     made = verbs.add_parser("create-key", help="make the private key of the device in a token or in its TPM")
-    made.set_defaults(needs_root=parser.prog)
     made.add_argument("--tpm", action="store_true", help="in the TPM 2.0, without a PIN")
     add_kind_to(made)
     listed = verbs.add_parser("list-keys", help="print the keys of a token")
@@ -26,12 +25,9 @@ def add_to(parser: Parser) -> None:
     listed.add_argument("--id", metavar="HEX", help="only keys of this id")
     listed.add_argument("--pin", help="PIN of the token (default: that of the settings)")
     listed.add_argument("uri", nargs="?", metavar="TOKEN", help="URI of the token (default: the only one)")
-    others = (
-        listed,
-        verbs.add_parser("list-tokens", help="print the tokens that the PKCS#11 library reaches"),
-        verbs.add_parser("check-pin", help="try the PIN once and keep a refused one from mosquitto, as its unit does"),
-    )
-    for each in others:
+    verbs.add_parser("list-tokens", help="print the tokens that the PKCS#11 library reaches")
+    verbs.add_parser("check-pin", help="try the PIN once and keep a refused one from mosquitto, as its unit does")
+    for each in verbs.choices.values():
         each.set_defaults(needs_root=parser.prog)
 
 

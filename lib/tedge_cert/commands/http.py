@@ -138,13 +138,12 @@ def _open(path: Path) -> BinaryIO:
 
 def _tenant_of(instance: Instance) -> Tenant:
     """Return the tenant, after a check of the certificate or password that the device shows it."""
-    if auth_method.is_basic(instance.config):
-        tenant = tenant_of(instance)
-        credentials.warn_if_exposed(Path(instance.config.need("c8y.credentials_path")))
-        return tenant
-    # The tenant gives a token only for a certificate within its validity, over HTTPS and over MQTT.
     instance.config.need("c8y.http")
-    clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
+    if auth_method.is_basic(instance.config):
+        credentials.warn_if_exposed(Path(instance.config.need("c8y.credentials_path")))
+    else:
+        # The tenant gives a token only for a certificate within its validity, over HTTPS and over MQTT.
+        clock.check_presentable(certificate.load(instance.certificate), instance.certificate)
     return tenant_of(instance)
 
 

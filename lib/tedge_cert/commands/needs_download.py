@@ -33,7 +33,7 @@ def ask(instance: Instance) -> int:
         return REGISTER
     fault = validity.clock_fault(now_s)
     found = f"the clock is wrong: {fault}" if fault else f"{path} is valid for {left}"
-    if record.unfinished(instance) is not None:
+    if record.is_unfinished(instance):
         journal.info(f"{found}, and the device is not connected yet")
         return REGISTER
     journal.info(f"nothing to register: {found}")

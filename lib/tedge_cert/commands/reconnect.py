@@ -5,7 +5,7 @@ import time
 
 from tedge_cert import journal
 from tedge_cert.bridge import conf_change, conf_files
-from tedge_cert.bridge.health import Bridge, wait_for_broker
+from tedge_cert.bridge.health import wait_for_broker
 from tedge_cert.bridge.kinds import open_bridge
 from tedge_cert.commands import broker_files, connect, switch_by_hand
 from tedge_cert.commands.connect import prepare
@@ -21,7 +21,7 @@ from tedge_cert.disk import files
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
 from tedge_cert.tenant.eviction import evict_bridge
-from tedge_cert.terminal import Step
+from tedge_cert.terminal import step
 from tedge_cert.x509 import clock, hardware_keys
 
 
@@ -74,7 +74,7 @@ def _start_broker(root: Root, instance: Instance, broker: LocalBroker | None) ->
         return False
     if not instance.manages_services:
         return False
-    with Step("Starting mosquitto"):
+    with step("Starting mosquitto"):
         since_s = int(time.time())
         try:
             root.systemctl("reset-failed", "mosquitto.service")
@@ -126,18 +126,14 @@ def _connect_once_more(instance: Instance, tenant: Tenant, broker: LocalBroker |
         raise TedgeCertError(
             f"cannot ask the broker at {found.host}:{found.port}; start mosquitto, its bridge is configured"
         )
-    with bridge, Step("Making the bridge reconnect"):
-        _push_out(tenant, bridge)
-
-
-def _push_out(tenant: Tenant, bridge: Bridge) -> None:
-    was_up, began_s = bridge.is_up, time.monotonic()
-    verdict = evict_bridge(tenant)
-    if not verdict.accepted:
-        raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
-    returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)
-    if not returned:
-        raise NoAnswerError(
-            f"{verdict.reason}, but the bridge has not come back within {BRIDGE_WAIT_S:g} s; it goes on trying, see "
-            "`sudo journalctl -u mosquitto`"
-        )
+    with bridge, step("Making the bridge reconnect"):
+        was_up, began_s = bridge.is_up, time.monotonic()
+        verdict = evict_bridge(tenant)
+        if not verdict.accepted:
+            raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
+        returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)
+        if not returned:
+            raise NoAnswerError(
+                f"{verdict.reason}, but the bridge has not come back within {BRIDGE_WAIT_S:g} s; it goes on trying, "
+                "see `sudo journalctl -u mosquitto`"
+            )

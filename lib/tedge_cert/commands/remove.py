@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``tedge cert remove``: remove certificate and key of the device."""
 
-from tedge_cert import cures, journal, terminal
+import sys
+
+from tedge_cert import journal, terminal
 from tedge_cert.commands import fresh_start
 from tedge_cert.device import profiles
 from tedge_cert.device import registration_record as record
@@ -17,14 +19,15 @@ def confirm(instance: Instance) -> None:
 
     A script is not asked. The question comes before the lock, so that nothing waits for a person.
     """
-    if not (instance.certificate.exists() or instance.key.exists()):
+    is_asked = sys.stdin.isatty() and sys.stderr.isatty()
+    if not is_asked or not (instance.certificate.exists() or instance.key.exists()):
         return
     name = _device_id(instance) or "The device"
-    lost = (
+    terminal.tell(
         f"This removes {instance.certificate} and the private key {instance.key}.\n"
         f"{name} cannot connect any more until it is registered again with a new one-time password.\n"
     )
-    if not terminal.confirm(lost, "Remove both? [y/N] "):
+    if not terminal.agrees("Remove both?"):
         raise TedgeCertError("nothing was removed")
 
 
@@ -39,11 +42,6 @@ def remove(instance: Instance) -> bool:
     if removed[1]:
         _warn_of_others(instance)
     return any(removed)
-
-
-def next_step(instance: Instance) -> str:
-    """Return the command that registers the device again, with its id."""
-    return cures.register(record.last_device_id(instance))
 
 
 def _device_id(instance: Instance) -> str:

@@ -8,7 +8,7 @@ Without root's rights (a trial with a configuration elsewhere) the same function
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,9 @@ from tedge_cert.errors import ConfigurationError, TedgeCertError
 from tedge_cert.x509 import provider
 
 _MOSQUITTO = broker_failure.UNIT
-_UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y|download)@[A-Za-z0-9_-]+\.(service|timer)")
+_UNITS = re.compile(r"mosquitto\.service|tedge-cert-(renewer|renewer-c8y)@[A-Za-z0-9_-]+\.(service|timer)")
 _VERBS = {
-    ("show",), ("is-active", "--quiet"), ("enable",), ("enable", "--now"), ("disable", "--now"), ("start",),
-    ("restart",), ("try-restart",), ("reset-failed",), ("daemon-reload",),
+    ("show",), ("enable",), ("enable", "--now"), ("disable", "--now"), ("start",), ("restart",), ("reset-failed",),
 }  # fmt: skip
 # What mosquitto's files held before this command changed them, to be restored if mosquitto does not start.
 _before: list[tuple[conf_files.Placement, str | None]] = []
@@ -129,14 +128,8 @@ def serve(profile: str) -> int | None:
     """Fork a command of the system's configuration: None in the child that is tedge, its exit code in the parent."""
     if privileges.is_root():
         _restore_roots_files()
-    loaded: list[Instance] = []
-
-    def instance() -> Instance:
-        # Not before the first task: a command with broken settings says so itself, as tedge.
-        if not loaded:
-            loaded.append(load_instance("c8y", profile, SYSTEM_DIRECTORY, known=False))
-        return loaded[0]
-
+    # Not before the first task: a command with broken settings says so itself, as tedge.
+    instance = cache(partial(load_instance, "c8y", profile, SYSTEM_DIRECTORY, known=False))
     return privileges.split({name: partial(task, instance) for name, task in _TASKS.items()})
 
 

@@ -18,7 +18,6 @@ from tedge_cert.commands import root_tasks
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import settings
 from tedge_cert.config.keys.table import KEYS
-from tedge_cert.config.settings import Config
 from tedge_cert.device.connection_settings import files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import load_instance
 from tedge_cert.disk import files, owners, privileges
@@ -66,12 +65,9 @@ def _claim_settings() -> None:
         journal.warning(f"{each} is no plain file, or too large, and was not read: look at it, then remove it")
     if claimed.files:
         journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set KEY VALUE`")
-        for name in _chosen_paths(settings.load()):
+        config = settings.load()
+        for name in (name for name, key in KEYS.items() if key.is_path and config.is_set(name)):
             journal.warning(f"user tedge could set {name} until now: check it by `tedge config get {name}`")
-
-
-def _chosen_paths(config: Config) -> list[str]:
-    return [name for name, key in KEYS.items() if key.is_path and config.is_set(name)]
 
 
 def _claim_broker_files() -> bool:

@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tedge_cert import cures, journal, terminal
@@ -43,7 +44,7 @@ def create(arguments: argparse.Namespace) -> int:
         journal.warning(
             "--pin: every user of this device can read a command line; device.cryptoki.pin_path names a file"
         )
-    hardware_keys.check_installed(hardware_keys.TOKEN)
+    hardware_keys.check_installed()
     with custody(instance):
         rotation.remove_spare(instance)
         present = keys.content_of(instance.key_file)
@@ -172,17 +173,10 @@ def _verdict(config: Config) -> int:
             result = max(result, refused)
         except TedgeCertError as error:
             journal.warning(str(error))
-            if not _was_right(attributes):
+            if not pin_guard.is_tried_and_right(attributes):
                 # Nothing says that it is right, and mosquitto would try it as soon as the token is there.
                 result = max(result, refused)
     return result
-
-
-def _was_right(attributes: dict[str, str]) -> bool:
-    try:
-        return pin_guard.is_tried_and_right(attributes)
-    except TedgeCertError:
-        return False
 
 
 def instance_of(arguments: argparse.Namespace, prepare: Callable[[argparse.Namespace], None]) -> Instance:
@@ -338,13 +332,10 @@ def _identifier(typed: str | None) -> str:
     """Return an id as hexadecimal digits; blanks and colons may stand between its bytes. Raises ConfigurationError."""
     if typed is None:
         return ""
-    try:
-        found = bytes.fromhex(typed.replace(":", " ")).hex()
-    except ValueError as error:
-        raise ConfigurationError(f"--id {typed}: expected pairs of hexadecimal digits, such as 010203") from error
-    if not found:
-        raise ConfigurationError("--id: expected pairs of hexadecimal digits, such as 010203")
-    return found
+    with suppress(ValueError):
+        if found := bytes.fromhex(typed.replace(":", " ")).hex():
+            return found
+    raise ConfigurationError(f"--id {typed}: expected pairs of hexadecimal digits, such as 010203")
 
 
 def _text_of_token(found: Token) -> str:

@@ -48,7 +48,7 @@ def upload(instance: Instance, operator: Credentials, of_authority: bool = False
     """
     path, found = _to_be_uploaded(instance)
     server = server_of(instance.config)
-    name = found.device_id
+    name = found.validity.device_id
     if of_authority:
         found = _authority_of(found, path)
         name = found.validity.common_name or found.subject
@@ -63,11 +63,9 @@ def upload(instance: Instance, operator: Credentials, of_authority: bool = False
         answer = _as_operator(
             server, operator, "POST", f"/tenant/tenants/{tenant}/trusted-certificates", json.dumps(body)
         )
-    if answer.status == 409:
-        return Uploaded(path, was_known=True)
-    if answer.status not in (200, 201):
+    if answer.status not in (200, 201, 409):
         raise https.refusal(answer, ADVICE)
-    return Uploaded(path, was_known=False)
+    return Uploaded(path, was_known=answer.status == 409)
 
 
 def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:

@@ -47,7 +47,7 @@ def set_value(config: Config, name: str, text: str) -> None:
 def unset_value(config: Config, name: str) -> None:
     """Remove ``name``, if it is set."""
     find(name)
-    if _stored(config, name) is not None:
+    if config.at(*config.place(name), name) is not None:
         _change(config, name, None)
 
 
@@ -84,29 +84,20 @@ def make_main_file(config: Config) -> None:
 
 def _list(config: Config, name: str) -> list[str]:
     """Return the value of a list without the environment."""
-    key, stored = find(name), _stored(config, name)
-    value = key.default if stored is None else _typed(config, name, stored)
+    stored, _ = config.in_file(name)
+    value = find(name).default if stored is None else stored
     return value if isinstance(value, list) else []
-
-
-def _typed(config: Config, name: str, stored: object) -> Value:
-    try:
-        return find(name).typed(stored)
-    except ValueError as error:
-        raise ConfigurationError(f"{config.place(name)[0]}: {config.full_name(name)} {error}") from error
 
 
 def _parsed(config: Config, name: str, text: str) -> Value:
     key = find(name)
     try:
-        if key.is_list:
-            key.parse(text)
-            # Keep blanks and empty names as typed; `Config.names` drops them when it reads the file.
-            return text.split(",")
         # A person may type a relative path; a path in a file must be absolute.
-        return key.parse(os.path.abspath(text) if key.is_path and text.isprintable() else text)  # noqa: PTH100
+        value = key.parse(os.path.abspath(text) if key.is_path and text.isprintable() else text)  # noqa: PTH100
     except ValueError as error:
         raise ConfigurationError(f"cannot set {config.full_name(name)} to '{text}': {error}") from error
+    # Keep blanks and empty names of a list as typed; `Config.names` drops them when it reads the file.
+    return text.split(",") if isinstance(value, list) else value
 
 
 def target_of(path: Path) -> Path:
@@ -131,15 +122,6 @@ def target_of(path: Path) -> Path:
     return target
 
 
-def _stored(config: Config, name: str) -> object:
-    """Return the value in the file, without the environment."""
-    path, parts = config.place(name)
-    node: Any = tomllib.loads(_read(Path(path)))
-    for part in parts:
-        node = node.get(part) if isinstance(node, dict) else None
-    return node
-
-
 def _change(config: Config, name: str, value: Value | None) -> None:
     """Set ``name``, or remove it if ``value`` is None.
 
@@ -147,7 +129,10 @@ def _change(config: Config, name: str, value: Value | None) -> None:
     """
     path, parts = config.place(name)
     target = target_of(Path(path))
-    before = _read(target)
+    # As bytes, because text mode would lose the carriage returns of a file that has them.
+    content = target.read_bytes() if target.exists() else b""
+    mark = BOM if content.startswith(BOM) else b""
+    before = content.removeprefix(mark).decode()
     in_mappers = path != config.file
     if in_mappers:
         before = mapper_files.with_type(before, cloud_of(name))
@@ -168,26 +153,13 @@ def _change(config: Config, name: str, value: Value | None) -> None:
             continue
         if in_mappers:
             list(mapper_files.make_directories(Path(path)))
-        files.write(target, _bom(target) + text.encode(), owners.CONFIGURATION)
+        files.write(target, mark + text.encode(), owners.CONFIGURATION)
         files.remove_stale_temporaries(target)
         return
     raise ConfigurationError(
         f"{path}: cannot change {config.full_name(name)} and keep everything else as it is; write each [table] of "
         f"the file once, with its sub-tables directly below it (`{toml_errors.editor(path)}`)"
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        # As bytes, because text mode would lose the carriage returns of a file that has them.
-        return path.read_bytes().removeprefix(BOM).decode("utf-8")
-    except FileNotFoundError:
-        return ""
-
-
-def _bom(path: Path) -> bytes:
-    """Return the mark that the file begins with, if it does."""
-    return BOM if path.exists() and path.read_bytes().startswith(BOM) else b""
 
 
 def _wanted(text: str, parts: list[str], value: Value | None, complaint: str) -> Tree:

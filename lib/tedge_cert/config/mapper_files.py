@@ -7,22 +7,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tedge_cert.config.settings import BOM, SYSTEM_DIRECTORY, Tree
+from tedge_cert.config.settings import SYSTEM_DIRECTORY, Tree
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import ConfigurationError, TedgeCertError
 
 _TYPE = "cloud_type"
-_BOM = BOM.decode()
 
 
 def with_type(text: str, cloud: str) -> str:
     """Return the text of a file with the line by which thin-edge's mapper finds its cloud, as its first line."""
-    head = _BOM if text.startswith(_BOM) else ""
-    text = text.removeprefix(_BOM)
     if _TYPE in tomllib.loads(text):
-        return head + text
+        return text
     end = "\r\n" if "\r\n" in text else "\n"
-    return f'{head}{_TYPE} = "{cloud}"{end}{text}'
+    return f'{_TYPE} = "{cloud}"{end}{text}'
 
 
 def has_no_setting(tree: Tree) -> bool:

@@ -69,12 +69,16 @@ class Config:
                 return key.of_variable(text) if text else None, variable
             except ValueError as error:
                 raise ConfigurationError(f"the environment variable {variable}: {text!r}: {error}") from error
+        return self.in_file(name)
+
+    def in_file(self, name: str) -> tuple[Value | None, str]:
+        """Return the value of ``name`` in its file, and the file; None if it is not set there."""
         path, parts = self.place(name)
-        node = self._at(path, parts, name)
+        node = self.at(path, parts, name)
         if node is None:
             return None, path
         try:
-            return key.typed(node), path
+            return find(name).typed(node), path
         except ValueError as error:
             raise ConfigurationError(f"{path}: {'.'.join(self.above(path) + parts)} {error}") from error
 
@@ -98,7 +102,8 @@ class Config:
         """Return the present and the former names of a key in this profile; each can have ``_`` for dots."""
         return [self.full_name(each) for each in (name, *find(name).old)]
 
-    def _at(self, path: str, parts: list[str], name: str) -> object:
+    def at(self, path: str, parts: list[str], name: str) -> object:
+        """Return what the file at ``path`` has at the ``place`` of a key, unchecked; None if nothing."""
         node: object = self.tree(path) or {}
         for part in parts:
             if not isinstance(node, dict):
@@ -107,9 +112,6 @@ class Config:
             if node is None:
                 return None
         return node
-
-    def _in_main_file(self, name: str) -> bool:
-        return bool(self._written(self.file, self._spellings(name)))
 
     def _written(self, path: str, names: list[str]) -> list[list[str]]:
         """Return where the file at ``path`` sets a key that has these names."""
@@ -215,7 +217,7 @@ class Config:
         if value is None:
             wanted = next(iter(find(name).follows), name)
             cure = f"set one with `sudo tedge config set {wanted} <value>{self.option}`"
-            if (place := self.place(wanted)[0]) != self.file and self._in_main_file(wanted):
+            if (place := self.place(wanted)[0]) != self.file and self._written(self.file, self._spellings(wanted)):
                 cure = f"the one in {self.file} is not read: {MOVE} moves it to {place}"
             raise ConfigurationError(f"no value for '{self.full_name(wanted)}'; {cure}")
         return value

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PKCS#11 URIs (RFC 7512), and the PEM file that names a key by one, as OpenSSL's provider reads it."""
 
-import base64
 import string
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -10,8 +9,8 @@ from tedge_cert.hourly.der import element
 
 SCHEME = "pkcs11:"
 _LABEL = "PKCS#11 PROVIDER URI"
-_VERSION = b"PKCS#11 Provider URI v1.0"
-_VISIBLE_STRING, _UTF8_STRING, _SEQUENCE = 0x1A, 0x0C, 0x30
+_VERSION = "PKCS#11 Provider URI v1.0"
+_VISIBLE_STRING, _UTF8_STRING = 0x1A, 0x0C
 # RFC 7512 §2.3: those that say which token, and those that say which object in it.
 OF_TOKEN = ("token", "manufacturer", "serial", "model", "slot-id")
 OF_KEY = ("object", "id")
@@ -52,18 +51,11 @@ def _quoted(name: str, value: str) -> str:
 
 def pem_of(uri: str) -> bytes:
     """Return the file that names the key at ``uri``."""
-    fields = b"".join(_der(tag, each) for tag, each in ((_VISIBLE_STRING, _VERSION), (_UTF8_STRING, uri.encode())))
-    body = base64.b64encode(_der(_SEQUENCE, fields)).decode()
-    lines = "\n".join(body[at : at + 64] for at in range(0, len(body), 64))
-    return f"-----BEGIN {_LABEL}-----\n{lines}\n-----END {_LABEL}-----\n".encode()
+    from asn1crypto import core, pem
 
-
-def _der(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes([tag, size]) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(length)]) + length + content
+    fields = core.VisibleString(_VERSION).dump() + core.UTF8String(uri).dump()
+    made: bytes = pem.armor(_LABEL, core.Sequence(contents=fields).dump())
+    return made
 
 
 def in_der(der: bytes) -> str:

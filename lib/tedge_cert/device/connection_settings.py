@@ -19,14 +19,14 @@ from tedge_cert.device.instance import Instance, identity
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly import mapper_process
 from tedge_cert.net.anchors import Trust
-from tedge_cert.net.proxy import Proxy, ProxySettings
+from tedge_cert.net.proxy import Proxy, proxy_for
 from tedge_cert.net.server import Server
 
 if TYPE_CHECKING:
     from tedge_cert.device.est_authority import EstAuthority, EstServer
     from tedge_cert.device.mosquitto import Listener, Mosquitto, MosquittoFiles
 
-_AUTH, _ROOTS = "mqtt.client.auth", "c8y.root_cert_path"
+_AUTH, _ROOTS, _PREFIX = "mqtt.client.auth", "c8y.root_cert_path", "c8y.bridge.topic_prefix"
 # The services that say whether they run, each with the prefix of the cloud.
 _MOSQUITTO, _MAPPER, _BRIDGE_OF_MAPPER = "mosquitto-{}-bridge", "tedge-mapper-{}", "tedge-mapper-bridge-{}"
 _MAIN_DEVICE = "device/main//"
@@ -106,7 +106,7 @@ def proxy_of(config: Config, endpoint: str) -> Proxy | None:
     if address is None:
         return None
     exceptions, username = (config.text(f"proxy.{each}") for each in ("no_proxy", "username"))
-    return ProxySettings(address, exceptions or "", username, _proxy_password(config)).for_host(endpoint)
+    return proxy_for(endpoint, address, exceptions or "", username, _proxy_password(config))
 
 
 def _proxy_password(config: Config) -> str | None:
@@ -139,7 +139,7 @@ def broker_of(instance: Instance) -> LocalBroker:
     return LocalBroker(
         config.need("mqtt.client.host"),
         int(config.need("mqtt.client.port")),
-        prefix=_prefix_of(config),
+        prefix=config.need(_PREFIX),
         health_topic=_health_of(config, _MOSQUITTO if mapper is None else _BRIDGE_OF_MAPPER),
         status_topic=f"{root}/{device}/cert/{instance.name}/status",
         bridge_file=instance.bridge_file,
@@ -157,7 +157,7 @@ def _mapper_of(instance: Instance) -> Mapper | None:
     if not mapper_process.is_built_in(str(instance.bridge_file)):
         return None
     config, device = instance.config, instance.config.need("mqtt.device_topic_id")
-    service, bridge = (each.format(_prefix_of(config)) for each in (_MAPPER, _BRIDGE_OF_MAPPER))
+    service, bridge = (each.format(config.need(_PREFIX)) for each in (_MAPPER, _BRIDGE_OF_MAPPER))
     return Mapper(
         mapper_process.unit_of(instance.profile),
         _health_of(config, _MAPPER),
@@ -191,7 +191,7 @@ def mosquitto_of(instance: Instance, tenant: Tenant) -> "Mosquitto":
         tenant,
         listener_of(config),
         config.profile,
-        prefix=_prefix_of(config),
+        prefix=config.need(_PREFIX),
         health_topic=_health_of(config, _MOSQUITTO),
         keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
         local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
@@ -225,13 +225,9 @@ def files_of(instance: Instance) -> "MosquittoFiles":
     )
 
 
-def _prefix_of(config: Config) -> str:
-    return config.need("c8y.bridge.topic_prefix")
-
-
 def _health_of(config: Config, service: str) -> str:
     services = _service_of(config.need("mqtt.device_topic_id"))
-    return f"{config.need('mqtt.topic_root')}/{services}/{service.format(_prefix_of(config))}/status/health"
+    return f"{config.need('mqtt.topic_root')}/{services}/{service.format(config.need(_PREFIX))}/status/health"
 
 
 def _uses_mqtt_service(config: Config) -> bool:

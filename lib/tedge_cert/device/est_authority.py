@@ -30,8 +30,3 @@ class EstAuthority:
     factory: KeyPair | None
     # The file with user and password that go with the certificate at each renewal; it is read when they are shown.
     credentials_path: Path | None
-
-    @property
-    def host(self) -> str:
-        """The host of a first enrolment, as messages name it."""
-        return self.enrolment.host

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and paths of an instance: what follows from a cloud, a profile and the settings, resolved once."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tedge_cert import cures, journal, systemd
 from tedge_cert.config import auth_method, no_effect
@@ -16,9 +16,6 @@ from tedge_cert.durations import part_s
 from tedge_cert.errors import CertificateError, ConfigurationError, UnreadableError
 from tedge_cert.hourly import mapper_process
 from tedge_cert.hourly.validity import flaw_of_name
-
-if TYPE_CHECKING:
-    from tedge_cert.x509.certificate import Certificate
 
 # MQTT 3.1.1 demands less of servers; Cumulocity takes 64 characters.
 _LONGEST_ID = 255
@@ -110,6 +107,16 @@ class Instance(Names):
     def previous_key(self) -> Path:
         """The private key just replaced, that of previous."""
         return _with_suffix(self.key_file, ".previous")
+
+    @property
+    def rotates_key(self) -> bool:
+        """Whether the settings want a new private key with each renewal."""
+        return self.config.get(self.rotation_key) is True
+
+    @property
+    def rotation_key(self) -> str:
+        """The key that says so; only that of Cumulocity has one of its own."""
+        return key_for("c8y" if self.cloud == "c8y" else "", "certificate.rotate_key")
 
     @property
     def bridge_file(self) -> Path:
@@ -215,9 +222,12 @@ def identity(instance: Instance) -> str:
     """
     found = device_id(instance.config, key_for(instance.cloud, "device.id"))
     if found is None:
-        if active := _loaded(instance.certificate):
+        from tedge_cert.x509.certificate import load
+
+        with suppress(CertificateError):
+            flaw = flaw_of_name(load(instance.certificate).validity)
             raise ConfigurationError(
-                f"the certificate {instance.certificate} {flaw_of_name(active.validity)}; get one with "
+                f"the certificate {instance.certificate} {flaw}; get one with "
                 f"`sudo tedge cert download {instance.words} --device-id <id>`"
             )
         how = f"register it with `sudo tedge cert download {instance.words} --device-id <id>`"
@@ -239,20 +249,11 @@ def device_id(config: Config, key: str = "device.id") -> str | None:
 
     path = config.need(key.replace(".id", ".cert_path"))
     try:
-        return load(Path(path)).device_id or None
+        return load(Path(path)).validity.device_id or None
     except UnreadableError:
         raise
     except CertificateError:
         return config.text(key)
-
-
-def _loaded(path: Path) -> "Certificate | None":
-    from tedge_cert.x509.certificate import load
-
-    try:
-        return load(path)
-    except CertificateError:
-        return None
 
 
 def device_id_for(config: Config, key: str, given: str | None = None) -> str | None:

@@ -35,9 +35,9 @@ def check_conflicts(instance: Instance) -> None:
     # Here, because most commands only look which profiles there are.
     from tedge_cert.device.connection_settings import mqtt_of
 
-    mqtt, device_id = mqtt_of(instance.config), _identity(instance)
+    mqtt, device_id = mqtt_of(instance.config), identity_of(instance)
     for other in others(instance):
-        if mqtt == mqtt_of(other.config) and device_id == _identity(other) is not None:
+        if mqtt == mqtt_of(other.config) and device_id == identity_of(other) is not None:
             host, port = mqtt
             raise ConfigurationError(
                 f"{_label(instance)} and {_label(other)} are both {device_id} at {host}:{port} "
@@ -86,7 +86,8 @@ def _has_tenant(config: Config) -> bool:
     return config.get("c8y.mqtt") is not None
 
 
-def _identity(instance: Instance) -> str | None:
+def identity_of(instance: Instance) -> str | None:
+    """Return the device id of an instance; None where there is none, or none that can be read."""
     try:
         return identity(instance)
     except (ConfigurationError, UnreadableError):

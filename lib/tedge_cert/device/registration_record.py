@@ -18,14 +18,6 @@ _UNFINISHED, _FINISHED, _DEVICE_ID, _PASSWORD = ".registering", ".registered", "
 
 
 @dataclass(frozen=True)
-class RegistrationRecord:
-    """A registration: the digest of its password, and the tenant as the credentials name it."""
-
-    password: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True)
 class Attempts:
     """How many attempts failed since the boot with the same credentials, and how long to wait after the last one.
 
@@ -45,15 +37,14 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def unfinished(instance: Instance) -> RegistrationRecord | None:
-    """Read the registration that began and whose device is not connected yet; None if there is none."""
-    path = _file(instance, _UNFINISHED)
-    return _registration(path) if path.exists() else None
+def is_unfinished(instance: Instance) -> bool:
+    """Return whether a registration began whose device is not connected yet."""
+    return _file(instance, _UNFINISHED).exists()
 
 
-def last(instance: Instance) -> RegistrationRecord:
-    """Read the last registration that was finished; an empty one if there was none."""
-    return _registration(_file(instance, _FINISHED))
+def last_password(instance: Instance) -> str:
+    """Read the digest of the password of the last registration that was finished; empty if there was none."""
+    return str(_load(_file(instance, _FINISHED)).get("password") or "")
 
 
 def attempts(instance: Instance) -> Attempts:
@@ -82,9 +73,12 @@ def end_password(instance: Instance) -> None:
     files.remove(_file(instance, _PASSWORD))
 
 
-def begin(instance: Instance, registration: RegistrationRecord) -> None:
-    """Record the registration before the tenant is asked, so that the device is connected even after a power cut."""
-    files.write(_file(instance, _UNFINISHED), json.dumps(asdict(registration)).encode(), owners.SECRET)
+def begin(instance: Instance, password: str) -> None:
+    """Record a registration, with the digest of its password, before the tenant is asked.
+
+    So the device is connected even after a power cut.
+    """
+    files.write(_file(instance, _UNFINISHED), json.dumps({"password": password}).encode(), owners.SECRET)
 
 
 def finish(instance: Instance) -> None:
@@ -138,11 +132,6 @@ def _file(instance: Instance, suffix: str) -> Path:
 
 def _attempts_file(instance: Instance) -> Path:
     return instance.run_directory / f"{instance.name}.attempts"
-
-
-def _registration(path: Path) -> RegistrationRecord:
-    found = _load(path)
-    return RegistrationRecord(str(found.get("password") or ""), str(found.get("url") or ""))
 
 
 def _load(path: Path) -> dict[str, object]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert import cures, journal
-from tedge_cert.config import no_effect, rotate_key
+from tedge_cert.config import no_effect
 from tedge_cert.config.keys import CLOUDS
 from tedge_cert.config.settings import key_for
 from tedge_cert.device import made_keys, profiles, token_key
@@ -49,14 +49,10 @@ class CandidateKey:
         return keys.public_key(self.key)
 
 
-def is_wanted(instance: Instance) -> bool:
-    """Return whether the settings want a new key with each renewal."""
-    return rotate_key.is_wanted(instance.config, instance.cloud)
-
-
 def setting(instance: Instance) -> str:
-    """Return the setting that says so, as it is set."""
-    return rotate_key.setting(instance.config, instance.cloud)
+    """Return the setting that wants a new key with each renewal, as it is set."""
+    own = instance.rotation_key
+    return instance.config.full_name(own) if instance.config.is_set(own) else "certificate.rotate_key"
 
 
 def candidate_key(instance: Instance) -> CandidateKey | None:
@@ -197,8 +193,8 @@ def check(instance: Instance) -> None:
 
 
 def _impossible(instance: Instance, why: str) -> ConfigurationError:
-    if is_wanted(instance):
-        name = rotate_key.key_of(instance.cloud) if instance.profile else "certificate.rotate_key"
+    if instance.rotates_key:
+        name = instance.rotation_key if instance.profile else "certificate.rotate_key"
         cure = cures.by_root("config set", f"{name} false{instance.config.option}")
         return ConfigurationError(
             f"no new private key can be made, which {setting(instance)} wants: {why}; `{cure}` renews with the present "

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.disk import owners
-from tedge_cert.disk.owners import Access
 
 # It lies less deep. A name has at most 255 bytes.
 _DEEPEST, _STEM_BYTES = 8, 200
@@ -39,7 +38,8 @@ def claim(directory: Path, only: Sequence[str] = ()) -> Claimed:
 
 
 def _claim(directory: Path, parent: int, only: Sequence[str], depth: int = 0) -> Claimed:
-    _take(parent, owners.DIRECTORY_OF_ROOT)
+    if not owners.is_roots(os.fstat(parent)):
+        owners.apply_access(parent, owners.DIRECTORY_OF_ROOT)
     claimed = Claimed()
     for name in only or sorted(os.listdir(parent)):
         with owners.opened(name, os.O_NONBLOCK, parent) as descriptor:
@@ -54,11 +54,6 @@ def _claim(directory: Path, parent: int, only: Sequence[str], depth: int = 0) ->
                 _copy(name, descriptor, parent)
                 claimed += Claimed(files=(directory / name,))
     return claimed
-
-
-def _take(descriptor: int, access: Access) -> None:
-    if not owners.is_roots(os.fstat(descriptor)):
-        owners.apply_access(descriptor, access)
 
 
 def _move_aside(directory: Path, name: str, parent: int) -> Claimed:

@@ -7,9 +7,9 @@ The mapper reads the certificate only when it starts. The hourly check uses this
 import os
 import time
 
+from tedge_cert.hourly.pem import read
+
 CGROUPS = "/sys/fs/cgroup/system.slice"
-# The file has some kilobytes; whatever is put there by mistake is not read to its end.
-_LIMIT_BYTES = 1 << 20
 # The kernel counts the start of a process in hundredths of a second, and the times of files a little behind.
 _EXACT_S = 0.02
 
@@ -25,7 +25,7 @@ def is_built_in(bridge_file: str) -> bool:
     The setting mqtt.bridge.built_in says what the next reconnect would make, not what is there.
     """
     try:
-        lines = _read(bridge_file).splitlines()
+        lines = read(bridge_file).splitlines()
     except OSError:
         return False
     return not any(line.split(None, 1)[:1] == [b"connection"] for line in lines)
@@ -43,7 +43,7 @@ def processes(unit: str) -> list[int] | None:
     name, is_instance, _ = unit.partition("@")
     parent = f"{CGROUPS}/system-{name.replace('-', chr(92) + 'x2d')}.slice" if is_instance else CGROUPS
     try:
-        return [int(each) for each in _read(f"{parent}/{unit}/cgroup.procs").split()]
+        return [int(each) for each in read(f"{parent}/{unit}/cgroup.procs").split()]
     except (OSError, ValueError):
         return []
 
@@ -75,17 +75,8 @@ def _started_s(pid: int) -> float | None:
     """Return when a process was started, by the present time of day; None if that cannot be seen."""
     try:
         # The name of the program is in parentheses, and may hold any character (proc(5)).
-        ticks = int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+        ticks = int(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
     since_boot_s = ticks / os.sysconf("SC_CLK_TCK")
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot_s
-
-
-def _read(path: str) -> bytes:
-    # Not blocking, because a pipe put there by mistake would block every later check.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _LIMIT_BYTES)
-    finally:
-        os.close(descriptor)

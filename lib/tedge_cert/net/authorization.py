@@ -13,9 +13,9 @@ def is_token(text: str) -> bool:
     return 0 < len(text) <= LIMIT_CHARACTERS and text.isascii() and text.isprintable() and " " not in text
 
 
-def basic(username: str, password: str) -> dict[str, str]:
+def basic(username: str, password: str, name: str = "Authorization") -> dict[str, str]:
     """Make the header of HTTP Basic, in UTF-8 as servers expect it since RFC 7617 §2.1."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
+    return {name: f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
 
 
 def authorization(who: "str | Credentials") -> dict[str, str]:

@@ -22,19 +22,14 @@ def _no_context() -> None:
     raise ImportError("no default anchors are wanted")
 
 
-def _guesses() -> dict[str, ModuleType | None]:
-    """Return modules that stand in for the two libraries: ``requests`` wants one of them, in a version that it knows.
-
-    None is how a module is said to be missing (import statement in the Python reference).
-    """
-    nothing = ModuleType("chardet", "No guess.")
-    vars(nothing)["__version__"] = "5.0.0"
-    return {"chardet": nothing, "charset_normalizer": None}
-
-
 _taken = ssl_.create_urllib3_context
+# ``requests`` wants one of the two libraries, in a version that it knows. None is how a module is said to be missing
+# (import statement in the Python reference).
+_chardet = ModuleType("chardet", "No guess.")
+vars(_chardet)["__version__"] = "5.0.0"
+_guesses: dict[str, ModuleType | None] = {"chardet": _chardet, "charset_normalizer": None}
 _modules: dict[str, ModuleType | None] = vars(sys)["modules"]
-_stand_ins = {name: module for name, module in _guesses().items() if name not in _modules}
+_stand_ins = {name: module for name, module in _guesses.items() if name not in _modules}
 try:
     vars(ssl_)["create_urllib3_context"] = _no_context
     _modules.update(_stand_ins)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 
@@ -152,7 +153,7 @@ class _Adapter(HTTPAdapter):
         way = self._server.proxy
         if way is not None and way.speaks_tls:
             options["proxy_ssl_context"] = verifying_context(self._server.trust)
-            options["proxy_ssl_context"].server_name = way.endpoint[0]
+            options["proxy_ssl_context"].server_name = urlsplit(way.address).hostname
         return super().proxy_manager_for(proxy, ssl_context=self._context, ca_certs=None, **options)
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
@@ -171,7 +172,7 @@ class _Session(requests.Session):
     def __init__(self, server: Server, context: ClientContext) -> None:
         super().__init__()
         self.trust_env = False
-        self.shows_certificate = context.shows_certificate
+        self.shows_certificate = context.shown is not None
         self.mount("https://", _Adapter(server, context))
         if server.proxy is not None:
             self.proxies = {"https": server.proxy.address}

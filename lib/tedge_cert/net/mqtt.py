@@ -32,7 +32,9 @@ class ConnackError(OSError):
     """The other side answered CONNECT with a return code that is not zero (MQTT 3.1.1 §3.2.2.3)."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"CONNACK {code} ({words_of(code)})")
+        import paho.mqtt.client as paho
+
+        super().__init__(f"CONNACK {code} ({paho.connack_string(code).lower().rstrip('.')})")
         self.code = code
 
 
@@ -151,9 +153,11 @@ class Connection:
 
     # paho calls these from its own thread, with more arguments in version 2 than in version 1.
     def _handle_connect(self, _client: object, _data: object, flags: Any, code: Any, *_rest: object) -> None:
-        trace.mqtt(f"CONNACK {return_code(code)}")
+        number = int(getattr(code, "value", code))
+        number = _RETURN_CODES.get(number, number)
+        trace.mqtt(f"CONNACK {number}")
         with self._changed:
-            self._code = return_code(code)
+            self._code = number
             self.has_session = bool(flags["session present"] if isinstance(flags, dict) else flags.session_present)
             self._changed.notify_all()
 
@@ -185,18 +189,6 @@ class Connection:
 LIMIT_BYTES = 1 << 20
 # paho 2 gives the return code of CONNACK in MQTT 5's numbers.
 _RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
-
-
-def return_code(told: Any) -> int:
-    """Return the code of a CONNACK (MQTT 3.1.1 §3.2.2.3) from either version of the library."""
-    number = int(getattr(told, "value", told))
-    return _RETURN_CODES.get(number, number)
-
-
-def words_of(code: int) -> str:
-    import paho.mqtt.client as paho
-
-    return str(paho.connack_string(code)).lower().rstrip(".")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 
 import ipaddress
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from tedge_cert.config.values import split_endpoint
 from tedge_cert.net.authorization import basic
@@ -15,12 +14,6 @@ class Proxy:
 
     address: str
     headers: dict[str, str] = field(repr=False)
-
-    @property
-    def endpoint(self) -> tuple[str, int]:
-        """Host, an IPv6 address without brackets, and port."""
-        parts = urlsplit(self.address)
-        return parts.hostname or "", parts.port or 80
 
     @property
     def speaks_tls(self) -> bool:
@@ -40,23 +33,17 @@ class Proxy:
         return f"{name} cannot be reached: {reason}; check it, or name the host in proxy.no_proxy"
 
 
-@dataclass(frozen=True)
-class ProxySettings:
-    """The proxy of the device, and the hosts that are reached without it (names with commas between them)."""
+def proxy_for(
+    endpoint: str, address: str, exceptions: str = "", username: str | None = None, password: str | None = None
+) -> Proxy | None:
+    """Return the proxy on the way to the host of ``endpoint`` (host, host:port); None for one of the ``exceptions``.
 
-    address: str
-    exceptions: str = ""
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    def for_host(self, endpoint: str) -> Proxy | None:
-        """Return the proxy on the way to the host of ``endpoint`` (host, host:port); None for an exception."""
-        if _is_excepted(endpoint, self.exceptions):
-            return None
-        headers: dict[str, str] = {}
-        if self.username is not None:
-            headers = {"Proxy-Authorization": basic(self.username, self.password or "")["Authorization"]}
-        return Proxy(self.address, headers)
+    These are names with commas between them.
+    """
+    if _is_excepted(endpoint, exceptions):
+        return None
+    headers = {} if username is None else basic(username, password or "", "Proxy-Authorization")
+    return Proxy(address, headers)
 
 
 def _is_excepted(endpoint: str, exceptions: str) -> bool:

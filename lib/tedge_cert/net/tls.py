@@ -3,7 +3,8 @@
 
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,32 +44,14 @@ class AlertSocket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands as the base class does, and remember an alert about our certificate."""
-        try:
+        with self._alert_remembered():
             super().do_handshake(block)
-        except ssl.SSLError as error:
-            self._remember(error)
-            raise
 
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Read as the base class does; remember an alert and raise ConnectionResetError for it."""
-        try:
-            return super().recv(buflen, flags)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            self._remember(error)
-            # The MQTT library of Debian 12 expects no other error than ConnectionError here.
-            raise ConnectionResetError(reason_of(error)) from error
-
-    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
-        """Read as the base class does, for the HTTP library; remember an alert."""
-        try:
-            return super().recv_into(buffer, nbytes, flags)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            self._remember(error)
-            raise
+    # ``recv`` and ``recv_into`` come here.
+    def read(self, *arguments: Any, **options: Any) -> Any:
+        """Read as the base class does, and remember an alert."""
+        with self._alert_remembered():
+            return super().read(*arguments, **options)
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Write as the base class does; from a server that takes no more, read the alert that it sent before."""
@@ -81,11 +64,16 @@ class AlertSocket(ssl.SSLSocket):
                 self.recv(1)
             raise
 
-    def _remember(self, error: ssl.SSLError) -> None:
-        context = self.context
-        # Only a server that proved its name can speak about our certificate.
-        if isinstance(context, ClientContext) and self._server_is_verified():
-            context.refusal = refusal_in(error)
+    @contextmanager
+    def _alert_remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except ssl.SSLError as error:
+            context, said = self.context, refusal_in(error)
+            # Only a server that proved its name can speak about our certificate.
+            if said and isinstance(context, ClientContext) and self._server_is_verified():
+                context.refusal = said
+            raise
 
     def _server_is_verified(self) -> bool:
         # Python 3.13 has this as a method of the socket, 3.11 and 3.12 on the object beneath it.
@@ -103,7 +91,8 @@ class ClientContext(ssl.SSLContext):
 
     sslsocket_class = AlertSocket
     refusal: str | None = None
-    shows_certificate: bool = False
+    # The file of our certificate that it shows, if any.
+    shown: Path | None = None
     login: Credentials | None = None
     server_name: str | None = None
 
@@ -134,7 +123,7 @@ def client_context(
         files.read_regular(certificate, follow=True)
         is_in_tpm = b"-----BEGIN TSS2 PRIVATE KEY-----" in files.read_regular(key, follow=True)
         context.load_cert_chain(certificate, key)
-        context.shows_certificate = True
+        context.shown = certificate
     except (OSError, ssl.SSLError) as error:
         raise CertificateError(
             f"cannot use {certificate} with the key {key}: {_why_unusable(error, settings, is_in_tpm)}"
@@ -178,8 +167,5 @@ def _why_unusable(error: OSError, settings: tuple[str, str] | None, is_in_tpm: b
 
 def refusal_in(error: ssl.SSLError) -> str | None:
     """Return the alert in ``error`` in words if it is about our certificate."""
-    reason = error.reason or ""
-    if "ALERT_" not in reason:
-        return None
-    alert = reason.partition("ALERT_")[2]
+    alert = (error.reason or "").partition("ALERT_")[2]
     return alert.replace("_", " ").lower() if alert in _ABOUT_OUR_CERTIFICATE else None

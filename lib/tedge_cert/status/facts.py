@@ -29,11 +29,6 @@ class CertificateFacts:
     not_after_s: int = 0
 
     @property
-    def is_readable(self) -> bool:
-        """Return whether the file holds a certificate."""
-        return not self.fault
-
-    @property
     def lifetime_s(self) -> int:
         """Return its whole validity in seconds."""
         return self.not_after_s - self.not_before_s
@@ -124,9 +119,6 @@ class Check:
     cure: str = ""
 
 
-NO_STATE = State()
-
-
 @dataclass(frozen=True)
 class Facts:
     """All facts about an instance at one moment."""
@@ -161,7 +153,7 @@ class Facts:
     # When the renewal is due, by threshold and spread; the spread makes it earlier by this at most.
     due_s: int = 0
     spread_s: int = 0
-    state: State = NO_STATE
+    state: State = field(default_factory=State)
     # Why the state could not be read.
     state_fault: str = ""
     # When certificate, key or settings were last changed, and whether the last result is that of other settings.

@@ -13,9 +13,9 @@ from tedge_cert.bridge import conf_change, conf_files
 from tedge_cert.bridge.kinds import watch
 from tedge_cert.config import auth_method, credentials, no_effect, token_settings, unknown_keys
 from tedge_cert.config.settings import fingerprint
-from tedge_cert.device import rotation, state
+from tedge_cert.device import profiles, rotation, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
-from tedge_cert.device.instance import Instance, Names, check_files, identity, pair_of, threshold_s
+from tedge_cert.device.instance import Instance, Names, check_files, pair_of, threshold_s
 from tedge_cert.device.state import State
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
@@ -88,11 +88,10 @@ def _sudoers() -> str:
 
 
 def _head(instance: Instance) -> Facts:
-    others = os.geteuid() != 0 and not privileges.is_user()
+    is_beside, others = beside.is_beside(), os.geteuid() != 0 and not privileges.is_user()
     head = Facts(instance.name, instance.cloud, instance.config.profile, instance.words, int(time.time()))
-    if not beside.is_beside():
-        return replace(head, is_other_user=others)
-    return replace(head, is_other_user=others, is_beside=True, settings_user=beside.user())
+    user = beside.user() if is_beside else ""
+    return replace(head, is_other_user=others, is_beside=is_beside, settings_user=user)
 
 
 def _of_files(instance: Instance, facts: Facts) -> Facts:
@@ -106,7 +105,7 @@ def _of_files(instance: Instance, facts: Facts) -> Facts:
         changed_s=_changed_s([instance.certificate, instance.key_file, *settings]),
         # An environment of the person who asks may differ from that of the unit, so the file has to be newer too.
         has_other_settings=left.settings != fingerprint(config) and _changed_s(settings) > left.at_s,
-        device_id=_device_id(instance),
+        device_id=profiles.identity_of(instance) or "",
         host=http or "",
         unread=config.file if instance.cloud in config.unread() else "",
         certificate=active,
@@ -145,19 +144,13 @@ def _if_there(path: Path) -> CertificateFacts | None:
 
 def _changed_s(paths: list[Path]) -> int:
     """Return when the last of these files was changed (content, owner or mode); 0 if none can be seen."""
-    times = [0]
-    for path in paths:
-        try:
-            times.append(int(path.stat().st_ctime))
-        except OSError:
-            continue
-    return max(times)
+    return max(_time_of(each, "st_ctime") for each in paths)
 
 
-def _written_s(path: Path) -> int:
-    """Return when the content of the file was written; 0 if that cannot be seen."""
+def _time_of(path: Path, kind: str = "st_mtime") -> int:
+    """Return when the content of the file was written, or another of its times; 0 if that cannot be seen."""
     try:
-        return int(path.stat().st_mtime)
+        return int(getattr(path.stat(), kind))
     except OSError:
         return 0
 
@@ -177,23 +170,18 @@ def _with_due(facts: Facts, spread: str) -> Facts:
     return replace(facts, due_s=max(0, int(active.not_after_s - lead)), spread_s=spread_s)
 
 
-def _device_id(instance: Instance) -> str:
-    try:
-        return identity(instance)
-    except (ConfigurationError, CertificateError):
-        return ""
-
-
 def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
     try:
         found = certificate.load(path)
     except CertificateError as error:
         hidden = isinstance(error.__cause__, PermissionError)
-        return CertificateFacts(str(path), str(error), _cure_of(error), is_hidden=hidden), None
+        # Another certificate does not help against a file system that does not let itself be read.
+        cure = error.cure or ("sudo journalctl -k -n 20" if isinstance(error, UnreadableError) else "")
+        return CertificateFacts(str(path), str(error), cure, is_hidden=hidden), None
     validity = found.validity
     facts = CertificateFacts(
         str(path),
-        written_s=int(path.stat().st_mtime),
+        written_s=_time_of(path),
         subject=found.subject,
         issuer=found.issuer,
         serial=validity.serial,
@@ -202,11 +190,6 @@ def _certificate(path: Path) -> tuple[CertificateFacts, Certificate | None]:
         flaw=flaw_of_name(validity),
     )
     return facts, found
-
-
-def _cure_of(error: CertificateError) -> str:
-    # Another certificate does not help against a file system that does not let itself be read.
-    return error.cure or ("sudo journalctl -k -n 20" if isinstance(error, UnreadableError) else "")
 
 
 def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts, left: State) -> KeyFacts:
@@ -253,11 +236,11 @@ def _with_rotation(instance: Instance, facts: Facts, found: KeyFacts) -> KeyFact
     beside_key = os.path.lexists(instance.candidate_key) or os.path.lexists(instance.previous_key)
     found = replace(
         found,
-        written_s=_written_s(instance.key_file),
-        candidate_s=_written_s(instance.candidate_key),
+        written_s=_time_of(instance.key_file),
+        candidate_s=_time_of(instance.candidate_key),
         is_half_switched=found.fits is False and beside_key and os.path.lexists(instance.previous),
     )
-    if facts.is_other_user or not rotation.is_wanted(instance):
+    if facts.is_other_user or not instance.rotates_key:
         return found
     try:
         rotation.check(instance)

@@ -7,7 +7,7 @@ from tedge_cert.durations import format_duration
 from tedge_cert.journal import quoted
 from tedge_cert.status.facts import CertificateFacts, Check, Facts
 from tedge_cert.status.verdict import WORDS, Problem, cure_of_clock, failures, health, is_failed_run_over, why_over
-from tedge_cert.terminal import mark, of_health, wrapped
+from tedge_cert.terminal import mark, of_status, wrapped
 from tedge_cert.times import local
 
 NOT_KNOWN = "not known"
@@ -29,7 +29,7 @@ def lines_of(reports: list[tuple[Facts, list[Problem]]]) -> str:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "".join(
-        f"{name:<{widths[0]}}  {of_health(word)}{' ' * (widths[1] - len(word))}  {left:<{widths[2]}}  {bridge}\n"
+        f"{name:<{widths[0]}}  {of_status(word)}{' ' * (widths[1] - len(word))}  {left:<{widths[2]}}  {bridge}\n"
         for name, word, left, bridge in rows
     )
 
@@ -57,7 +57,7 @@ def text_of(facts: Facts, found: list[Problem], said: Collection[tuple[str, str]
         lines.append(wrapped(f"    => {quoted(each.cure)}", hang=7))
     if any((each.what, each.cure) in said for each in found):
         lines.append("  and what is explained above")
-    lines.append(f"{'Status:':<15}{of_health(WORDS[health(found)])}")
+    lines.append(f"{'Status:':<15}{of_status(WORDS[health(found)])}")
     lines += [wrapped(f"{label:<15}{quoted(value)}", hang=15) for label, value in _rows(facts, found)]
     return "\n".join(lines) + "\n"
 
@@ -92,7 +92,7 @@ def _of_renewals(facts: Facts) -> list[tuple[str, str]]:
     rows = []
     for label, each in zip(("Before that:", "", ""), earlier, strict=False):
         more = f": {each.reason}" if each.reason else f", serial {each.serial}" if each.serial else ""
-        rows.append((label, f"{_words(each.result)} on {local(each.at_s)}{more}"))
+        rows.append((label, f"{each.result.replace('-', ' ')} on {local(each.at_s)}{more}"))
     return rows
 
 
@@ -105,7 +105,7 @@ def _clock(facts: Facts) -> str:
 
 def _of_certificate(facts: Facts, active: CertificateFacts) -> list[tuple[str, str]]:
     rows = [("Certificate:", f"{active.path} ({NOT_KNOWN})" if active.is_hidden else active.path)]
-    if active.is_readable:
+    if not active.fault:
         rows += [
             ("Subject:", active.subject),
             ("Issuer:", active.issuer),
@@ -122,7 +122,7 @@ def _of_certificate(facts: Facts, active: CertificateFacts) -> list[tuple[str, s
             rows.append((label, NOT_KNOWN))
         elif other is not None:
             serial = f"serial {other.serial}, valid until {local(other.not_after_s)}"
-            rows.append((label, serial if other.is_readable else f"{other.path} holds no certificate"))
+            rows.append((label, f"{other.path} holds no certificate" if other.fault else serial))
     return rows
 
 
@@ -148,7 +148,7 @@ def _result(facts: Facts, found: list[Problem]) -> str:
         return f"{NOT_KNOWN}: {facts.state_fault}" if facts.state_fault else NOT_KNOWN
     if not left.result:
         return "none yet (an hour with nothing to do leaves none)"
-    what = f"{_words(left.result)} on {local(left.at_s)}"
+    what = f"{left.result.replace('-', ' ')} on {local(left.at_s)}"
     if over := why_over(facts):
         return f"{what}, which is over: {over}"
     if any(left.reason and left.reason in each.what for each in found):
@@ -170,10 +170,6 @@ _CHECKS = {
     "mqtt": "TLS at",
     "disk": "disk at",
 }
-
-
-def _words(result: str) -> str:
-    return result.replace("-", " ")
 
 
 def _attempts(facts: Facts) -> str:

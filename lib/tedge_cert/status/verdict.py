@@ -13,12 +13,11 @@ from tedge_cert.status.facts import BridgeFacts, CertificateFacts, Facts, UnitFa
 from tedge_cert.times import local
 
 HEALTHY, ATTENTION, BROKEN = 0, 1, 2
-# In the journal of a unit that ended before its first program: EXIT_GROUP, EXIT_USER (systemd.exec(5)), their steps.
-_ACCOUNT = ("(status 216)", "(status 217)", "step GROUP", "step USER")
+# In the journal of a unit that ended before its first program: EXIT_EXEC, EXIT_GROUP, EXIT_USER (systemd.exec(5)),
+# and their steps.
+_MISSING = ("(status 203)", "(status 216)", "(status 217)", "step EXEC", "step GROUP", "step USER")
 # Differences between bridge and settings that a problem names.
 _SHOWN = 3
-# EXIT_EXEC and its step.
-_PROGRAM = ("(status 203)", "step EXEC")
 WORDS = ("healthy", "attention", "broken")
 
 
@@ -48,7 +47,7 @@ def health(found: list[Problem]) -> int:
 def why_over(facts: Facts) -> str:
     """Return why the last failure is history; empty if it still counts, or if the last result is no failure."""
     left, active, units = facts.state, facts.certificate, facts.units
-    if left.result in ("", *(each.name for each in SUCCESSES)) or active is None or not active.is_readable:
+    if left.result in ("", *(each.name for each in SUCCESSES)) or active is None or active.fault:
         return ""
     if left.serial and (left.serial, left.not_before_s) != (active.serial, active.not_before_s):
         return "the certificate was replaced since"
@@ -85,9 +84,8 @@ def _of_configuration(facts: Facts) -> Iterator[Problem]:
         what = f"the settings of {facts.cloud} in {facts.unread} are not read, as {facts.cloud} has files below mappers"
         yield Problem(ATTENTION if facts.host else BROKEN, what, "sudo tedge config upgrade")
     elif not facts.host:
-        yield Problem(
-            BROKEN, "no tenant is set", f"sudo tedge config set c8y.url mytenant.cumulocity.com{_option(facts)}"
-        )
+        option = facts.words.removeprefix(facts.cloud)
+        yield Problem(BROKEN, "no tenant is set", f"sudo tedge config set c8y.url mytenant.cumulocity.com{option}")
     if facts.key_in_hardware:
         what = no_effect.what_of_hardware(facts.key_in_hardware)
         yield Problem(BROKEN, what, no_effect.cure_of_hardware())
@@ -184,10 +182,6 @@ def _register(facts: Facts) -> str:
     return cures.registration(facts.words, facts.device_id)
 
 
-def _is_self_signed(found: CertificateFacts | None) -> bool:
-    return found is not None and found.issuer == found.subject
-
-
 def _of_renewal(facts: Facts) -> Iterator[Problem]:
     left, failed = facts.state, failures(facts)
     waits = bool(failed) and left.result == NOT_TRUSTED_YET.name
@@ -199,7 +193,7 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             BROKEN if late else ATTENTION,
             f"{what}: {left.reason or left.result}",
-            _upload(facts) if waits and facts.candidate is not None else _journal_of(facts),
+            _upload(facts, facts.candidate) if waits and facts.candidate is not None else _journal_of(facts),
         )
     if facts.previous is not None:
         yield Problem(
@@ -212,9 +206,9 @@ def _of_renewal(facts: Facts) -> Iterator[Problem]:
         yield Problem(ATTENTION, _of_candidate(facts, facts.candidate), cure)
 
 
-def _upload(facts: Facts) -> str:
+def _upload(facts: Facts, candidate: CertificateFacts) -> str:
     """Return the command by which the tenant gets to trust the candidate, or the authority that issued it."""
-    return f"tedge cert upload {facts.words}{'' if _is_self_signed(facts.candidate) else ' --authority'}"
+    return f"tedge cert upload {facts.words}{'' if candidate.issuer == candidate.subject else ' --authority'}"
 
 
 def _of_candidate(facts: Facts, candidate: CertificateFacts) -> str:
@@ -352,7 +346,7 @@ def _of_authority(facts: Facts, units: UnitFacts) -> Iterator[Problem]:
 
 def _cure_of_start(units: UnitFacts) -> str:
     """Return the cure: install a program that is missing; if nothing is missing any more, start again."""
-    if units.has_program and any(word in units.not_started for word in (*_ACCOUNT, *_PROGRAM)):
+    if units.has_program and any(word in units.not_started for word in _MISSING):
         return f"sudo systemctl start {units.service}"
     return f"sudo apt-get install --reinstall {beside.packages()}"
 
@@ -361,7 +355,3 @@ def _journal_of(facts: Facts) -> str:
     if facts.units is None:
         return cures.by_root("cert renew", facts.words)
     return f"sudo journalctl -x -u {facts.units.service} -n 20"
-
-
-def _option(facts: Facts) -> str:
-    return f" --profile {facts.profile}" if facts.profile else ""

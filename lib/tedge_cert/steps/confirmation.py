@@ -46,8 +46,7 @@ class Confirmation:
         if self.bridge is None or not was_up:
             self._by_own_connection("there is no bridge to wait for")
             return
-        if self.bridge.fell_at_s(proof_began_s) is None:
-            self.bridge.wait_for_fall(proof_began_s, FALL_S)
+        self.bridge.wait_for_fall(proof_began_s, FALL_S)
         fell_s = self.bridge.fell_at_s(proof_began_s)
         if fell_s is not None and renamed_s < (reads_s := self.bridge.reads_again_s(fell_s)):
             self.bridge.wait_for_return(fell_s, BRIDGE_WAIT_S)
@@ -58,7 +57,7 @@ class Confirmation:
                 return
         journal.info("the bridge may have reconnected with the old certificate: it is made to connect once more")
         # While it is still connecting with the old one, it cannot be pushed out.
-        returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._reconnects(self.bridge)
+        returned = self.bridge.wait_until_up(BRIDGE_WAIT_S) and self._comes_back(self.bridge, time.monotonic())
         self._by_bridge(self.bridge, returned)
 
     def after_token(self) -> None:
@@ -173,7 +172,7 @@ class Confirmation:
             self._confirm("the tenant accepts it over a connection of our own")
             return
         new = self.switch.certificate.read_bytes()
-        public_key = certificate.load(self.switch.certificate).public_key
+        key = self.switch.key.read_bytes() if self.switch.changes_key else None
         began_s = time.monotonic()
         self.switch.put_back(keep=new)
         if self._comes_back(bridge, began_s):
@@ -181,15 +180,10 @@ class Confirmation:
             raise RolledBackError(
                 f"{reason}; it is back with the previous certificate, which is active again: {self.switch.certificate}"
             )
-        self.switch.promote(self.switch.prepare(new, self.switch.candidate_key_for(public_key)), new)
+        self.switch.promote(self.switch.prepare(new, key), new)
         self.reconnect()
         journal.warning(f"{reason} with the previous certificate too: see {bridge.journal}")
         self._confirm("the tenant accepts it over a connection of our own")
-
-    def _reconnects(self, bridge: Bridge) -> bool:
-        began_s = time.monotonic()
-        evict_bridge(self.tenant)
-        return bridge.wait_for_return(began_s, BRIDGE_WAIT_S)
 
     def _comes_back(self, bridge: Bridge, since_s: float) -> bool:
         self.reconnect()

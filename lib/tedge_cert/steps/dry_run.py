@@ -53,7 +53,7 @@ def _checks(instance: Instance, wanted: Wanted) -> Iterator[Check]:
         yield "authority and clock", partial(_est, instance)
     elif authority != SELF_SIGNED:
         tenant = replace(tenant_of(instance), token_memory=_NOWHERE)
-        yield "authority and clock", partial(_authority, tenant)
+        yield "authority and clock", partial(_clock_of, tenant, Request("GET", rest.OPEN_PATH))
         yield "token", partial(_token, instance, tenant)
 
 
@@ -96,10 +96,6 @@ def _directory(instance: Instance) -> str:
     if not os.access(directory, os.W_OK | os.X_OK):
         raise TedgeCertError(f"this user may not write in {directory}; {cures.write_refused(instance.candidate)}")
     return f"{directory} can be written, {space.free_bytes >> 20} MiB free"
-
-
-def _authority(tenant: Tenant) -> str:
-    return _clock_of(tenant, Request("GET", rest.OPEN_PATH))
 
 
 def _est(instance: Instance) -> str:

@@ -4,7 +4,7 @@
 from argparse import ArgumentTypeError
 
 from tedge_cert.cli import entry
-from tedge_cert.cli.arguments import Parser
+from tedge_cert.cli.arguments import Parser, checked
 from tedge_cert.config.values import parse_threshold
 from tedge_cert.steps.needs_renewal import EXITS
 
@@ -17,7 +17,7 @@ def parser_of(description: str | None) -> Parser:
     either = made.add_mutually_exclusive_group()
     either.add_argument(
         "--expires-in",
-        type=_threshold,
+        type=checked(parse_threshold),
         metavar="TIME",
         help="ask with another threshold than certificate.validity.minimum_duration: whether the certificate expires "
         "within 20d, or within the last 75%% of its lifetime",
@@ -28,13 +28,6 @@ def parser_of(description: str | None) -> Parser:
         help="answer a unit: 255 for every error, levels on the lines",
     )
     return made
-
-
-def _threshold(text: str) -> str:
-    try:
-        return str(parse_threshold(text))
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _named(text: str) -> str:

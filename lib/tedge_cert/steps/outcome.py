@@ -60,7 +60,6 @@ _EVENTS: tuple[tuple[type[Exception], Event], ...] = (
     (CertificateError, events.CERTIFICATE_UNUSABLE),
     (ConfigurationError, events.CONFIGURATION_BROKEN),
     (HeldBackError, events.HELD_BACK),
-    (TedgeCertError, events.STEP_FAILED),
 )
 # Nothing was renewed, and nothing failed that was not told before.
 _WITHOUT_HOOKS = (events.NOT_NEEDED, events.WAITS_FOR_APPROVAL, events.HELD_BACK, events.THRESHOLD_TOO_LONG)

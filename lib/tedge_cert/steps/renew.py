@@ -107,7 +107,7 @@ def changes_key(instance: Instance, wanted: Wanted) -> bool:
     """
     if wanted.csr is not None and wanted.authority != SELF_SIGNED:
         return False
-    changes = wanted.new_key or rotation.is_wanted(instance) or _waits_with_new_key(instance)
+    changes = wanted.new_key or instance.rotates_key or _waits_with_new_key(instance)
     changes = changes or token_key.chosen_key(instance) is not None
     if changes:
         rotation.check(instance)
@@ -204,7 +204,7 @@ def _obtain(instance: Instance, authority: Authority, current: Certificate, want
         request = requests.load_request(wanted.csr, key)
     else:
         request = waiting_request.same(instance.waiting_file, requests.renewal_request(key, current))
-        files.write(instance.csr, requests.pem_of_request(request), owners.CERTIFICATE)
+        files.write(instance.csr, requests.pem_of(request), owners.CERTIFICATE)
     with waiting(f"Asking {authority.host} for a new certificate"):
         try:
             certificates = authority.ask(request)
@@ -250,7 +250,7 @@ def _with_new_key(error: RequestRefusedError) -> RequestRefusedError:
 def _keep(instance: Instance, new: Certificate, changes: bool) -> None:
     """Write the candidate; a candidate key that it does not belong to is of no use any more."""
     files.write(instance.candidate, new.pem, owners.CERTIFICATE)
-    if not (changes or rotation.is_wanted(instance)) and files.remove(instance.candidate_key):
+    if not (changes or instance.rotates_key) and files.remove(instance.candidate_key):
         journal.info(f"removed the candidate key {instance.candidate_key}: the candidate is for the present key")
 
 

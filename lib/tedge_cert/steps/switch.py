@@ -135,11 +135,6 @@ class Switch:
         journal.info(f"an interrupted switch left {self.key} without the key of {self.certificate}: it has it again")
         return True
 
-    def candidate_key_for(self, public_key: bytes) -> bytes | None:
-        """Return the content of the candidate key if its public key is this one."""
-        content = _content(self.candidate_key)
-        return content if content and _public_key(self.candidate_key, content) == public_key else None
-
     def flaw_of_previous(self) -> str | None:
         """Return why previous can never be put back; None if it can."""
         try:
@@ -147,7 +142,7 @@ class Switch:
         except CertificateError as error:
             return str(error)
         try:
-            keys.load_for(self.previous_key if self._changes_key else self.key, previous, self.previous)
+            keys.load_for(self.previous_key if self.changes_key else self.key, previous, self.previous)
         except UnreadableError:
             # Nothing is known of a key in a token that is not there: previous stays.
             raise
@@ -171,7 +166,7 @@ class Switch:
         refuse_directory(self.previous_key, "a private key")
 
     @property
-    def _changes_key(self) -> bool:
+    def changes_key(self) -> bool:
         """Whether previous has a key of its own."""
         return os.path.lexists(self.previous_key)
 
@@ -219,17 +214,17 @@ class Switch:
 
     def confirm(self) -> None:
         """Remove previous: the certificate has proved itself."""
-        if self._changes_key:
+        if self.changes_key:
             files.remove(self.previous_key)
         files.remove(self.previous)
 
     def put_back(self, keep: bytes | None = None) -> None:
         """Make previous the certificate again; ``keep`` becomes the candidate first, to be promoted again."""
         if keep is not None:
-            if self._changes_key:
+            if self.changes_key:
                 files.write(self.candidate_key, self.key.read_bytes(), owners.access_of(self.key.stat()))
             files.write(self.candidate, keep, owners.CERTIFICATE)
-        if self._changes_key:
+        if self.changes_key:
             files.rename(self.previous_key, self.key)
         files.rename(self.previous, self.certificate)
 
@@ -241,9 +236,9 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _public_key(path: Path, content: bytes | None = None) -> bytes:
+def _public_key(path: Path) -> bytes:
     """Return the public key of a private key; empty if there is none that can be used. No link is followed."""
-    content = _content(path) if content is None else content
+    content = _content(path)
     try:
         return keys.public_key(keys.from_content(path, content)) if content else b""
     except CertificateError:

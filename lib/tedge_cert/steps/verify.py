@@ -72,9 +72,8 @@ class _Party:
 
     def wait_until_idle(self) -> None:
         """Wait until the certificate can be switched; raises NoAnswerError if nothing could confirm that."""
-        deadline = Deadline(IDLE_WAIT_S)
-        if certificate.load(self.instance.certificate).validity.left_s(time.time()) <= URGENT_S:
-            deadline = Deadline(0)
+        left_s = certificate.load(self.instance.certificate).validity.left_s(time.time())
+        deadline = Deadline(IDLE_WAIT_S if left_s > URGENT_S else 0)
         while self.bridge is not None:
             if not deadline.passed():
                 self.bridge.wait_until_idle(deadline.left_s())
@@ -107,7 +106,7 @@ def _identity_in_switch(instance: Instance) -> str:
     """
     for path in (instance.certificate, instance.previous):
         try:
-            name = certificate.load(path).device_id
+            name = certificate.load(path).validity.device_id
         except CertificateError:
             continue
         if name:
@@ -129,7 +128,7 @@ def check_candidate(instance: Instance, current: Certificate, found: bytes, devi
             new, key = answer_checks.parse_candidate(found, waiting.public_key), waiting.content
     if new is None:
         new = answer_checks.parse_candidate(found, present)
-        if by_unit and rotation.is_wanted(instance):
+        if by_unit and instance.rotates_key:
             raise UnfitCertificateError(f"it is for the present key, and {rotation.setting(instance)} wants a new one")
     else:
         _check_key(instance)
@@ -145,7 +144,7 @@ def _check_key(instance: Instance) -> None:
     try:
         rotation.check(instance)
     except TedgeCertError as error:
-        if rotation.is_wanted(instance):
+        if instance.rotates_key:
             raise
         raise UnfitCertificateError(str(error)) from error
 

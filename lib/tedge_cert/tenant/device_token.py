@@ -37,16 +37,12 @@ _FACT_BYTES = 1000
 
 
 @dataclass(frozen=True)
-class TokenReply:
+class TokenReply(Verdict):
     """The reply to one request; ``absent``: the tenant does not offer it, ``silent``: no answer came in time."""
 
-    answer: Answer
-    reason: str
     token: str = ""
     absent: bool = False
     silent: bool = False
-    # The TLS alert by which the tenant refused the certificate.
-    alert: str = ""
 
 
 def request(tenant: Tenant) -> str | None:
@@ -71,7 +67,7 @@ def prove(tenant: Tenant, candidate: Path, key: Path | None = None) -> Verdict |
         return None
     reply = _reply_to(tenant, candidate, key)
     for number in range(2, proof.ATTEMPTS + 1):
-        if reply.answer is not Answer.REFUSED:
+        if not reply.refused:
             break
         if not _gives_tokens(tenant):
             journal.info(f"{reply.reason}; it gives the active certificate no token either, so that says nothing")
@@ -83,7 +79,7 @@ def prove(tenant: Tenant, candidate: Path, key: Path | None = None) -> Verdict |
     if reply.answer is Answer.NO_ANSWER:
         _log(reply, "no proof")
         return None
-    return Verdict(reply.answer, reply.reason, alert=reply.alert)
+    return reply
 
 
 def _gives_tokens(tenant: Tenant) -> bool:
@@ -150,7 +146,7 @@ def _judge(answer: "HttpAnswer") -> TokenReply:
     if status in (200, 201):
         token = _token_in(answer)
         if token:
-            return TokenReply(Answer.ACCEPTED, f"{url} gave a token for it", token)
+            return TokenReply(Answer.ACCEPTED, f"{url} gave a token for it", token=token)
         return TokenReply(Answer.NO_ANSWER, f"{url} answered {status} without a token")
     if status == 401:
         said = message_in(answer)

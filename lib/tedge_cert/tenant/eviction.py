@@ -15,7 +15,7 @@ import struct
 import time
 
 from tedge_cert.device.connections import Tenant
-from tedge_cert.tenant.own_connection import Verdict, attempt, own_context, shown_by
+from tedge_cert.tenant.own_connection import Verdict, attempt, own_context
 
 # The clock of mosquitto (lib/time_mosq.c). That of 2.0.11 stood still while the device was suspended; no moment is
 # better than another there.
@@ -30,8 +30,7 @@ _TIMES_AT, _TIMES = 68, struct.Struct("=II")
 
 def evict_bridge(tenant: Tenant) -> Verdict:
     """Push the bridge out by a short connection with the active certificate, so that it reconnects with it."""
-    context = own_context(tenant)
-    return attempt(tenant, context, shown_by(context, tenant), before_connect=await_moment)
+    return attempt(tenant, own_context(tenant), before_connect=await_moment)
 
 
 def lead_s(connection: socket.socket) -> float:

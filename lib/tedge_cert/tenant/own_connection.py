@@ -74,11 +74,6 @@ def own_context(tenant: Tenant) -> ClientContext:
     return context
 
 
-def shown_by(context: ClientContext, tenant: Tenant) -> Path | None:
-    """Return the certificate that a context made by ``own_context`` shows; None if it shows user and password."""
-    return None if context.login else tenant.certificate
-
-
 def open_own(
     tenant: Tenant, context: ClientContext, before_connect: Callable[[ssl.SSLSocket], None] | None = None
 ) -> Connection:
@@ -91,11 +86,10 @@ def open_own(
 def attempt(
     tenant: Tenant,
     context: ClientContext,
-    shown: Path | None,
     message: str = "",
     before_connect: Callable[[ssl.SSLSocket], None] | None = None,
 ) -> Verdict:
-    """Connect once with the certificate ``shown``, and with ``message`` wait until the tenant acknowledges that."""
+    """Connect once with what ``context`` shows, and with ``message`` wait until the tenant acknowledges that."""
     context.refusal = None
     host, port = tenant.mqtt
     try:
@@ -111,12 +105,12 @@ def attempt(
                     return Verdict(Answer.CLOSED, reason, connected_s)
                 raise
     except OSError as error:
-        return verdict_of(error, context, tenant, shown)
+        return verdict_of(error, context, tenant)
 
 
-def verdict_of(error: OSError, context: ClientContext, tenant: Tenant, shown: Path | None) -> Verdict:
-    """Return what the end of a connection to the tenant's MQTT endpoint says of the certificate ``shown``."""
-    endpoint = "{}:{}".format(*tenant.mqtt)
+def verdict_of(error: OSError, context: ClientContext, tenant: Tenant) -> Verdict:
+    """Return what the end of a connection to the tenant's MQTT endpoint says of the certificate that was shown."""
+    endpoint, shown = "{}:{}".format(*tenant.mqtt), context.shown
     if context.refusal is not None and shown is not None:
         reason = f"{endpoint} {refusal_of(context.refusal, shown)}"
         return Verdict(Answer.REFUSED, reason, alert=context.refusal)

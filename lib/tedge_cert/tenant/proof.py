@@ -19,7 +19,6 @@ from tedge_cert.tenant.own_connection import (
     Verdict,
     attempt,
     own_context,
-    shown_by,
     verdict_of,
 )
 from tedge_cert.x509.client_identity import client_context
@@ -37,23 +36,22 @@ def prove(tenant: Tenant, path: Path, bridge: Bridge | None = None, key: Path | 
     Its private key is the device's, or that at ``key``.
     A refusal counts only if it is the last word: a certificate just issued may take a moment to be known everywhere.
     """
-    return _prove(tenant, client_context(tenant.trust, path, key or tenant.key), path, bridge)
+    return _prove(tenant, client_context(tenant.trust, path, key or tenant.key), bridge)
 
 
 def prove_own(tenant: Tenant) -> Verdict:
     """Return what the tenant says of what the device shows now, in at most five attempts."""
-    context = own_context(tenant)
-    return _prove(tenant, context, shown_by(context, tenant))
+    return _prove(tenant, own_context(tenant))
 
 
-def _prove(tenant: Tenant, context: ClientContext, shown: Path | None, bridge: Bridge | None = None) -> Verdict:
-    message = smartrest.creation(tenant.device_id, tenant.device_type)
+def _prove(tenant: Tenant, context: ClientContext, bridge: Bridge | None = None) -> Verdict:
+    message = smartrest.message(smartrest.CREATE, tenant.device_id, tenant.device_type)
     answers: list[Verdict] = []
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
         pushes = bridge is not None and bridge.is_up and bridge.counts_seconds
-        verdict = attempt(tenant, context, shown, message, await_moment if pushes else None)
+        verdict = attempt(tenant, context, message, await_moment if pushes else None)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
         # The caller reports the last one.
@@ -87,7 +85,7 @@ def why_no_tls(tenant: Tenant, context: ClientContext | None = None, connect_s: 
         with plain, context.wrap_socket(plain, server_hostname=host) as secured:
             _await_refusal(secured)
     except OSError as error:
-        return verdict_of(error, context, tenant, shown_by(context, tenant)).reason
+        return verdict_of(error, context, tenant).reason
     return ""
 
 

@@ -53,11 +53,6 @@ def _value(text: str, template: str) -> str:
     return text.removeprefix(template).strip() if text.startswith(template) else ""
 
 
-def creation(device_id: str, device_type: str) -> str:
-    """Return the message that creates the device; the tenant ignores it for a device that it knows."""
-    return f"{CREATE},{device_id},{device_type}"
-
-
 def message(template: str, *values: str) -> str:
     """Return a message of one line, for values with any characters."""
     return ",".join([template, *map(_field, values)])

@@ -55,7 +55,7 @@ def _token_of_our_own(tenant: Tenant, reason: str) -> str:
     try:
         token = request_token_directly(tenant, context)
     except OSError as error:
-        verdict = verdict_of(error, context, tenant, tenant.certificate)
+        verdict = verdict_of(error, context, tenant)
         why = f"no token: {reason}, and over a connection of our own: {verdict.reason}"
         if verdict.refused:
             raise RequestRefusedError(why) from error

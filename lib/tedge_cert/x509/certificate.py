@@ -59,11 +59,6 @@ class Certificate:
         return validity_of_der(self.der)
 
     @property
-    def device_id(self) -> str:
-        """The first common name, if it can be a device id; empty otherwise."""
-        return self.validity.device_id
-
-    @property
     def subject(self) -> str:
         """The name of the holder, for a person."""
         return name_text(self.validity.subject)
@@ -180,7 +175,7 @@ def load(path: Path) -> Certificate:
         certificates = from_pem(content)
         check_order([Certificate(each).validity for each in certificates])
     except ValueError as error:
-        cure = cure_of(error, path)
+        cure = error.cure.replace("FILE", shlex.quote(str(path))) if isinstance(error, PemError) else ""
         how = f"; `{cure}` mends it" if cure else ""
         raise CertificateError(f"{path} holds no certificate in PEM: {error}{how}", cure) from error
     return Certificate(certificates[0], tuple(certificates[1:]))
@@ -206,12 +201,6 @@ def from_der(der: bytes) -> x509.Certificate:
     except (KeyError, IndexError, TypeError, x509.InvalidVersion) as error:
         raise ValueError(f"malformed ({type(error).__name__}: {error})") from error
     return found
-
-
-def cure_of(error: ValueError, path: Path) -> str:
-    """Return the command that mends the file at ``path``, where there is one."""
-    cure = error.cure if isinstance(error, PemError) else ""
-    return cure.replace("FILE", shlex.quote(str(path)))
 
 
 def _key_of_explicit_curve(der: bytes) -> ec.EllipticCurvePublicKey | None:

@@ -7,6 +7,7 @@ label in the file is read before anything else, and signatures are made by ``ope
 
 import errno
 import grp
+import io
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -114,7 +115,7 @@ def find_in_token(path: Path, content: bytes) -> TokenKey:
                 provider.why_off()
                 or "OpenSSL is not set up for tokens; `sudo tedge config set device.cryptoki.mode module` does that"
             )
-        check_installed(TOKEN)
+        check_installed()
         there = pin_guard.keys(module, token.chosen(module, attributes), attributes)
         return _chosen_key(there, attributes)
     except UnreadableError as error:
@@ -158,11 +159,6 @@ def made_in_tpm(kind: str, reached_by: str) -> bytes:
         )
         raise TedgeCertError(why_no_tpm(reached_by) or refused)
     return done.stdout
-
-
-def made_like(present: HardwareKey) -> bytes:
-    """Make a key of the kind of ``present``, a key in the TPM, and return its file; raises TedgeCertError."""
-    return made_in_tpm(kind_of(present), os.environ.get("TPM2OPENSSL_TCTI", ""))
 
 
 def kind_of(present: HardwareKey) -> str:
@@ -240,49 +236,40 @@ def _of_tpm_public(public: bytes) -> bytes:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    reader = _Reader(public)
-    reader.number(2)
-    kind, _, _ = reader.number(2), reader.number(2), reader.number(4)
-    reader.sized()
-    if reader.number(2) != _NULL:
-        reader.number(4)
-    if reader.number(2) != _NULL:
-        reader.number(2)
+    data = io.BytesIO(public)
+
+    def taken(size: int) -> bytes:
+        found = data.read(size)
+        if len(found) < size:
+            raise ValueError("its public part is cut off")
+        return found
+
+    def number(size: int) -> int:
+        return int.from_bytes(taken(size), "big")
+
+    number(2)
+    kind, _, _ = number(2), number(2), number(4)
+    taken(number(2))
+    if number(2) != _NULL:
+        number(4)
+    if number(2) != _NULL:
+        number(2)
     made: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     if kind == _RSA:
-        reader.number(2)
-        exponent = reader.number(4) or 65_537
-        made = rsa.RSAPublicNumbers(exponent, int.from_bytes(reader.sized(), "big")).public_key()
+        number(2)
+        exponent = number(4) or 65_537
+        made = rsa.RSAPublicNumbers(exponent, int.from_bytes(taken(number(2)), "big")).public_key()
     elif kind == _ECC:
-        curve = getattr(ec, _CURVES.get(reader.number(2), ""), None)
+        curve = getattr(ec, _CURVES.get(number(2), ""), None)
         if curve is None:
             raise ValueError("its curve is not one of NIST's")
-        if reader.number(2) != _NULL:
-            reader.number(2)
-        x, y = (int.from_bytes(reader.sized(), "big") for _ in range(2))
+        if number(2) != _NULL:
+            number(2)
+        x, y = (int.from_bytes(taken(number(2)), "big") for _ in range(2))
         made = ec.EllipticCurvePublicNumbers(x, y, curve()).public_key()
     else:
         raise ValueError(f"it is of the kind {kind:#06x}, expected RSA or EC")
     return made.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-class _Reader:
-    """Read numbers (big-endian) and sized buffers one after the other; raises ValueError at the end of the data."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self._take(size), "big")
-
-    def sized(self) -> bytes:
-        return self._take(self.number(2))
-
-    def _take(self, size: int) -> bytes:
-        if size > len(self._data):
-            raise ValueError("its public part is cut off")
-        taken, self._data = self._data[:size], self._data[size:]
-        return taken
 
 
 def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes:
@@ -299,9 +286,7 @@ def _openssl(path: Path, kind: bytes, words: list[str], content: bytes) -> bytes
 def _why(path: Path, kind: bytes, words: list[str], content: bytes) -> str:
     """Return the cause: OpenSSL's own words are the same for all of them, so they are looked at one by one."""
     name, what = ("tpm2", "TPM") if kind == TPM else ("pkcs11", "token")
-    if not _is_installed(name):
-        return _PACKAGES[name]
-    if kind == TPM and "OPENSSL_CONF" not in os.environ:
+    if kind == TPM and _is_installed(name) and "OPENSSL_CONF" not in os.environ:
         return "OpenSSL is not set up for it; `sudo tedge hsm create-key --tpm` does that, and keeps the key"
     if why := why_no_tpm(os.environ.get("TPM2OPENSSL_TCTI", "")) if kind == TPM else why_no_token(path):
         return why
@@ -424,11 +409,10 @@ _PACKAGES = {
 }
 
 
-def check_installed(kind: bytes) -> None:
-    """Raise UnreadableError with what to install, if OpenSSL's provider for this kind of key is missing."""
-    name = "tpm2" if kind == TPM else "pkcs11"
-    if not _is_installed(name):
-        raise UnreadableError(_PACKAGES[name])
+def check_installed() -> None:
+    """Raise UnreadableError with what to install, if OpenSSL's provider for a key in a token is missing."""
+    if not _is_installed("pkcs11"):
+        raise UnreadableError(_PACKAGES["pkcs11"])
 
 
 def _is_installed(name: str) -> bool:

@@ -134,7 +134,8 @@ def create_like(present: PrivateKey, path: Path, access: Access) -> None:
     Raises FileExistsError if there is a file already, TedgeCertError where no such key can be made.
     """
     if isinstance(present, HardwareKey):
-        files.create(path, hardware_keys.made_like(present), access)
+        reached_by = os.environ.get("TPM2OPENSSL_TCTI", "")
+        files.create(path, hardware_keys.made_in_tpm(hardware_keys.kind_of(present), reached_by), access)
         return
     _dump_no_core()
     if isinstance(present, rsa.RSAPrivateKey):

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tedge_cert import journal
 from tedge_cert.config import token_uri
 from tedge_cert.disk import files, owners
 from tedge_cert.errors import TedgeCertError, UnreadableError
@@ -35,8 +34,11 @@ def pin_file(attributes: Mapping[str, str]) -> Path:
 
 
 def is_tried_and_right(attributes: Mapping[str, str]) -> bool:
-    """Return whether the present PIN was accepted when it was last tried; raises UnreadableError."""
-    return _results().get(_digest(attributes, read(pin_file(attributes)))) == _ACCEPTED
+    """Return whether the present PIN was accepted when it was last tried; False for one that cannot be read."""
+    try:
+        return _results().get(_digest(attributes, read(pin_file(attributes)))) == _ACCEPTED
+    except UnreadableError:
+        return False
 
 
 def why_refused(attributes: Mapping[str, str], file: Path, directory: str) -> str:
@@ -102,7 +104,7 @@ def _tried_once(module: str, found: Token, digest: str, where: str, pin: str) ->
         ) from error
     except UnreadableError:
         if digest not in results:
-            _forget(digest)
+            _remember(digest, "")
         raise
     if results.get(digest) != _ACCEPTED:
         _remember(digest, _ACCEPTED)
@@ -151,21 +153,14 @@ def _results(directory: str = "") -> dict[str, str]:
 
 
 def _remember(digest: str, result: str) -> None:
-    _write({**{each: known for each, known in _results().items() if each != digest}, digest: result})
-
-
-def _forget(digest: str) -> None:
-    _write({each: known for each, known in _results().items() if each != digest})
-
-
-def _write(results: dict[str, str]) -> None:
-    kept = list(results.items())[-_LIMIT:]
-    text = "".join(f"{result} {digest}\n" for digest, result in kept)
+    """Keep the result of a PIN; an empty one is forgotten."""
+    others = {each: known for each, known in _results().items() if each != digest}
+    kept = [*others.items(), *([(digest, result)] if result else [])][-_LIMIT:]
+    text = "".join(f"{known} {each}\n" for each, known in kept)
     try:
         # A short PIN can be guessed from its digest.
         files.write_state(_record(), text.encode(), owners.SECRET)
     except (OSError, TedgeCertError) as error:
-        journal.debug(str(error))
         raise UnreadableError(
             f"no PIN is tried: {_record()} cannot be written, which remembers one that is refused ({error})"
         ) from error

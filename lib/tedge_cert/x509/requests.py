@@ -121,12 +121,7 @@ def load_request(named: CallerFile, key: PrivateKey) -> bytes:
     return request.public_bytes(Encoding.DER)
 
 
-def pem_of_request(der: bytes) -> bytes:
-    """Return a CSR in PEM, for the file at ``device.csr_path``."""
-    return pem_of(der, "CERTIFICATE REQUEST")
-
-
-def pem_of(der: bytes, label: str) -> bytes:
+def pem_of(der: bytes, label: str = "CERTIFICATE REQUEST") -> bytes:
     from asn1crypto import pem
 
     armored: bytes = pem.armor(label, der)

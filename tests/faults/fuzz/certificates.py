@@ -107,6 +107,6 @@ def _show(found: x509.Certificate) -> None:
     text = read.describe(Path("/c.pem"), 0)
     assert len(text.splitlines()) == 8
     assert all(line.isprintable() for line in text.splitlines())
-    assert isinstance(read.device_id, str)
+    assert isinstance(read.validity.device_id, str)
     assert isinstance(read.public_key, bytes)
     assert read.is_self_signed in (True, False)

@@ -51,7 +51,7 @@ def enrol(tenant: Tenant, **fault: Any) -> list[x509.Certificate]:
 def test_enrols_in_every_form(tenant: Tenant, form: str, order: str) -> None:
     tenant.settings(est_format=form, est_order=order, est_chain=True, intermediate=True)
     picked = answer_checks.pick(enrol(tenant), OURS)
-    assert picked.device_id == NAME
+    assert picked.validity.device_id == NAME
     assert len(picked.chain) == 2
     answer_checks.check(picked, OURS, NAME)
 
@@ -67,7 +67,7 @@ def test_enrols_in_every_form(tenant: Tenant, form: str, order: str) -> None:
 )
 def test_takes_answers_as_servers_give_them(tenant: Tenant, settings: dict[str, Any]) -> None:
     tenant.settings(**settings)
-    assert answer_checks.pick(enrol(tenant), OURS).device_id == NAME
+    assert answer_checks.pick(enrol(tenant), OURS).validity.device_id == NAME
 
 
 def test_renews_with_a_token(local_device: LocalDevice) -> None:

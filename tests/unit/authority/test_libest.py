@@ -53,7 +53,7 @@ def test_registers_by_password_and_renews_by_both(local_device: LocalDevice, pro
         file.write_text(f'[est]\nusername = "{libest.USER}"\npassword = "{libest.PASSWORD}"\nhost = "localhost"\n')
         result = renew(device)
         assert result.exit == 0, result.stderr
-    assert certificate.load(device.candidate).device_id == device.device_id
+    assert certificate.load(device.candidate).validity.device_id == device.device_id
 
 
 def test_renews_by_certificate(local_device: LocalDevice, program: str, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_registers_by_factory_certificate(local_device: LocalDevice, program: st
         factory.with_name("factory.pem.key").write_bytes(made.key_pem)
         result = local_device.run(f"tedge-cert-download c8y --ca est --device-id {local_device.device_id}")
         assert result.exit == 0, result.stderr
-    assert certificate.load(local_device.certificate).device_id == local_device.device_id
+    assert certificate.load(local_device.certificate).validity.device_id == local_device.device_id
 
 
 def test_waits_for_approval(local_device: LocalDevice, program: str, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from tedge_cert import errors, journal
+from tedge_cert import errors, journal, systemd
 from tedge_cert.cli import entry, executables
 from tedge_cert.cli.arguments import Parser
+from tedge_cert.disk import privileges
 from tedge_cert.errors import TedgeCertError
 from unit.children import BIN, environment_for, run
 from unit.local_device import Result
@@ -252,9 +253,9 @@ def test_root_resets_the_unit_of_the_instance(
     arguments = executables.parser_of(BIN / "tedge-cert-verify").parse_args(words)
     mocker.patch.object(entry, "need_root")
     mocker.patch.object(entry, "is_of_system", return_value=True)
-    mocker.patch.object(entry.privileges, "split", return_value=0)
-    mocker.patch.object(entry.systemd, "is_running", return_value=True)
-    reset = mocker.patch.object(entry.systemd, "reset_failed")
+    mocker.patch.object(privileges, "split", return_value=0)
+    mocker.patch.object(systemd, "is_running", return_value=True)
+    reset = mocker.patch.object(systemd, "reset_failed")
     mocker.patch.object(os, "_exit", side_effect=SystemExit)
     with pytest.raises(SystemExit):
         entry.act_as_tedge(arguments, cures=True)

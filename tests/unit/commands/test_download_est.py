@@ -72,7 +72,7 @@ def test_by_factory_certificate(device: LocalDevice, authority: EstAuthority, pa
     (asked,) = authority.enrolments()
     assert asked.shown == factory
     assert asked.headers.get("authorization") == (login(device.device_id) if password else None)
-    assert certificate.load(device.certificate).device_id == device.device_id
+    assert certificate.load(device.certificate).validity.device_id == device.device_id
 
 
 def test_with_neither(device: LocalDevice, authority: EstAuthority) -> None:

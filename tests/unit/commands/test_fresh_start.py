@@ -15,7 +15,7 @@ from unit.local_device import LocalDevice
 from unit.remembered import remember
 from unit.tenant.test_alarm import alarms, raise_alarm
 
-SPENT = record.RegistrationRecord("spent", "")
+SPENT = "spent"
 
 
 def create(device: LocalDevice) -> None:
@@ -41,7 +41,7 @@ def lived(device: LocalDevice) -> Callable[[], set[str]]:
     issue(device, device.previous)
     record.begin(instance, SPENT)
     record.finish(instance)
-    record.begin(instance, record.RegistrationRecord("begun", ""))
+    record.begin(instance, "begun")
     record.save_attempts(instance, record.Attempts("connecting", 9, 1.0))
     instance.state_file.with_suffix(".alarm").touch()
     for name in ("registering", "registered"):
@@ -71,7 +71,7 @@ def test_what_is_void_goes(local_device: LocalDevice, begin: Callable[[LocalDevi
     assert (serials(local_device)[1:], rejected(local_device)) == ((None, None), None)
     assert names() == kept
     # A password is used once, for any certificate.
-    assert record.last(instance_of(local_device)) == SPENT
+    assert record.last_password(instance_of(local_device)) == SPENT
 
 
 def test_a_device_without_certificate_is_not_registered_for_what_had_begun(local_device: LocalDevice) -> None:

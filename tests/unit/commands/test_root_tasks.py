@@ -27,7 +27,7 @@ DAEMON = Access("daemon", "mail", 0o666)
     "words",
     [
         "enable --now tedge-cert-renewer@c8y.timer", "disable --now tedge-cert-renewer-c8y@a-b_1.timer",
-        "restart mosquitto.service", "show --property=LoadState mosquitto.service", "daemon-reload",
+        "restart mosquitto.service", "show --property=LoadState mosquitto.service",
     ],
 )  # fmt: skip
 def test_systemctl_is_run_for_our_units(local_device: LocalDevice, mocker: MockerFixture, words: str) -> None:

@@ -194,8 +194,7 @@ def test_our_own_handshake_can_be_too_long(local_device: LocalDevice, version: s
     with TlsServer(local_device.tenant, version, alert=0 if copies else 80) as server:
         configure(local_device, f"127.0.0.1:{local_device.tenant.mqtt_port}", f"127.0.0.1:{server.port}")
         tenant = tenant_of(local_device)
-        shown = own_connection.own_context(tenant), local_device.certificate
-        said = own_connection.attempt(tenant, *shown).reason
+        said = own_connection.attempt(tenant, own_connection.own_context(tenant)).reason
     assert said.startswith(f"no answer from 127.0.0.1:{server.port}: ")
     words = "may be too long for the server: shorten the chain in that file"
     assert (f"the handshake of this device is very long ({local_device.certificate} has " in said) is bool(copies)

@@ -38,7 +38,7 @@ def test_what_steers_a_terminal_is_shown_by_its_number(capsys: pytest.CaptureFix
     terminal.out(f"one\n\ttwo {STEERING}\n")
     terminal.tell(f"{STEERING}\n")
     journal.say(STEERING)
-    with terminal.Step(STEERING):
+    with terminal.step(STEERING):
         pass
     said = capsys.readouterr()
     assert said.out == f"one\n\ttwo {SHOWN}\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tedge_cert.terminal import Step, waiting
+from tedge_cert.terminal import step, waiting
 from unit.children import BIN, environment_for
 
 # Reports each import of the library, or hides it.
@@ -27,8 +27,8 @@ HIDDEN = WATCHED.replace("HOW", "raise ModuleNotFoundError(name)")
 LOUD = WATCHED.replace("HOW", "print('imported', name)")
 STEP = """
 import sys, time
-from tedge_cert.terminal import Step, waiting
-with Step("Restarting [it]"):
+from tedge_cert.terminal import step, waiting
+with step("Restarting [it]"):
     with waiting("A part"):
         sys.stderr.write("a line" + " and more" * 20 + "\\n")
         sys.stdout.write("out\\n")
@@ -95,7 +95,7 @@ def left_on_screen(seen: str) -> list[str]:
 def test_elsewhere_the_line_is_whole(capfd: pytest.CaptureFixture[str], error: BaseException | None, mark: str) -> None:
     said = []
     try:
-        with Step("Waiting"):
+        with step("Waiting"):
             said.append(capfd.readouterr().err)
             if error is not None:
                 raise error

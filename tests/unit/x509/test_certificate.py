@@ -27,7 +27,7 @@ def test_loads_a_leaf_with_its_chain(tmp_path: Path) -> None:
     loaded = load(path)
     assert (loaded.leaf, loaded.chain) == (LEAF.certificate, (CA.certificate,))
     assert loaded.pem == path.read_bytes()
-    assert (loaded.der, loaded.device_id) == (LEAF.der, "device-1")
+    assert (loaded.der, loaded.validity.device_id) == (LEAF.der, "device-1")
     assert loaded.validity.not_after_s == NOW_S + 365 * DAY_S
     assert (
         loaded.public_key
@@ -86,7 +86,7 @@ def test_a_spoilt_certificate_is_readable_or_refused_at_once(at: int, octet: int
     read = Certificate(found)
     assert read.describe(Path("/c.pem"), 0).count("\n") == 8
     assert isinstance(read.public_key, bytes)
-    assert isinstance(read.device_id, str)
+    assert isinstance(read.validity.device_id, str)
 
 
 @given(st.binary(max_size=300))
@@ -161,7 +161,7 @@ def test_names_of_every_kind() -> None:
 
 def test_a_name_with_two_identities() -> None:
     twice = x509.Name([*name_of("one"), *name_of("two")])
-    assert Certificate(make(twice).certificate).device_id == "one"
+    assert Certificate(make(twice).certificate).validity.device_id == "one"
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_key_must_be_that_of_the_certificate(tmp_path: Path) -> None:
 
 
 def openssl_accepts(request: bytes) -> bool:
-    pem = requests.pem_of_request(request)
+    pem = requests.pem_of(request)
     assert all(len(line) <= 64 for line in pem.splitlines())
     command = ["openssl", "req", "-verify", "-noout"]
     return subprocess.run(command, input=pem, capture_output=True, check=False).returncode == 0
@@ -177,7 +177,7 @@ def test_a_renewal_repeats_the_subject_byte_for_byte(
 @pytest.mark.parametrize("label", [b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST"])
 def test_takes_a_request_made_by_others(tmp_path: Path, label: bytes) -> None:
     request = requests.first_request(EC, "device-1", "ACME", "IoT")
-    pem = requests.pem_of_request(request).replace(b"CERTIFICATE REQUEST", label)
+    pem = requests.pem_of(request).replace(b"CERTIFICATE REQUEST", label)
     (tmp_path / "device.csr").write_bytes(b"Certificate Request:\n  Data\n" + pem)
     assert requests.load_request(CallerFile.read(tmp_path / "device.csr"), EC) == request
 
@@ -185,7 +185,7 @@ def test_takes_a_request_made_by_others(tmp_path: Path, label: bytes) -> None:
 def spoilt_request() -> bytes:
     request = requests.first_request(EC, "device-1", "ACME", "IoT")
     p256 = bytes.fromhex("06082a8648ce3d030107")
-    return requests.pem_of_request(request.replace(p256, p256[:-1] + b"\x77"))
+    return requests.pem_of(request.replace(p256, p256[:-1] + b"\x77"))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def spoilt_request() -> bytes:
         (make().pem, "{} holds no certificate signing request in PEM"),
         (spoilt_request(), "{} holds no certificate signing request in PEM"),
         (
-            requests.pem_of_request(requests.first_request(new_key(), "device-1", "ACME", "IoT")),
+            requests.pem_of(requests.first_request(new_key(), "device-1", "ACME", "IoT")),
             "the CSR {} was made with another key than the one of this device",
         ),
     ],

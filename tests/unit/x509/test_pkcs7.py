@@ -22,7 +22,7 @@ DER, BER = (certs_only([LEAF.der, CA.der], indefinite=each) for each in (False, 
 
 
 def names(found: list[x509.Certificate]) -> list[str]:
-    return [Certificate(each).device_id for each in found]
+    return [Certificate(each).validity.device_id for each in found]
 
 
 @pytest.mark.parametrize(

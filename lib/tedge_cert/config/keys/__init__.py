@@ -60,15 +60,6 @@ class Key:
         self.note = note
 
     @property
-    def is_duration(self) -> bool:
-        """Whether a bare number is valid too (seconds)."""
-        return self._parse in (values.parse_duration, values.parse_threshold)
-
-    @property
-    def is_list(self) -> bool:
-        return self._parse is values.parse_list
-
-    @property
     def is_path(self) -> bool:
         return self._parse.__name__ in ("parse_path", "parse_plain_path")
 
@@ -108,8 +99,9 @@ class Key:
         if isinstance(checked, list) and isinstance(value, list):
             return value
         # The type must be the key's own, except that a duration may be a number or text, and a list may be text.
+        is_duration = self._parse in (values.parse_duration, values.parse_threshold)
         listed = isinstance(checked, list) and isinstance(value, str)
-        if type(checked) is not type(value) and not self.is_duration and not listed:
+        if type(checked) is not type(value) and not is_duration and not listed:
             kinds = {bool: "true or false", int: "a number", str: "text in quotes", list: "a list"}
             raise ValueError(f"is {kinds[type(value)]}, expected {kinds[type(checked)]}")
         return checked
@@ -213,8 +205,9 @@ def find(name: str) -> Key:
     """Return the key ``name``; raises UnknownKeyError if there is no such key."""
     if name in HOURLY:
         return HOURLY[name]
-    from tedge_cert.config.keys.table import KEYS, unknown_key
+    from tedge_cert.config.keys.table import KEYS, nearest
 
     if name not in KEYS:
-        raise UnknownKeyError(unknown_key(name))
+        hint = f"{nearest(name)} (`tedge config list --all` shows all keys)"
+        raise UnknownKeyError(f"unknown configuration key '{name}'{hint}")
     return KEYS[name]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Collect all configuration keys, and put them into the order in which they are listed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from tedge_cert.config.keys import Key, flat
 from tedge_cert.config.keys.c8y import C8Y
@@ -56,16 +56,6 @@ def is_named(name: str, wanted: str) -> bool:
     return name not in _ADDED or (bool(wanted) and name.endswith(wanted))
 
 
-def listed(names: Iterable[str]) -> list[str]:
-    """Return names in the order of `tedge config list`: on each level the plain keys before the groups."""
-    return _ordered(list(names), 0)
-
-
-def unknown_key(name: str) -> str:
-    """Return a message for a key that does not exist, with the one that the person probably meant."""
-    return f"unknown configuration key '{name}'{nearest(name)} (`tedge config list --all` shows all keys)"
-
-
 def nearest(name: str) -> str:
     """Return the end of a message: the key that the person probably meant; empty if none is like it."""
     from difflib import get_close_matches
@@ -74,10 +64,11 @@ def nearest(name: str) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _ordered(names: list[str], depth: int) -> list[str]:
+def listed(names: Collection[str], depth: int = 0) -> list[str]:
+    """Return names in the order of `tedge config list`: on each level, from ``depth``, plain keys before groups."""
     plain = [name for name in names if name.count(".") == depth]
     groups: dict[str, list[str]] = {}
     for name in names:
         if name.count(".") > depth:
             groups.setdefault(name.split(".")[depth], []).append(name)
-    return plain + [name for group in groups.values() for name in _ordered(group, depth + 1)]
+    return plain + [name for group in groups.values() for name in listed(group, depth + 1)]
