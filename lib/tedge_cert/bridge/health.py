@@ -20,10 +20,10 @@ RETAINED_S = 1.0
 SETTLE_S = 5.0
 # How long after a fall of the bridge the broker may tell of it, at most: milliseconds on an idle device.
 NEWS_S = 0.1
-# Clocks whose whole seconds mosquitto counts: that of 2.0.11 stands still while the device is suspended.
-_CLOCKS = (time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME)
 _VERSION_TOPIC = "$SYS/broker/version"
 _VERSION_2_0 = "mosquitto version 2.0."
+# Their broker never chooses its clock, and so has the one whose number is 0 (mosquitto_time_init in lib/time_mosq.c).
+_OF_DAY = tuple(f"{_VERSION_2_0}{each}" for each in (19, 20, 21))
 # Any local client can publish to the topic of the health, as fast as it likes.
 _CHANGES = 1000
 
@@ -54,7 +54,7 @@ class Bridge:
         # The command that shows what the program that has the bridge says.
         self.journal = "`sudo journalctl -u mosquitto`"
         # A broker that does not tell its version is taken for one of those that are back soonest.
-        self._seconds = 1
+        self._version = ""
         self._connection = local_broker.connect(broker, timeout_s, self._handle, self._handle_close)
         try:
             for topic in self._topics():
@@ -81,8 +81,14 @@ class Bridge:
         It begins to connect when a whole second of the broker's clock begins, and reads the certificate then: with
         ``restart_timeout 1`` the first one after its fall (mosquitto 2.1), or the second one (2.0.11, 2.0.21).
         """
-        ahead_s = [time.clock_gettime(each) - time.monotonic() for each in _CLOCKS]
-        return min(math.floor(fell_s - NEWS_S + each) + self._seconds - each for each in ahead_s)
+        seconds = 2 if self._version.startswith(_VERSION_2_0) else 1
+        ahead_s = [time.clock_gettime(each) - time.monotonic() for each in clocks_of(self._version)]
+        return min(math.floor(fell_s - NEWS_S + each) + seconds - each for each in ahead_s)
+
+    @property
+    def clock(self) -> int:
+        """The clock whose whole seconds the broker counts, as ``time.clock_gettime`` names it."""
+        return clocks_of(self._version)[0]
 
     def returned_at_s(self, since_s: float) -> float | None:
         """Return when the bridge first came back after ``since_s``."""
@@ -187,7 +193,17 @@ class Bridge:
     def _note_other(self, message: Message, text: str) -> None:
         """Note a message on another topic that was subscribed to from the beginning."""
         if message.topic == _VERSION_TOPIC:
-            self._seconds = 2 if text.startswith(_VERSION_2_0) else 1
+            self._version = text
+
+
+def clocks_of(version: str) -> tuple[int, ...]:
+    """Return the clocks whose whole seconds a broker may count that tells this version, the likeliest first.
+
+    That of 2.0.15 and before stands still while the device is suspended.
+    """
+    if version.startswith(_OF_DAY):
+        return (time.CLOCK_REALTIME,)
+    return time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC
 
 
 LISTENING_S = 20.0

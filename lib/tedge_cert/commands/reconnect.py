@@ -128,7 +128,7 @@ def _connect_once_more(instance: Instance, tenant: Tenant, broker: LocalBroker |
         )
     with bridge, step("Making the bridge reconnect"):
         was_up, began_s = bridge.is_up, time.monotonic()
-        verdict = evict_bridge(tenant)
+        verdict = evict_bridge(tenant, bridge)
         if not verdict.accepted:
             raise NoAnswerError(f"{verdict.reason}; the bridge was left as it is")
         returned = bridge.wait_for_return(began_s, BRIDGE_WAIT_S) if was_up else bridge.wait_until_up(BRIDGE_WAIT_S)

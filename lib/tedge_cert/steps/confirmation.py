@@ -76,7 +76,7 @@ class Confirmation:
     def reconnect(self) -> None:
         """Let the bridge reconnect with the certificate that is active now, without waiting for it."""
         if self.bridge is not None and self.bridge.is_up:
-            evict_bridge(self.tenant)
+            evict_bridge(self.tenant, self.bridge)
 
     def _resume(self) -> None:
         if self.bridge is None:

@@ -13,13 +13,12 @@ import socket
 import ssl
 import struct
 import time
+from functools import partial
 
+from tedge_cert.bridge.health import Bridge
 from tedge_cert.device.connections import Tenant
 from tedge_cert.tenant.own_connection import Verdict, attempt, own_context
 
-# The clock of mosquitto (lib/time_mosq.c). That of 2.0.11 stood still while the device was suspended; no moment is
-# better than another there.
-CLOCK = time.CLOCK_BOOTTIME
 # The time from the arrival of CONNECT at the tenant until the broker sees its bridge disconnected, without the network.
 HANDLING_S = 0.25
 # A network slower or less steady than this misses the end of the second, so it is not waited for.
@@ -28,9 +27,9 @@ LONGEST_LEAD_S = 0.6
 _TIMES_AT, _TIMES = 68, struct.Struct("=II")
 
 
-def evict_bridge(tenant: Tenant) -> Verdict:
+def evict_bridge(tenant: Tenant, bridge: Bridge) -> Verdict:
     """Push the bridge out by a short connection with the active certificate, so that it reconnects with it."""
-    return attempt(tenant, own_context(tenant), before_connect=await_moment)
+    return attempt(tenant, own_context(tenant), before_connect=partial(await_moment, clock=bridge.clock))
 
 
 def lead_s(connection: socket.socket) -> float:
@@ -45,12 +44,13 @@ def pause_s(lead_s: float, clock_s: float) -> float:
     return 0.0 if lead_s > LONGEST_LEAD_S else (1.0 - lead_s - clock_s) % 1.0
 
 
-def await_moment(connection: ssl.SSLSocket) -> None:
+def await_moment(connection: ssl.SSLSocket, clock: int) -> None:
     """Wait, less than a second, until it is time to send CONNECT; raises OSError if the server ends TLS meanwhile.
 
+    The time is shortly before the end of a second of ``clock``, that of the broker.
     In TLS 1.3 this is where a server refuses the certificate of a client.
     """
-    ends_s = time.monotonic() + pause_s(lead_s(connection), time.clock_gettime(CLOCK))
+    ends_s = time.monotonic() + pause_s(lead_s(connection), time.clock_gettime(clock))
     while (left_s := ends_s - time.monotonic()) > 0:
         if not select.select([connection], [], [], left_s)[0]:
             return

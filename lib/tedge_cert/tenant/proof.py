@@ -4,6 +4,7 @@
 import socket
 import ssl
 import time
+from functools import partial
 from pathlib import Path
 
 from tedge_cert import journal
@@ -50,8 +51,8 @@ def _prove(tenant: Tenant, context: ClientContext, bridge: Bridge | None = None)
     for number in range(1, ATTEMPTS + 1):
         if answers:
             time.sleep(PAUSE_S)
-        pushes = bridge is not None and bridge.is_up and bridge.counts_seconds
-        verdict = attempt(tenant, context, message, await_moment if pushes else None)
+        pushed = bridge if bridge is not None and bridge.is_up and bridge.counts_seconds else None
+        verdict = attempt(tenant, context, message, partial(await_moment, clock=pushed.clock) if pushed else None)
         if verdict.answer is Answer.CLOSED and bridge and _was_taken_back(bridge, verdict.connected_s):
             verdict = Verdict(Answer.ACCEPTED, "connected, then the bridge took the connection back before the PUBACK")
         # The caller reports the last one.

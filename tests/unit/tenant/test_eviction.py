@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from tedge_cert.bridge.health import Bridge
+from tedge_cert.net.mqtt import Message
 from tedge_cert.tenant import eviction, proof
 from tedge_cert.tenant.own_connection import Answer
 from unit.connected import broker_of, certify, configure, connect, tenant_of
@@ -35,15 +36,21 @@ def test_what_the_kernel_knows_of_the_way(local_device: LocalDevice) -> None:
         assert eviction.HANDLING_S < eviction.lead_s(connection) < eviction.LONGEST_LEAD_S
 
 
-@pytest.mark.parametrize("lead_s", [0.3, 0.9])
-def test_connect_is_sent_at_the_moment(local_device: LocalDevice, mocker: MockerFixture, lead_s: float) -> None:
+@pytest.mark.parametrize(
+    ("lead_s", "version", "clock"),
+    [(0.3, "2.0.11", time.CLOCK_BOOTTIME), (0.3, "2.0.21", time.CLOCK_REALTIME), (0.9, "2.1.2", time.CLOCK_BOOTTIME)],
+)
+def test_connect_is_sent_at_the_moment(
+    local_device: LocalDevice, mocker: MockerFixture, lead_s: float, version: str, clock: int
+) -> None:
     """With a stopped clock the wait follows from that clock, and no packet is sent to the tenant before."""
     certify(local_device)
     connect(local_device)
     mocker.patch.object(eviction, "lead_s", return_value=lead_s)
-    mocker.patch("time.clock_gettime", return_value=7.4)
+    mocker.patch("time.clock_gettime", side_effect={clock: 7.4}.get)
     waited = mocker.spy(eviction, "pause_s")
     with Bridge(broker_of(local_device)) as bridge:
+        bridge._handle(Message("$SYS/broker/version", f"mosquitto version {version}".encode(), 0.0))
         began_s = time.monotonic()
         assert proof.prove(tenant_of(local_device), local_device.certificate, bridge).accepted
         assert bridge.wait_for_fall(began_s, 10)

@@ -142,9 +142,9 @@ def test_the_bridge_takes_its_place_back(local_device: LocalDevice, mocker: Mock
 def test_pushing_the_bridge_out_says_nothing(local_device: LocalDevice) -> None:
     certify(local_device)
     connect(local_device)
-    with Local(local_device) as local:
+    with Local(local_device) as local, Bridge(broker_of(local_device)) as bridge:
         local.wait_health("1")
-        assert eviction.evict_bridge(tenant_of(local_device)).accepted
+        assert eviction.evict_bridge(tenant_of(local_device), bridge).accepted
         local.wait_health("0")
         local.wait_health("1")
     assert local_device.tenant.messages(local_device.device_id) == []
