@@ -71,16 +71,11 @@ def wait_for_all(directory: Path) -> None:
     It runs as user tedge, and opens nothing but plain files: whatever tedge put there holds up nothing longer.
     """
     for lock_file in sorted(directory.glob("*.lock")):
-        try:
-            descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            journal.debug(f"{lock_file} is not waited for: {error.strerror}")
-            continue
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with owners.opened(lock_file, os.O_NONBLOCK) as descriptor:
+            if descriptor is None:
+                journal.debug(f"{lock_file} cannot be opened, and is not waited for")
+            elif stat.S_ISREG(os.fstat(descriptor).st_mode):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-        finally:
-            os.close(descriptor)
 
 
 def _open(lock_file: Path) -> int:

@@ -167,15 +167,13 @@ def _share_files() -> None:
     """
     for _, _, names, directory in os.fwalk(_directory_of_softhsm()):
         for name in names:
-            try:
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-            except OSError:
-                continue
-            facts = os.fstat(descriptor)
-            is_ours = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
-            if is_ours and not facts.st_mode & 0o020:
-                os.fchmod(descriptor, facts.st_mode & 0o777 | 0o060)
-            os.close(descriptor)
+            with owners.opened(name, os.O_NONBLOCK, directory) as descriptor:
+                if descriptor is None:
+                    continue
+                facts = os.fstat(descriptor)
+                is_ours = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
+                if is_ours and not facts.st_mode & 0o020:
+                    os.fchmod(descriptor, facts.st_mode & 0o777 | 0o060)
 
 
 def chosen(module: str, attributes: Mapping[str, str]) -> Token:
