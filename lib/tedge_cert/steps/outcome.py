@@ -250,25 +250,19 @@ def report_of(instance: Instance) -> "Report":
     from tedge_cert.tenant.alarm import Report
     from tedge_cert.x509 import certificate
 
-    validity, subject, issuer = None, "", ""
+    validity = None
     try:
-        active = certificate.load(instance.certificate)
+        validity = certificate.load(instance.certificate).validity
     except CertificateError as error:
         journal.debug(f"the certificate is not reported: {error}")
-    else:
-        validity = active.validity
-        subject, issuer = active.subject, active.issuer
     return Report(
         name=instance.name,
         profile=instance.profile,
-        device_id=validity.device_id if validity else "",
         now_s=int(time.time()),
         threshold_s=threshold_s(instance.config, validity.lifetime_s if validity else 0),
         state=state.load(instance.state_file),
         validity=validity,
         path=str(instance.certificate),
-        subject=subject,
-        issuer=issuer,
     )
 
 

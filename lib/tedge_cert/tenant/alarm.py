@@ -20,6 +20,7 @@ from tedge_cert.hourly.validity import Validity
 from tedge_cert.tenant.smartrest import ALARM_CLEARED, ALARM_MAJOR, MESSAGES, message
 from tedge_cert.tenant.smartrest import EVENT as EVENT_TEMPLATE
 from tedge_cert.times import iso_utc
+from tedge_cert.x509.certificate import name_text
 
 ALARM = "c8y_CertificateRenewalFailed"
 EVENT = "c8y_CertificateRenewed"
@@ -42,18 +43,15 @@ class News:
 
 @dataclass(frozen=True)
 class Report:
-    """The facts about a run that are reported; ``validity`` and ``issuer`` are those of the certificate in use."""
+    """The facts about a run that are reported; ``validity`` and ``path`` are those of the certificate in use."""
 
     name: str
     profile: str
-    device_id: str
     now_s: int
     threshold_s: int
     state: State
     validity: Validity | None = None
     path: str = ""
-    subject: str = ""
-    issuer: str = ""
 
     @property
     def left_s(self) -> int:
@@ -106,8 +104,8 @@ def news_of(report: Report, alarm_is_raised: bool) -> list[News]:
     if left.result in (RENEWED.name, CONFIRMED_LATE.name):
         text = f"Certificate renewed: serial {active.serial}, valid until {iso_utc(active.not_after_s)}"
         found.append(News(MESSAGES, message(EVENT_TEMPLATE, EVENT, text)))
-    twin = {"issuer": report.issuer, "serial": active.serial, "notAfter": iso_utc(active.not_after_s)}
-    found.append(News(f"inventory/managedObjects/update/{report.device_id}", json.dumps({TWIN: twin})))
+    twin = {"issuer": name_text(active.issuer), "serial": active.serial, "notAfter": iso_utc(active.not_after_s)}
+    found.append(News(f"inventory/managedObjects/update/{active.device_id}", json.dumps({TWIN: twin})))
     return found
 
 
@@ -119,13 +117,13 @@ def status_of(report: Report, bridge_is_up: bool | None) -> dict[str, object]:
         "name": report.name,
         "cloud": "c8y",
         "profile": report.profile,
-        "device_id": report.device_id,
+        "device_id": active.device_id if active else "",
         "at_s": report.now_s,
         "certificate": active
         and {
             "path": report.path,
-            "subject": report.subject,
-            "issuer": report.issuer,
+            "subject": name_text(active.subject),
+            "issuer": name_text(active.issuer),
             "serial": active.serial,
             "not_before_s": active.not_before_s,
             "not_after_s": active.not_after_s,

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import requests
+from cryptography import x509
 from pytest_mock import MockerFixture
 
 from tedge_cert.device.state import State
@@ -25,7 +26,12 @@ from unit.status.test_shown import SCHEMA
 ALARM = "c8y_CertificateRenewalFailed"
 
 
-ACTIVE = Validity(NOW_S - 100 * DAY_S, 1_818_331_200, "1234")
+def name(text: str) -> bytes:
+    """Return a distinguished name in DER, without its header."""
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]).public_bytes()[2:]
+
+
+ACTIVE = Validity(NOW_S - 100 * DAY_S, 1_818_331_200, "1234", name("device-1"), name("the tenant"))
 RENEWED = State(result="renewed", reason="confirmed: it is in use", at_s=NOW_S, succeeded_s=NOW_S)
 FAILING = State(result="request-refused", reason="tenant.test answered 503: try later", at_s=NOW_S, attempts=3)
 
@@ -33,8 +39,8 @@ FAILING = State(result="request-refused", reason="tenant.test answered 503: try 
 def report(last: State = RENEWED, left_s: int | None = 200 * DAY_S) -> Report:
     """What a run left on a device with a threshold of 30 days, ``left_s`` before its certificate expires."""
     if left_s is None:
-        return Report("c8y", "", "", NOW_S, 30 * DAY_S, last)
-    return Report("c8y", "", "device-1", ACTIVE.not_after_s - left_s, 30 * DAY_S, last, ACTIVE, issuer="CN=the tenant")
+        return Report("c8y", "", NOW_S, 30 * DAY_S, last)
+    return Report("c8y", "", ACTIVE.not_after_s - left_s, 30 * DAY_S, last, ACTIVE)
 
 
 def test_an_alarm_needs_failures_and_little_time() -> None:
