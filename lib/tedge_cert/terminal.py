@@ -81,11 +81,15 @@ def mark(is_good: bool | None, stream: TextIO | None = None) -> str:
     if is_good is None:
         return "-"
     sign, letters = ("✓", "ok") if is_good else ("✗", "no")
+    return sign if _has_characters(stream or sys.stdout, sign) else letters
+
+
+def _has_characters(stream: TextIO, text: str) -> bool:
     try:
-        sign.encode((stream or sys.stdout).encoding or "ascii")
+        text.encode(stream.encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
-        return letters
-    return sign
+        return False
+    return True
 
 
 def _coloured(text: str, colour: int) -> str:
@@ -202,7 +206,7 @@ BLACK_ON_WHITE, NORMAL = "\033[30;107m", "\033[0m"
 
 def qr_code(address: str) -> str:
     """Return the lines that show ``address`` as a QR code; empty where they do not fit, or qrcode is not installed."""
-    if not (sys.stderr.isatty() and _has_blocks()):
+    if not (sys.stderr.isatty() and _has_characters(sys.stderr, "".join(GLYPHS.values()))):
         return ""
     try:
         from qrcode import QRCode
@@ -228,14 +232,6 @@ def qr_text(rows: list[list[bool]], coloured: bool) -> str:
         text = "".join(GLYPHS[(a == coloured, b == coloured)] for a, b in zip(upper, lower, strict=True))
         lines.append(f"{BLACK_ON_WHITE}{text}{NORMAL}" if coloured else text)
     return "\n".join(lines) + "\n"
-
-
-def _has_blocks() -> bool:
-    try:
-        "".join(GLYPHS.values()).encode(sys.stderr.encoding)
-    except (LookupError, TypeError, UnicodeEncodeError):
-        return False
-    return True
 
 
 # Questions

@@ -76,10 +76,8 @@ def access_of(text: str) -> owners.Access:
 
 def is_current(of: MosquittoFiles, wanted: Mosquitto) -> bool:
     """Return whether the files say what the settings ask for; otherwise the broker has to be restarted with others."""
-    listener, bridge = listener_placement(of), bridge_placement(of)
-    return listener.is_installed(mosquitto_conf.listener_text(wanted.listener)) and bridge.is_installed(
-        mosquitto_conf.bridge_text(wanted)
-    )
+    has_listener = listener_placement(of).is_installed(mosquitto_conf.listener_text(wanted.listener))
+    return has_listener and bridge_placement(of).is_installed(mosquitto_conf.bridge_text(wanted))
 
 
 def differences(of: MosquittoFiles, wanted: Mosquitto) -> list[str]:

@@ -97,11 +97,11 @@ class Bridge:
 
     def wait_for_fall(self, since_s: float, timeout_s: float) -> bool:
         """Return whether the bridge loses its connection after ``since_s``, within ``timeout_s`` from now."""
-        return self._wait(lambda: self._changed_to(False, since_s), timeout_s)
+        return self._wait(lambda: self.fell_at_s(since_s) is not None, timeout_s)
 
     def wait_for_return(self, since_s: float, timeout_s: float) -> bool:
         """Return whether the bridge comes back after ``since_s``, within ``timeout_s`` from now."""
-        return self._wait(lambda: self._changed_to(True, since_s), timeout_s)
+        return self._wait(lambda: self.returned_at_s(since_s) is not None, timeout_s)
 
     def wait_until_up(self, timeout_s: float) -> bool:
         """Return whether the bridge is connected, within ``timeout_s`` from now."""
@@ -158,9 +158,6 @@ class Bridge:
     def _is_known(self) -> bool:
         """Return whether the retained messages have come."""
         return self._up is not None
-
-    def _changed_to(self, up: bool, since_s: float) -> bool:
-        return any(value is up and at >= since_s for at, value in self._changes)
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         with self._changed:

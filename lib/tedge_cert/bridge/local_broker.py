@@ -46,15 +46,12 @@ def explain(broker: LocalBroker, error: OSError) -> str:
         return f"{name} answered {error}; set {_AUTH}.username and {_AUTH}.password_file to a user that it knows"
     if isinstance(error, ssl.SSLCertVerificationError) and broker.trust:
         return f"no TLS with {name}: {explain_tls(error, endpoint, broker.trust)}"
-    if isinstance(error, ssl.SSLError) and broker.trust:
+    wanted = f"if its listener speaks TLS, set {_AUTH}.ca_file to its trust anchors"
+    if broker.trust:
         wanted = f"if its listener wants a certificate, set {_AUTH}.cert_file and {_AUTH}.key_file"
+    if isinstance(error, ssl.SSLError) and broker.trust:
         return f"no TLS with {name}: {explain_tls(error, name, broker.trust)}; {wanted}"
     if isinstance(error, ConnectionClosedError):
-        wanted = (
-            f"if its listener wants a certificate, set {_AUTH}.cert_file and {_AUTH}.key_file"
-            if broker.trust
-            else f"if its listener speaks TLS, set {_AUTH}.ca_file to its trust anchors"
-        )
         return f"{name} closed the connection; {wanted}"
     return f"no broker at {endpoint}: {reason_of(error)}; see `systemctl status mosquitto`"
 

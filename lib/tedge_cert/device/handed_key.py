@@ -5,7 +5,6 @@ With a bridge in mosquitto, thin-edge gives the key to user mosquitto, mode 0400
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from tedge_cert import cures, journal
@@ -41,7 +40,6 @@ def announce(path: Path, run_directory: Path) -> None:
             if not mark.is_symlink():
                 mark.symlink_to(path)
         else:
-            with suppress(FileNotFoundError):
-                mark.unlink()
+            mark.unlink(missing_ok=True)
     except OSError as error:
         journal.warning(f"cannot say in {mark} whether this run needs the key: {error.strerror}{cures.mend(error)}")

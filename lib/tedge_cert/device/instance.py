@@ -308,11 +308,9 @@ def connectable_id(text: str) -> str:
 def value_of(config: Config, name: str) -> Value | None:
     """Return the value of any key, including those that follow from the certificate."""
     if name == "device.id" or name.endswith(".device.id"):
-        try:
+        # A listing of the settings shows what is set where the certificate cannot be looked at.
+        with suppress(UnreadableError):
             return device_id(config, name)
-        except UnreadableError:
-            # A listing of the settings shows what is set.
-            return config.get(name)
     return config.get(name)
 
 

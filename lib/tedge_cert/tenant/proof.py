@@ -14,14 +14,7 @@ from tedge_cert.net.resolver import reaching
 from tedge_cert.net.tls import ClientContext
 from tedge_cert.tenant import smartrest
 from tedge_cert.tenant.eviction import await_moment
-from tedge_cert.tenant.own_connection import (
-    CONNECT_S,
-    Answer,
-    Verdict,
-    attempt,
-    own_context,
-    verdict_of,
-)
+from tedge_cert.tenant.own_connection import CONNECT_S, Answer, Verdict, attempt, own_context, verdict_of
 from tedge_cert.x509.client_identity import client_context
 
 ATTEMPTS = 5

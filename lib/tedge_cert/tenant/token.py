@@ -39,14 +39,13 @@ def request_token(tenant: Tenant, broker: LocalBroker | None, again: bool = Fals
 def _token_by_mqtt(tenant: Tenant, broker: LocalBroker | None) -> str:
     bridge = open_bridge(broker)
     if bridge is None:
-        reason = "there is no bridge or no broker"
-    else:
-        with bridge:
-            token, reason = _through(bridge)
-        if token:
-            journal.info("token received through the bridge")
-            return token
-    return _token_of_our_own(tenant, reason)
+        return _token_of_our_own(tenant, "there is no bridge or no broker")
+    with bridge:
+        token, reason = _through(bridge)
+    if not token:
+        return _token_of_our_own(tenant, reason)
+    journal.info("token received through the bridge")
+    return token
 
 
 def _token_of_our_own(tenant: Tenant, reason: str) -> str:
