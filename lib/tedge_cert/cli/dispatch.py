@@ -142,7 +142,7 @@ def _summary(path: str) -> str:
             for line in file:
                 text = line.removeprefix("__doc__ = ")
                 # A script that begins in sh has a string without words above its docstring.
-                if text.startswith('"""') and text[3].isalpha():
+                if text.startswith('"""') and any(map(str.isalpha, text)):
                     return text.strip().strip('"').rstrip(".")
     except (OSError, UnicodeDecodeError):
         return ""

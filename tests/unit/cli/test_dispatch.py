@@ -29,6 +29,7 @@ def bin_directory(tmp_path: Path) -> Path:
         (directory / name).chmod(0o755)
     (directory / "tedge-cert-off").write_text(ECHO.format(name="off", code=0))
     (directory / "tedge-binary").write_bytes(b"\x7fELF\xff\xfe")
+    (directory / "tedge-cut-off").write_text('#!/bin/sh\n"""')
     return directory
 
 
