@@ -20,7 +20,10 @@ def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
     Raises TedgeCertError if it cannot run.
     """
-    return _run(command, {}, input="", encoding="utf-8", errors="replace")
+    # An hour that fails imports this module, but runs nothing.
+    import subprocess
+
+    return _run(command, {}, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace")
 
 
 def pipe(
@@ -37,7 +40,6 @@ def pipe(
 def _run(
     command: list[str], variables: dict[str, str], timeout_s: float = TIMEOUT_S, **options: Any
 ) -> "subprocess.CompletedProcess[Any]":
-    # An hour that fails imports this module, but runs nothing.
     import subprocess
 
     try:

@@ -22,7 +22,7 @@ SETTLE_S = 5.0
 NEWS_S = 0.1
 _VERSION_TOPIC = "$SYS/broker/version"
 _VERSION_2_0 = "mosquitto version 2.0."
-# Their broker never chooses its clock, and so has the one whose number is 0 (mosquitto_time_init in lib/time_mosq.c).
+# These brokers never call mosquitto_time_init (lib/time_mosq.c), so they read clock 0, which is CLOCK_REALTIME.
 _OF_DAY = tuple(f"{_VERSION_2_0}{each}" for each in (19, 20, 21))
 # Any local client can publish to the topic of the health, as fast as it likes.
 _CHANGES = 1000

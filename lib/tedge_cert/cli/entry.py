@@ -109,12 +109,16 @@ def _only_reads_key(arguments: argparse.Namespace) -> bool:
     return os.access(instance.key_file, os.R_OK)
 
 
+# Options whose value is a secret.
+_SECRETS = ("-p", "--one-time-password", "--pin")
+
+
 def with_sudo(words: list[str]) -> str:
     """Return a command as root has to type it; sudo drops the environment, and a password is not repeated."""
     profile = os.environ.get("TEDGE_CLOUD_PROFILE")
     kept = ["env", f"TEDGE_CLOUD_PROFILE={profile}"] if profile else []
     shown = [
-        "PASSWORD" if before in ("-p", "--one-time-password", "--pin") else _without_secret(each)
+        "PASSWORD" if before in _SECRETS else _without_secret(each)
         for before, each in zip(["", *words], words, strict=False)
     ]
     import shlex
@@ -124,9 +128,10 @@ def with_sudo(words: list[str]) -> str:
 
 def _without_secret(word: str) -> str:
     """Return ``word`` without the secret that is attached to its option, as in ``-psecret`` and ``--pin=secret``."""
-    for option in ("-p", "--one-time-password=", "--pin="):
-        if word.startswith(option) and word != option:
-            return f"{option}PASSWORD"
+    for option in _SECRETS:
+        start = f"{option}=" if option.startswith("--") else option
+        if word.startswith(start) and word != start:
+            return f"{start}PASSWORD"
     return word
 
 
@@ -162,9 +167,9 @@ def _reset_unit_after(arguments: argparse.Namespace) -> None:
     """Go on as tedge in a child; if the child succeeds, root resets the unit of the instance that it typed."""
     if (code := privileges.split({})) is None:
         return
-    # The child has read the settings of the instance, so its profile is one; without a cloud it names none.
-    if code == 0 and systemd.is_running():
-        profile = arguments.profile.lower() if arguments.cloud else ""
+    # As the settings name it: in small letters, and without a cloud none.
+    profile = arguments.profile.lower() if arguments.cloud else ""
+    if code == 0 and systemd.is_running() and (not profile or is_profile(profile)):
         systemd.reset_failed(Names(arguments.cloud or "", profile).service)
     os._exit(code)
 

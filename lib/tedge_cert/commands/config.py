@@ -196,7 +196,8 @@ def _places(config: Config) -> list[tuple[Config, str]]:
     """Return every key in the order of the list, those of a cloud again for each of its profiles."""
     found: list[tuple[Config, str]] = []
     # The list has the keys of a cloud one after the other.
-    for cloud, own in ((cloud, list(keys)) for cloud, keys in groupby(listed(KEYS), cloud_of)):
+    for cloud, keys in groupby(listed(KEYS), cloud_of):
+        own = list(keys)
         profiles = config.profiles(cloud) if cloud and not config.profile else []
         configs = [config, *map(config.of_profile, profiles)]
         found += [(each, key) for each in configs for key in own]

@@ -66,8 +66,9 @@ def _claim_settings() -> None:
     if claimed.files:
         journal.info(f"{_ETC / 'tedge.toml'} belongs to root now: change it by `sudo tedge config set KEY VALUE`")
         config = settings.load()
-        for name in (name for name, key in KEYS.items() if key.is_path and config.is_set(name)):
-            journal.warning(f"user tedge could set {name} until now: check it by `tedge config get {name}`")
+        for name, key in KEYS.items():
+            if key.is_path and config.is_set(name):
+                journal.warning(f"user tedge could set {name} until now: check it by `tedge config get {name}`")
 
 
 def _claim_broker_files() -> bool:

@@ -7,7 +7,6 @@ import os
 import shlex
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from tedge_cert import cures, journal, terminal
@@ -332,10 +331,13 @@ def _identifier(typed: str | None) -> str:
     """Return an id as hexadecimal digits; blanks and colons may stand between its bytes. Raises ConfigurationError."""
     if typed is None:
         return ""
-    with suppress(ValueError):
-        if found := bytes.fromhex(typed.replace(":", " ")).hex():
-            return found
-    raise ConfigurationError(f"--id {typed}: expected pairs of hexadecimal digits, such as 010203")
+    try:
+        found = bytes.fromhex(typed.replace(":", " ")).hex()
+    except ValueError as error:
+        raise ConfigurationError(f"--id {typed}: expected pairs of hexadecimal digits, such as 010203") from error
+    if not found:
+        raise ConfigurationError("--id: expected pairs of hexadecimal digits, such as 010203")
+    return found
 
 
 def _text_of_token(found: Token) -> str:

@@ -224,13 +224,15 @@ def identity(instance: Instance) -> str:
     if found is None:
         from tedge_cert.x509.certificate import load
 
-        with suppress(CertificateError):
+        download = f"`sudo tedge cert download {instance.words} --device-id <id>`"
+        try:
             flaw = flaw_of_name(load(instance.certificate).validity)
-            raise ConfigurationError(
-                f"the certificate {instance.certificate} {flaw}; get one with "
-                f"`sudo tedge cert download {instance.words} --device-id <id>`"
-            )
-        how = f"register it with `sudo tedge cert download {instance.words} --device-id <id>`"
+        except CertificateError:
+            # There is none, or none that can be read.
+            flaw = ""
+        if flaw:
+            raise ConfigurationError(f"the certificate {instance.certificate} {flaw}; get one with {download}")
+        how = f"register it with {download}"
         if auth_method.is_basic(instance.config):
             how = "set it with `sudo tedge config set device.id <id>`"
         raise ConfigurationError(

@@ -7,7 +7,7 @@ tenant that refuses every certificate says nothing about the candidate.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ _FACT_BYTES = 1000
 class TokenReply(Verdict):
     """The reply to one request; ``absent``: the tenant does not offer it, ``silent``: no answer came in time."""
 
-    token: str = ""
+    token: str = field(default="", repr=False)
     absent: bool = False
     silent: bool = False
 
