@@ -15,7 +15,6 @@ import pytest
 from pytest_mock import MockerFixture
 
 from tedge_cert import afterwards, cures
-from tedge_cert.bridge import mosquitto_conf
 from tedge_cert.x509 import provider
 from tenant.client import Tenant
 from unit.connected import certify, connect, hurry
@@ -74,8 +73,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the instance, the token, the broker and the work of the test before, as a command does by ending."""
-    mosquitto_conf.version.cache_clear()
+    """Forget the instance, the token and the work of the test before, as a command does by ending."""
     monkeypatch.setattr(afterwards, "_kept", [])
     for module, names in ((cures, ("_words", "_pair")), (provider, ("_directory", "_why_off"))):
         for name in names:

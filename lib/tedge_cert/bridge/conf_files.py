@@ -86,8 +86,7 @@ def differences(of: MosquittoFiles, wanted: Mosquitto) -> list[str]:
     Raises OSError for a file that this user may not read.
     """
     bridge, listener = (_directives(each(of).text() or "") for each in (bridge_placement, listener_placement))
-    # Asking mosquitto for its version takes as long as all else; the file was written for the one that is installed.
-    facts = mosquitto_conf.look(wanted, "local_cleansession" in bridge)
+    facts = mosquitto_conf.look(wanted)
     texts = mosquitto_conf.bridge_text(wanted, facts), mosquitto_conf.listener_text(wanted.listener, facts)
     found = []
     for theirs, text in zip((bridge, listener), texts, strict=True):

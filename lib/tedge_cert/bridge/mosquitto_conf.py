@@ -3,7 +3,6 @@
 
 import stat
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from tedge_cert import processes
@@ -31,17 +30,15 @@ class Found:
     device_id: str
     trust_is_directory: bool
     external_trust_is_directory: bool
-    knows_local_cleansession: bool
     # Empty where a certificate authenticates.
     username: str = ""
     password: str = field(default="", repr=False)
 
 
-def look(wanted: Mosquitto, knows_local_cleansession: bool | None = None) -> Found:
+def look(wanted: Mosquitto) -> Found:
     """Find out what the configuration needs to know.
 
-    Mosquitto is asked for its version, unless it is given whether ``knows_local_cleansession``. Raises
-    ConfigurationError for credentials that are not usable, and for files that mosquitto would wait for.
+    Raises ConfigurationError for credentials that are not usable, and for files that mosquitto would wait for.
     """
     _refuse_pipes(wanted.listener)
     login = wanted.tenant.login() or Credentials("", "")
@@ -49,7 +46,6 @@ def look(wanted: Mosquitto, knows_local_cleansession: bool | None = None) -> Fou
         wanted.tenant.device_id,
         wanted.tenant.trust.path.is_dir(),
         _trust_is_directory(wanted.listener),
-        _knows_local_cleansession() if knows_local_cleansession is None else knows_local_cleansession,
         login.username,
         login.password,
     )
@@ -73,8 +69,6 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
     tenant = wanted.tenant
     host, port = tenant.mqtt
     profile = f"@{wanted.profile}" if wanted.profile else ""
-    # As it is set, or for versions of mosquitto that know the directive.
-    writes = {"true": True, "false": False}.get(wanted.local_cleansession, found.knows_local_cleansession)
     return [
         f"connection edge_to_c8y{profile}",
         f"address {host}:{port}",
@@ -85,7 +79,7 @@ def _connection(wanted: Mosquitto, found: Found) -> list[str]:
         "try_private false",
         "start_type automatic",
         "cleansession true",
-        *(["local_cleansession false"] if writes else []),
+        *(["local_cleansession false"] if wanted.keeps_local_session else []),
         "notifications true",
         "notifications_local_only true",
         f"notification_topic {wanted.health_topic}",
@@ -112,12 +106,6 @@ def _proof_of_identity(tenant: Tenant, found: Found) -> list[str]:
     if tenant.credentials_path is not None:
         return [f"remote_username {found.username}", f"remote_password {found.password}"]
     return [f"bridge_certfile {tenant.certificate}", f"bridge_keyfile {tenant.key}"]
-
-
-def _knows_local_cleansession() -> bool:
-    """Return whether mosquitto knows the directive: since its version 2."""
-    major = version().partition(".")[0]
-    return major.isdecimal() and int(major) >= 2
 
 
 def _topics(wanted: Mosquitto) -> list[str]:
@@ -197,9 +185,8 @@ def _external_listener(wanted: ExternalListener, trust_is_directory: bool) -> li
     return lines + [f"{name} {value}" for name, value in optional.items() if value is not None]
 
 
-@cache
 def version() -> str:
-    """Return the version of the broker that is installed; empty if there is none. Each command asks once."""
+    """Return the version of the broker that is installed; empty if there is none."""
     try:
         # The help of every version begins with its number; the exit code differs.
         said = processes.run(["mosquitto", "-h"]).stdout

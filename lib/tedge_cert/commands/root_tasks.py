@@ -156,18 +156,11 @@ def _write_broker_files(
     device_id: str,
     trust_is_directory: bool,
     external_trust_is_directory: bool,
-    knows_local_cleansession: bool,
     username: str,
     password: str,
 ) -> None:
-    found = Found(
-        connectable_id(device_id),
-        trust_is_directory is True,
-        external_trust_is_directory is True,
-        knows_local_cleansession is True,
-        username,
-        password,
-    )
+    directories = trust_is_directory is True, external_trust_is_directory is True
+    found = Found(connectable_id(device_id), *directories, username, password)
     instance = of()
     wanted, at = mosquitto_of(instance, tenant_of(instance, found.device_id)), files_of(instance)
     listener, bridge = conf_files.listener_placement(at), conf_files.bridge_placement(at)

@@ -194,7 +194,8 @@ def mosquitto_of(instance: Instance, tenant: Tenant) -> "Mosquitto":
         prefix=config.need(_PREFIX),
         health_topic=_health_of(config, _MOSQUITTO),
         keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
-        local_cleansession=config.need("c8y.bridge.include.local_cleansession"),
+        # "auto" is for versions of mosquitto before 2, which do not know the directive.
+        keeps_local_session=config.need("c8y.bridge.include.local_cleansession") != "false",
         smartrest=tuple(config.names("c8y.smartrest.templates")),
         smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
         mqtt_service_topics=tuple(config.names("c8y.mqtt_service.topics")) if _uses_mqtt_service(config) else None,

@@ -39,8 +39,7 @@ class Mosquitto:
     prefix: str
     health_topic: str
     keepalive_s: int
-    # ``true``, ``false``, or ``auto`` for the versions of mosquitto that know the directive.
-    local_cleansession: str
+    keeps_local_session: bool
     smartrest: tuple[str, ...]
     smartrest_1: tuple[str, ...]
     # Topics that come in from the tenant's MQTT service; None where the bridge does not use that service.

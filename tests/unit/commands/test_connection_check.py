@@ -77,9 +77,8 @@ def test_a_proxy_is_not_for_the_bridge(
     [("mosquitto version 2.0.11\n\nmosquitto is", "2.0.11"), ("", ""), ("else\n", ""), ("mosquitto version\n", "")],
 )
 def test_the_version_of_the_broker(mocker: MockerFixture, said: str, version: str) -> None:
-    ask = mocker.patch.object(processes, "run", return_value=CompletedProcess([], 3, said, ""))
-    assert (mosquitto_conf.version(), mosquitto_conf.version()) == (version, version)
-    ask.assert_called_once()
+    mocker.patch.object(processes, "run", return_value=CompletedProcess([], 3, said, ""))
+    assert mosquitto_conf.version() == version
 
 
 def test_without_a_broker_installed(mocker: MockerFixture) -> None:

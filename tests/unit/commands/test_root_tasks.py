@@ -19,7 +19,7 @@ from tedge_cert.errors import ConfigurationError, TedgeCertError
 from unit.connected import files_of, instance_of
 from unit.local_device import LocalDevice
 
-FOUND = Found("device-1", False, False, True)
+FOUND = Found("device-1", False, False)
 DAEMON = Access("daemon", "mail", 0o666)
 
 

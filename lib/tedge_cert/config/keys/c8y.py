@@ -78,7 +78,7 @@ C8Y: dict[str, Key] = {
         parse_path, None, "Trust anchors for clients of the mapper's HTTP proxy.", "/etc/ssl/certs"),
     "c8y.bridge.include.local_cleansession": Key(
         one_of("true", "false", "auto"), "auto",
-        "Whether the bridge starts with a clean local session (auto: as the version of mosquitto needs it).", "auto"),
+        "Whether the bridge starts with a clean local session (auto: as mosquitto 2 and later need it).", "auto"),
     **prefix("c8y"),
     "c8y.entity_store.auto_register": Key(
         parse_flag, True, "Whether entities are registered when their first message arrives.", "true"),
