@@ -7,6 +7,7 @@ All text for people leaves through ``out`` and ``tell`` here, or through ``journ
 certificate or of a file steers the terminal. A test allows no other place to write to a stream.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -199,39 +200,29 @@ def _in_line(text: str) -> "Text":
 
 # ISO/IEC 18004 §5.3.8 asks for a quiet zone of 4; telephones need half of it.
 BORDER = 2
-# A character is two rows of modules: (is the upper one dark, is the lower one dark).
-GLYPHS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 BLACK_ON_WHITE, NORMAL = "\033[30;107m", "\033[0m"
 
 
 def qr_code(address: str) -> str:
-    """Return the lines that show ``address`` as a QR code; empty where they do not fit, or qrcode is not installed."""
-    if not (sys.stderr.isatty() and _has_characters(sys.stderr, "".join(GLYPHS.values()))):
+    """Return the lines that show ``address`` as a QR code, black on white.
+
+    Without colours the light modules are drawn, because terminals are dark and few readers take an inverted code.
+    Empty where the code does not fit, or qrcode is not installed.
+    """
+    if not (sys.stderr.isatty() and _has_characters(sys.stderr, "▀▄█")):
         return ""
     try:
         from qrcode import QRCode
     except ImportError:
         return ""
-    code = QRCode(border=BORDER)
+    code, drawn, is_coloured = QRCode(border=BORDER), io.StringIO(), "NO_COLOR" not in os.environ
     code.add_data(address)
-    rows: list[list[bool]] = code.get_matrix()
-    if len(rows[0]) > os.get_terminal_size(sys.stderr.fileno()).columns:
+    code.print_ascii(drawn, invert=not is_coloured)
+    # The library has blanks that do not break lines, which are no printable characters.
+    lines = drawn.getvalue().replace("\xa0", " ").splitlines()
+    if len(lines[0]) > os.get_terminal_size(sys.stderr.fileno()).columns:
         return ""
-    return qr_text(rows, coloured="NO_COLOR" not in os.environ)
-
-
-def qr_text(rows: list[list[bool]], coloured: bool) -> str:
-    """Return dark and light modules as text, black on white.
-
-    Without colours draw the light modules, because terminals are dark and few readers take an inverted code.
-    """
-    if len(rows) % 2:
-        rows = [*rows, [False] * len(rows[0])]
-    lines = []
-    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
-        text = "".join(GLYPHS[(a == coloured, b == coloured)] for a, b in zip(upper, lower, strict=True))
-        lines.append(f"{BLACK_ON_WHITE}{text}{NORMAL}" if coloured else text)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{BLACK_ON_WHITE}{each}{NORMAL}\n" if is_coloured else f"{each}\n" for each in lines)
 
 
 # Questions
