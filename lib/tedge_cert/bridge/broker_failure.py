@@ -2,7 +2,6 @@
 """Find out why mosquitto does not start: its own last words, and who has the port of its listener. Runs as root."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from tedge_cert.bridge.conf_files import CONF_D, MAIN
@@ -17,46 +16,30 @@ _LINES, _CHARACTERS, _LOG_BYTES = 3, 200, 1 << 26
 _TAKEN = "Address already in use"
 
 
-@dataclass(frozen=True)
-class BrokerFailure:
-    """What mosquitto said; whose the port is; a file of mosquitto's own configuration with a listener there."""
+def sentence(since_s: int, port: str, instance: str) -> str:
+    """Return why mosquitto has not started since ``since_s``, in its own words, and what to type; empty without any.
 
-    words: tuple[str, ...] = ()
-    holder: str = ""
-    own_file: str = ""
-
-    def sentence(self, port: str, words: str) -> str:
-        """Return what happened and what to type, for the instance that ``words`` name."""
-        told = f"mosquitto does not start: {'; '.join(self.words)}"
-        again = f"then `sudo tedge connect {words}`"
-        if self.own_file:
-            return (
-                f"{told}: {self.own_file} has a listener on port {port} already; to use that one, "
-                f"`sudo tedge config set mqtt.bind.enabled false`, {again}"
-            )
-        if self.holder:
-            keys = (f"sudo tedge config set mqtt.{each}.port {int(port) + 1}" for each in ("bind", "client"))
-            return (
-                f"{told}: port {port} is taken by {self.holder}; stop that, or use another port: "
-                f"`{' && '.join(keys)}`, "
-                f"{again}"
-            )
-        return f"{told}; `sudo journalctl -u mosquitto` and {LOG} have more"
-
-
-def look(since_s: int, port: str) -> BrokerFailure:
-    """Return what mosquitto said since ``since_s``, and who has ``port`` if that was the reason."""
+    ``port`` is that of its listener; ``instance`` is named as on a command line.
+    """
     words = _words(since_s)
+    if not words:
+        return ""
+    told, again = f"mosquitto does not start: {'; '.join(words)}", f"then `sudo tedge connect {instance}`"
     if not any(_TAKEN in each for each in words):
-        return BrokerFailure(words)
-    own_file = _own_file(port)
-    return BrokerFailure(words, "" if own_file else _holder(port), own_file)
+        return f"{told}; `sudo journalctl -u mosquitto` and {LOG} have more"
+    if own_file := _own_file(port):
+        return (
+            f"{told}: {own_file} has a listener on port {port} already; to use that one, "
+            f"`sudo tedge config set mqtt.bind.enabled false`, {again}"
+        )
+    other = " && ".join(f"sudo tedge config set mqtt.{each}.port {int(port) + 1}" for each in ("bind", "client"))
+    return f"{told}: port {port} is taken by {_holder(port)}; stop that, or use another port: `{other}`, {again}"
 
 
-def _words(since_s: int) -> tuple[str, ...]:
+def _words(since_s: int) -> list[str]:
     said = list(dict.fromkeys([*_of_journal(since_s), *_of_log(since_s)]))
     errors = [each for each in said if "error" in each.lower()]
-    return tuple(each[:_CHARACTERS] for each in (errors or said)[-_LINES:])
+    return [each[:_CHARACTERS] for each in (errors or said)[-_LINES:]]
 
 
 def _of_journal(since_s: int) -> list[str]:

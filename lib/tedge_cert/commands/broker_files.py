@@ -39,18 +39,16 @@ def restart(root: Root, instance: Instance, broker: LocalBroker) -> None:
             root.systemctl("enable", "mosquitto.service")
     except TedgeCertError as error:
         # Before the restart with the former files, which has words of its own.
-        why = failure(root, instance, since_s, error)
+        why = failure(root, since_s, error)
         put_back(root, of)
         raise why from error
     conf_change.end(of)
 
 
-def failure(root: Root, instance: Instance, since_s: int, error: TedgeCertError) -> TedgeCertError:
+def failure(root: Root, since_s: int, error: TedgeCertError) -> TedgeCertError:
     """Return why mosquitto has not started since ``since_s``, in its own words where it had any."""
-    found = root.why_broker_failed(since_s)
-    if not found.words or systemd.is_active("mosquitto.service"):
-        return error
-    return TedgeCertError(found.sentence(instance.config.need("mqtt.bind.port"), instance.words))
+    why = root.why_broker_failed(since_s)
+    return TedgeCertError(why) if why and not systemd.is_active("mosquitto.service") else error
 
 
 def put_back(root: Root, of: MosquittoFiles) -> None:

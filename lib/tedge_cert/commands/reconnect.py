@@ -81,7 +81,7 @@ def _start_broker(root: Root, instance: Instance, broker: LocalBroker | None) ->
             root.systemctl("start", "mosquitto.service")
             wait_for_broker(broker_of(instance))
         except TedgeCertError as error:
-            raise broker_files.failure(root, instance, since_s, error) from error
+            raise broker_files.failure(root, since_s, error) from error
     return True
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from tedge_cert import journal, processes, systemd
 from tedge_cert.bridge import broker_failure, conf_files, mosquitto_conf
-from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.bridge.mosquitto_conf import Found
 from tedge_cert.commands import drop_in, provider_files
 from tedge_cert.config import token_settings, token_uri
@@ -110,10 +109,9 @@ class Root:
         self.systemctl("reset-failed", _MOSQUITTO)
         self.systemctl("restart", _MOSQUITTO)
 
-    def why_broker_failed(self, since_s: int) -> BrokerFailure:
-        """Return what mosquitto said since ``since_s``, and who has its port."""
-        words, holder, own_file = self._do("why_broker_failed", since_s=since_s)
-        return BrokerFailure(tuple(words), holder, own_file)
+    def why_broker_failed(self, since_s: int) -> str:
+        """Return what mosquitto said since ``since_s``, and what to type; empty if it said nothing."""
+        return str(self._do("why_broker_failed", since_s=since_s))
 
     def broker_is_installed(self) -> bool:
         """Return whether systemd knows mosquitto; a manager that does not answer is no reason to say otherwise."""
@@ -218,9 +216,8 @@ def _systemctl(_: Callable[[], Instance], words: list[str]) -> str:
     return systemd.systemctl(*words)
 
 
-def _why_broker_failed(of: Callable[[], Instance], since_s: int) -> tuple[list[str], str, str]:
-    found = broker_failure.look(int(since_s), of().config.need("mqtt.bind.port"))
-    return list(found.words), found.holder, found.own_file
+def _why_broker_failed(of: Callable[[], Instance], since_s: int) -> str:
+    return broker_failure.sentence(int(since_s), of().config.need("mqtt.bind.port"), of().words)
 
 
 def _read_credentials(of: Callable[[], Instance]) -> list[str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tedge_cert.bridge import broker_failure
-from tedge_cert.bridge.broker_failure import BrokerFailure
 from tedge_cert.errors import TedgeCertError
 
 TAKEN = "Error: Address already in use"
@@ -41,8 +40,9 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
 def test_its_last_words_are_those_since_the_start(programs: Programs, tmp_path: Path) -> None:
     asked = programs({"journalctl": "mosquitto version 2.0.11 starting\nError: Unknown configuration variable x.\n"})
     (tmp_path / "mosquitto.log").write_text(f"1700000000: Error: an old one\n1800000000: {TAKEN} {'x' * 999}\n")
-    found = broker_failure.look(1_800_000_000, "1883")
-    assert found.words == ("Error: Unknown configuration variable x.", f"{TAKEN} {'x' * 999}"[:200])
+    said = broker_failure.sentence(1_800_000_000, "1883", "c8y")
+    last = f"{TAKEN} {'x' * 999}"[:200]
+    assert said.startswith(f"mosquitto does not start: Error: Unknown configuration variable x.; {last}: port")
     # Fields that any local user can log are not believed.
     assert asked[0][-1] == "_SYSTEMD_UNIT=mosquitto.service"
     assert "--since=@1800000000" in asked[0]
@@ -51,7 +51,7 @@ def test_its_last_words_are_those_since_the_start(programs: Programs, tmp_path: 
 def test_nothing_said_is_no_words(programs: Programs, tmp_path: Path) -> None:
     programs({})
     (tmp_path / "mosquitto.log").symlink_to("/etc/hostname")
-    assert broker_failure.look(0, "1883") == BrokerFailure()
+    assert broker_failure.sentence(0, "1883", "c8y") == ""
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,14 @@ def test_a_taken_port_is_named_with_its_holder(
     (tmp_path / "conf.d/mine.conf").write_text(f"# mine\n{own}\n")
     (tmp_path / "listener").write_text("listener 1883\n")
     (tmp_path / "conf.d/00-tedge-mosquitto.conf").symlink_to(tmp_path / "listener")
-    sentence = broker_failure.look(0, "1883").sentence("1883", "c8y")
+    sentence = broker_failure.sentence(0, "1883", "c8y")
     assert sentence.startswith(f"mosquitto does not start: {TAKEN}: ")
     assert said in sentence
 
 
-def test_other_words_name_where_more_is() -> None:
-    said = BrokerFailure(("Error: Unable to open include_dir",)).sentence("1883", "c8y")
+def test_other_words_name_where_more_is(programs: Programs) -> None:
+    programs({"journalctl": "Error: Unable to open include_dir\n"})
+    said = broker_failure.sentence(0, "1883", "c8y")
     assert said.startswith(
         "mosquitto does not start: Error: Unable to open include_dir; `sudo journalctl -u mosquitto`"
     )
