@@ -11,6 +11,10 @@ from tedge_cert.status.facts import CertificateFacts, Check, Facts
 from tedge_cert.status.verdict import WORDS, Problem, cure_of_clock, health, why_over
 
 VERSION = 1
+# Facts that have the same names there.
+_OF_KEY = ("path", "fits", "looked_at_s", "written_s", "candidate_s")
+_OF_BAD_FILE = ("path", "fault")
+_OF_CERTIFICATE = ("path", "subject", "issuer", "serial", "not_before_s", "not_after_s")
 
 
 def document_of(reports: list[tuple[Facts, list[Problem]]]) -> str:
@@ -37,13 +41,7 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
         "problems": [{"rank": WORDS[each.rank], "what": each.what, "cure": each.cure} for each in found],
         "not_known": facts.not_known,
         "certificate": _certificate(facts.certificate),
-        "key": {
-            "path": facts.key.path,
-            "fits": facts.key.fits,
-            "looked_at_s": facts.key.looked_at_s,
-            "written_s": facts.key.written_s,
-            "candidate_s": facts.key.candidate_s,
-        },
+        "key": {name: getattr(facts.key, name) for name in _OF_KEY},
         "candidate": _certificate(facts.candidate),
         "previous": _certificate(facts.previous),
         "threshold_s": facts.threshold_s,
@@ -62,10 +60,7 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
             "differences": None if facts.bridge.differences is None else list(facts.bridge.differences),
         },
         "clock_synchronised": facts.clock_is_synchronised,
-        "tenant": {
-            "host": facts.host,
-            "reachable": facts.answers,
-        },
+        "tenant": {"host": facts.host, "reachable": facts.answers},
         "checks": None if facts.checks is None else [_check(facts, each) for each in facts.checks],
     }
 
@@ -73,16 +68,7 @@ def instance_of(facts: Facts, found: list[Problem]) -> dict[str, object]:
 def _certificate(certificate: CertificateFacts | None) -> dict[str, object] | None:
     if certificate is None:
         return None
-    if certificate.fault:
-        return {"path": certificate.path, "fault": certificate.fault}
-    return {
-        "path": certificate.path,
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "serial": certificate.serial,
-        "not_before_s": certificate.not_before_s,
-        "not_after_s": certificate.not_after_s,
-    }
+    return {name: getattr(certificate, name) for name in (_OF_BAD_FILE if certificate.fault else _OF_CERTIFICATE)}
 
 
 def _check(facts: Facts, check: Check) -> dict[str, object]:
