@@ -13,8 +13,7 @@ from cryptography import x509
 from tedge_cert import journal
 from tedge_cert.authority import answer_checks, est_wire
 from tedge_cert.config import credentials
-from tedge_cert.device.connections import KeyPair
-from tedge_cert.device.est_authority import EstAuthority, EstServer
+from tedge_cert.device.connections import EstAuthority, EstServer, KeyPair
 from tedge_cert.errors import CertificateError, RequestRefusedError, TedgeCertError
 from tedge_cert.net import https, tls
 from tedge_cert.net.authorization import basic

@@ -82,7 +82,12 @@ def instance_of(arguments: argparse.Namespace, cures: bool = False, uses_key: bo
     failed, systemd forgets that failure after its success. If it ``uses_key``, root gives tedge a key that root made.
     """
     act_as_tedge(arguments, cures, uses_key)
-    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
+    return loaded(arguments.cloud or "", arguments.profile, arguments.config_dir)
+
+
+def loaded(cloud: str, profile: str, directory: str, known: bool = True) -> Instance:
+    """Load the instance that this process is about, and warn of settings that nothing knows."""
+    instance = load_instance(cloud, profile, directory, known)
     warn_of_unknown(instance.config)
     name_instance(instance.words_at_tenant, pair_of(instance))
     return instance

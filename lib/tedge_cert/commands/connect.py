@@ -16,7 +16,7 @@ from tedge_cert.device.connections import Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance, check_files, warn_of_id
 from tedge_cert.device.mosquitto import Mosquitto
-from tedge_cert.disk import files, privileges
+from tedge_cert.disk import privileges
 from tedge_cert.errors import REJECTED, TedgeCertError
 from tedge_cert.net import anchors
 from tedge_cert.net.tls import UNKNOWN_AUTHORITY
@@ -186,11 +186,7 @@ def _check_key_in_hardware(root: Root, instance: Instance) -> None:
     if token_settings.of(instance.config, instance.cloud):
         with custody(instance):
             token_key.settle(instance)
-    try:
-        content = files.read_regular(instance.key, follow=True)
-    except OSError:
-        # What loads the key says so.
-        return
+    content = hardware_keys.content_at(instance.key)
     kind = hardware_keys.kind_in(content)
     if not kind:
         return

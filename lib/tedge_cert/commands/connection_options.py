@@ -4,12 +4,11 @@
 import argparse
 import os
 
-from tedge_cert import cures
 from tedge_cert.cli import entry
 from tedge_cert.cli.arguments import Parser
 from tedge_cert.commands import provider_files, root_tasks
 from tedge_cert.config.keys import CLOUDS
-from tedge_cert.device.instance import Instance, load_instance, pair_of
+from tedge_cert.device.instance import Instance
 from tedge_cert.errors import ConfigurationError
 
 
@@ -39,9 +38,11 @@ def instance_of(arguments: argparse.Namespace, known: bool = True) -> Instance:
     if not getattr(arguments, "test", False):
         entry.need_root(arguments)
         provider_files.set_up(arguments.config_dir, profile)
+    return load_with_root(arguments, cloud, profile, known)
+
+
+def load_with_root(arguments: argparse.Namespace, cloud: str, profile: str, known: bool = True) -> Instance:
+    """Load an instance as tedge, with a parent of root's that does root's part; that one ends here with the command."""
     if entry.is_of_system(arguments) and (code := root_tasks.serve(profile)) is not None:
         os._exit(code)
-    instance = load_instance(cloud, profile, arguments.config_dir, known)
-    entry.warn_of_unknown(instance.config)
-    cures.name_instance(instance.words, pair_of(instance))
-    return instance
+    return entry.loaded(cloud, profile, arguments.config_dir, known)

@@ -68,10 +68,7 @@ def create_request(instance: Instance, identity: str | None, output: Path | None
 
 
 def _in_hardware(instance: Instance) -> HardwareKey | None:
-    try:
-        content = files.read_regular(instance.key, follow=True)
-    except OSError:
-        return None
+    content = hardware_keys.content_at(instance.key)
     return hardware_keys.load(instance.key, content) if hardware_keys.kind_in(content) else None
 
 

@@ -24,8 +24,8 @@ from tedge_cert.deadline import Deadline
 from tedge_cert.device import profiles, token_key
 from tedge_cert.device import registration_record as record
 from tedge_cert.device.connection_settings import est_of, files_of, mosquitto_of, server_of, tenant_of
+from tedge_cert.device.connections import EstAuthority
 from tedge_cert.device.custody import custody
-from tedge_cert.device.est_authority import EstAuthority
 from tedge_cert.device.instance import Instance, checked_device_id, device_id_for
 from tedge_cert.disk import files, owners
 from tedge_cert.disk.files import CallerFile

@@ -17,7 +17,6 @@ from tedge_cert.device.connections import LocalBroker, Tenant
 from tedge_cert.device.custody import custody
 from tedge_cert.device.instance import Instance
 from tedge_cert.device.mosquitto import Mosquitto
-from tedge_cert.disk import files
 from tedge_cert.errors import NoAnswerError, TedgeCertError
 from tedge_cert.steps.confirmation import BRIDGE_WAIT_S
 from tedge_cert.tenant.eviction import evict_bridge
@@ -109,7 +108,7 @@ def _may_have_lost_key(instance: Instance, broker: LocalBroker | None) -> bool:
     """Return whether the bridge is down and its key is in hardware, which mosquitto opens only when it starts."""
     if auth_method.is_basic(instance.config):
         return False
-    if not hardware_keys.kind_in(files.read_regular(instance.key, follow=True)):
+    if not hardware_keys.kind_in(hardware_keys.content_at(instance.key)):
         return False
     bridge = open_bridge(broker)
     if bridge is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tedge_cert import cures, journal, terminal
 from tedge_cert.bridge import conf_change
 from tedge_cert.cli import entry
-from tedge_cert.commands import provider_files, root_tasks
+from tedge_cert.commands import connection_options, provider_files
 from tedge_cert.commands.root_tasks import Root
 from tedge_cert.config import token_settings, token_uri
 from tedge_cert.config.keys import CLOUDS
@@ -21,7 +21,7 @@ from tedge_cert.config.token_settings import TokenSettings
 from tedge_cert.device import made_keys, profiles, rotation, token_key
 from tedge_cert.device.connection_settings import files_of
 from tedge_cert.device.custody import custody
-from tedge_cert.device.instance import Instance, check_files, load_config, load_instance, resolve
+from tedge_cert.device.instance import Instance, check_files, load_config, resolve
 from tedge_cert.disk import files, owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
 from tedge_cert.x509 import hardware_keys, keys, pin_guard, provider, requests, token
@@ -182,12 +182,7 @@ def instance_of(arguments: argparse.Namespace, prepare: Callable[[argparse.Names
     """Return the instance that the arguments name, as tedge, after root has done what ``prepare`` does."""
     entry.need_root(arguments)
     prepare(arguments)
-    if entry.is_of_system(arguments) and (code := root_tasks.serve(arguments.profile)) is not None:
-        os._exit(code)
-    instance = load_instance(arguments.cloud or "", arguments.profile, arguments.config_dir)
-    entry.warn_of_unknown(instance.config)
-    cures.name_instance(instance.words_at_tenant)
-    return instance
+    return connection_options.load_with_root(arguments, arguments.cloud or "", arguments.profile)
 
 
 def _settings(config: Config, cloud: str) -> TokenSettings:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the values of ``connections`` from the settings, where a command begins.
 
-Those of ``est_authority`` and ``mosquitto`` too, which are loaded where they are made, because few commands take them.
+Those of ``mosquitto`` too, which are loaded where they are made, because few commands take them.
 """
 
 import os
@@ -14,7 +14,7 @@ from tedge_cert import journal
 from tedge_cert.config import auth_method, credentials
 from tedge_cert.config.settings import Config
 from tedge_cert.config.values import split_endpoint
-from tedge_cert.device.connections import KeyPair, LocalBroker, Mapper, Tenant
+from tedge_cert.device.connections import EstAuthority, EstServer, KeyPair, LocalBroker, Mapper, Tenant
 from tedge_cert.device.instance import Instance, identity
 from tedge_cert.errors import ConfigurationError
 from tedge_cert.hourly import mapper_process
@@ -23,7 +23,6 @@ from tedge_cert.net.proxy import Proxy, proxy_for
 from tedge_cert.net.server import Server
 
 if TYPE_CHECKING:
-    from tedge_cert.device.est_authority import EstAuthority, EstServer
     from tedge_cert.device.mosquitto import Listener, Mosquitto, MosquittoFiles
 
 _AUTH, _ROOTS, _PREFIX = "mqtt.client.auth", "c8y.root_cert_path", "c8y.bridge.topic_prefix"
@@ -58,10 +57,8 @@ def tenant_of(instance: Instance, device_id: str | None = None) -> Tenant:
     )
 
 
-def est_of(config: Config, device_id: str) -> "EstAuthority":
+def est_of(config: Config, device_id: str) -> EstAuthority:
     """Return the certificate authority of the operator's; raises ConfigurationError without est.url."""
-    from tedge_cert.device.est_authority import EstAuthority
-
     url, password_in = config.need("c8y.est.url"), config.need("c8y.est.password_in")
     certificate, key = (Path(config.need(f"c8y.est.bootstrap.{each}_path")) for each in ("cert", "key"))
     path = config.text("c8y.est.credentials_path")
@@ -76,16 +73,14 @@ def est_of(config: Config, device_id: str) -> "EstAuthority":
     )
 
 
-def _renewal_server(config: Config, url: str) -> "EstServer":
+def _renewal_server(config: Config, url: str) -> EstServer:
     # An address that only other profiles use must not take the requests of one with an authority of its own.
     is_others = config.is_set("c8y.est.url") and not config.is_set("c8y.est.renew_url")
     found = None if is_others else config.text("c8y.est.renew_url")
     return _est_server(config, found, "est.renew_url") if found else _est_server(config, url, "est.url")
 
 
-def _est_server(config: Config, url: str, setting: str) -> "EstServer":
-    from tedge_cert.device.est_authority import EstServer
-
+def _est_server(config: Config, url: str, setting: str) -> EstServer:
     parts = urlsplit(url)
     trust = Trust(Path(config.need("c8y.est.root_cert_path")), "est.root_cert_path")
     return EstServer(parts.netloc, trust, setting, proxy_of(config, parts.netloc), base=parts.path)

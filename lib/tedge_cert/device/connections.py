@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that describe the connections of an instance: to the tenant, to the local broker, and between both.
+"""The values that describe whom an instance connects to: tenant, local broker, and the operator's own authority.
 
-They are made in ``connection_settings``. What takes them never sees a setting. Those that few commands take are in
-``est_authority`` and ``mosquitto``.
+They are made in ``connection_settings``. What takes them never sees a setting. Those of mosquitto's files, which few
+commands take, are in ``mosquitto``.
 """
 
 from dataclasses import dataclass
@@ -92,3 +92,27 @@ class LocalBroker:
     password_file: Path | None = None
     # None where the bridge is that of mosquitto.
     mapper: Mapper | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstServer(Server):
+    """The server of a certificate authority that speaks EST; ``base`` is its path up to the operation."""
+
+    base: str
+
+
+@dataclass(frozen=True)
+class EstAuthority:
+    """A certificate authority of the operator's, and what the device shows it."""
+
+    enrolment: EstServer
+    # It may take certificates at another address.
+    renewal: EstServer
+    # The user of the one-time password.
+    username: str
+    uses_basic: bool
+    uses_challenge: bool
+    # The factory certificate; None where the device has none.
+    factory: KeyPair | None
+    # The file with user and password that go with the certificate at each renewal; it is read when they are shown.
+    credentials_path: Path | None

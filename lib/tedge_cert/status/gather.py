@@ -17,7 +17,7 @@ from tedge_cert.device import profiles, rotation, state
 from tedge_cert.device.connection_settings import broker_of, files_of, mosquitto_of, tenant_of
 from tedge_cert.device.instance import Instance, Names, check_files, pair_of, threshold_s
 from tedge_cert.device.state import State
-from tedge_cert.disk import files, owners, privileges
+from tedge_cert.disk import owners, privileges
 from tedge_cert.errors import CertificateError, ConfigurationError, TedgeCertError, UnreadableError
 from tedge_cert.hourly import schedule
 from tedge_cert.hourly.validity import flaw_of_name
@@ -201,7 +201,7 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     if active is None:
         return KeyFacts(path)
     known = KeyFacts(path, left.key_fits if left.serial == facts.serial else None, left.looked_at_s)
-    attributes = _in_token(instance)
+    attributes = hardware_keys.attributes_in(hardware_keys.content_at(instance.key_file))
     if attributes is not None:
         # A status tries no PIN.
         fault = _fault_of_pin(instance, attributes)
@@ -213,14 +213,6 @@ def _key(instance: Instance, active: Certificate | None, facts: CertificateFacts
     except CertificateError as error:
         return KeyFacts(path, False, fault=str(error), cure=error.cure)
     return KeyFacts(path, True)
-
-
-def _in_token(instance: Instance) -> dict[str, str] | None:
-    """Return the attributes of the URI of a key in a token; None for another key, and for a user who cannot see."""
-    try:
-        return hardware_keys.attributes_in(files.read_regular(instance.key_file, follow=True))
-    except OSError:
-        return None
 
 
 def _fault_of_pin(instance: Instance, attributes: dict[str, str]) -> str:

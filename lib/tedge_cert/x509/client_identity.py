@@ -3,7 +3,6 @@
 
 from pathlib import Path
 
-from tedge_cert.disk import files
 from tedge_cert.errors import CertificateError, UnreadableError
 from tedge_cert.net import tls
 from tedge_cert.net.anchors import Trust
@@ -16,10 +15,7 @@ def client_context(trust: Trust, certificate: Path, key: Path) -> ClientContext:
 
     OpenSSL's own words do not tell the causes apart, and it would try a wrong PIN several times.
     """
-    try:
-        content = files.read_regular(key, follow=True)
-    except OSError:
-        content = b""
+    content = hardware_keys.content_at(key)
     hardware_keys.unlock(key, content)
     try:
         return tls.client_context(trust, certificate, key)

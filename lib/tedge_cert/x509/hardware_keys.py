@@ -65,6 +65,14 @@ def kind_in(content: bytes) -> bytes:
     return _block(content)[0]
 
 
+def content_at(path: Path) -> bytes:
+    """Return the file of a key; empty where it cannot be read: what loads the key says why."""
+    try:
+        return files.read_regular(path, follow=True)
+    except OSError:
+        return b""
+
+
 def load(path: Path, content: bytes) -> HardwareKey:
     """Return the key that the ``content`` of ``path`` names; raises CertificateError.
 

@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tedge_cert.authority import answer_checks, est_server, est_wire, waiting_request
-from tedge_cert.device.connections import KeyPair
-from tedge_cert.device.est_authority import EstAuthority, EstServer
+from tedge_cert.device.connections import EstAuthority, EstServer, KeyPair
 from tedge_cert.disk import files
 from tedge_cert.errors import RequestRefusedError
 from tedge_cert.net import https
