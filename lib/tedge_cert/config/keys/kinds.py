@@ -58,50 +58,45 @@ def parse_topic_id(text: str) -> Value:
 
 def parse_proxy(text: str) -> Value:
     """Return the address of an HTTP proxy, completed with scheme and port."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"expected an address such as http://proxy.example.com:3128 ({error})") from error
-    if "@" in parts.netloc:
-        raise ValueError("expected no user in the address; set proxy.username and proxy.password")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address such as http://proxy.example.com:3128")
-    host = bracketed(parts.hostname)
-    parse_host(host)
-    if port is None:
-        port = 443 if parts.scheme == "https" else 80
-    return f"{parts.scheme}://{host}:{port}"
+    example, user = "such as http://proxy.example.com:3128", "set proxy.username and proxy.password"
+    scheme, host, port, _ = _address(text, ("http", "https"), example, user)
+    return f"{scheme}://{host}:{port or (443 if scheme == 'https' else 80)}"
 
 
 def parse_est_url(text: str) -> Value:
     """Return the address of an EST server up to the operation; a host alone is completed by the usual path."""
-    from urllib.parse import quote, urlsplit
+    from urllib.parse import quote
 
-    example = "such as https://est.example.com/.well-known/est"
-    try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"expected an address {example} ({error})") from error
-    if parts.scheme != "https":
-        raise ValueError(f"expected an address that begins with https://, {example}")
-    if "@" in parts.netloc:
-        raise ValueError("expected no user in the address: est.username names one")
+    example = "that begins with https://, such as https://est.example.com/.well-known/est"
+    _, host, port, path = _address(text, ("https",), example, "est.username names one")
     if "?" in text or "#" in text:
-        raise ValueError(f"expected no ? and no # in the address, {example}")
-    if not parts.hostname:
-        raise ValueError(f"expected an address {example}")
-    host = str(parse_host(bracketed(parts.hostname)))
-    path = parts.path.rstrip("/") or EST_PATH
+        raise ValueError(f"expected no ? and no # in the address {example}")
+    path = path.rstrip("/") or EST_PATH
     start, _, last = path.rpartition("/")
     if last in EST_OPERATIONS:
         raise ValueError(f"expected the address before the operation: leave out /{last}, so that it ends in {start}")
     if quote(path, safe=_IN_PATH) != path:
         raise ValueError(f"expected a path without blanks and other characters that no address has, {example}")
     return f"https://{host}{'' if port in (None, 443) else f':{port}'}{path}"
+
+
+def _address(text: str, schemes: tuple[str, ...], example: str, user: str) -> tuple[str, str, int | None, str]:
+    """Return scheme, host, port and path of an address, whose scheme may be left out; raises ValueError.
+
+    ``user`` says where the user goes, who is not to be in it.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text if "://" in text else f"{schemes[0]}://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"expected an address {example} ({error})") from error
+    if "@" in parts.netloc:
+        raise ValueError(f"expected no user in the address: {user}")
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"expected an address {example}")
+    return parts.scheme, str(parse_host(bracketed(parts.hostname))), port, parts.path
 
 
 def parse_username(text: str) -> Value:
