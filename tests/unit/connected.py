@@ -146,7 +146,7 @@ def configure_bridge(device: LocalDevice, longest_pause_s: int = 30) -> None:
     assert "restart_timeout 1 30\n" in text
     conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
     pauses = f"restart_timeout 1 {longest_pause_s}"
-    conf_files.bridge_placement(of).install(text.replace("restart_timeout 1 30", pauses))
+    conf_files.bridge_placement(of).put(text.replace("restart_timeout 1 30", pauses))
 
 
 def connect(device: LocalDevice) -> None:

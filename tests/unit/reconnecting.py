@@ -29,7 +29,7 @@ def connect(device: LocalDevice) -> None:
     """Write the bridge's configuration, and wait until the bridge is up."""
     wanted, of = mosquitto_of(device), files_of(device)
     conf_files.listener_placement(of).put(mosquitto_conf.listener_text(wanted.listener))
-    conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
+    conf_files.bridge_placement(of).put(mosquitto_conf.bridge_text(wanted))
     device.start_broker()
     with Local(device) as local:
         local.wait_health("1")

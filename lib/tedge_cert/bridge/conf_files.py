@@ -23,8 +23,11 @@ class Placement:
     file: Path
     link: Path | None
 
-    def install(self, text: str) -> None:
-        """Write the file, then link to it: a link without its file keeps the broker from starting."""
+    def put(self, text: str | None) -> None:
+        """Write the file, then link to it, as the broker does not start with a link to nothing; None removes both."""
+        if text is None:
+            self.remove()
+            return
         files.make_directory(self.file.parent, owners.DIRECTORY_OF_ROOT)
         files.write(self.file, text.encode(), access_of(text))
         self.link_up()
@@ -51,18 +54,11 @@ class Placement:
         """Return whether the broker finds ``text`` here, or nothing where it is None."""
         return self.text() == text and (self.link is None or self.link.is_symlink() is (text is not None))
 
-    def put(self, text: str | None) -> None:
-        """Install ``text``, or remove what is there where it is None."""
-        if text is None:
-            self.remove()
-        else:
-            self.install(text)
-
-    def remove(self) -> bool:
-        """Remove the link, then the file; return whether there was a file."""
+    def remove(self) -> None:
+        """Remove the link, then the file."""
         if self.link is not None and self.link.is_symlink():
             files.remove(self.link)
-        return files.remove(self.file)
+        files.remove(self.file)
 
 
 def access_of(text: str) -> owners.Access:

@@ -168,7 +168,7 @@ def _write_broker_files(
     files.remove_stale_temporaries(bridge.file)
     try:
         listener.put(texts[0])
-        bridge.install(texts[1])
+        bridge.put(texts[1])
     except TedgeCertError:
         # A bridge's file that mosquitto does not know of would pass for a connection.
         _restore_broker_files(of)

@@ -144,7 +144,7 @@ def test_the_way_from_the_brokers_own_configuration(
     of = files_of(local_device)
     listener, bridge = conf_files.listener_placement(of), conf_files.bridge_placement(of)
     for placement in (listener, bridge, bridge):
-        placement.install("# text\n")
+        placement.put("# text\n")
     names = [] if included else ["00-tedge-mosquitto.conf", "50-tedge-c8y-bridge.conf"]
     assert sorted(each.name for each in conf_d.iterdir()) == names
     assert all(each.read_text() == "# text\n" for each in conf_d.iterdir())
@@ -152,10 +152,10 @@ def test_the_way_from_the_brokers_own_configuration(
         "tedge-mosquitto.conf": 0o644,
         "c8y-bridge.conf": 0o644,
     }
-    assert bridge.remove()
+    bridge.put(None)
     assert sorted(each.name for each in conf_d.iterdir()) == names[:1]
     assert not instance.bridge_file.exists()
-    assert not bridge.remove()
+    bridge.put(None)
 
 
 def test_a_link_whose_file_is_gone_is_removed(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_a_link_whose_file_is_gone_is_removed(local_device: LocalDevice, mocker:
     mocker.patch.object(conf_files, "CONF_D", tmp_path)
     mocker.patch.object(settings, "SYSTEM_DIRECTORY", str(local_device.directory))
     placement = conf_files.bridge_placement(files_of(local_device))
-    placement.install("# text\n")
+    placement.put("# text\n")
     placement.file.unlink()
-    assert not placement.remove()
+    placement.remove()
     assert list(tmp_path.glob("*tedge*")) == []
 
 

@@ -74,7 +74,7 @@ def test_the_bridge_is_never_taken_away(device: LocalDevice, how: str) -> None:
     if how == "expired":
         wanted, of = mosquitto_of(device), files_of(device)
         conf_files.listener_placement(of).put(listener_text(wanted.listener))
-        conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
+        conf_files.bridge_placement(of).put(mosquitto_conf.bridge_text(wanted))
         device.certificate.unlink()
         certify(device, days=-1, not_before_offset_s=-2 * DAY_S)
         device.start_broker()

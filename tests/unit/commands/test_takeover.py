@@ -83,7 +83,7 @@ def killed_before(number: int, work: Callable[[], object]) -> bool:
 
 def connect(broker: Path) -> None:
     for place in placements(broker):
-        place.install(f"listener {free_port()} 127.0.0.1\n")
+        place.put(f"listener {free_port()} 127.0.0.1\n")
 
 
 def disconnect(broker: Path) -> None:

@@ -39,7 +39,7 @@ def second(local_device: LocalDevice, mocker: MockerFixture, tmp_path: Path) -> 
         for each in (instance_of(local_device), other(local_device)):
             wanted, of = mosquitto_of(each, tenant_of(each)), files_of(each)
             conf_files.listener_placement(of).put(listener_text(wanted.listener))
-            conf_files.bridge_placement(of).install(mosquitto_conf.bridge_text(wanted))
+            conf_files.bridge_placement(of).put(mosquitto_conf.bridge_text(wanted))
         local_device.start_broker()
         local_device.tenant.wait_connected(local_device.device_id)
         running.wait_connected(local_device.device_id)
