@@ -131,7 +131,7 @@ class MapperBridge(Bridge):
         return self._says_up is True and self._pid not in before and (not found or self._pid in found)
 
     def connects(self, since_s: float) -> bool:
-        """Return whether the first word of the bridge after ``since_s`` is that it is connected."""
+        """Wait for a word of the bridge after ``since_s``; return whether the last one is that it is connected."""
         self._wait(lambda: any(at >= since_s for at, _ in self._changes), CONNECT_S)
         with self._changed:
             said = [up for at, up in self._changes if at >= since_s]
