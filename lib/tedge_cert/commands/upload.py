@@ -4,7 +4,6 @@
 import argparse
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,18 +32,11 @@ ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class Uploaded:
-    """The file whose certificate the tenant trusts now, and whether it did before."""
-
-    path: Path
-    was_known: bool
-
-
-def upload(instance: Instance, operator: Credentials, of_authority: bool = False) -> Uploaded:
+def upload(instance: Instance, operator: Credentials, of_authority: bool = False) -> tuple[Path, bool]:
     """Make the tenant trust the candidate, or the active certificate if there is none; raises TedgeCertError.
 
-    With ``of_authority`` it is the authority at the top of the chain in that file.
+    With ``of_authority`` it is the authority at the top of the chain in that file. Return the file, and whether the
+    tenant trusted the certificate before.
     """
     path, found = _to_be_uploaded(instance)
     server = server_of(instance.config)
@@ -65,7 +57,7 @@ def upload(instance: Instance, operator: Credentials, of_authority: bool = False
         )
     if answer.status not in (200, 201, 409):
         raise https.refusal(answer, ADVICE)
-    return Uploaded(path, was_known=answer.status == 409)
+    return path, answer.status == 409
 
 
 def _to_be_uploaded(instance: Instance) -> tuple[Path, Certificate]:

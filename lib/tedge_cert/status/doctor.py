@@ -25,7 +25,6 @@ from tedge_cert.net.server import Server
 from tedge_cert.net.tls import ClientContext, verifying_context
 from tedge_cert.status.facts import Check, Facts
 from tedge_cert.tenant import device_token, own_connection, proof, rest
-from tedge_cert.x509.client_identity import client_context
 
 NAME_S = 5.0
 TLS_S = 5.0
@@ -97,7 +96,7 @@ def _with_our_certificate(
     mqtt = "{}:{}".format(*tenant.mqtt)
     try:
         reason = "" if basic else _why_not_shown(facts)
-        context = verifying_context(tenant.trust) if basic or reason else _our_context(tenant)
+        context = verifying_context(tenant.trust) if basic or reason else own_connection.own_context(tenant)
     except CertificateError as error:
         reason, context = str(error), None
     if not basic and device_token.may_be_asked(tenant):
@@ -113,10 +112,6 @@ def _with_our_certificate(
             yield Check("mqtt", mqtt, False, fault, f"tedge config get c8y.mqtt{option}")
         else:
             yield Check("mqtt", mqtt, True, f"{mqtt} speaks TLS{with_what}")
-
-
-def _our_context(tenant: Tenant) -> ClientContext:
-    return client_context(tenant.trust, tenant.certificate, tenant.key)
 
 
 def _why_not_shown(facts: Facts) -> str:
