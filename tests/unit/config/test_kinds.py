@@ -27,6 +27,7 @@ from tedge_cert.config.values import Value
         (kinds.parse_proxy, "proxy.example:3128", "http://proxy.example:3128"),
         (kinds.parse_proxy, "https://proxy.example/", "https://proxy.example:443"),
         (kinds.parse_proxy, "http://[::1]:8080", "http://[::1]:8080"),
+        (kinds.parse_proxy, "http://proxy.example.:0", "http://proxy.example:0"),
         (kinds.parse_est_url, "est.example", "https://est.example/.well-known/est"),
         (kinds.parse_est_url, "https://est.example:443/", "https://est.example/.well-known/est"),
         (kinds.parse_est_url, "https://[::1]:8443", "https://[::1]:8443/.well-known/est"),

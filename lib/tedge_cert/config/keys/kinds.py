@@ -60,7 +60,8 @@ def parse_proxy(text: str) -> Value:
     """Return the address of an HTTP proxy, completed with scheme and port."""
     example, user = "such as http://proxy.example.com:3128", "set proxy.username and proxy.password"
     scheme, host, port, _ = _address(text, ("http", "https"), example, user)
-    return f"{scheme}://{host}:{port or (443 if scheme == 'https' else 80)}"
+    usual = 443 if scheme == "https" else 80
+    return f"{scheme}://{host}:{usual if port is None else port}"
 
 
 def parse_est_url(text: str) -> Value:
