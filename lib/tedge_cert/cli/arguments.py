@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NoReturn
 
 from tedge_cert import beside, journal
@@ -92,6 +93,29 @@ class Parser(argparse.ArgumentParser):
             level = journal.DEBUG if arguments.debug else journal.threshold_of_environment()
         journal.set_threshold(level)
         return arguments
+
+    def parse_known_args(  # type: ignore[override]  # the base class has one signature for each kind of namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
+        """Parse as the base class does, with options between arguments too, as in ``http post URI --profile p BODY``.
+
+        argparse of Python 3.11 (Debian 12) gives an argument that may be left out its default when an option comes.
+        """
+        words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(words if self.sub_commands() else self._options_first(words), namespace)
+
+    def _options_first(self, words: list[str]) -> list[str]:
+        end = words.index("--") if "--" in words else len(words)
+        options: list[str] = []
+        plain: list[str] = []
+        rest = iter(words[:end])
+        for word in rest:
+            is_option = word.startswith("-") and word != "-"
+            (options if is_option else plain).append(word)
+            action = self._option_string_actions.get(word)
+            if action is not None and action.nargs != 0:
+                options += islice(rest, 1)
+        return [*options, *plain, *words[end:]]
 
     def arguments(self) -> list[argparse.Action]:
         """Return what can be on the command line, in the order of the help."""

@@ -84,3 +84,37 @@ def test_help_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, lines)) <= 60
     at = next(number for number, line in enumerate(lines) if line.startswith("  3  "))
     assert (lines[at + 1][:5], lines[at + 1][5] != " ") == ("     ", True)
+
+
+BODY = "tedge-http post /c8y/x BODY --content-type text/plain --profile p"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "tedge-http post /c8y/x --content-type text/plain BODY --profile p",
+        "tedge-http post --content-type=text/plain /c8y/x --profile p BODY",
+        "tedge-http --debug post --profile p --content-type text/plain -- /c8y/x BODY",
+        "tedge-http post /c8y/x --profile p --content-type text/plain -- BODY",
+    ],
+)
+def test_options_may_stand_between_arguments(typed: str) -> None:
+    name, *words = typed.split()
+    found, wanted = (vars(parser_of(BIN / name).read(each)) for each in (words, BODY.split()[1:]))
+    named = ("verb", "uri", "content", "content_type", "profile")
+    assert [found[each] for each in named] == [wanted[each] for each in named]
+
+
+@pytest.mark.parametrize("name", ["tedge-hsm create-key", "tedge-cert-create-key-hsm"])
+def test_a_token_may_follow_the_profile_of_its_cloud(name: str) -> None:
+    script, *words = f"{name} c8y --profile p --type rsa pkcs11:token=x --force-new".split()
+    found = parser_of(BIN / script).read(words)
+    assert (found.place, found.profile, found.type, found.force_new) == (["c8y", "pkcs11:token=x"], "p", "rsa", True)
+
+
+@pytest.mark.parametrize(
+    "words", ["post /c8y/x --accept-type", "post /c8y/x --profile -- BODY", "post /c8y/x - BODY -1"]
+)
+def test_an_option_without_its_value_is_a_mistake(words: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser_of(BIN / "tedge-http").read(words.split())
