@@ -114,7 +114,10 @@ class Parser(argparse.ArgumentParser):
             (options if is_option else plain).append(word)
             action = self._option_string_actions.get(word)
             if action is not None and action.nargs != 0:
-                options += islice(rest, 1)
+                if not (value := list(islice(rest, 1))):
+                    # A mistake: in front, this option would take an argument for its value.
+                    return words
+                options += value
         return [*options, *plain, *words[end:]]
 
     def arguments(self) -> list[argparse.Action]:

@@ -113,8 +113,9 @@ def test_a_token_may_follow_the_profile_of_its_cloud(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["post /c8y/x --accept-type", "post /c8y/x --profile -- BODY", "post /c8y/x - BODY -1"]
+    "words", ["get /c8y/x /c8y/y --profile", "post /c8y/x BODY --profile", "post a b --profile -- BODY", "get - -1"]
 )
-def test_an_option_without_its_value_is_a_mistake(words: str) -> None:
+def test_an_option_without_its_value_is_a_mistake(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parser_of(BIN / "tedge-http").read(words.split())
+    assert ("--profile: expected one argument" in capsys.readouterr().err) is ("--profile" in words)
