@@ -154,11 +154,12 @@ class Mapper:
 
     def run(self) -> None:
         """Keep all connections until a signal ends the process."""
-        time.sleep(float(self._told.start))
-        for each in self.links:
-            threading.Thread(target=each.run, daemon=True).start()
-        threading.Thread(target=self._work, daemon=True).start()
-        signal.pause()
+        if signal.sigtimedwait({signal.SIGTERM}, float(self._told.start)) is None:
+            for each in self.links:
+                threading.Thread(target=each.run, daemon=True).start()
+            threading.Thread(target=self._work, daemon=True).start()
+            signal.sigwait({signal.SIGTERM})
+        os._exit(0)
 
     def _work(self) -> None:
         while True:
@@ -257,9 +258,9 @@ class Mapper:
 
 
 def main() -> None:
-    mapper = Mapper(arguments())
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    mapper.run()
+    # In all threads: where another one is given the signal, the main thread does not learn of it while it waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Mapper(arguments()).run()
 
 
 if __name__ == "__main__":
