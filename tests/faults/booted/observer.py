@@ -33,7 +33,7 @@ LEFT_OUT = re.compile(
 # What root writes for its four tasks, always as its own and for no other user to write.
 ROOTS_TASKS = re.compile(
     r"/etc/tedge/tedge\.toml|/etc/tedge/mosquitto-conf/(tedge-mosquitto|c8y(@[\w-]+)?-bridge)\.conf"
-    r"|/etc/mosquitto/conf\.d/(00|50)-tedge-[\w@.-]+|/etc/tedge/(openssl\.(cnf|env)|token-pin)|/run/tedge-token\.env"
+    r"|/etc/mosquitto/conf\.d/(00|50)-tedge-[\w@.-]+|/etc/tedge/(openssl\.(cnf|env)|token-pin)|/run/tedge-(token\.env|config\.lock)"
     r"|/etc/systemd/system/[\w.-]+\.wants(/(tedge-cert-renewer[\w@.-]*\.timer|mosquitto\.service))?"
     r"|/etc/systemd/system/tedge-cert-renewer[\w@.-]*\.d(/[\w.-]+)?|/etc/credstore(\.encrypted)?/tedge\.one-time-password"
 )
