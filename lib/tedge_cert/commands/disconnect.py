@@ -26,9 +26,10 @@ def disconnect(instance: Instance) -> bool:
             root.tidy_links()
             return False
         with custody(instance, checked=False):
+            # First, because a further call after a kill finds nothing to do, and cleans nothing up, without a bridge.
+            state.set_disconnected(instance.state_file, int(time.time()))
             conf_change.begin(of)
             root.remove_bridge()
-            state.set_disconnected(instance.state_file, int(time.time()))
     if os.path.lexists(instance.previous):
         journal.warning(
             f"the switch of the certificate is unfinished: {instance.previous} stays until "
