@@ -189,7 +189,7 @@ def mosquitto_of(instance: Instance, tenant: Tenant) -> "Mosquitto":
         prefix=config.need(_PREFIX),
         health_topic=_health_of(config, _MOSQUITTO),
         keepalive_s=config.seconds("c8y.bridge.keepalive_interval"),
-        # "auto" is for versions of mosquitto before 2, which do not know the directive.
+        # "auto" too: every supported mosquitto (2 and later) knows the directive.
         keeps_local_session=config.need("c8y.bridge.include.local_cleansession") != "false",
         smartrest=tuple(config.names("c8y.smartrest.templates")),
         smartrest_1=tuple(config.names("c8y.smartrest1.templates")),
