@@ -18,8 +18,8 @@ for _ in range(int(sys.argv[1])):
     print((time.monotonic() - began) * 1000)
 """
 _MEASURED = {
-    "screen that root sees, ms": ("tedge-cert-status",),
-    "screen that user `nobody` sees, ms": ("runuser", "-u", "nobody", "--", "tedge-cert-status"),
+    "the screen, asked for by root, ms": ("tedge-cert-status",),
+    "the screen, asked for by user `nobody`, ms": ("runuser", "-u", "nobody", "--", "tedge-cert-status"),
     "--json, ms": ("tedge-cert-status", "--json"),
     "--prometheus, ms": ("tedge-cert-status", "--prometheus"),
     "tedge cert status, ms": ("tedge", "cert", "status"),
